@@ -1,0 +1,23 @@
+"""Attention maps: activation-map methods and their normalization."""
+
+from care_tf.attention.activation_maps import (
+    ACTIVATION_MAPS,
+    get_activation_map,
+    gradcam,
+    gradcam_plus_plus,
+    hirescam,
+    layercam,
+    xgradcam,
+)
+from care_tf.attention.normalization import normalize_map
+
+__all__ = [
+    "ACTIVATION_MAPS",
+    "get_activation_map",
+    "gradcam",
+    "gradcam_plus_plus",
+    "hirescam",
+    "layercam",
+    "normalize_map",
+    "xgradcam",
+]

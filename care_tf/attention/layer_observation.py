@@ -1,0 +1,89 @@
+"""Watching a layer's calls from outside, so that any classifier can be read without rebuilding it."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+from care_tf.keras_generation import sublayers
+
+Observer = Callable[[tuple, Any], None]
+
+_lock = threading.Lock()
+_installed: dict[tuple[int, str], int] = {}
+_observers = threading.local()
+
+
+@contextlib.contextmanager
+def observing(layer: keras.layers.Layer, attribute: str, observer: Observer) -> Iterator[None]:
+    """Calls `observer(args, result)` after every call of `layer.<attribute>` inside the block.
+
+    The layer's own function runs unchanged, and the layer is as before when the block ends, also by an exception.
+    Replicas of a distribution strategy trace in threads that interleave: the patch is shared and counted, while each
+    thread hears only its own calls.
+
+    Args:
+      layer: Any Keras layer or model.
+      attribute: Name of a callable instance attribute or method: "call" or "activation".
+      observer: Called with the positional arguments and the result.
+    """
+    key = (id(layer), attribute)
+    heard = _thread_observers().setdefault(key, [])
+    heard.append(observer)
+    with _lock:
+        _installed[key] = _installed.get(key, 0) + 1
+        if _installed[key] == 1:
+            _install(layer, attribute, key)
+    try:
+        yield
+    finally:
+        heard.remove(observer)
+        with _lock:
+            _installed[key] -= 1
+            if _installed[key] == 0:
+                _uninstall(layer, attribute)
+                del _installed[key]
+
+
+def walk_layers(model: keras.layers.Layer, prefix: str = "") -> Iterator[tuple[str, keras.layers.Layer]]:
+    """Yields (path, layer) for every layer below a model, inner ones after the layer that holds them.
+
+    Args:
+      model: A model or composite layer.
+      prefix: Path of `model` itself, with a trailing slash.
+
+    Yields:
+      "outer/inner" paths, without the model's own name, and the layers.
+    """
+    for layer in sublayers(model):
+        yield f"{prefix}{layer.name}", layer
+        yield from walk_layers(layer, prefix=f"{prefix}{layer.name}/")
+
+
+def _thread_observers() -> dict[tuple[int, str], list[Observer]]:
+    if not hasattr(_observers, "by_layer"):
+        _observers.by_layer = {}
+    return _observers.by_layer
+
+
+# Both write the instance's __dict__ directly: Keras's own __setattr__ tracks what it is given, and a temporary
+# function must leave no trace in a saved model.
+def _install(layer: keras.layers.Layer, attribute: str, key: tuple[int, str]) -> None:
+    original = getattr(layer, attribute)
+
+    def observed(*args, **kwargs):
+        result = original(*args, **kwargs)
+        for observer in _thread_observers().get(key, ()):
+            observer(args or tuple(kwargs.values()), result)
+        return result
+
+    observed.previous = layer.__dict__.get(attribute)  # type: ignore[attr-defined]
+    layer.__dict__[attribute] = observed
+
+
+def _uninstall(layer: keras.layers.Layer, attribute: str) -> None:
+    previous = layer.__dict__.pop(attribute).previous
+    if previous is not None:
+        layer.__dict__[attribute] = previous

@@ -1,0 +1,31 @@
+"""How every tool starts: bad input becomes one clear line and exit code 2, never a traceback."""
+
+import os
+import sys
+from collections.abc import Callable
+
+from care_tf.errors import InputError
+
+BAD_INPUT = 2
+
+
+def quiet_tensorflow() -> None:
+    """Keeps TensorFlow's start-up log lines from burying a tool's own output; call before importing TensorFlow."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def run_tool(main: Callable[[list[str]], None]) -> None:
+    """Runs `main(argv)` and exits: 0 on success, 2 with one line on bad input, 130 on Ctrl-C.
+
+    Args:
+      main: Takes the arguments after the program's name. Bad input is an `InputError`; anything else is a defect
+        and keeps its traceback.
+    """
+    try:
+        main(sys.argv[1:])
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

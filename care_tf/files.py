@@ -1,0 +1,52 @@
+"""Outputs appear whole or not at all: write to a temporary name beside the target, then rename."""
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary path beside `target`; on success it replaces `target`, on an exception it is removed.
+
+    Works for a file or a folder (whatever the block creates at the yielded path). The temporary name keeps the
+    target's suffix, because Keras chooses a format by it. An existing folder is moved aside before the rename and
+    put back if the rename fails, so what was there is never lost to a failure.
+
+    Args:
+      target: The path that must end up complete or untouched. Its parent folder is created.
+
+    Yields:
+      The path to write to.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    token = uuid.uuid4().hex[:8]
+    temporary = target.with_name(f".{target.name}.{token}{''.join(target.suffixes)}")
+    try:
+        yield temporary
+        if not temporary.exists():
+            raise FileNotFoundError(f"nothing was written for {target}")
+        if target.is_dir():
+            _replace_folder(temporary, target, token)
+        else:
+            os.replace(temporary, target)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def _replace_folder(new: Path, target: Path, token: str) -> None:
+    previous = target.with_name(f".{target.name}.{token}.previous")
+    os.replace(target, previous)
+    try:
+        os.replace(new, target)
+    except OSError:
+        os.replace(previous, target)
+        raise
+    shutil.rmtree(previous)

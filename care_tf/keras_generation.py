@@ -1,0 +1,61 @@
+"""Every difference between Keras 2.15 (TensorFlow 2.15) and Keras 3, and nothing else."""
+
+import keras
+import tensorflow as tf
+
+KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
+
+register = keras.saving.register_keras_serializable(package="care_tf")
+
+
+def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """The layers directly below a model or composite layer."""
+    if isinstance(layer, keras.Model):
+        return list(layer.layers)
+    return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def call_model(model: keras.Model, inputs: tf.Tensor, training: bool | None) -> tf.Tensor:
+    """Calls a model with `training` where its `call` takes it (Keras 2 passes the argument on unasked)."""
+    if KERAS_3 or model._expects_training_arg:
+        return model(inputs, training=training)
+    return model(inputs)
+
+
+def compiled_loss(model: keras.Model, x, y, y_pred, sample_weight, training: bool) -> tf.Tensor:
+    """The compiled loss and the model's own losses, divided by the number of replicas on both generations."""
+    if KERAS_3:
+        return model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+    return model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight)
+
+
+def scaled_loss(optimizer: keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:
+    """The loss to differentiate: Keras 3 scales it here for float16, Keras 2 inside `minimize`."""
+    return optimizer.scale_loss(loss) if KERAS_3 else loss
+
+
+def apply_gradients(model: keras.Model, loss: tf.Tensor, tape: tf.GradientTape) -> None:
+    """One optimizer step on `scaled_loss`, as the generation's own `train_step` does it."""
+    if KERAS_3:
+        variables = model.trainable_weights
+        model.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+    else:
+        model.optimizer.minimize(loss, model.trainable_variables, tape=tape)
+
+
+def unpack_batch(data):
+    """(x, y, sample_weight) of what `fit` hands to `train_step`."""
+    unpack = keras.utils.unpack_x_y_sample_weight if KERAS_3 else tf.keras.utils.unpack_x_y_sample_weight
+    return unpack(data)
+
+
+def number_of_replicas() -> int:
+    """Replicas in the strategy that runs the current step."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
+    """The value added up over all replicas; the value itself on one."""
+    if number_of_replicas() == 1:
+        return value
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)

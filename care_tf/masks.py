@@ -1,0 +1,70 @@
+"""Masks at the attention map's resolution: inner products with a resized map, without resizing the map."""
+
+import tensorflow as tf
+
+
+def interpolation_matrix(output_size: int | tf.Tensor, input_size: int | tf.Tensor) -> tf.Tensor:
+    """Bilinear interpolation along one axis as a matrix.
+
+    `y = R x` resizes a line of `input_size` values to `output_size` values, sampling at half-pixel centers and
+    repeating the border: the same numbers as `tf.image.resize(method="bilinear", antialias=False)`.
+
+    Args:
+      output_size: Number of values after resizing (H or W); int or int32 scalar.
+      input_size: Number of values before resizing (h or w); int or int32 scalar.
+
+    Returns:
+      float32 (output_size, input_size); every row sums to 1.
+    """
+    scale = tf.cast(input_size, tf.float32) / tf.cast(output_size, tf.float32)
+    centers = (tf.cast(tf.range(output_size), tf.float32) + 0.5) * scale - 0.5
+    centers = tf.clip_by_value(centers, 0.0, tf.cast(input_size, tf.float32) - 1.0)
+    distances = tf.abs(centers[:, None] - tf.cast(tf.range(input_size), tf.float32)[None, :])
+    return tf.maximum(1.0 - distances, 0.0)
+
+
+def project_mask(mask: tf.Tensor, map_size: tuple[int | tf.Tensor, int | tf.Tensor]) -> tf.Tensor:
+    """Projects a mask to an attention map's resolution so that inner products are kept.
+
+    P = Ry^T M Rx, hence sum(M * resize(F)) = sum(P * F) for every map F.
+
+    The exact replacement for resizing maps to the image: two small matrix products, no (H, W) map, and gradients
+    of every order (the second-order gradient of TensorFlow's bilinear resize is silently None).
+
+    Args:
+      mask: (B, H, W) or (B, H, W, 1), any real dtype.
+      map_size: (h, w) of the attention map.
+
+    Returns:
+      float32 (B, h, w); sums to the mask's own sum.
+
+    Source: Zhuang et al. 2023, Algorithm 1 resizes the map instead; the result is equal.
+    """
+    mask = squeeze_mask(mask)
+    size = [mask.shape[axis] if mask.shape[axis] is not None else tf.shape(mask)[axis] for axis in (1, 2)]
+    rows = interpolation_matrix(size[0], map_size[0])
+    columns = interpolation_matrix(size[1], map_size[1])
+    return tf.einsum("Hh,bHW,Ww->bhw", rows, mask, columns)
+
+
+def squeeze_mask(mask: tf.Tensor) -> tf.Tensor:
+    """Returns the mask as float32 (B, H, W).
+
+    Args:
+      mask: (B, H, W) or (B, H, W, 1).
+
+    Returns:
+      float32 (B, H, W).
+
+    Raises:
+      ValueError: The mask has another rank or more than one channel.
+    """
+    mask = tf.convert_to_tensor(mask)
+    if mask.shape.rank == 4 and mask.shape[-1] == 1:
+        mask = mask[..., 0]
+    if mask.shape.rank != 3:
+        raise ValueError(
+            "A mask batch must have shape (B, H, W) or (B, H, W, 1), 1 inside the boxes and 0 outside. "
+            f"Received shape {tuple(mask.shape)}. Add the missing batch or channel axis, or reduce the channels to one."
+        )
+    return tf.cast(mask, tf.float32)

@@ -1,0 +1,1 @@
+"""Training: the CARE model, its two-stage schedule and runs as lists of stages."""

@@ -1,0 +1,99 @@
+"""What a batch may look like, and the class whose attention its masks supervise."""
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from care_tf.errors import InputError
+
+KEYS = ("image", "mask", "mask_class")
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageBatch:
+    """The parts of a batch's x.
+
+    Attributes:
+      image: (B, H, W, C), as the classifier takes it.
+      mask: (B, H, W) or (B, H, W, 1), 1 inside the boxes; None when the batch has no "mask".
+      mask_class: int (B,), the class whose attention each mask supervises, -1 for none; None: the image's own class.
+    """
+
+    image: Any
+    mask: Any = None
+    mask_class: Any = None
+
+
+def split_inputs(inputs: Any) -> ImageBatch:
+    """Accepts a bare image batch or {"image": ..., "mask": ..., "mask_class": ...} and checks the shapes.
+
+    Args:
+      inputs: A tensor (B, H, W, C), or a dict with "image" and optionally "mask" and "mask_class".
+
+    Returns:
+      The parts.
+
+    Raises:
+      InputError: "image" is missing, a key is unknown, or the mask's shape does not fit the image's.
+    """
+    if not isinstance(inputs, dict):
+        return ImageBatch(inputs)
+    unknown = sorted(set(inputs) - set(KEYS))
+    if "image" not in inputs or unknown:
+        raise InputError(
+            f'x must be an image batch or a dict with the key "image" and optionally {KEYS[1:]}. '
+            f"Received the keys {sorted(inputs)}. Rename the keys in the dataset."
+        )
+    mask = inputs.get("mask")
+    if mask is not None:
+        _check_mask(mask, inputs["image"])
+    return ImageBatch(inputs["image"], mask, inputs.get("mask_class"))
+
+
+def _check_mask(mask: Any, image: Any) -> None:
+    rank = mask.shape.rank if isinstance(mask.shape, tf.TensorShape) else len(mask.shape)
+    if rank not in (3, 4) or (rank == 4 and mask.shape[-1] not in (1, None)):
+        raise InputError(
+            "A mask batch must have shape (batch, height, width) or (batch, height, width, 1), 1 inside the boxes and "
+            f"0 outside. Received {tuple(mask.shape)}. Add or drop an axis where the dataset makes the mask."
+        )
+    sizes = zip(mask.shape[1:3], image.shape[1:3], strict=True)
+    if any(a is not None and b is not None and a != b for a, b in sizes):
+        raise InputError(
+            "A mask must have its image's height and width, because both go through the same resizing and "
+            f"augmentation. Received masks of {tuple(mask.shape[1:3])} for images of {tuple(image.shape[1:3])}. "
+            "Resize the masks with the images."
+        )
+
+
+def class_index(labels: Any, num_outputs: int) -> tf.Tensor:
+    """The class of each image: the label itself, or the largest entry of a one-hot, soft or multi-hot label.
+
+    Args:
+      labels: Integers (B,) or (B, 1), or one row of class values per image, (B, num_outputs).
+      num_outputs: Length of the classifier's output; 1 means binary, labels in {0, 1}.
+
+    Returns:
+      int32 (B,).
+
+    Raises:
+      InputError: The labels are missing, a dict, or of another shape.
+    """
+    if labels is None or isinstance(labels, dict | list | tuple):
+        raise InputError(
+            "The attention loss needs one class per image: y must be one tensor of integers (batch,) or class values "
+            f"(batch, {num_outputs}). Received {type(labels).__name__}. Masks belong into x, beside the image, not "
+            "into y."
+        )
+    labels = tf.convert_to_tensor(labels)
+    rank, last = labels.shape.rank, labels.shape[-1] if labels.shape.rank else None
+    if rank == 1 or (rank == 2 and last == 1):
+        return tf.cast(tf.round(tf.reshape(labels, (-1,))) if labels.dtype.is_floating else
+                       tf.reshape(labels, (-1,)), tf.int32)
+    if rank == 2 and last == num_outputs:
+        return tf.argmax(labels, axis=-1, output_type=tf.int32)
+    raise InputError(
+        f"y must be integers of shape (batch,) or class values of shape (batch, {num_outputs}), as many as the "
+        f"classifier has outputs. Received shape {tuple(labels.shape)}."
+    )

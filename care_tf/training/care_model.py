@@ -1,0 +1,341 @@
+"""CAREModel: a Keras model around an unchanged classifier, trained with the attention loss."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from care_tf import keras_generation
+from care_tf.attention import get_activation_map
+from care_tf.attention.anatomy import Anatomy, study_classifier
+from care_tf.attention.layer_observation import walk_layers
+from care_tf.errors import InputError
+from care_tf.losses import AttentionLoss
+from care_tf.masks import project_mask, squeeze_mask
+from care_tf.training.batches import ImageBatch, class_index, split_inputs
+from care_tf.training.class_attention import predict_with_attention
+from care_tf.training.random_geometry import refuse_random_geometry
+
+
+@keras_generation.register
+class CAREModel(keras.Model):
+    """Trains a classifier with class attention to regions of lesion.
+
+    L = (1 - alpha) L_c + alpha L_a
+
+    L_c is the compiled loss (with sample and class weights), L_a the attention loss of the true class's activation
+    map against the masks in x. Regularization losses of the layers are added in full whatever alpha is. With
+    alpha = 0, or without masks, the weights are those of a plain Keras fit.
+
+    A batch is `({"image": (B, H, W, C), "mask": (B, H, W, 1)}, y[, sample_weight])`; bare images, or a dict without
+    "mask", are accepted everywhere. "mask_class", int (B,), names the class a mask belongs to where y does not say it
+    (several positive labels in one image); -1 means none. Images of sample weight 0 are left out of L_a too.
+
+    Logs: `loss`, `classification_loss` (L_c with regularization: what plain Keras calls loss), `attention_loss` (L_a),
+    `attention_inside` (mean share of the map's energy inside the mask over masked images; 0 when there were none), and
+    the compiled metrics.
+
+    Args:
+      classifier: Any Keras classifier with one output (B, classes): Functional, Sequential, nested, or subclassed.
+        Ending in softmax, sigmoid, or logits; one unit means binary.
+      attention_layer: Layer name, "outer/inner" path, or "auto": the last layer whose output is 4-D with h, w > 1. A
+        layer of transformer tokens (B, tokens, d) may be named; a square grid, with or without a leading class token,
+        is folded back.
+      alpha: Weight of the attention loss, in [0, 1]. `model.alpha` is a variable; assign to it to change it.
+      attention_loss: An `AttentionLoss`; None means its defaults (the paper's).
+      cam: Activation-map method: "gradcam" (the paper's), "gradcam++", "hirescam", "layercam", "xgradcam", or a
+        function.
+      second_order: True differentiates the map through its own gradients sigma_k; False treats them as constants.
+      features: For networks whose attention layer cannot be found: the classifier's attribute (or its name) that maps
+        images to features. Needs `head`; `classifier(x)` must equal `head(features(x))`.
+      head: The classifier's attribute (or its name) that maps features to predictions.
+
+    Raises:
+      InputError: An argument is out of range, the attention layer is unknown or without spatial extent, the classifier
+        moves images at random, or second-order gradients do not exist between the attention layer and the logits.
+
+    Source: Zhuang et al. 2023, Eq. 4 and Algorithm 2. Deviations: the map is that of the class score instead of the
+      classification loss; one backward pass instead of two; full second order instead of constant sigma_k.
+    """
+
+    def __init__(
+        self,
+        classifier: keras.Model,
+        attention_layer: str = "auto",
+        alpha: float = 0.5,
+        attention_loss: AttentionLoss | None = None,
+        cam: str = "gradcam",
+        second_order: bool = True,
+        features: Any = None,
+        head: Any = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if not isinstance(classifier, keras.Model):
+            raise InputError(f"classifier must be a keras.Model. Received {type(classifier).__name__}.")
+        if (features is None) != (head is None):
+            raise InputError("features and head belong together: give both or neither.")
+        refuse_random_geometry(classifier)
+        self.classifier = classifier
+        self.attention_layer = attention_layer
+        self.attention_loss = attention_loss or AttentionLoss()
+        self.cam = cam
+        self.second_order = bool(second_order)
+        self._activation_map = get_activation_map(cam)
+        self._features_name = None if features is None else _attribute_name(classifier, features, "features")
+        self._head_name = None if head is None else _attribute_name(classifier, head, "head")
+        self._initial_alpha = _check_alpha(alpha)
+        self._alpha = self.add_weight(
+            name="alpha", shape=(), dtype="float32", trainable=False, initializer=keras.initializers.Constant(alpha)
+        )
+        self._trackers = {
+            name: keras.metrics.Mean(name=name, dtype="float32")
+            for name in ("loss", "classification_loss", "attention_loss", "attention_inside")
+        }
+        self._anatomy_box: list[Anatomy] = []
+        self._mapper = tf.function(self._map_at_image_size, autograph=False, reduce_retracing=True)
+        if getattr(classifier, "inputs", None):
+            self._study(tf.TensorSpec(classifier.inputs[0].shape, classifier.inputs[0].dtype))
+            self.built = True
+
+    # --- the classifier ---------------------------------------------------------------------------------------------
+
+    @property
+    def alpha(self):
+        """The variable alpha of Eq. 4; assign a number to it to change it."""
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, value: float) -> None:
+        self._alpha.assign(_check_alpha(value))
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """Where the attention map and the logits are found; known once the classifier has been built."""
+        if not self._anatomy_box:
+            raise InputError("The classifier has no input shape yet: call the model on a batch, or build it, first.")
+        return self._anatomy_box[0]
+
+    def build(self, input_shape: Any = None) -> None:
+        """Builds the classifier for an image shape, or for a dict of shapes with "image"."""
+        shape = input_shape["image"] if isinstance(input_shape, dict) else input_shape
+        if not self.classifier.built and shape is not None:
+            self.classifier.build(tuple(shape))
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
+        """The classifier's predictions for a bare image batch or a batch dict."""
+        return keras_generation.call_model(self.classifier, split_inputs(inputs).image, training)
+
+    def _forward(self, training: bool):
+        def forward(image, on_features=lambda features: None):
+            if self._features_name is None:
+                return keras_generation.call_model(self.classifier, image, training)
+            features = keras_generation.call_model(getattr(self.classifier, self._features_name), image, training)
+            on_features(features)
+            return keras_generation.call_model(getattr(self.classifier, self._head_name), features, training)
+
+        return forward
+
+    def _study(self, image_spec: tf.TensorSpec) -> Anatomy:
+        """Reads the classifier's anatomy, once."""
+        if not self._anatomy_box:
+            forward = self._forward(training=False)
+
+            def trace(image):
+                seen = [None]
+                predictions = forward(image, lambda features: seen.__setitem__(0, features))
+                return seen[0], predictions
+
+            anatomy = study_classifier(trace, dict(walk_layers(self.classifier)), image_spec, self.attention_layer)
+            if self.second_order and anatomy.pooled_dense is None and anatomy.first_order_only:
+                raise InputError(
+                    f"Between the attention layer {anatomy.attention_path!r} and the logits the classifier uses "
+                    f"{', '.join(anatomy.first_order_only)}, which has no second-order gradient in TensorFlow. Choose "
+                    "an attention layer behind it, or pass second_order=False."
+                )
+            self._anatomy_box.append(anatomy)
+        return self._anatomy_box[0]
+
+    def _predict_with_attention(self, image, index, training: bool, second_order: bool):
+        # Lifted to eager first, a classifier that was never called makes its variables outside this graph.
+        spec_shape = [None, *image.shape[1:]]
+        anatomy = self._study(tf.TensorSpec(spec_shape, image.dtype))
+        return predict_with_attention(
+            self._forward(training), anatomy, image, index, self._activation_map, second_order
+        )
+
+    # --- fit and evaluate -------------------------------------------------------------------------------------------
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One optimizer step on L; a single backward pass through the backbone."""
+        x, y, sample_weight = keras_generation.unpack_batch(data)
+        batch = split_inputs(x)
+        with tf.GradientTape() as tape:
+            predictions, terms = self._predictions_and_terms(batch, y, sample_weight, training=True)
+            loss = self._total_loss(x, y, predictions, sample_weight, terms, training=True)
+            loss = keras_generation.scaled_loss(self.optimizer, loss)
+        keras_generation.apply_gradients(self, loss, tape)
+        return self.compute_metrics(x, y, predictions, sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """The same terms without a step; batches without masks are fine."""
+        x, y, sample_weight = keras_generation.unpack_batch(data)
+        predictions, terms = self._predictions_and_terms(split_inputs(x), y, sample_weight, training=False)
+        self._total_loss(x, y, predictions, sample_weight, terms, training=False)
+        return self.compute_metrics(x, y, predictions, sample_weight)
+
+    def _predictions_and_terms(self, batch: ImageBatch, y, sample_weight, training: bool):
+        """Predictions, and (attention loss of this replica, share inside (B,), has_mask (B,)) or None without masks."""
+        image = tf.convert_to_tensor(batch.image)
+        if isinstance(y, dict):
+            class_index(y, 0)  # raises: one rule for y, with or without masks
+        if batch.mask is None:
+            return self._forward(training)(image), None
+        self._study(tf.TensorSpec([None, *image.shape[1:]], image.dtype))
+        index = class_index(y, self.anatomy.num_outputs) if batch.mask_class is None else batch.mask_class
+        index = tf.cast(tf.reshape(index, (-1,)), tf.int32)
+        mask = squeeze_mask(batch.mask) * _counted(index, sample_weight)
+        predictions, attention = self._predict_with_attention(image, index, training, self.second_order)
+        has_mask = tf.reduce_any(mask > 0, axis=(1, 2))
+        denominator = keras_generation.sum_over_replicas(self.attention_loss.denominator(has_mask))
+        local_sum = tf.reduce_sum(self.attention_loss.per_image(attention, mask))
+        return predictions, (tf.math.divide_no_nan(local_sum, denominator), _share_inside(attention, mask), has_mask)
+
+    def _total_loss(self, x, y, predictions, sample_weight, terms, training: bool) -> tf.Tensor:
+        """L of Eq. 4, this replica's part of the global mean; updates the logged means."""
+        num_replicas = keras_generation.number_of_replicas()
+        batch_size = tf.shape(predictions)[0]
+        classification = keras_generation.compiled_loss(self, x, y, predictions, sample_weight, training)
+        classification = tf.cast(classification, tf.float32)
+        attention, share, has_mask = terms or (tf.constant(0.0), None, None)
+        alpha = tf.convert_to_tensor(self._alpha)
+        loss = (1.0 - alpha) * classification + alpha * attention
+        if self.losses:
+            # The compiled loss already holds (1 - alpha) of the regularization: weight decay must not depend on alpha.
+            loss += alpha * tf.add_n([tf.cast(term, tf.float32) for term in self.losses]) / num_replicas
+        for name, value in (("loss", loss), ("classification_loss", classification), ("attention_loss", attention)):
+            self._trackers[name].update_state(value * num_replicas, sample_weight=batch_size)
+        if share is not None:
+            self._trackers["attention_inside"].update_state(share, sample_weight=tf.cast(has_mask, tf.float32))
+        return loss
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The logged means first, then the compiled metrics. Keras's own loss mean is replaced by that of L."""
+        own = list(self._trackers.values())
+        return own + [metric for metric in super().metrics if metric.name != "loss" and metric not in own]
+
+    # --- attention maps ---------------------------------------------------------------------------------------------
+
+    def predictions_and_attention(self, image: tf.Tensor, class_index: tf.Tensor | None = None):
+        """Predictions and attention maps in inference mode, as TensorFlow operations.
+
+        Args:
+          image: (B, H, W, C), as the classifier takes it.
+          class_index: int (B,); None takes the predicted class.
+
+        Returns:
+          predictions (B, classes) as the classifier gives them, attention float32 (B, h, w) in [0, 1].
+        """
+        return self._predict_with_attention(tf.convert_to_tensor(image), class_index, training=False, second_order=False)
+
+    def probabilities(self, predictions: tf.Tensor) -> tf.Tensor:
+        """Class probabilities float32 (B, classes) of predictions; logits go through softmax, one unit through sigmoid."""
+        predictions = tf.cast(predictions, tf.float32)
+        if self.anatomy.output_activation == "linear":
+            return tf.nn.sigmoid(predictions) if predictions.shape[-1] == 1 else tf.nn.softmax(predictions)
+        return tf.exp(predictions) if self.anatomy.output_activation == "log_softmax" else predictions
+
+    def attention_map(self, images: Any, class_index: Any = None, batch_size: int = 32) -> np.ndarray:
+        """Attention maps at image size, for looking at.
+
+        Args:
+          images: (B, H, W, C), as the classifier takes it.
+          class_index: An int for all, ints (B,), or None for each image's predicted class.
+          batch_size: Images per forward pass.
+
+        Returns:
+          float32 (B, H, W) in [0, 1]; all zeros where the map is flat.
+
+        Source: Zhuang et al. 2023, Algorithm 1 (normalized, then resized bilinearly).
+        """
+        images = np.asarray(images)
+        if images.ndim != 4:
+            raise InputError(f"images must be a batch (B, H, W, C). Received shape {images.shape}.")
+        if class_index is not None:
+            class_index = np.broadcast_to(np.asarray(class_index, np.int32), (len(images),))
+        maps = []
+        for start in range(0, len(images), batch_size):
+            part = slice(start, start + batch_size)
+            index = None if class_index is None else tf.constant(class_index[part])
+            maps.append(self._mapper(tf.constant(images[part]), index).numpy())
+        return np.concatenate(maps) if maps else np.zeros(images.shape[:3], np.float32)
+
+    def _map_at_image_size(self, image: tf.Tensor, index: tf.Tensor | None) -> tf.Tensor:
+        _, attention = self.predictions_and_attention(image, index)
+        return tf.image.resize(attention[..., None], tf.shape(image)[1:3], method="bilinear")[..., 0]
+
+    # --- saving -----------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; the classifier with its architecture."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "classifier": serialize(self.classifier),
+            "attention_layer": self.attention_layer,
+            "alpha": self._initial_alpha,
+            "attention_loss": serialize(self.attention_loss),
+            "cam": self.cam if isinstance(self.cam, str) else serialize(self.cam),
+            "second_order": self.second_order,
+            "features": self._features_name,
+            "head": self._head_name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> "CAREModel":
+        """The inverse of `get_config`."""
+        config = dict(config)
+        for key in ("classifier", "attention_loss", "cam"):
+            if isinstance(config[key], dict):
+                config[key] = keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
+        return cls(**config)
+
+
+def _check_alpha(alpha: float) -> float:
+    if not 0.0 <= float(alpha) <= 1.0:
+        raise InputError(f"alpha weights the attention loss against the classification loss and must lie in [0, 1]. "
+                         f"Received alpha={alpha!r}.")
+    return float(alpha)
+
+
+def _attribute_name(classifier: keras.Model, part: Any, argument: str) -> str:
+    """The name of the classifier's attribute that is `part`: what a saved model can find again."""
+    if isinstance(part, str):
+        names = [part] if isinstance(getattr(classifier, part, None), keras.layers.Layer) else []
+    else:
+        names = [name for name, value in vars(classifier).items() if value is part]
+    if not names:
+        raise InputError(
+            f"{argument} must be a layer or model that the classifier holds as an attribute, or that attribute's name, "
+            f"so that a saved model finds it again. Received {part!r}."
+        )
+    return names[0]
+
+
+def _counted(index: tf.Tensor, sample_weight: Any) -> tf.Tensor:
+    """float32 (B, 1, 1): 0 for images whose mask does not count (class -1, sample weight 0), else 1."""
+    counted = index >= 0
+    if sample_weight is not None:
+        counted &= tf.reshape(tf.cast(sample_weight, tf.float32), (-1,)) != 0
+    return tf.cast(counted, tf.float32)[:, None, None]
+
+
+def _share_inside(attention: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """sum(M * F) / sum(F) of the resized map for each image, float32 (B,); 0 for a flat map."""
+    map_size = (tf.shape(attention)[1], tf.shape(attention)[2])
+    inside = tf.reduce_sum(project_mask(mask, map_size) * attention, axis=(1, 2))
+    total = tf.reduce_sum(project_mask(tf.ones_like(mask), map_size) * attention, axis=(1, 2))
+    return tf.math.divide_no_nan(inside, total)
