@@ -59,3 +59,46 @@ def sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
     if number_of_replicas() == 1:
         return value
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
+    """The optimizer's current learning rate."""
+    return float(tf.convert_to_tensor(optimizer.learning_rate))
+
+
+def set_learning_rate(optimizer: keras.optimizers.Optimizer, value: float) -> None:
+    """Assigns the learning rate; raises a TypeError where it is a schedule."""
+    if isinstance(_innermost(optimizer)._learning_rate if hasattr(_innermost(optimizer), "_learning_rate") else None,
+                  keras.optimizers.schedules.LearningRateSchedule):
+        raise TypeError("the learning rate is a LearningRateSchedule")
+    if hasattr(optimizer.learning_rate, "assign"):
+        optimizer.learning_rate.assign(value)
+    else:
+        optimizer.learning_rate = value
+
+
+def reset_optimizer_state(model: keras.Model) -> None:
+    """Sets the optimizer's state back to that of a new one; learning rate and loss scale stay.
+
+    Step count and moments become 0, and weight averages (EMA) the current weights.
+    """
+    optimizer = _innermost(model.optimizer)
+    averages = {id(variable) for variable in getattr(optimizer, "_model_variables_moving_average", None) or ()}
+    variables = optimizer.variables() if callable(optimizer.variables) else optimizer.variables
+    for variable in variables:
+        if id(variable) not in averages and "learning_rate" not in variable.name:
+            variable.assign(tf.zeros(variable.shape, variable.dtype))
+    if averages:
+        weights = model.trainable_variables
+        for average, weight in zip(optimizer._model_variables_moving_average, weights, strict=True):
+            average.assign(weight)
+
+
+def _innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """The optimizer inside a loss-scaling one."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def build_optimizer(model: keras.Model) -> None:
+    """Creates the optimizer's state, so that weights with optimizer state can be loaded before the first step."""
+    model.optimizer.build(model.trainable_variables)

@@ -12,7 +12,8 @@ from care_tf.attention.anatomy import Anatomy, study_classifier
 from care_tf.attention.layer_observation import walk_layers
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
-from care_tf.masks import project_mask, squeeze_mask
+from care_tf.masks import squeeze_mask
+from care_tf.metrics import attention_inside_share
 from care_tf.training.batches import ImageBatch, class_index, split_inputs
 from care_tf.training.class_attention import predict_with_attention
 from care_tf.training.random_geometry import refuse_random_geometry
@@ -201,7 +202,7 @@ class CAREModel(keras.Model):
         has_mask = tf.reduce_any(mask > 0, axis=(1, 2))
         denominator = keras_generation.sum_over_replicas(self.attention_loss.denominator(has_mask))
         local_sum = tf.reduce_sum(self.attention_loss.per_image(attention, mask))
-        return predictions, (tf.math.divide_no_nan(local_sum, denominator), _share_inside(attention, mask), has_mask)
+        return predictions, (tf.math.divide_no_nan(local_sum, denominator), attention_inside_share(attention, mask), has_mask)
 
     def _total_loss(self, x, y, predictions, sample_weight, terms, training: bool) -> tf.Tensor:
         """L of Eq. 4, this replica's part of the global mean; updates the logged means."""
@@ -332,10 +333,3 @@ def _counted(index: tf.Tensor, sample_weight: Any) -> tf.Tensor:
         counted &= tf.reshape(tf.cast(sample_weight, tf.float32), (-1,)) != 0
     return tf.cast(counted, tf.float32)[:, None, None]
 
-
-def _share_inside(attention: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """sum(M * F) / sum(F) of the resized map for each image, float32 (B,); 0 for a flat map."""
-    map_size = (tf.shape(attention)[1], tf.shape(attention)[2])
-    inside = tf.reduce_sum(project_mask(mask, map_size) * attention, axis=(1, 2))
-    total = tf.reduce_sum(project_mask(tf.ones_like(mask), map_size) * attention, axis=(1, 2))
-    return tf.math.divide_no_nan(inside, total)

@@ -1,0 +1,38 @@
+"""What a network must say about itself to be chosen by name."""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+Weights = str | os.PathLike | None
+
+
+def pooled(features: Any) -> Any:
+    """Global average pooling: (B,h,w,d) features -> (B,d), for which Grad-CAM has a closed form."""
+    return keras.layers.GlobalAveragePooling2D(name="global_average_pooling")(features)
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+    """A network without its classification head, and how to feed and watch it.
+
+    Args:
+      name: The name it is asked for by.
+      attention_layer: Name of the layer whose output the attention maps are made from; "auto" where the network
+        names its layers by a counter, and then it is the last layer with a 4-D output.
+      preprocess: float32 RGB images 0..255, (B,H,W,3) or (H,W,3), -> what the network was trained on, same shape.
+      default_image_size_px: Height and width the published weights were trained with.
+      build_network: (image_size, weights) -> the network up to its last 4-D output (B,h,w,d).
+      head: Features (B,h,w,d) -> vectors (B,n), the input of the last Dense layer.
+    """
+
+    name: str
+    attention_layer: str
+    preprocess: Callable[[tf.Tensor], tf.Tensor]
+    default_image_size_px: int
+    build_network: Callable[[tuple[int, int], Weights], keras.Model]
+    head: Callable[[Any], Any] = pooled

@@ -1,0 +1,40 @@
+"""From RGB 0..255 to what a network was trained on, in plain TensorFlow operations: they also run in `Dataset.map`
+and inside an exported model."""
+
+import tensorflow as tf
+
+IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
+
+
+def imagenet_bgr(images: tf.Tensor) -> tf.Tensor:
+    """Blue first, ImageNet mean subtracted, scale 0..255 kept: `images[..., ::-1] - mean`.
+
+    Args:
+      images: (..., 3) RGB, 0..255.
+
+    Returns:
+      float32 of the same shape.
+
+    Source: the "caffe" mode of `keras.applications` (ResNet, VGG); SqueezeNet 1.1 was converted from Caffe, too.
+    """
+    images = tf.cast(images, tf.float32)
+    return tf.reverse(images, axis=[-1]) - tf.constant(IMAGENET_MEAN_BGR, tf.float32)
+
+
+def unit_interval(images: tf.Tensor) -> tf.Tensor:
+    """RGB scaled to 0..1: `images / 255`.
+
+    Args:
+      images: (..., 3) RGB, 0..255.
+
+    Returns:
+      float32 of the same shape.
+
+    Source: the rescaling KerasCV's ResNet backbones were trained with.
+    """
+    return tf.cast(images, tf.float32) / 255.0
+
+
+def identity(images: tf.Tensor) -> tf.Tensor:
+    """The images as they are, float32: for networks that preprocess inside themselves."""
+    return tf.cast(images, tf.float32)

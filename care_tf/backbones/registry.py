@@ -1,0 +1,45 @@
+"""Backbones by name."""
+
+import difflib
+
+from care_tf.backbones.applications import APPLICATION_PREFIX, RESNET50, RESNET152, VGG19, application_backbone
+from care_tf.backbones.backbone import Backbone
+from care_tf.backbones.resnet18 import RESNET18
+from care_tf.backbones.squeezenet import SQUEEZENET1_1
+from care_tf.backbones.user_builder import is_user_builder, user_backbone
+from care_tf.errors import InputError
+
+_NAMED = {backbone.name: backbone for backbone in (RESNET18, RESNET50, RESNET152, VGG19, SQUEEZENET1_1)}
+
+
+def backbone_names() -> tuple[str, ...]:
+    """The names with a home here; "keras.applications/<Network>" and "module:function" come on top of them."""
+    return tuple(_NAMED)
+
+
+def get_backbone(name: str) -> Backbone:
+    """A backbone by its name.
+
+    Args:
+      name: One of `backbone_names()`, "keras.applications/<Network>" (the constructor's exact spelling, such as
+        "keras.applications/EfficientNetB0"), or "module:function".
+
+    Raises:
+      InputError: The name is none of these.
+
+    Example:
+      >>> get_backbone("resnet50").attention_layer
+      'conv5_block3_out'
+    """
+    if name in _NAMED:
+        return _NAMED[name]
+    if name.startswith(APPLICATION_PREFIX):
+        return application_backbone(name)
+    if is_user_builder(name):
+        return user_backbone(name)
+    close = difflib.get_close_matches(name, _NAMED, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise InputError(
+        f"unknown backbone {name!r}{hint}: a backbone is one of {', '.join(_NAMED)}, "
+        f"{APPLICATION_PREFIX}<Network>, or module:function"
+    )

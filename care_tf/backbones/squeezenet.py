@@ -1,0 +1,118 @@
+"""SqueezeNet 1.1: 722,496 parameters without its top, small enough to train on a laptop."""
+
+import os
+from typing import Any
+
+import keras
+
+from care_tf.backbones.backbone import Backbone, Weights
+from care_tf.backbones.local_weights import load_weights, require_file
+from care_tf.backbones.preprocessing import imagenet_bgr
+from care_tf.errors import InputError
+
+# fire2 .. fire9: channels of the squeeze layer; both expand layers have four times as many.
+SQUEEZE_CHANNELS = {2: 16, 3: 16, 4: 32, 5: 32, 6: 48, 7: 48, 8: 64, 9: 64}
+EXPAND_FACTOR = 4
+POOL_AFTER = (3, 5)
+# Four unpadded steps of kernel 3 and stride 2 need 31 px to leave one: 31 -> 15 -> 7 -> 3 -> 1.
+MIN_IMAGE_SIZE_PX = 31
+
+_FILE_LAYOUT = (
+    "an HDF5 file with groups conv1 and fire2 .. fire9 (each with squeeze1x1, expand1x1, expand3x3) that hold one "
+    "4-D kernel (height, width, in, out) and one 1-D bias each"
+)
+
+
+def squeezenet1_1(image_size: tuple[int, int], weights: Weights = None) -> keras.Model:
+    """SqueezeNet 1.1 up to the concatenation of fire9, 512 channels.
+
+    Args:
+      image_size: Height and width of the images, px.
+      weights: None for random initial weights, or the path of a local file (`.h5` in the layout below, or
+        `.weights.h5` / `.keras` as Keras writes them).
+
+    Returns:
+      A Functional model, (B,H,W,3) preprocessed images -> (B,h,w,512); 7 x 7 at 128 px, 13 x 13 at 224 px.
+
+    Raises:
+      InputError: `weights` is "imagenet", is missing, or does not fit the network; the image is too small.
+
+    Source: F. N. Iandola et al., "SqueezeNet", arXiv 1602.07360, version 1.1 of the authors' release. Pooling and
+      the first convolution are unpadded.
+    """
+    if weights == "imagenet":
+        raise InputError(
+            'weights="imagenet" needs a public file to download, and there is none for squeezenet1_1: pass the path '
+            f"of a local file, {_FILE_LAYOUT}"
+        )
+    if min(image_size) < MIN_IMAGE_SIZE_PX:
+        raise InputError(
+            f"squeezenet1_1 needs images of at least {MIN_IMAGE_SIZE_PX} px on both sides; received image_size "
+            f"{image_size}"
+        )
+    images = keras.Input((*image_size, 3), name="image")
+    x = keras.layers.Conv2D(64, 3, strides=2, activation="relu", name="conv1")(images)
+    x = keras.layers.MaxPooling2D(3, strides=2, name="pool1")(x)
+    for index, channels in SQUEEZE_CHANNELS.items():
+        x = _fire(x, channels, name=f"fire{index}")
+        if index in POOL_AFTER:
+            x = keras.layers.MaxPooling2D(3, strides=2, name=f"pool{index}")(x)
+    network = keras.Model(images, x, name="squeezenet1_1")
+    if weights is not None:
+        _load(network, weights)
+    return network
+
+
+def _fire(x: Any, channels: int, name: str) -> Any:
+    def convolution(inputs: Any, filters: int, size: int, part: str) -> Any:
+        layer = keras.layers.Conv2D(filters, size, padding="same", activation="relu", name=f"{name}_{part}")
+        return layer(inputs)
+
+    squeezed = convolution(x, channels, 1, "squeeze1x1")
+    expanded = [convolution(squeezed, EXPAND_FACTOR * channels, size, f"expand{size}x{size}") for size in (1, 3)]
+    return keras.layers.Concatenate(name=f"{name}_concat")(expanded)
+
+
+def _load(network: keras.Model, path: str | os.PathLike) -> None:
+    file = require_file(path)
+    if file.suffix == ".keras" or file.name.endswith(".weights.h5"):
+        load_weights(network, path)
+        return
+    import h5py  # Comes with Keras; only this layout is read by hand.
+
+    try:
+        with h5py.File(file, "r") as weights:
+            for layer in network.layers:
+                if layer.weights:
+                    layer.set_weights(_layer_arrays(weights, layer, path))
+    except OSError as error:
+        raise InputError(f"weights file {path} cannot be read as HDF5 ({error}); it must be {_FILE_LAYOUT}") from error
+
+
+def _layer_arrays(weights: Any, layer: keras.layers.Layer, path: str | os.PathLike) -> list:
+    """Kernel and bias of one layer, after their shapes were checked; groups may nest their arrays at any depth."""
+    group_name = layer.name.replace("_", "/")
+    if group_name not in weights:
+        raise InputError(f"weights file {path} has no group {group_name!r}; it must be {_FILE_LAYOUT}")
+    shapes_and_arrays: list = []
+    weights[group_name].visititems(
+        lambda _, item: shapes_and_arrays.append((item.shape, item)) if hasattr(item, "shape") else None
+    )
+    expected = [tuple(weight.shape) for weight in layer.weights]
+    by_rank = sorted(shapes_and_arrays, key=lambda pair: -len(pair[0]))
+    received = [shape for shape, _ in by_rank]
+    if received != expected:
+        raise InputError(
+            f"weights file {path} does not fit squeezenet1_1: {group_name} must hold arrays of shapes {expected}, "
+            f"received {received}; it must be {_FILE_LAYOUT}"
+        )
+    return [array[()] for _, array in by_rank]
+
+
+SQUEEZENET1_1 = Backbone(
+    name="squeezenet1_1",
+    attention_layer="fire9_concat",
+    preprocess=imagenet_bgr,
+    default_image_size_px=224,
+    build_network=squeezenet1_1,
+)

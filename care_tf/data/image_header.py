@@ -1,0 +1,63 @@
+"""What an image file says about itself, without decoding its pixels."""
+
+import os
+from typing import NamedTuple
+
+from care_tf.errors import InputError
+
+ORIENTATION_TAG = 0x0112
+_FIRST_TRANSPOSED_ORIENTATION = 5
+_END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
+_TAIL_BYTES = 4096  # some cameras append a few bytes of their own after the end marker
+
+
+class ImageHeader(NamedTuple):
+    """Format ("JPEG" or "PNG") and size in px as displayed, that is after EXIF rotation."""
+
+    format: str
+    width: int
+    height: int
+
+
+def read_image_header(path: str | os.PathLike) -> ImageHeader:
+    """Reads format and oriented size of a JPEG or PNG, and that the file has an end.
+
+    Pillow reads only the header, and knows EXIF; OpenCV cannot tell a size without decoding the pixels.
+
+    Args:
+      path: The file.
+
+    Returns:
+      Its header.
+
+    Raises:
+      InputError: The file is missing, is no JPEG or PNG, or was cut off.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path, formats=("JPEG", "PNG")) as image:
+            image_format = "PNG" if image.format == "PNG" else "JPEG"  # Pillow calls some JPEGs "MPO"
+            width, height = image.size
+            # PNG may carry EXIF too, but decoders do not agree on obeying it: only JPEG's is honored, here and there.
+            orientation = image.getexif().get(ORIENTATION_TAG, 1) if image_format == "JPEG" else 1
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist") from None
+    except UnidentifiedImageError:
+        raise InputError(f"{path} is not a readable JPEG or PNG") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from error
+    if not _has_end(path, _END_MARKERS[image_format]):
+        raise InputError(f"{path} is cut off before the end of the {image_format} data; copy it again")
+    if orientation in range(_FIRST_TRANSPOSED_ORIENTATION, 9):
+        width, height = height, width
+    return ImageHeader(image_format, width, height)
+
+
+def _has_end(path: str | os.PathLike, marker: bytes) -> bool:
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - _TAIL_BYTES))
+        if marker in file.read():
+            return True
+        file.seek(0)  # rare: much was appended after the end
+        return marker in file.read()

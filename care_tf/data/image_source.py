@@ -1,0 +1,98 @@
+"""Where the pipeline gets an image from: the file, or decoded images kept in memory or in one file on disk."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import tensorflow as tf
+
+from care_tf.data.decoding import decode_image_named
+from care_tf.data.manifest import Manifest
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+
+ImageLoader: TypeAlias = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+def image_loader(manifest: Manifest, image_size: tuple[int, int], cache: str | os.PathLike | None) -> ImageLoader:
+    """Builds the function that loads one image by its index, filling the cache first if there is to be one.
+
+    Args:
+      manifest: The images.
+      image_size: Height and width to resize to, px.
+      cache: None decodes the file every time; "memory" keeps the decoded images (n * H * W * 3 bytes); a folder
+        keeps them there in one file, for this and later runs, under a key of the manifest's and the files' state.
+
+    Returns:
+      int64 scalar -> (float32 (H,W,3) RGB 0..255, int32 (2,) original height and width); the same numbers from
+      all three.
+
+    Raises:
+      InputError: `cache` names a file.
+    """
+    if cache is None:
+        return _from_files(manifest, image_size)
+    if cache == "memory":
+        images = np.empty((len(manifest), *image_size, 3), np.uint8)
+        return _from_memory(images, _fill(images, manifest, image_size))
+    return _from_folder(manifest, image_size, Path(cache))
+
+
+def _from_files(manifest: Manifest, image_size: tuple[int, int]) -> ImageLoader:
+    paths = tf.constant(manifest.image_paths)
+
+    def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        path = paths[index]
+        return decode_image_named(tf.io.read_file(path), path, image_size)
+
+    return load
+
+
+def _from_memory(images: np.ndarray, sizes: np.ndarray) -> ImageLoader:
+    image_tensor, size_tensor = tf.constant(images), tf.constant(sizes)
+    return lambda index: (tf.cast(image_tensor[index], tf.float32), size_tensor[index])
+
+
+def _from_folder(manifest: Manifest, image_size: tuple[int, int], cache: Path) -> ImageLoader:
+    if cache.exists() and not cache.is_dir():
+        raise InputError(f'cache must be "memory" or a folder; {cache} is a file')
+    folder = cache / _cache_key(manifest, image_size)
+    if not folder.exists():
+        with atomic_path(folder) as temporary:
+            temporary.mkdir(parents=True)
+            shape = (len(manifest), *image_size, 3)
+            images = np.lib.format.open_memmap(temporary / "images.npy", "w+", np.uint8, shape)
+            np.save(temporary / "sizes.npy", _fill(images, manifest, image_size))
+            images.flush()
+    images = np.load(folder / "images.npy", mmap_mode="r")
+    sizes = tf.constant(np.load(folder / "sizes.npy"))
+
+    def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = tf.numpy_function(lambda i: images[i], [index], tf.uint8, stateful=False)
+        return tf.cast(tf.ensure_shape(image, (*image_size, 3)), tf.float32), sizes[index]
+
+    return load
+
+
+def _fill(images: np.ndarray, manifest: Manifest, image_size: tuple[int, int]) -> np.ndarray:
+    """Decodes all images into `images`; returns their original sizes, int32 (n,2)."""
+    from tqdm import tqdm
+
+    sizes = np.empty((len(manifest), 2), np.int32)
+    decoded = tf.data.Dataset.range(len(manifest)).map(_from_files(manifest, image_size), tf.data.AUTOTUNE)
+    progress = tqdm(decoded.prefetch(tf.data.AUTOTUNE).as_numpy_iterator(), "caching", len(manifest), unit="image")
+    for i, (image, size) in enumerate(progress):
+        images[i], sizes[i] = image, size
+    return sizes
+
+
+def _cache_key(manifest: Manifest, image_size: tuple[int, int]) -> str:
+    """Changes with the images' order, size or modification time, but not with labels or boxes."""
+    digest = hashlib.sha256(repr(tuple(image_size)).encode())
+    for path in manifest.image_paths:
+        status = os.stat(path)
+        digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+    return f"images-{digest.hexdigest()[:16]}"

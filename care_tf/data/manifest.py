@@ -1,0 +1,233 @@
+"""The manifest: one row per image with its class, boxes, group and split; the only description of a data set."""
+
+import csv
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from care_tf.data.manifest_rows import COLUMNS, parse_rows
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Manifest:
+    """Images with labels and, for some, boxes or a mask. Immutable: every method returns a new manifest.
+
+    Args:
+      image_paths: n absolute paths.
+      labels: int32 (n,), positions in `class_names`.
+      class_names: One name per class, in the order of the labels.
+      boxes: n arrays float32 (k,4), half-open pixel boxes x0,y0,x1,y1 in the oriented image; k = 0: none.
+      mask_paths: n absolute paths, "" where there is none.
+      groups: n patients or lesions, "" where unknown.
+      splits: n names such as "train", "" where there is none.
+      folds: n names such as "1", "" where there is none.
+      box_sources: n names of who drew the boxes, "" where unknown.
+      source: The CSV file or folder this came from, for messages and for paths in `fingerprint`.
+
+    Raises:
+      InputError: The columns differ in length, or a label is outside the class list.
+    """
+
+    image_paths: tuple[str, ...]
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    boxes: tuple[np.ndarray, ...] = ()
+    mask_paths: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+    folds: tuple[str, ...] = ()
+    box_sources: tuple[str, ...] = ()
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        num_images = len(self.image_paths)
+        object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
+        if not self.boxes:
+            object.__setattr__(self, "boxes", (np.zeros((0, 4), np.float32),) * num_images)
+        for name in ("mask_paths", "groups", "splits", "folds", "box_sources"):
+            if not getattr(self, name):
+                object.__setattr__(self, name, ("",) * num_images)
+        for name in _PER_IMAGE:
+            if len(getattr(self, name)) != num_images:
+                raise InputError(f"{name} needs one entry per image: {len(getattr(self, name))} for {num_images}")
+        if num_images and not (0 <= self.labels.min() and self.labels.max() < len(self.class_names)):
+            raise InputError(
+                f"labels must be positions in the {len(self.class_names)} class names; "
+                f"received {self.labels.min()} to {self.labels.max()}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.image_paths)
+
+    @property
+    def class_counts(self) -> dict[str, int]:
+        """Number of images of every class, in the order of `class_names`; 0 included."""
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return {name: int(count) for name, count in zip(self.class_names, counts, strict=True)}
+
+    @property
+    def has_boxes(self) -> np.ndarray:
+        """bool (n,): the image has at least one box, or a mask file."""
+        pairs = zip(self.boxes, self.mask_paths, strict=True)
+        return np.array([len(boxes) > 0 or mask != "" for boxes, mask in pairs], bool)
+
+    def subset(self, indices: npt.ArrayLike) -> "Manifest":
+        """The images at `indices` (ints, in that order) or where a bool (n,) is True."""
+        chosen = np.asarray(indices)
+        chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
+        columns = {name: tuple(getattr(self, name)[i] for i in chosen) for name in _PER_IMAGE if name != "labels"}
+        return dataclasses.replace(self, labels=self.labels[chosen], **columns)
+
+    def select(self, split: str | None = None, folds: Iterable[str | int] | None = None) -> "Manifest":
+        """The images of one split and of some folds.
+
+        Args:
+          split: A name in `splits`; None takes all.
+          folds: Names in `folds`, as text or numbers; None takes all.
+
+        Returns:
+          The images that agree with both, in order.
+
+        Raises:
+          InputError: A name does not occur, or no image is left.
+        """
+        keep = np.ones(len(self), bool)
+        if split is not None:
+            keep &= _rows_named("split", [str(split)], self.splits, self.source)
+        if folds is not None:
+            keep &= _rows_named("fold", [str(fold) for fold in folds], self.folds, self.source)
+        if not keep.any():
+            raise InputError(f"no image of {self.source} has split {split} and folds {folds}")
+        return self.subset(keep)
+
+    def without_boxes(self) -> "Manifest":
+        """The same images with neither boxes nor masks."""
+        return dataclasses.replace(self, boxes=(), mask_paths=(), box_sources=())
+
+    def cap_class(self, name: str, max_images: int, seed: int = 0) -> "Manifest":
+        """Keeps at most `max_images` images of class `name`, chosen at random under `seed`; order is kept."""
+        if name not in self.class_names:
+            raise InputError(f"class {name!r} is not one of {', '.join(self.class_names)}")
+        if max_images < 1:
+            raise InputError(f"the number of images to keep of class {name} must be at least 1; received {max_images}")
+        members = np.flatnonzero(self.labels == self.class_names.index(name))
+        dropped = np.random.default_rng(seed).permutation(members)[max_images:]
+        return self.subset(np.setdiff1d(np.arange(len(self)), dropped))
+
+    def summary(self) -> str:
+        """A table to print: images, groups and images with boxes of every class."""
+        lines = [f"{'class':<16}{'images':>8}{'groups':>8}{'boxes':>8}"]
+        has_boxes, groups = self.has_boxes, np.array(self.groups, dtype=str)
+        members = [(name, self.labels == label) for label, name in enumerate(self.class_names)]
+        for name, rows in [*members, ("all", np.ones(len(self), bool))]:
+            num_groups = len(set(groups[rows]) - {""})
+            lines.append(f"{name:<16}{rows.sum():>8}{num_groups:>8}{has_boxes[rows].sum():>8}")
+        return "\n".join(lines)
+
+    def fingerprint(self) -> str:
+        """sha256 (hex) of the class names and all rows, with paths relative to `source`: moving a folder keeps it."""
+        digest = hashlib.sha256(json.dumps(self.class_names).encode())
+        for row in _rows(self, _folder_of(self.source)):
+            digest.update(json.dumps(row).encode())
+        return digest.hexdigest()
+
+
+_PER_IMAGE = ("image_paths", "labels", "boxes", "mask_paths", "groups", "splits", "folds", "box_sources")
+
+
+def read_manifest(
+    path: str | os.PathLike, *, class_names: Sequence[str] | None = None, check_images: bool = True
+) -> Manifest:
+    """Reads and validates a manifest CSV; every bad row is reported with its line number, none is dropped.
+
+    Columns: `image` (path, relative to the CSV), `label` (class name) and, as needed, `boxes` (JSON list of
+    [x0, y0, x1, y1] in the image's own pixels), `mask` (path of a PNG), `group`, `split`, `fold`, `box_source`.
+    An image has boxes or a mask, not both.
+
+    Args:
+      path: The CSV file, UTF-8.
+      class_names: The classes in the order of the labels; by default the names found, sorted. Name them to fix an
+        order of your own, and to have a misspelled label refused.
+      check_images: Opens every image's header (not its pixels) to check it and the boxes in it.
+
+    Returns:
+      The manifest, rows in file order.
+
+    Raises:
+      InputError: The file or a column is missing, or some rows are bad: up to 20 are listed, with the total.
+    """
+    path = Path(path)
+    rows = parse_rows(path, class_names=class_names, check_images=check_images)
+    names = tuple(class_names) if class_names is not None else tuple(sorted({row.label for row in rows}))
+    return Manifest(
+        image_paths=tuple(row.image for row in rows),
+        labels=np.array([names.index(row.label) for row in rows], np.int32),
+        class_names=names,
+        boxes=tuple(row.boxes for row in rows),
+        mask_paths=tuple(row.mask for row in rows),
+        groups=tuple(row.group for row in rows),
+        splits=tuple(row.split for row in rows),
+        folds=tuple(row.fold for row in rows),
+        box_sources=tuple(row.box_source for row in rows),
+        source=str(path.absolute()),
+    )
+
+
+def write_manifest(manifest: Manifest, path: str | os.PathLike) -> None:
+    """Writes the CSV that `read_manifest` reads, with paths relative to it; whole or not at all.
+
+    Args:
+      manifest: What to write. Class names without an image are not in the file.
+      path: The CSV file.
+    """
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(_rows(manifest, Path(path).absolute().parent))
+
+
+def _rows(manifest: Manifest, folder: Path) -> Iterable[list[str]]:
+    """The cells of every image in the order of `COLUMNS`, with paths relative to `folder`."""
+    for i, image_path in enumerate(manifest.image_paths):
+        boxes, mask_path = manifest.boxes[i], manifest.mask_paths[i]
+        yield [
+            _relative(image_path, folder),
+            manifest.class_names[manifest.labels[i]],
+            json.dumps([[_shortest(edge) for edge in box] for box in boxes]) if len(boxes) else "",
+            _relative(mask_path, folder) if mask_path else "",
+            manifest.groups[i],
+            manifest.splits[i],
+            manifest.folds[i],
+            manifest.box_sources[i],
+        ]
+
+
+def _rows_named(kind: str, wanted: list[str], column: Sequence[str], source: str) -> np.ndarray:
+    known = sorted(set(column) - {""})
+    unknown = sorted(set(wanted) - set(known))
+    if unknown:
+        there = f"it has {', '.join(known)}" if known else f"it has no {kind} column"
+        raise InputError(f"{source} has no {kind} {', '.join(unknown)}; {there}")
+    return np.isin(np.array(column, dtype=str), wanted)
+
+
+def _relative(path: str, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _folder_of(source: str) -> Path:
+    path = Path(source).absolute()
+    return path.parent if path.suffix else path
+
+
+def _shortest(edge: np.float32) -> float | int:
+    """The shortest number that reads back as the same float32: 33.333332, and 12 rather than 12.0."""
+    return int(edge) if float(edge).is_integer() else float(str(edge))

@@ -1,0 +1,195 @@
+"""The report's charts of scores: recall and attention per class, paired differences, confusion matrix."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from care_tf.evaluation.pictures import BASELINE, FAINT, INK, RUN, Picture, drawing, hide_spines, percent, svg_picture
+from care_tf.evaluation.scores import Estimate, Scores
+
+RUN_NAMES = ("baseline", "CARE")
+"""Default display names of the baseline and of the run."""
+
+
+def recall_figure(scores: Scores, baseline: Scores | None = None, names: tuple[str, str] = RUN_NAMES) -> Picture:
+    """Horizontal bars of every class's recall with its interval and counts, rarest class on top.
+
+    Args:
+      scores: The run.
+      baseline: The run to compare with, or None.
+      names: Display names of the baseline and of the run.
+    """
+    order = sorted(range(len(scores.classes)), key=lambda index: -scores.classes[index].num_images)
+    runs = [(scores, RUN, names[1])] if baseline is None else [(baseline, BASELINE, names[0]), (scores, RUN, names[1])]
+    thickness = 0.62 / len(runs)
+    with drawing(5.1, 0.9 + 0.52 * len(order)) as figure:
+        axes = figure.add_subplot()
+        for number, (run, color, name) in enumerate(runs):
+            shift = (len(runs) - 1) / 2 - number
+            for row, index in enumerate(order):
+                recall = run.classes[index].recall
+                label = name if row == 0 else None
+                axes.barh(row + shift * thickness, recall.value or 0.0, thickness * 0.92, color=color, label=label)
+                _whisker(axes, recall, row + shift * thickness, INK)
+        for row, index in enumerate(order):
+            numbers = [_whole_percent(run.classes[index].recall.value) for run, _, _ in runs]
+            axes.text(1.03, row, " \u2192 ".join(numbers), va="center", fontsize=9, clip_on=False)
+        axes.set_yticks(range(len(order)), [_class_label(scores, index) for index in order])
+        _share_axis(axes, "recall")
+        axes.set_ylim(-0.6, len(order) - 0.4)
+        if baseline is not None:
+            _legend(figure, axes)
+        alt = "Recall by class. " + "; ".join(
+            f"{c.name}: {percent(c.recall.value)}, {c.num_correct} of {c.num_images}" for c in scores.classes
+        )
+        return svg_picture(figure, alt)
+
+
+def attention_figure(scores: Scores, baseline: Scores | None = None, names: tuple[str, str] = RUN_NAMES) -> Picture:
+    """Attention inside the box per class as points with intervals, beside what maps without learning score.
+
+    Args:
+      scores: The run; classes without boxes are left out.
+      baseline: The run to compare with, or None.
+      names: Display names of the baseline and of the run.
+    """
+    order = [index for index, c in enumerate(scores.classes) if c.num_boxes and c.attention_inside.value is not None]
+    order.sort(key=lambda index: -scores.classes[index].num_images)
+    with drawing(5.1, 0.9 + 0.52 * len(order)) as figure:
+        axes = figure.add_subplot()
+        for row, index in enumerate(order):
+            own = scores.classes[index]
+            for key, value in _references(scores, index):
+                label = _REFERENCE_NAMES.get(key, key) if row == 0 else None
+                style = ":" if key == "uniform" else "-"
+                axes.plot([value] * 2, [row - 0.38, row + 0.38], style, color=FAINT, linewidth=2.4, label=label)
+            if baseline is not None:
+                _point(axes, baseline.classes[index].attention_inside, row + 0.16, BASELINE, names[0], row == 0)
+            _point(axes, own.attention_inside, row - 0.16 * (baseline is not None), RUN, names[1], row == 0)
+        labels = [f"{scores.classes[i].name}  (boxes {scores.classes[i].num_boxes})" for i in order]
+        axes.set_yticks(range(len(order)), labels)
+        _share_axis(axes, "share of the attention map's energy inside the box")
+        axes.set_ylim(-0.6, len(order) - 0.4)
+        _legend(figure, axes)
+        alt = "Attention inside the box by class. " + "; ".join(
+            f"{scores.classes[i].name}: {percent(scores.classes[i].attention_inside.value)}"
+            + "".join(f", {_REFERENCE_NAMES.get(k, k)} {percent(v)}" for k, v in _references(scores, i))
+            for i in order
+        )
+        return svg_picture(figure, alt)
+
+
+def difference_figure(
+    differences: Mapping[str, Estimate], labels: Mapping[str, str], names: tuple[str, str] = RUN_NAMES
+) -> Picture:
+    """Paired differences with intervals around a line at zero, filled where the interval excludes zero.
+
+    Args:
+      differences: Figure name -> run minus baseline, of `paired_difference`.
+      labels: Figure name -> what to call it, in the order to draw.
+      names: Display names of the baseline and of the run.
+    """
+    shown = [(labels[key], differences[key]) for key in labels if differences.get(key, _UNDEFINED).value is not None]
+    with drawing(5.1, 0.9 + 0.34 * len(shown)) as figure:
+        axes = figure.add_subplot()
+        axes.axvline(0.0, color=INK, linewidth=1)
+        for row, (_, estimate) in enumerate(reversed(shown)):
+            _point(axes, estimate, row, RUN, "", False, hollow=not estimate.excludes_zero)
+        axes.set_yticks(range(len(shown)), [label for label, _ in reversed(shown)])
+        axes.set_ylim(-0.6, len(shown) - 0.4)
+        reach = max([abs(v) for _, e in shown for v in (e.value, e.low, e.high) if v is not None] + [0.05]) * 1.08
+        axes.set_xlim(-reach, reach)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.0f}".replace("-", "\u2212") if value else "0")
+        axes.set_xlabel(f"\u2190 {names[0]} higher \u00b7 points \u00b7 {names[1]} higher \u2192")
+        hide_spines(axes, "left")
+        axes.grid(axis="y", visible=False)
+        alt = "Paired differences. " + "; ".join(f"{label}: {_points(estimate)}" for label, estimate in shown)
+        return svg_picture(figure, alt)
+
+
+def confusion_figure(scores: Scores) -> Picture:
+    """The confusion matrix: counts, and the share of the true class as shade and percentage.
+
+    Args:
+      scores: The run.
+    """
+    counts = np.asarray(scores.confusion)
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    num_classes = len(counts)
+    size = min(10.4, max(3.2, 1.0 + 0.62 * num_classes))
+    with drawing(size, size * 0.92) as figure:
+        axes = figure.add_subplot()
+        axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0, aspect="auto")
+        for i, j in np.ndindex(num_classes, num_classes):
+            color = "white" if shares[i, j] > 0.55 else INK if counts[i, j] else FAINT
+            text = f"{counts[i, j]}\n{100 * shares[i, j]:.0f}\u202f%" if counts[i, j] else "0"
+            axes.text(j, i, text, ha="center", va="center", color=color, fontsize=8.5)
+        names = [c.name for c in scores.classes]
+        axes.set_xticks(range(num_classes), names, rotation=45 if max(map(len, names)) > 6 else 0)
+        axes.set_yticks(range(num_classes), names)
+        axes.set_xlabel("predicted class")
+        axes.set_ylabel("true class")
+        axes.grid(visible=False)
+        hide_spines(axes, "left", "bottom")
+        rows = [
+            f"{name}: " + ", ".join(f"{counts[i, j]} as {names[j]}" for j in range(num_classes) if counts[i, j])
+            for i, name in enumerate(names)
+            if totals[i, 0]
+        ]
+        return svg_picture(figure, "Confusion matrix, by true class. " + "; ".join(rows))
+
+
+_REFERENCE_NAMES = {"uniform": "uniform map", "centered_gaussian": "centered Gaussian"}
+_UNDEFINED = Estimate(None, None, None)
+
+
+def _class_label(scores: Scores, index: int) -> str:
+    return f"{scores.classes[index].name}  (n {scores.classes[index].num_images})"
+
+
+def _whole_percent(value: float | None) -> str:
+    return percent(value, 0)
+
+
+def _references(scores: Scores, index: int) -> list[tuple[str, float]]:
+    return [(k, v) for k, v in scores.classes[index].attention_references.items() if v is not None]
+
+
+def _points(estimate: Estimate) -> str:
+    numbers = [f"{100 * v:+.1f}" for v in (estimate.value, estimate.low, estimate.high) if v is not None]
+    return f"{numbers[0]} points" + (f" (95 % interval {numbers[1]} to {numbers[2]})" if len(numbers) == 3 else "")
+
+
+def _whisker(axes: Any, estimate: Estimate, row: float, color: str) -> None:
+    if estimate.low is not None and estimate.high is not None:
+        ends = ([estimate.low, estimate.high], [row, row])
+        axes.plot(*ends, color="white", linewidth=2.8, solid_capstyle="butt")  # a halo: visible on the bar and off it
+        axes.plot(*ends, color=color, linewidth=1.4, solid_capstyle="butt")
+
+
+def _point(
+    axes: Any, estimate: Estimate, row: float, color: str, name: str, is_labeled: bool, hollow: bool = False
+) -> None:
+    if estimate.value is None:
+        return
+    if estimate.low is not None and estimate.high is not None:
+        axes.plot([estimate.low, estimate.high], [row, row], color=color, linewidth=2, zorder=3)
+    face = "white" if hollow else color
+    axes.scatter(
+        [estimate.value], [row], s=44, color=face, edgecolor=color, linewidth=1.8, zorder=4,
+        label=name if is_labeled else None,
+    )  # fmt: skip
+
+
+def _share_axis(axes: Any, label: str) -> None:
+    axes.set_xlim(0.0, 1.0)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}\u202f%")
+    axes.set_xlabel(label)
+    axes.grid(axis="y", visible=False)
+
+
+def _legend(figure: Any, axes: Any) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=4, fontsize=9, handletextpad=0.4, columnspacing=1.2)

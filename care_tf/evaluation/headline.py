@@ -1,0 +1,151 @@
+"""The report's headline figures in words: values, intervals, and whether a difference was shown."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from care_tf.errors import InputError
+from care_tf.evaluation.pictures import percent
+from care_tf.evaluation.scores import Estimate, Scores
+
+_MINUS = "\u2212"
+
+
+class Headline(NamedTuple):
+    """One headline figure as the page shows it; the last three are None without a baseline."""
+
+    title: str
+    note: str
+    value: str
+    interval: str
+    baseline: str | None
+    difference: str | None
+    verdict: str | None
+
+
+def rarest_class(scores: Scores) -> str:
+    """The class with the fewest images (the first of them), among those that have any.
+
+    Args:
+      scores: The run.
+    """
+    return min((c for c in scores.classes if c.num_images), key=lambda c: c.num_images).name
+
+
+def headlines(
+    scores: Scores,
+    focus_classes: Sequence[str],
+    baseline: Scores | None = None,
+    differences: Mapping[str, Estimate] | None = None,
+) -> list[Headline]:
+    """Mean class accuracy, macro AUC, and recall, AUC and attention of the classes in focus.
+
+    Args:
+      scores: The run.
+      focus_classes: Names of the classes the run is about, usually those with boxes in training.
+      baseline: The run to compare with, or None.
+      differences: Run minus baseline, of `paired_difference`, or None.
+
+    Raises:
+      InputError: A class in focus that is not in the scores.
+    """
+    by_name = {c.name: c for c in scores.classes}
+    unknown = [name for name in focus_classes if name not in by_name]
+    if unknown:
+        raise InputError(f"classes in focus must be among {list(by_name)}. Received: {unknown}.")
+    rows = [
+        ("Mean class accuracy", "mean of the classes' recalls", "mean_class_accuracy"),
+        ("Macro AUC", "one class against the rest, mean", "macro_auc"),
+    ]
+    for name in focus_classes:
+        own = by_name[name]
+        rows.append((f"Recall of {name}", f"{own.num_correct} of {own.num_images} images", f"recall/{name}"))
+        if own.auc.value is not None:
+            rows.append((f"AUC of {name}", "against all other classes", f"auc/{name}"))
+        if own.attention_inside.value is not None:
+            note = f"share of the map's energy, {own.num_boxes} boxes"
+            rows.append((f"Attention inside the box of {name}", note, f"attention_inside/{name}"))
+    return [_headline(*row, scores, baseline, differences) for row in rows]
+
+
+def estimate_of(scores: Scores, key: str) -> Estimate:
+    """The estimate that a name of `run_statistics` stands for.
+
+    Args:
+      scores: The run.
+      key: "mean_class_accuracy", "macro_auc", "attention_inside", or "<recall|auc|attention_inside>/<class>".
+    """
+    figure, _, name = key.partition("/")
+    holder = next(c for c in scores.classes if c.name == name) if name else scores
+    return getattr(holder, figure)
+
+
+def as_value(key: str, value: float | None) -> str:
+    """AUCs with three decimals, everything else as a percentage.
+
+    Example:
+      >>> as_value("macro_auc", 0.96249)
+      '0.962'
+    """
+    if value is not None and _is_auc(key):
+        return f"{value:.3f}"
+    return percent(value)
+
+
+def as_interval(key: str, estimate: Estimate) -> str:
+    """The interval in words, e.g. "70.1 to 78.3 %"; "no interval" where undefined."""
+    if estimate.low is None or estimate.high is None:
+        return "no interval"
+    return f"{as_value(key, estimate.low).removesuffix(chr(0x202F) + '%')} to {as_value(key, estimate.high)}"
+
+
+def as_difference(key: str, estimate: Estimate) -> str:
+    """A signed difference with its interval: points of a percentage, or AUC.
+
+    Example:
+      >>> as_difference("macro_auc", Estimate(0.0123, -0.004, 0.03))
+      '+0.012 (\u22120.004\xa0to\xa0+0.030)'
+    """
+    if estimate.value is None:
+        return "n/a"
+    numbers = [_signed(key, v) for v in (estimate.value, estimate.low, estimate.high) if v is not None]
+    unit = "" if _is_auc(key) else " points"
+    return f"{numbers[0]}{unit}" + (f" ({numbers[1]}\u00a0to\u00a0{numbers[2]})" if len(numbers) == 3 else "")
+
+
+def verdict(estimate: Estimate) -> str:
+    """Whether the data show a difference, in one plain sentence."""
+    if estimate.value is None or estimate.low is None:
+        return "Not comparable on these images."
+    if not estimate.excludes_zero:
+        return "No difference shown: the interval includes 0."
+    return f"{'Higher' if estimate.value > 0 else 'Lower'} than the baseline: the interval excludes 0."
+
+
+def _headline(
+    title: str,
+    note: str,
+    key: str,
+    scores: Scores,
+    baseline: Scores | None,
+    differences: Mapping[str, Estimate] | None,
+) -> Headline:
+    own = estimate_of(scores, key)
+    difference = (differences or {}).get(key)
+    return Headline(
+        title=title,
+        note=note,
+        value=as_value(key, own.value),
+        interval=as_interval(key, own),
+        baseline=None if baseline is None else as_value(key, estimate_of(baseline, key).value),
+        difference=None if difference is None else as_difference(key, difference),
+        verdict=None if difference is None else verdict(difference),
+    )
+
+
+def _is_auc(key: str) -> bool:
+    return key == "macro_auc" or key.startswith("auc/")
+
+
+def _signed(key: str, value: float) -> str:
+    text = f"{value:+.3f}" if _is_auc(key) else f"{100 * value:+.1f}"
+    return text.replace("-", _MINUS)

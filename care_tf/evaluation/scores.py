@@ -1,0 +1,247 @@
+"""The scores of a run on labeled images, and the paired difference between two runs, with intervals."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from care_tf.errors import InputError
+from care_tf.evaluation.bootstrap import group_bootstrap, percentile_interval
+from care_tf.evaluation.weighted_statistics import run_statistics
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """A figure with its 95 % interval; None where undefined."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies on one side of 0: for a difference, whether one was shown."""
+        return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassScores:
+    """Scores of one class: recall = num_correct / num_images; AUC against all the other classes together."""
+
+    name: str
+    num_images: int
+    num_groups: int
+    num_correct: int
+    num_boxes: int
+    recall: Estimate
+    auc: Estimate
+    attention_inside: Estimate
+    attention_references: dict[str, float | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """Scores of one run. `confusion[i][j]` counts images of class i predicted as class j."""
+
+    num_images: int
+    num_groups: int
+    num_resamples: int
+    seed: int
+    mean_class_accuracy: Estimate
+    macro_auc: Estimate
+    attention_inside: Estimate
+    classes: tuple[ClassScores, ...]
+    confusion: list[list[int]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dict that `json.dump` takes."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Scores":
+        """The inverse of `to_dict`, also after a round trip through JSON."""
+        of_run = {name: Estimate(**data[name]) for name in ("mean_class_accuracy", "macro_auc", "attention_inside")}
+        of_class = ("recall", "auc", "attention_inside")
+        classes = tuple(ClassScores(**{**row, **{n: Estimate(**row[n]) for n in of_class}}) for row in data["classes"])
+        return cls(**{**data, **of_run, "classes": classes})
+
+
+def evaluate_predictions(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    groups: Sequence | None = None,
+    attention_inside: np.ndarray | None = None,
+    attention_references: Mapping[str, np.ndarray] | None = None,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> Scores:
+    """Scores of one run, every figure with a 95 % percentile bootstrap interval over groups.
+
+    A resample that holds no image of a class leaves that class out of its own interval and out of the resample's
+    class means; macro AUC is likewise over the classes that have both members and others.
+
+    Args:
+      labels: (n,) integers in [0, C).
+      probabilities: (n, C) finite; the prediction is the argmax.
+      class_names: C different names.
+      groups: (n,) patient or lesion of every image, or None: every image is its own group.
+      attention_inside: (n,) share of the attention map's energy inside the box, in [0, 1], NaN where an image has no
+        box; None when attention was not measured.
+      attention_references: Name -> (n,) the same share for maps that need no learning (`attention_references`).
+      num_resamples: Number of bootstrap resamples.
+      seed: Seed of the resamples.
+
+    Returns:
+      The scores.
+
+    Raises:
+      InputError: Shapes that do not fit, labels out of range, values that are not finite, images without a group.
+
+    Example:
+      >>> scores = evaluate_predictions([0, 1, 1], [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3]], ["NV", "DF"])
+      >>> scores.mean_class_accuracy.value
+      0.75
+    """
+    labels, probabilities = _checked_predictions(labels, probabilities, class_names)
+    group_of_image = _checked_groups(groups, len(labels))
+    share = _checked_shares("attention_inside", attention_inside, len(labels))
+    references = {k: _checked_shares(k, v, len(labels)) for k, v in (attention_references or {}).items()}
+    statistics = run_statistics(labels, probabilities, class_names, share)
+    points = statistics(np.ones((1, len(labels))))
+    replicates = group_bootstrap(statistics, group_of_image, num_resamples, seed)
+    estimates = {name: _estimate(points[name][0], replicates[name]) for name in points}
+    confusion = np.zeros((len(class_names),) * 2, int)
+    np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
+
+    def class_scores(index: int, name: str) -> ClassScores:
+        members = labels == index
+        return ClassScores(
+            name=name,
+            num_images=int(members.sum()),
+            num_groups=len(np.unique(group_of_image[members])),
+            num_correct=int(confusion[index, index]),
+            num_boxes=int((members & ~np.isnan(share)).sum()),
+            recall=estimates[f"recall/{name}"],
+            auc=estimates[f"auc/{name}"],
+            attention_inside=estimates[f"attention_inside/{name}"],
+            attention_references={k: _mean_or_none(v[members & ~np.isnan(v)]) for k, v in references.items()},
+        )
+
+    return Scores(
+        num_images=len(labels),
+        num_groups=len(np.unique(group_of_image)),
+        num_resamples=num_resamples,
+        seed=seed,
+        mean_class_accuracy=estimates["mean_class_accuracy"],
+        macro_auc=estimates["macro_auc"],
+        attention_inside=estimates["attention_inside"],
+        classes=tuple(class_scores(index, name) for index, name in enumerate(class_names)),
+        confusion=confusion.tolist(),
+    )
+
+
+def paired_difference(
+    labels: np.ndarray,
+    baseline_probabilities: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    groups: Sequence | None = None,
+    baseline_attention_inside: np.ndarray | None = None,
+    attention_inside: np.ndarray | None = None,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """What a run gains over a baseline on the same images: run minus baseline, on the same resamples.
+
+    Args:
+      labels, class_names, groups, num_resamples, seed: As for `evaluate_predictions`.
+      baseline_probabilities, probabilities: (n, C) of the baseline and of the run, images in the same order.
+      baseline_attention_inside, attention_inside: (n,) each; images count where both have a value.
+
+    Returns:
+      Figure name -> difference with its 95 % interval, for the names of `run_statistics`: "mean_class_accuracy",
+      "macro_auc", "attention_inside", "recall/<class>", "auc/<class>", "attention_inside/<class>".
+
+    Raises:
+      InputError: As `evaluate_predictions`.
+    """
+    labels, probabilities = _checked_predictions(labels, probabilities, class_names)
+    _, baseline_probabilities = _checked_predictions(labels, baseline_probabilities, class_names)
+    group_of_image = _checked_groups(groups, len(labels))
+    share = _checked_shares("attention_inside", attention_inside, len(labels))
+    baseline_share = _checked_shares("baseline_attention_inside", baseline_attention_inside, len(labels))
+    has_both = ~np.isnan(share) & ~np.isnan(baseline_share)
+    share, baseline_share = (np.where(has_both, values, np.nan) for values in (share, baseline_share))
+    of_run = run_statistics(labels, probabilities, class_names, share)
+    of_baseline = run_statistics(labels, baseline_probabilities, class_names, baseline_share)
+
+    def difference(weights: np.ndarray) -> dict[str, np.ndarray]:
+        run, baseline = of_run(weights), of_baseline(weights)
+        return {name: run[name] - baseline[name] for name in run}
+
+    points = difference(np.ones((1, len(labels))))
+    replicates = group_bootstrap(difference, group_of_image, num_resamples, seed)
+    return {name: _estimate(points[name][0], replicates[name]) for name in points}
+
+
+def _estimate(value: float, replicates: np.ndarray) -> Estimate:
+    return Estimate(*(None if math.isnan(x) else float(x) for x in (value, *percentile_interval(replicates))))
+
+
+def _mean_or_none(values: np.ndarray) -> float | None:
+    return float(values.mean()) if values.size else None
+
+
+def _checked_predictions(labels, probabilities, class_names) -> tuple[np.ndarray, np.ndarray]:
+    labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
+    if len(set(class_names)) != len(class_names):
+        raise InputError(f"class names must differ. Received: {list(class_names)}.")
+    if labels.ndim != 1 or not labels.size or not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(
+            f"labels must be class indices, one integer per image. Received: shape {labels.shape}, {labels.dtype}."
+        )
+    if probabilities.shape != (len(labels), len(class_names)):
+        raise InputError(
+            f"probabilities must be (images, classes) = {(len(labels), len(class_names))}. "
+            f"Received: shape {probabilities.shape}. One sigmoid unit p is given as the two columns 1 - p and p."
+        )
+    if labels.min() < 0 or labels.max() >= len(class_names):
+        wrong = int(np.flatnonzero((labels < 0) | (labels >= len(class_names)))[0])
+        raise InputError(f"labels must lie in [0, {len(class_names)}). Received: {labels[wrong]} at image {wrong}.")
+    if not np.isfinite(probabilities).all():
+        wrong = int(np.flatnonzero(~np.isfinite(probabilities).all(axis=1))[0])
+        raise InputError(
+            f"probabilities must be finite. Received: {probabilities[wrong].tolist()} at image {wrong}. "
+            "Training has diverged: lower the learning rate, or look for a NaN loss in history.csv."
+        )
+    return labels, probabilities
+
+
+def _checked_groups(groups, num_images: int) -> np.ndarray:
+    if groups is None:
+        return np.arange(num_images)
+    groups = np.asarray(groups)
+    if groups.shape != (num_images,):
+        raise InputError(f"groups must name one group per image ({num_images}). Received: shape {groups.shape}.")
+    missing = [i for i, group in enumerate(groups.tolist()) if group in ("", None) or group != group]
+    if missing:
+        raise InputError(
+            f"every image needs a group, or none (groups=None). Received: {len(missing)} images without, "
+            f"the first at {missing[0]}. Fill the manifest's group column: patient or lesion."
+        )
+    return groups
+
+
+def _checked_shares(name: str, values, num_images: int) -> np.ndarray:
+    if values is None:
+        return np.full(num_images, np.nan)
+    values = np.asarray(values, np.float64)
+    if values.shape != (num_images,):
+        raise InputError(f"{name} must hold one value per image ({num_images}). Received: shape {values.shape}.")
+    if np.any((values < -1e-6) | (values > 1 + 1e-6)):
+        wrong = int(np.flatnonzero((values < -1e-6) | (values > 1 + 1e-6))[0])
+        raise InputError(f"{name} must be a share in [0, 1] or NaN. Received: {values[wrong]} at image {wrong}.")
+    return values

@@ -1,0 +1,126 @@
+"""Per-class counts of true and correctly predicted examples: what the recall metrics are made of."""
+
+import tensorflow as tf
+
+from care_tf.errors import InputError
+
+
+def number_of_classes(predictions: tf.Tensor, num_classes: int | None = None) -> int:
+    """The number of classes that a batch of predictions speaks about: its last dimension, or 2 for one sigmoid unit.
+
+    Args:
+      predictions: (B, C) probabilities or logits, or (B, 1) or (B,) of one sigmoid unit.
+      num_classes: The expected number, or None.
+
+    Returns:
+      C as a Python integer.
+
+    Raises:
+      InputError: The predictions are not (B, C) with a known C, or C is not `num_classes`.
+    """
+    shape = predictions.shape
+    if shape.rank not in (1, 2) or (shape.rank == 2 and shape[1] is None):
+        raise InputError(
+            f"predictions must be (batch, classes) with a known number of classes. Received: shape {shape}. "
+            "Pool spatial dimensions away, and give the output layer a fixed number of units."
+        )
+    found = 2 if shape.rank == 1 or shape[1] == 1 else int(shape[1])
+    if num_classes is not None and found != num_classes:
+        raise InputError(
+            f"the metric was created with num_classes={num_classes}, but the predictions have {found} classes "
+            f"(shape {shape}). Give both the same number."
+        )
+    return found
+
+
+def class_indices(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
+    """The class index of every label, whichever way labels are written.
+
+    Args:
+      labels: (B,) or (B, 1) integers in [0, C), or (B, C) one-hot or soft labels, of which the argmax is taken. With
+        two classes a (B,) or (B, 1) soft label belongs to class 1 from 0.5 up.
+      num_classes: C.
+
+    Returns:
+      (B,) int32.
+
+    Raises:
+      InputError: Another shape.
+      tf.errors.InvalidArgumentError: An index outside [0, C) (not checked under XLA).
+    """
+    shape = labels.shape
+    if shape.rank == 2 and shape[1] == num_classes:
+        return tf.argmax(labels, axis=-1, output_type=tf.int32)
+    if shape.rank == 2 and shape[1] == 1:
+        labels = tf.squeeze(labels, axis=1)
+    elif shape.rank != 1:
+        raise InputError(
+            f"labels must be (batch,) or (batch, 1) class indices, or (batch, {num_classes}) one-hot labels, because "
+            f"the predictions have {num_classes} classes. Received: shape {shape}."
+        )
+    if labels.dtype.is_floating and num_classes == 2:
+        labels = tf.round(labels + 1e-7)  # tf.round sends 0.5 to the even 0; 0.5 belongs to class 1
+    indices = tf.cast(labels, tf.int32)
+    message = f"class indices must lie in [0, {num_classes})"
+    tf.debugging.assert_non_negative(indices, message)
+    tf.debugging.assert_less(indices, num_classes, message)
+    return indices
+
+
+def predicted_classes(predictions: tf.Tensor, from_logits: bool = False) -> tf.Tensor:
+    """The class with the highest score; -1, which is never correct, where a score is NaN.
+
+    Args:
+      predictions: (B, C) probabilities or logits, or (B, 1) or (B,) of one sigmoid unit.
+      from_logits: Whether one sigmoid unit's predictions are logits (class 1 above 0) or probabilities (above 0.5).
+
+    Returns:
+      (B,) int32.
+    """
+    if predictions.shape.rank == 1:
+        predictions = predictions[:, tf.newaxis]
+    if predictions.shape[1] == 1:
+        classes = tf.cast(predictions[:, 0] > (0.0 if from_logits else 0.5), tf.int32)
+    else:
+        classes = tf.argmax(predictions, axis=-1, output_type=tf.int32)
+    has_nan = tf.reduce_any(tf.math.is_nan(predictions), axis=-1)
+    return tf.where(has_nan, -1, classes)
+
+
+def class_counts(
+    labels: tf.Tensor,
+    predictions: tf.Tensor,
+    num_classes: int,
+    sample_weight: tf.Tensor | None = None,
+    from_logits: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Weight of the correctly predicted and of all examples of every class.
+
+    Args:
+      labels: As `class_indices` takes them.
+      predictions: As `predicted_classes` takes them.
+      num_classes: C.
+      sample_weight: (B,) or (B, 1), or None for ones.
+      from_logits: As in `predicted_classes`.
+
+    Returns:
+      `(correct, total)`, each (C,) float32; recall is correct / total.
+    """
+    true = class_indices(labels, num_classes)
+    is_correct = tf.cast(true == predicted_classes(predictions, from_logits), tf.float32)
+    members = tf.one_hot(true, num_classes, dtype=tf.float32) * weight_column(sample_weight, true)
+    return tf.reduce_sum(members * is_correct[:, tf.newaxis], axis=0), tf.reduce_sum(members, axis=0)
+
+
+def weight_column(sample_weight: tf.Tensor | None, like: tf.Tensor) -> tf.Tensor:
+    """Sample weights as a (B, 1) float32 column, ones when there are none.
+
+    Args:
+      sample_weight: A scalar, (B,) or (B, 1), or None.
+      like: Any tensor with B rows.
+    """
+    ones = tf.ones([tf.shape(like)[0], 1], tf.float32)
+    if sample_weight is None:
+        return ones
+    weight = tf.cast(tf.convert_to_tensor(sample_weight), tf.float32)
+    return ones * (tf.reshape(weight, [-1, 1]) if weight.shape.rank else weight)

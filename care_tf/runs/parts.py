@@ -1,0 +1,178 @@
+"""Builds the parts of a run from its configuration: manifests, classifier, datasets, compilation."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from care_tf import metrics
+from care_tf.backbones import Backbone, build_classifier, get_backbone
+from care_tf.config import RunConfig, Selection
+from care_tf.data import Augmentation, Manifest, read_manifest
+from care_tf.errors import InputError
+from care_tf.losses import AttentionLoss
+from care_tf.stage import Stage
+from care_tf.training import CAREModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifests:
+    """The rows of each part of the data, all with the same class order."""
+
+    train: Manifest
+    validation: Manifest | None
+
+
+def read_training_manifests(config: RunConfig) -> Manifests:
+    """Reads the manifest once and selects the rows to train and validate on.
+
+    Raises:
+      InputError: The manifest is bad, a selection is empty or overlaps another, or a named class does not exist.
+    """
+    data = config.data
+    manifest = read_manifest(data.manifest, class_names=data.class_names)
+    _check_class_names(manifest, data.mask_classes or (), "data.mask_classes")
+    _check_class_names(manifest, data.max_images_per_class, "data.max_images_per_class")
+    train = select_rows(manifest, data.train, "data.train")
+    for name, most in data.max_images_per_class.items():
+        train = train.cap_class(name, most, config.seed)
+    if data.mask_classes is not None:
+        train = with_boxes_of(train, data.mask_classes)
+    empty = [name for name, count in train.class_counts.items() if count == 0]
+    if empty:
+        raise InputError(
+            f"The training rows of {data.manifest} have no image of {', '.join(empty)}. Change data.train, or leave the "
+            "class out of data.class_names."
+        )
+    validation = None
+    if data.validation is not None:
+        validation = select_rows(manifest, data.validation, "data.validation")
+        _check_disjoint(train, validation, "data.train", "data.validation")
+    _check_disjoint(train, select_rows(manifest, data.test, "data.test"), "data.train", "data.test")
+    return Manifests(train, validation)
+
+
+def select_rows(manifest: Manifest, selection: Selection, where: str) -> Manifest:
+    """The rows of a selection; raises an InputError when there are none."""
+    rows = manifest.select(split=selection.split, folds=selection.folds)
+    if len(rows) == 0:
+        raise InputError(
+            f"{where} selects no row of {manifest.source}: {selection.model_dump(exclude_none=True)}. The manifest has "
+            f"the splits {sorted(set(manifest.splits) - {''})} and the folds {sorted(set(manifest.folds) - {''})}."
+        )
+    return rows
+
+
+def with_boxes_of(manifest: Manifest, class_names: tuple[str, ...]) -> Manifest:
+    """The same rows, with boxes and masks of the named classes only."""
+    keep = [manifest.class_names[label] in class_names for label in manifest.labels]
+    return dataclasses.replace(
+        manifest,
+        boxes=tuple(boxes if kept else boxes[:0] for boxes, kept in zip(manifest.boxes, keep, strict=True)),
+        mask_paths=tuple(path if kept else "" for path, kept in zip(manifest.mask_paths, keep, strict=True)),
+    )
+
+
+def build_care_model(config: RunConfig, num_classes: int, classifier: keras.Model | None = None) -> CAREModel:
+    """The CARE model of a configuration, around a new classifier or the one given."""
+    keras.mixed_precision.set_global_policy(config.training.precision)
+    if config.model.activation == "sigmoid" and num_classes != 2:
+        raise InputError(
+            f"model.activation=sigmoid is one unit for two classes. The manifest has {num_classes} classes: use softmax."
+        )
+    if classifier is None:
+        classifier = build_classifier(
+            config.model.backbone,
+            image_size=config.data.image_size_px,
+            num_classes=1 if config.model.activation == "sigmoid" else num_classes,
+            weights=config.model.weights,
+            dropout=config.model.dropout,
+            activation=config.model.activation,
+            seed=config.seed,
+        )
+    care, backbone = config.care, get_backbone(config.model.backbone)
+    return CAREModel(
+        classifier,
+        attention_layer=backbone.attention_layer if care.attention_layer == "backbone" else care.attention_layer,
+        alpha=config.stages[-1].alpha,
+        attention_loss=AttentionLoss(care.tau, care.lam, care.reduction),
+        cam=care.cam,
+        second_order=care.second_order,
+    )
+
+
+def compile_function(config: RunConfig, model: CAREModel, rarest_class: int) -> Callable[[Stage], None]:
+    """A function that compiles the model for a stage, with a fresh optimizer."""
+    training = config.training
+
+    def compile_stage(stage: Stage) -> None:
+        settings = {"learning_rate": stage.learning_rate}
+        if training.weight_decay is not None:
+            settings["weight_decay"] = training.weight_decay
+        if training.clipnorm is not None:
+            settings["clipnorm"] = training.clipnorm
+        try:
+            optimizer = keras.optimizers.get({"class_name": training.optimizer, "config": settings})
+        except (ValueError, TypeError) as error:
+            raise InputError(
+                f"training.optimizer={training.optimizer!r} with {settings} is not a Keras optimizer: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
+        binary = model.anatomy.num_outputs == 1
+        model.compile(
+            optimizer=optimizer,
+            loss=keras.losses.BinaryCrossentropy() if binary else keras.losses.SparseCategoricalCrossentropy(),
+            metrics=[
+                metrics.MeanClassAccuracy(name="mean_class_accuracy"),
+                metrics.ClassRecall(rarest_class, name="rarest_class_recall"),
+            ],
+            jit_compile=training.jit_compile,
+        )
+
+    return compile_stage
+
+
+def augmentation(config: RunConfig) -> Augmentation | None:
+    """The augmentation of a configuration; raises an InputError for an unknown argument."""
+    if config.augmentation is None:
+        return None
+    try:
+        return Augmentation(**config.augmentation)
+    except TypeError as error:
+        known = ", ".join(field.name for field in dataclasses.fields(Augmentation))
+        raise InputError(f"augmentation has an unknown key ({error}). Known: {known}.") from error
+
+
+def balanced_class_weight(manifest: Manifest) -> dict[int, float]:
+    """w_c = n / (C n_c): class index -> weight of its images in the classification loss.
+
+    Source: scikit-learn's "balanced"; the cost-sensitive learning (CSL) of the CARE paper names no formula.
+    """
+    counts = np.bincount(manifest.labels, minlength=len(manifest.class_names))
+    return {index: len(manifest) / (len(counts) * count) for index, count in enumerate(counts)}
+
+
+def preprocess_function(config: RunConfig) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What turns RGB 0..255 into what the classifier takes."""
+    backbone: Backbone = get_backbone(config.model.backbone)
+    return backbone.preprocess
+
+
+def _check_class_names(manifest: Manifest, names, where: str) -> None:
+    unknown = sorted(set(names) - set(manifest.class_names))
+    if unknown:
+        raise InputError(
+            f"{where} names classes that {manifest.source} does not have: {', '.join(unknown)}. "
+            f"Classes: {', '.join(manifest.class_names)}."
+        )
+
+
+def _check_disjoint(first: Manifest, second: Manifest, first_name: str, second_name: str) -> None:
+    shared = set(first.image_paths) & set(second.image_paths)
+    if shared:
+        raise InputError(
+            f"{first_name} and {second_name} share {len(shared)} images, for example {sorted(shared)[0]}. Choose splits "
+            "or folds that do not overlap."
+        )

@@ -1,0 +1,121 @@
+"""The three functions of an exported model, in TensorFlow operations only."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from care_tf.data.decoding import decode_image
+from care_tf.keras_generation import KERAS_3, call_model
+
+if TYPE_CHECKING:
+    from care_tf.training import CAREModel
+
+Outputs = dict[str, tf.Tensor]
+
+
+class ServedClassifier(tf.Module):
+    """A classifier with its preprocessing and class names inside.
+
+    It keeps the classifier's variables, and its Keras objects only while the functions are traced: what is saved
+    holds variables and graphs.
+
+    Args:
+      care_model: The trained `CAREModel`.
+      preprocess: float32 RGB 0..255 (B,H,W,3) -> what the classifier takes; TensorFlow operations.
+      image_size: Height and width the classifier works at, px.
+      class_names: One name per class, in the order of the labels.
+    """
+
+    def __init__(
+        self,
+        care_model: "CAREModel",
+        preprocess: Callable[[tf.Tensor], tf.Tensor],
+        image_size: tuple[int, int],
+        class_names: Sequence[str],
+    ) -> None:
+        super().__init__(name="served_classifier")
+        variables = care_model.classifier.variables
+        self.classifier_variables = [variable.value if KERAS_3 else variable for variable in variables]
+        # Functions, because a tf.Module would track a model kept as an attribute, and save all that Keras adds to it.
+        # Only the user's preprocessing may need AutoGraph, as it has it in `Dataset.map`.
+        plain = tf.autograph.experimental.do_not_convert
+        self._preprocess = functools.partial(preprocess)
+        self._predict = plain(functools.partial(call_model, care_model.classifier, training=False))
+        self._attend = plain(care_model.predictions_and_attention)
+        self._probabilities = plain(care_model.probabilities)
+        self._image_size = tuple(image_size)
+        self._class_names = tuple(class_names)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
+    def serve_images(self, images: tf.Tensor) -> Outputs:
+        """Images of any size -> classes.
+
+        Args:
+          images: (B,h,w,3) float32 RGB, 0..255; resized in the graph when their size is not the classifier's.
+
+        Returns:
+          `probabilities` (B,C) float32, `top_class` (B,) string, `class_names` (C,) string.
+        """
+        return self._classes(self._predict(self._prepare(images)))
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
+    def serve_bytes(self, image_bytes: tf.Tensor) -> Outputs:
+        """Encoded images -> classes.
+
+        Args:
+          image_bytes: (B,) string, each the contents of a JPEG or PNG file; EXIF orientation is honored.
+
+        Returns:
+          As `serve_images`.
+        """
+        images = tf.map_fn(
+            lambda contents: decode_image(contents, self._image_size)[0],
+            image_bytes,
+            fn_output_signature=tf.TensorSpec((*self._image_size, 3), tf.float32),
+        )
+        return self.serve_images(images)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
+    def explain(self, images: tf.Tensor) -> Outputs:
+        """Images of any size -> classes, and where the predicted class was seen.
+
+        Args:
+          images: As in `serve_images`.
+
+        Returns:
+          The outputs of `serve_images`, and `attention_map` (B,H,W) float32 in [0, 1] over the whole image, at the
+          size the classifier works at.
+        """
+        predictions, attention = self._attend(self._prepare(images))
+        resized = tf.image.resize(attention[..., tf.newaxis], self._image_size, method="bilinear")
+        return {**self._classes(predictions), "attention_map": resized[..., 0]}
+
+    def _prepare(self, images: tf.Tensor) -> tf.Tensor:
+        return self._preprocess(_resize(images, self._image_size))
+
+    def _classes(self, predictions: tf.Tensor) -> Outputs:
+        probabilities = _one_column_per_class(tf.cast(self._probabilities(predictions), tf.float32))
+        names = tf.constant(self._class_names)
+        top_class = tf.gather(names, tf.argmax(probabilities, axis=-1))
+        return {"probabilities": probabilities, "top_class": top_class, "class_names": names}
+
+
+def _resize(images: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    """The data pipeline's resize: bilinear with antialiasing, rounded; images that have the size pass untouched."""
+    has_size = tf.reduce_all(tf.equal(tf.shape(images)[1:3], image_size))
+    resized = tf.cond(has_size, lambda: images, lambda: _antialiased(images, image_size))
+    return tf.ensure_shape(resized, (None, *image_size, 3))
+
+
+def _antialiased(images: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    resized = tf.image.resize(images, image_size, method="bilinear", antialias=True)
+    return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
+
+
+def _one_column_per_class(probabilities: tf.Tensor) -> tf.Tensor:
+    """(B,1) of one sigmoid unit -> (B,2): the unit is the probability of the second class."""
+    if probabilities.shape[-1] == 1:
+        return tf.concat([1 - probabilities, probabilities], axis=-1)
+    return probabilities

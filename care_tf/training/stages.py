@@ -1,0 +1,212 @@
+"""Runs a list of stages, resumable at every epoch."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from care_tf import keras_generation
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+from care_tf.stage import Stage
+from care_tf.training.care_model import CAREModel
+from care_tf.training.finite_loss import FiniteLoss
+from care_tf.training.plateau import Plateau
+from care_tf.training.two_stage_schedule import ramped_alpha
+
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run stands; what `checkpoints/last/progress.json` holds.
+
+    Attributes:
+      fingerprints: One text per stage that changes with anything its result depends on.
+      stage: Index of the current stage; the number of stages when all are done.
+      epoch: Finished epochs of the current stage.
+      plateau: How the stage's monitored loss has been falling.
+      rows: One row per finished epoch: stage, epoch and the logs.
+    """
+
+    fingerprints: list[str]
+    stage: int = 0
+    epoch: int = 0
+    plateau: Plateau = Plateau()
+    rows: list[Row] = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass(frozen=True)
+class StageRun:
+    """What a run of stages is given besides the model.
+
+    Attributes:
+      dataset: (stage index, first epoch) -> endless batches of the epochs from there on, the same for every run with
+        the same seed.
+      steps_per_epoch: Batches per epoch.
+      compile: Compiles the model for a stage, with a fresh optimizer.
+      fingerprints: One text per stage that changes with anything its result depends on.
+      checkpoints: Folder for the weights after each stage and for the last epoch.
+      validation_data: Passed to `fit`.
+      class_weight: Passed to `fit`.
+      callbacks: Stage index -> callbacks for its `fit`, after the run's own.
+      on_epoch: Called with all rows after each finished epoch.
+    """
+
+    dataset: Callable[[int, int], tf.data.Dataset]
+    steps_per_epoch: int
+    compile: Callable[[Stage], None]
+    fingerprints: Sequence[str]
+    checkpoints: Path
+    validation_data: Any = None
+    class_weight: Mapping[int, float] | None = None
+    callbacks: Callable[[int], Sequence[keras.callbacks.Callback]] = lambda index: ()
+    on_epoch: Callable[[list[Row]], None] = lambda rows: None
+
+
+def stage_weights_path(checkpoints: Path, index: int, stage: Stage) -> Path:
+    """The classifier's weights after a stage: checkpoints/<number>-<name>.weights.h5."""
+    return checkpoints / f"{index + 1}-{stage.name}.weights.h5"
+
+
+def run_stages(model: CAREModel, stages: Sequence[Stage], run: StageRun) -> list[Row]:
+    """Trains the stages in order; each starts from the weights of the one before.
+
+    After every epoch the weights, the optimizer's state and the progress are written as one folder, replaced in one
+    step; a run that is started again continues behind its last finished epoch, in the right stage.
+
+    Args:
+      model: A built CAREModel.
+      stages: What to train.
+      run: Data, compilation and where to write.
+
+    Returns:
+      One row per epoch.
+
+    Raises:
+      InputError: The folder belongs to a run with other settings, a reused stage does not match, or the loss becomes
+        NaN.
+    """
+    progress = _read_progress(run.checkpoints) or Progress(list(run.fingerprints))
+    if progress.fingerprints != list(run.fingerprints):
+        raise InputError(
+            f"{run.checkpoints} holds a run with other settings or data. Choose another output folder, or remove it to "
+            "start anew."
+        )
+    for index, stage in enumerate(stages):
+        weights = stage_weights_path(run.checkpoints, index, stage)
+        if index < progress.stage:
+            model.classifier.load_weights(str(weights))
+            continue
+        if stage.reuse is not None:
+            progress.rows += _reuse(stage, index, run, weights)
+            model.classifier.load_weights(str(weights))
+        else:
+            _train_stage(model, stage, index, run, progress)
+            with atomic_path(weights) as temporary:
+                model.classifier.save_weights(str(temporary))
+        progress.stage, progress.epoch, progress.plateau = index + 1, 0, Plateau()
+        _write_last(run.checkpoints, progress, model=None)
+        run.on_epoch(progress.rows)
+    return progress.rows
+
+
+def _train_stage(model: CAREModel, stage: Stage, index: int, run: StageRun, progress: Progress) -> None:
+    run.compile(stage)
+    last = run.checkpoints / "last"
+    if progress.epoch:
+        keras_generation.build_optimizer(model)
+        model.load_weights(str(last / "model.weights.h5"))
+        if _is_over(stage, progress):
+            return
+    model.fit(
+        run.dataset(index, progress.epoch),
+        initial_epoch=progress.epoch,
+        epochs=stage.epochs,
+        steps_per_epoch=run.steps_per_epoch,
+        validation_data=run.validation_data,
+        class_weight=run.class_weight,
+        shuffle=False,  # the dataset shuffles itself, reproducibly
+        callbacks=[_StageEpochs(stage, run, progress), FiniteLoss(), *run.callbacks(index)],
+        verbose=0,
+    )
+
+
+def _is_over(stage: Stage, progress: Progress) -> bool:
+    return progress.epoch >= stage.epochs or (
+        stage.patience is not None and progress.plateau.waited >= stage.patience
+    )
+
+
+class _StageEpochs(keras.callbacks.Callback):
+    """Sets alpha, ends the stage, and keeps the run resumable."""
+
+    def __init__(self, stage: Stage, run: StageRun, progress: Progress):
+        super().__init__()
+        self.stage, self.run, self.progress = stage, run, progress
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.model.alpha = ramped_alpha(self.stage.alpha, epoch, self.stage.ramp_epochs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = logs or {}
+        if self.stage.monitor not in logs:
+            raise InputError(
+                f"Stage {self.stage.name!r}: monitor={self.stage.monitor!r} is not a log. "
+                f"Available: {', '.join(sorted(logs))}."
+            )
+        progress = self.progress
+        progress.epoch = epoch + 1
+        progress.plateau = progress.plateau.after(float(logs[self.stage.monitor]), self.stage.min_delta)
+        row = {"stage": self.stage.name, "epoch": epoch + 1, "alpha": float(self.model.alpha)}
+        row["learning_rate"] = keras_generation.learning_rate(self.model.optimizer)
+        progress.rows.append(row | {name: float(value) for name, value in logs.items()})
+        _write_last(self.run.checkpoints, progress, self.model)
+        self.run.on_epoch(progress.rows)
+        if _is_over(self.stage, progress):
+            self.model.stop_training = True
+
+
+def _write_last(checkpoints: Path, progress: Progress, model: CAREModel | None) -> None:
+    """Replaces checkpoints/last: progress, and the model with its optimizer in the middle of a stage."""
+    with atomic_path(checkpoints / "last") as folder:
+        folder.mkdir(parents=True)
+        (folder / "progress.json").write_text(json.dumps(dataclasses.asdict(progress)))
+        if model is not None:
+            model.save_weights(str(folder / "model.weights.h5"))
+
+
+def _read_progress(checkpoints: Path) -> Progress | None:
+    path = checkpoints / "last" / "progress.json"
+    if not path.exists():
+        return None
+    try:
+        entries = json.loads(path.read_text())
+        return Progress(**{**entries, "plateau": Plateau(**entries["plateau"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} cannot be read ({error}). Remove the run folder to start anew.") from error
+
+
+def _reuse(stage: Stage, index: int, run: StageRun, target: Path) -> list[Row]:
+    """Takes a finished stage over from another run: copies its weights, returns its rows."""
+    other = Path(str(stage.reuse)) / "checkpoints"
+    progress = _read_progress(other)
+    source = stage_weights_path(other, index, stage)
+    if progress is None or progress.stage <= index or not source.exists():
+        raise InputError(
+            f"Stage {stage.name!r}: reuse={stage.reuse!r} has no finished stage {stage.name!r}. Train that run first, or "
+            "leave reuse out."
+        )
+    if progress.fingerprints[index] != run.fingerprints[index]:
+        raise InputError(
+            f"Stage {stage.name!r}: reuse={stage.reuse!r} was trained with other data or settings. Give both runs the "
+            "same data, model, training, augmentation, seed and stage settings, or leave reuse out."
+        )
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
+    return [row for row in progress.rows if row["stage"] == stage.name]

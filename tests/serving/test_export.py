@@ -1,0 +1,288 @@
+"""The exported model against NumPy, against the model in memory, and in a process that has only TensorFlow."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from care_tf.data.decoding import decode_image
+from care_tf.errors import InputError
+from care_tf.serving import export_saved_model
+from care_tf.training import CAREModel
+
+SIZE = (24, 32)
+CLASSES = ("AKIEC", "DF", "NV")
+
+
+def preprocess(images):
+    return images / 127.5 - 1
+
+
+def care_model(units=3, activation="softmax", nested=False):
+    """Convolution, batch normalization with moved statistics, pooling, Dense: enough to need every kind of variable."""
+    keras.utils.set_random_seed(11)
+    images = keras.Input((*SIZE, 3))
+    x = keras.layers.Conv2D(6, 3, strides=2, name="features")(images)
+    x = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
+    x = keras.layers.Dropout(0.5)(x)
+    head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(units, activation=activation, dtype="float32")]
+    if nested:
+        classifier = keras.Sequential([keras.Input((*SIZE, 3)), keras.Model(images, x), *head])
+    else:
+        classifier = keras.Model(images, head[1](head[0](x)))
+    rng = np.random.default_rng(12)
+    classifier.set_weights(
+        [rng.uniform(0.2, 1.2, w.shape) * np.sign(rng.normal(size=w.shape) + 0.8) for w in classifier.get_weights()]
+    )
+    for layer in [*classifier.layers, *(classifier.layers[0].layers if nested else [])]:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.set_weights([np.abs(w) for w in layer.get_weights()])
+    return CAREModel(classifier)
+
+
+def random_images(count=4, size=SIZE):
+    return np.random.default_rng(13).uniform(0, 255, (count, *size, 3)).astype("float32")
+
+
+def export(model, path, class_names=CLASSES, **arguments):
+    export_saved_model(
+        model, path, **{"preprocess": preprocess, "image_size": SIZE, "class_names": class_names, **arguments}
+    )
+    return tf.saved_model.load(str(path)).signatures
+
+
+@pytest.fixture(scope="module")
+def model():
+    return care_model()
+
+
+@pytest.fixture(scope="module")
+def exported(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("serving") / "model"
+    return path, export(model, path)
+
+
+def slow_logits(classifier, images):
+    """The classifier of `care_model`, by hand, from its weights."""
+    kernel, bias, gamma, beta, mean, variance, dense, dense_bias = classifier.get_weights()
+    x = images / 127.5 - 1
+    height, width = (SIZE[0] - 3) // 2 + 1, (SIZE[1] - 3) // 2 + 1
+    maps = np.zeros((len(x), height, width, 6))
+    for i in range(height):
+        for j in range(width):
+            maps[:, i, j] = np.tensordot(x[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3], kernel, 3) + bias
+    maps = np.maximum((maps - mean) / np.sqrt(variance + 1e-3) * gamma + beta, 0)
+    return maps.mean(axis=(1, 2)) @ dense + dense_bias
+
+
+def softmax(x):
+    powers = np.exp(x - x.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize(
+    ("units", "activation", "expected"),
+    [
+        (3, "softmax", softmax),
+        (3, None, softmax),
+        (3, "sigmoid", sigmoid),
+        (1, "sigmoid", lambda x: np.concatenate([1 - sigmoid(x), sigmoid(x)], axis=1)),
+        (1, None, lambda x: np.concatenate([1 - sigmoid(x), sigmoid(x)], axis=1)),
+    ],
+)
+def test_probabilities_of_every_ending_against_numpy(units, activation, expected, tmp_path):
+    model, names = care_model(units, activation), CLASSES if units == 3 else ("benign", "malignant")
+    signatures, images = export(model, tmp_path / "model", names), random_images()
+    logits = slow_logits(model.classifier, images)
+    for signature in ("serving_default", "explain"):
+        outputs = signatures[signature](images=tf.constant(images))
+        np.testing.assert_allclose(outputs["probabilities"], expected(logits), rtol=1e-4, atol=1e-5)
+        tops = [names[index] for index in expected(logits).argmax(axis=1)]
+        assert [name.decode() for name in outputs["top_class"].numpy()] == tops
+        assert [name.decode() for name in outputs["class_names"].numpy()] == list(names)
+
+
+def test_attention_map_is_that_of_the_model_in_memory(model, exported):
+    images = random_images()
+    outputs = exported[1]["explain"](images=tf.constant(images))
+    attention = outputs["attention_map"].numpy()
+    assert attention.shape == (4, *SIZE) and attention.dtype == np.float32
+    assert attention.min() >= 0 and attention.max() <= 1 and attention.std(axis=(1, 2)).min() > 0.01
+    np.testing.assert_allclose(attention, model.attention_map(preprocess(images)), atol=1e-4)
+
+
+def test_nested_classifier(tmp_path):
+    model, images = care_model(nested=True), random_images()
+    outputs = export(model, tmp_path / "model")["explain"](images=tf.constant(images))
+    np.testing.assert_allclose(outputs["probabilities"], softmax(slow_logits(model.classifier, images)), rtol=1e-4)
+    np.testing.assert_allclose(outputs["attention_map"], model.attention_map(preprocess(images)), atol=1e-4)
+
+
+def test_signatures_and_shapes(exported):
+    signatures = exported[1]
+    assert set(signatures) == {"serving_default", "serve_bytes", "explain"}
+    assert set(signatures["serving_default"].structured_outputs) == {"probabilities", "top_class", "class_names"}
+    assert signatures["explain"].structured_outputs["attention_map"].shape.as_list() == [None, *SIZE]
+
+
+def test_images_of_another_size_are_resized_as_in_the_data_pipeline(exported):
+    images = random_images(size=(61, 50))
+    resized = tf.round(tf.image.resize(images, SIZE, method="bilinear", antialias=True))
+    for signature in ("serving_default", "explain"):
+        given, expected = (exported[1][signature](images=tf.constant(x)) for x in (images, resized))
+        np.testing.assert_array_equal(given["probabilities"], expected["probabilities"])
+
+
+def test_order_and_size_of_the_batch_do_not_matter(exported):
+    images = random_images()
+    together = exported[1]["serving_default"](images=tf.constant(images))["probabilities"].numpy()
+    backward = exported[1]["serving_default"](images=tf.constant(images[::-1]))["probabilities"].numpy()
+    alone = exported[1]["serving_default"](images=tf.constant(images[2:3]))["probabilities"].numpy()
+    np.testing.assert_allclose(backward[::-1], together, rtol=1e-5)
+    np.testing.assert_allclose(alone, together[2:3], rtol=1e-5)
+
+
+def encoded_images():
+    """A PNG and a JPEG of different sizes."""
+    png, jpeg = (random_images(1, size)[0].astype("uint8") for size in ((30, 41), (52, 47)))
+    return [tf.io.encode_png(png).numpy(), tf.io.encode_jpeg(jpeg, quality=95).numpy()]
+
+
+def test_encoded_images_give_what_decoded_images_give(exported):
+    contents = encoded_images()
+    decoded = tf.stack([decode_image(tf.constant(item), SIZE)[0] for item in contents])
+    from_bytes = exported[1]["serve_bytes"](image_bytes=tf.constant(contents))
+    from_images = exported[1]["serving_default"](images=decoded)
+    np.testing.assert_allclose(from_bytes["probabilities"], from_images["probabilities"], rtol=1e-5)
+    np.testing.assert_array_equal(from_bytes["top_class"], from_images["top_class"])
+
+
+def test_pixels_and_bytes_of_the_same_files_give_the_same(exported):
+    for contents in encoded_images():
+        pixels = tf.cast(tf.io.decode_image(contents), tf.float32)[tf.newaxis]
+        from_pixels = exported[1]["serving_default"](images=pixels)["probabilities"]
+        from_bytes = exported[1]["serve_bytes"](image_bytes=tf.constant([contents]))["probabilities"]
+        np.testing.assert_allclose(from_pixels, from_bytes, rtol=1e-5)
+
+
+def test_fractional_pixels_of_the_right_size_are_not_rounded(model, exported):
+    images = random_images()
+    expected = model.classifier(preprocess(images), training=False)
+    rounding = np.abs(model.classifier(preprocess(np.round(images)), training=False) - expected).max()
+    received = exported[1]["serving_default"](images=tf.constant(images))["probabilities"]
+    assert np.abs(received - expected).max() < 0.1 * rounding
+
+
+def test_corrupt_bytes_are_an_error_not_an_answer(exported):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        exported[1]["serve_bytes"](image_bytes=tf.constant([encoded_images()[0], b"not an image"]))
+
+
+CLIENT = """
+import importlib.abc, json, sys
+import numpy as np
+import tensorflow as tf
+
+class Refuse(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("keras", "tf_keras", "keras_cv", "care_tf"):
+            raise ImportError(f"{name} must not be needed")
+
+# TensorFlow itself may have touched Keras on import: forget it, and refuse it from here on.
+for name in [name for name in sys.modules if name.split(".")[0] in ("keras", "tf_keras")]:
+    del sys.modules[name]
+sys.meta_path.insert(0, Refuse())
+
+folder, arrays = sys.argv[1:]
+given = np.load(arrays)
+signatures = tf.saved_model.load(folder).signatures
+explained = signatures["explain"](images=tf.constant(given["images"]))
+served = signatures["serving_default"](images=tf.constant(given["images"]))
+decoded = signatures["serve_bytes"](image_bytes=tf.constant([given["png"].tobytes()]))
+assert not {"keras", "keras_cv", "care_tf"} & {name.split(".")[0] for name in sys.modules}
+print(json.dumps({
+    "probabilities": served["probabilities"].numpy().tolist(),
+    "explained": explained["probabilities"].numpy().tolist(),
+    "attention_map": explained["attention_map"].numpy().tolist(),
+    "decoded": decoded["probabilities"].numpy().tolist(),
+    "top_class": [name.decode() for name in served["top_class"].numpy()],
+}))
+"""
+
+
+def test_a_process_with_tensorflow_alone_gets_the_same(model, exported, tmp_path):
+    images, png = random_images(3, (40, 40)), encoded_images()[0]
+    np.savez(tmp_path / "given.npz", images=images, png=np.frombuffer(png, np.uint8))
+    command = [sys.executable, "-c", CLIENT, str(exported[0]), str(tmp_path / "given.npz")]
+    # In another folder, so that the package is not importable from the working directory either.
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    outputs = json.loads(answer.stdout.splitlines()[-1])
+
+    inputs = preprocess(tf.round(tf.image.resize(images, SIZE, antialias=True)))
+    probabilities = np.asarray(model.probabilities(model.classifier(inputs, training=False)))
+    np.testing.assert_allclose(outputs["probabilities"], probabilities, rtol=1e-4)
+    np.testing.assert_allclose(outputs["explained"], probabilities, rtol=1e-4)
+    np.testing.assert_allclose(outputs["attention_map"], model.attention_map(inputs), atol=1e-4)
+    assert outputs["top_class"] == [CLASSES[index] for index in probabilities.argmax(axis=1)]
+    decoded = preprocess(decode_image(tf.constant(png), SIZE)[0][tf.newaxis])
+    np.testing.assert_allclose(outputs["decoded"], model.classifier(decoded, training=False), rtol=1e-4)
+
+
+def test_a_former_export_is_replaced_and_survives_a_failure(tmp_path, monkeypatch):
+    path = tmp_path / "model"
+    first = export(care_model(), path)["serving_default"](images=tf.constant(random_images()))
+    monkeypatch.setattr(tf.saved_model, "save", lambda *_, **__: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        export(care_model(3, None), path)
+    monkeypatch.undo()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["model"]
+    kept = tf.saved_model.load(str(path)).signatures["serving_default"](images=tf.constant(random_images()))
+    np.testing.assert_array_equal(kept["probabilities"], first["probabilities"])
+    replaced = export(care_model(3, "sigmoid"), path)["serving_default"](images=tf.constant(random_images()))
+    assert np.abs(replaced["probabilities"] - first["probabilities"]).max() > 1e-3
+
+
+def test_the_classifier_is_left_as_it_was(tmp_path):
+    model = care_model()
+    before = [weight.copy() for weight in model.classifier.get_weights()]
+    export(model, tmp_path / "model")
+    for weight, former in zip(model.classifier.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(weight, former)
+    model.classifier.save(tmp_path / "classifier.keras")
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"image_size": (32, 32)}, r"built for images of \(24, 32\) px and takes no others; received .*\(32, 32\)"),
+        ({"image_size": (24,)}, "image_size must be"),
+        ({"class_names": ("DF", "NV")}, "must name each of the classifier's 3 classes; received 2: DF, NV"),
+        ({"class_names": ("DF", "NV", "DF")}, "class_names must differ"),
+        ({"preprocess": lambda x: np.asarray(x) / 255}, "preprocess must be made of TensorFlow operations"),
+    ],
+)
+def test_arguments_that_do_not_fit(model, argument, message, tmp_path):
+    with pytest.raises(InputError, match=message):
+        export(model, tmp_path / "model", **argument)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_something_else_at_the_path_is_kept(model, kind, tmp_path):
+    path = tmp_path / "thesis"
+    if kind == "folder":
+        path.mkdir()
+    document = path if kind == "file" else path / "chapter.txt"
+    document.write_text("unsaved work")
+    with pytest.raises(InputError, match="thesis holds something else"):
+        export(model, path)
+    assert document.read_text() == "unsaved work"

@@ -1,0 +1,88 @@
+"""Outputs appear whole or not at all, for files and for folders."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from care_tf.files import atomic_path
+
+
+def test_a_file_appears_whole_in_a_folder_that_did_not_exist(tmp_path):
+    target = tmp_path / "new" / "metrics.json"
+    with atomic_path(target) as path:
+        path.write_text("half")
+        assert not target.exists()
+        path.write_text("whole")
+    assert target.read_text() == "whole"
+    assert os.listdir(target.parent) == ["metrics.json"]
+
+
+def test_a_file_is_replaced(tmp_path):
+    target = tmp_path / "metrics.json"
+    target.write_text("old")
+    with atomic_path(target) as path:
+        path.write_text("new")
+        assert target.read_text() == "old"
+    assert target.read_text() == "new"
+    assert os.listdir(tmp_path) == ["metrics.json"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    target = tmp_path / "run"
+    target.mkdir()
+    (target / "stale.txt").touch()
+    with atomic_path(target) as path:
+        path.mkdir()
+        (path / "fresh.txt").touch()
+        assert os.listdir(target) == ["stale.txt"]
+    assert os.listdir(target) == ["fresh.txt"]
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_temporary_name_keeps_the_suffix_and_stays_beside_the_target(tmp_path):
+    with atomic_path(str(tmp_path / "model.keras")) as path:
+        assert path.suffix == ".keras"
+        assert path.parent == tmp_path
+        path.touch()
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_an_exception_leaves_what_was_there(tmp_path, is_folder):
+    target = tmp_path / "output"
+    target.mkdir() if is_folder else target.write_text("old")
+    with pytest.raises(RuntimeError, match="half way"), atomic_path(target) as path:
+        if is_folder:
+            path.mkdir()
+            (path / "half.txt").touch()
+        else:
+            path.write_text("half")
+        raise RuntimeError("half way")
+    assert os.listdir(tmp_path) == ["output"]
+    assert os.listdir(target) == [] if is_folder else target.read_text() == "old"
+
+
+def test_a_failed_rename_puts_the_old_folder_back(tmp_path, monkeypatch):
+    target = tmp_path / "run"
+    target.mkdir()
+    (target / "kept.txt").touch()
+    replace = os.replace
+
+    def fail_for_the_new_one(source, destination):
+        if Path(destination) == target and "previous" not in Path(source).name:
+            raise OSError("disk full")
+        replace(source, destination)
+
+    monkeypatch.setattr(os, "replace", fail_for_the_new_one)
+    with pytest.raises(OSError, match="disk full"), atomic_path(target) as path:
+        path.mkdir()
+    assert os.listdir(target) == ["kept.txt"]
+    assert os.listdir(tmp_path) == ["run"]
+
+
+def test_writing_nothing_is_an_error(tmp_path):
+    with (
+        pytest.raises(FileNotFoundError, match=r"nothing was written for .*report\.html"),
+        atomic_path(tmp_path / "report.html"),
+    ):
+        pass

@@ -1,0 +1,127 @@
+"""The import levels of docs/architecture.md, what `import care_tf` may load, and the documents' links."""
+
+import ast
+import graphlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PUBLIC_NAMES = "care_tf"
+# From the bottom up. A part imports from lower levels only, so parts of one level never import each other.
+# Every module at the top of care_tf that is not named here is of level 0, where modules may use each other.
+LEVELS = [
+    {"care_tf.data", "care_tf.attention", "care_tf.losses", "care_tf.metrics", "care_tf.backbones"},
+    {"care_tf.training"},
+    {"care_tf.evaluation", "care_tf.serving", "care_tf.callbacks"},
+    {PUBLIC_NAMES},
+    {"care_tf.runs"},
+    {"tools"},
+]
+LEVEL_OF = {part: level for level, parts in enumerate(LEVELS, start=1) for part in parts}
+# Seconds to import, or not needed to train: whoever needs one imports it there.
+LAZY_PACKAGES = ("keras_cv", "matplotlib", "pandas", "jinja2", "sklearn", "cv2", "pydantic", "skimage")
+
+
+def module_files() -> dict[str, Path]:
+    files = {}
+    for path in [*ROOT.glob("care_tf/**/*.py"), *ROOT.glob("tools/**/*.py")]:
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return files
+
+
+FILES = module_files()
+
+
+def imports_of(tree: ast.Module, package: str) -> set[str]:
+    """The project's modules that a file imports anywhere, function bodies included."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            source = node.module or ""
+            if node.level:
+                anchor = package.split(".")[: len(package.split(".")) - node.level + 1]
+                source = ".".join([*anchor, source] if source else anchor)
+            # `from package import name`: the name is a module of its own or something its __init__ defines.
+            names = [f"{source}.{alias.name}" for alias in node.names]
+            found |= {name if name in FILES else source for name in names}
+    return {name for name in found if name.split(".")[0] in ("care_tf", "tools")}
+
+
+def part_of(module: str) -> str:
+    return "tools" if module.split(".")[0] == "tools" else ".".join(module.split(".")[:2])
+
+
+def graph() -> dict[str, set[str]]:
+    result = {}
+    for module, path in FILES.items():
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        result[module] = imports_of(ast.parse(path.read_text(encoding="utf-8")), package) - {module}
+    return result
+
+
+def test_every_form_of_import_is_seen():
+    source = (
+        "import care_tf.masks, os\nfrom care_tf import errors, metrics\n"
+        "def f():\n    from .scores import evaluate_predictions\n    from .. import files\n"
+    )
+    assert imports_of(ast.parse(source), "care_tf.evaluation") == {
+        "care_tf.masks",
+        "care_tf.errors",
+        "care_tf.metrics",
+        "care_tf.evaluation.scores",
+        "care_tf.files",
+    }
+
+
+def test_imports_go_down_only():
+    violations = []
+    for module, imported in graph().items():
+        for other in imported:
+            part, other_part = part_of(module), part_of(other)
+            level, other_level = LEVEL_OF.get(part, 0), LEVEL_OF.get(other_part, 0)
+            if part != other_part and other_level >= level and (level or other_level):
+                violations.append(f"{module} (level {level}) imports {other} (level {other_level})")
+    assert violations == []
+
+
+def test_no_import_cycles():
+    # prepare() raises CycleError, which names the modules of the cycle.
+    graphlib.TopologicalSorter(graph()).prepare()
+
+
+def test_imported_modules_of_the_project_exist():
+    missing = [f"{module} imports {other}" for module, imported in graph().items() for other in imported - set(FILES)]
+    assert missing == []
+
+
+def test_levels_name_parts_that_exist():
+    assert {part for part in LEVEL_OF if part not in FILES and part != "tools"} == set()
+
+
+def test_import_care_tf_loads_nothing_heavy():
+    # Keras itself loads some of these where they are installed: only what care_tf adds counts.
+    program = (
+        "import sys, keras, tensorflow; before = set(sys.modules); import care_tf; care_tf.CAREModel;"
+        f"print(*[name for name in {LAZY_PACKAGES} if name in sys.modules and name not in before])"
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md"))],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_relative_links_lead_somewhere(document):
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    targets = re.findall(r"\]\(<?([^)#>\s]+)", text)
+    targets = [target for target in targets if not re.match(r"[a-z]+:", target)]
+    assert [target for target in targets if not (document.parent / target).exists()] == []

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from care_tf.masks import interpolation_matrix, project_mask, squeeze_mask
+
+
+@pytest.mark.parametrize(("output_size", "input_size"), [(224, 7), (128, 7), (10, 3), (7, 7), (5, 1), (3, 8)])
+def test_interpolation_matrix_resizes_a_line_as_tensorflow_does(output_size, input_size):
+    line = np.random.default_rng(0).random((1, input_size, 1, 1), np.float32)
+    expected = tf.image.resize(line, (output_size, 1), method="bilinear", antialias=False)[0, :, 0, 0]
+    np.testing.assert_allclose(
+        interpolation_matrix(output_size, input_size) @ line[0, :, 0], expected[:, None], atol=1e-6
+    )
+
+
+@pytest.mark.parametrize("map_size", [(7, 7), (4, 9), (1, 1)])
+def test_projected_mask_has_the_inner_products_of_the_resized_map(map_size):
+    rng = np.random.default_rng(1)
+    maps = rng.random((3, *map_size), np.float32)
+    mask = (rng.random((3, 40, 56)) > 0.7).astype(np.float32)
+    resized = tf.image.resize(maps[..., None], (40, 56), method="bilinear")[..., 0].numpy()
+    expected = [sum(mask[b, i, j] * resized[b, i, j] for i in range(40) for j in range(56)) for b in range(3)]
+    projected = project_mask(mask[..., None], map_size)
+    np.testing.assert_allclose(tf.reduce_sum(projected * maps, axis=(1, 2)), expected, rtol=1e-5)
+
+
+def test_projection_keeps_the_sum_of_the_mask():
+    mask = np.zeros((1, 33, 20), np.float32)
+    mask[0, 3:17, 5:6] = 1
+    np.testing.assert_allclose(tf.reduce_sum(project_mask(mask, (5, 4))), mask.sum(), rtol=1e-6)
+
+
+def test_projection_works_with_unknown_sizes():
+    mask = np.random.default_rng(2).random((2, 12, 10, 1)).astype(np.float32)
+    unknown = tf.function(lambda m: project_mask(m, (3, 5)), input_signature=[tf.TensorSpec((None, None, None, 1))])
+    np.testing.assert_allclose(unknown(mask), project_mask(mask, (3, 5)), atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (2, 4, 4, 3), (2, 4, 4, 1, 1)])
+def test_a_mask_of_another_rank_is_refused(shape):
+    with pytest.raises(ValueError, match=r"must have shape \(B, H, W\).*Received shape"):
+        squeeze_mask(np.zeros(shape))

@@ -1,0 +1,47 @@
+"""From the ISIC 2018 task 3 download to a manifest with boxes, and a picture of the boxes to look at."""
+
+import argparse
+from pathlib import Path
+
+from care_tf.command_line import quiet_tensorflow, run_tool
+
+
+def main(argv: list[str]) -> None:
+    """Writes OUTPUT/manifest.csv and OUTPUT/contact_sheet.png, and prints what is in them."""
+    arguments = _parse(argv)
+    quiet_tensorflow()
+    from care_tf.data.contact_sheet import write_contact_sheet
+    from care_tf.data.isic2018 import read_isic2018
+    from care_tf.data.manifest import write_manifest
+
+    manifest = read_isic2018(
+        arguments.root,
+        arguments.box_classes,
+        box_scale=arguments.box_scale,
+        folds_file=arguments.folds,
+        num_folds=arguments.num_folds,
+        seed=arguments.seed,
+    )
+    sheet, table = arguments.output / "contact_sheet.png", arguments.output / "manifest.csv"
+    write_contact_sheet(manifest, sheet, seed=arguments.seed)
+    write_manifest(manifest, table)
+    print(manifest.summary())
+    print(f"wrote {table} and {sheet}")
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="prepare_isic2018.py", description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="folder of the unpacked archives")
+    parser.add_argument("--output", type=Path, required=True, help="folder for manifest.csv and contact_sheet.png")
+    parser.add_argument(
+        "--box-classes", nargs="*", default=["DF"], metavar="CLASS", help="classes whose images get a box (default DF)"
+    )
+    parser.add_argument("--box-scale", type=float, default=1.0, help="side of the box / tight side (default 1)")
+    parser.add_argument("--folds", type=Path, metavar="FILE", help="CSV with image,fold; otherwise folds are dealt")
+    parser.add_argument("--num-folds", type=int, default=5, help="how many folds to deal (default 5)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the folds and of the picture's choice (default 0)")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    run_tool(main)

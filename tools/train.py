@@ -1,0 +1,28 @@
+"""Trains a run from a configuration; started again, it goes on where it stopped.
+
+Example: python tools/train.py configs/isic2018_squeezenet_cpu.yaml output=runs/care stages.finetune.alpha=0.5
+"""
+
+import argparse
+import sys
+
+from care_tf.command_line import quiet_tensorflow, run_tool
+
+
+def main(argv: list[str]) -> None:
+    """Parses the arguments, reads the configuration, trains."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", help="YAML file")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="replaces a value of the configuration")
+    arguments = parser.parse_args(argv)
+
+    quiet_tensorflow()
+    from care_tf.config import load_config
+    from care_tf.runs import train_run
+
+    folder = train_run(load_config(arguments.config, arguments.overrides), command=["tools/train.py", *sys.argv[1:]])
+    print(f"wrote {folder}; next: python tools/evaluate.py {folder}")
+
+
+if __name__ == "__main__":
+    run_tool(main)
