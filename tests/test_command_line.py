@@ -1,6 +1,7 @@
 """Tools end with exit code 0, or with 2 and one clear line; a defect keeps its traceback."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,12 @@ def run(tool, *arguments):
         timeout=120,
         check=False,
     )
+
+
+def said(result):
+    """What the tool itself wrote to stderr: TensorFlow 2.21 logs a few lines before it reads its log level."""
+    lines = result.stderr.splitlines()
+    return [line for line in lines if not re.match(r"[IWE]\d{4} |WARNING: All log messages before absl", line)]
 
 
 def exit_code(main):
@@ -82,12 +89,12 @@ def test_every_tool_has_help_and_nothing_else_to_say(tool):
     result = run(tool, "--help")
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith(f"usage: {tool.name}")
-    assert result.stderr == ""
+    assert said(result) == []
 
 
 def test_make_synthetic_writes_a_set(tmp_path):
     result = run(ROOT / "tools/make_synthetic.py", "--output", str(tmp_path / "lesions"), "--size-px", "32")
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.returncode, said(result)) == (0, [])
     assert result.stdout == f"{tmp_path / 'lesions' / 'manifest.csv'} lists 1204 images\n"
     assert len(list(tmp_path.glob("lesions/images/*.jpg"))) == 1204
 
@@ -97,6 +104,6 @@ def test_make_synthetic_refuses_bad_input_in_one_line(tmp_path):
     result = run(ROOT / "tools/make_synthetic.py", "--output", str(tmp_path), "--force")
     assert result.returncode == 2
     assert result.stdout == ""
-    assert result.stderr.startswith("error: force replaces only a folder of synthetic lesions")
-    assert result.stderr.count("\n") == 1
+    (line,) = said(result)
+    assert line.startswith("error: force replaces only a folder of synthetic lesions")
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]

@@ -3,11 +3,12 @@
 import contextlib
 import random
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 
 # Keras 2 draws unseeded initializers from here once `keras.utils.set_random_seed` was called; Keras 3 has none.
-_KERAS_2_GENERATOR = getattr(keras.src.backend, "_SEED_GENERATOR", None)
+_KERAS_2_GENERATOR: Any = getattr(keras.src.backend, "_SEED_GENERATOR", None)
 
 
 @contextlib.contextmanager

@@ -81,7 +81,7 @@ def augment_batch(
     if augmentation.moves:
         transforms = _geometric_transforms(draws, augmentation, tf.shape(images)[1], tf.shape(images)[2])
         images = _warp(images, transforms)
-        masks = None if masks is None else _binary(_warp(masks, transforms))
+        masks = None if masks is None else _warp_masks(masks, transforms)
     if augmentation.recolors:
         images = _recolor(images, draws, augmentation)
     return images, masks
@@ -121,6 +121,13 @@ def _warp(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
         fill_mode="REFLECT",
     )
     return tf.ensure_shape(warped, images.shape)
+
+
+def _warp_masks(masks: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
+    """Warps the masks that are not empty: with boxes on a rare class only, a few of a batch."""
+    chosen = tf.where(tf.reduce_any(masks > 0, axis=(1, 2, 3)))
+    warped = _binary(_warp(tf.gather_nd(masks, chosen), tf.gather_nd(transforms, chosen)))
+    return tf.tensor_scatter_nd_update(masks, chosen, warped)
 
 
 def _binary(warped: tf.Tensor) -> tf.Tensor:

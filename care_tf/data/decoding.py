@@ -1,5 +1,7 @@
 """Encoded images and masks to arrays of the training size, in TensorFlow operations only: they can be served."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from care_tf.data.exif import jpeg_orientation
@@ -19,11 +21,7 @@ def decode_image(contents: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.T
     Returns:
       float32 (H,W,3) RGB, whole numbers 0..255, and int32 (2,): height and width before resizing, oriented.
     """
-    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
-    image.set_shape((None, None, 3))
-    image = _orient(image, jpeg_orientation(contents))
-    resized = tf.image.resize(image, image_size, method="bilinear", antialias=True)
-    return tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.shape(image)[:2]
+    return _orient_and_resize(_pixels(contents), contents, image_size)
 
 
 def decode_mask(contents: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
@@ -40,13 +38,7 @@ def decode_mask(contents: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     Returns:
       float32 (H,W,1) in {0, 1}.
     """
-    # 16 bits, because the 8-bit decoder drops the low byte, where a 16-bit mask with values 0 and 1 has its ones.
-    pixels = tf.io.decode_png(contents, channels=3, dtype=tf.uint16)
-    region = tf.reduce_any(pixels > 0, axis=-1, keepdims=True)
-    resized = tf.image.resize(tf.cast(region, tf.uint8), image_size, method="nearest")
-    covers_none = tf.reduce_any(region) & ~tf.reduce_any(resized > 0)
-    resized = tf.cond(covers_none, lambda: _centroid_pixel(region[..., 0], image_size), lambda: resized)
-    return tf.ensure_shape(tf.cast(resized, tf.float32), (*image_size, 1))
+    return _resize_mask(_mask_pixels(contents), image_size)
 
 
 def decode_image_named(contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -63,11 +55,8 @@ def decode_image_named(contents: tf.Tensor, path: tf.Tensor, image_size: tuple[i
     Returns:
       As `decode_image`. Evaluating it raises `tf.errors.InvalidArgumentError` for a corrupt image.
     """
-    nothing = (tf.zeros((*image_size, 3)), tf.zeros((2,), tf.int32))
-    decoded = _or_else(contents, lambda file: decode_image(file, image_size), nothing)
-    message = "the image is corrupt; copy it again, or take its row out of the manifest"
-    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(decoded[1] > 0), [message, path])]):
-        return tf.identity(decoded[0]), tf.identity(decoded[1])
+    pixels = _decoded_or_named(_pixels, contents, path, tf.uint8, "image")
+    return _orient_and_resize(pixels, contents, image_size)
 
 
 def decode_mask_named(contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
@@ -75,16 +64,46 @@ def decode_mask_named(contents: tf.Tensor, path: tf.Tensor, image_size: tuple[in
 
     Args and Returns: as `decode_image_named` and `decode_mask`.
     """
-    mask = _or_else(contents, lambda file: decode_mask(file, image_size), tf.fill((*image_size, 1), -1.0))
-    message = "the mask is no PNG or is corrupt; copy it again, or take it out of the manifest"
-    with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(mask >= 0.0), [message, path])]):
-        return tf.identity(mask)
+    return _resize_mask(_decoded_or_named(_mask_pixels, contents, path, tf.uint16, "mask"), image_size)
 
 
-def _or_else(contents, decode, otherwise):
-    """`decode(contents)`, or `otherwise` when that fails."""
+def _pixels(contents: tf.Tensor) -> tf.Tensor:
+    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
+    image.set_shape((None, None, 3))
+    return image
+
+
+def _mask_pixels(contents: tf.Tensor) -> tf.Tensor:
+    # 16 bits, because the 8-bit decoder drops the low byte, where a 16-bit mask with values 0 and 1 has its ones.
+    return tf.io.decode_png(contents, channels=3, dtype=tf.uint16)
+
+
+def _decoded_or_named(
+    decode: Callable[[tf.Tensor], tf.Tensor], contents: tf.Tensor, path: tf.Tensor, dtype: tf.DType, kind: str
+) -> tf.Tensor:
+    """`decode(contents)`; where that fails, an empty array takes its place and an assertion names the file."""
     attempt = tf.data.Dataset.from_tensors(contents).map(decode).ignore_errors()
-    return attempt.concatenate(tf.data.Dataset.from_tensors(otherwise)).take(1).get_single_element()
+    failure = tf.data.Dataset.from_tensors(tf.zeros((0, 0, 3), dtype))
+    pixels = attempt.concatenate(failure).take(1).get_single_element()
+    message = f"this {kind} is corrupt or of another format; copy it again, or take it out of the manifest"
+    with tf.control_dependencies([tf.debugging.Assert(tf.size(pixels) > 0, [message, path])]):
+        return tf.identity(pixels)
+
+
+def _orient_and_resize(
+    image: tf.Tensor, contents: tf.Tensor, image_size: tuple[int, int]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    image = _orient(image, jpeg_orientation(contents))
+    resized = tf.image.resize(image, image_size, method="bilinear", antialias=True)
+    return tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.shape(image)[:2]
+
+
+def _resize_mask(pixels: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    region = tf.reduce_any(pixels > 0, axis=-1, keepdims=True)
+    resized = tf.image.resize(tf.cast(region, tf.uint8), image_size, method="nearest")
+    covers_none = tf.reduce_any(region) & ~tf.reduce_any(resized > 0)
+    resized = tf.cond(covers_none, lambda: _centroid_pixel(region[..., 0], image_size), lambda: resized)
+    return tf.ensure_shape(tf.cast(resized, tf.float32), (*image_size, 1))
 
 
 def _orient(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:

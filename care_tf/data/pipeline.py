@@ -158,13 +158,17 @@ def _mask_loader(
     def load_mask(index: tf.Tensor, original_size: tf.Tensor) -> tf.Tensor:
         own_boxes = boxes[tf.where(index > 0, ends[tf.maximum(index - 1, 0)], 0) : ends[index]]
         scale_xy = tf.cast(image_size[::-1], tf.float32) / tf.cast(original_size[::-1], tf.float32)
+        # Most images have no box: the branch spares them the dozen small operations of rasterizing none.
+        mask = tf.cond(
+            tf.shape(own_boxes)[0] > 0,
+            lambda: rasterize_boxes(own_boxes, scale_xy, *image_size),
+            lambda: tf.zeros((*image_size, 1)),
+        )
         if not has_mask_files:
-            return rasterize_boxes(own_boxes, scale_xy, *image_size)
+            return mask
         path = mask_paths[index]
         return tf.cond(
-            tf.equal(path, ""),
-            lambda: rasterize_boxes(own_boxes, scale_xy, *image_size),
-            lambda: decode_mask_named(tf.io.read_file(path), path, image_size),
+            tf.equal(path, ""), lambda: mask, lambda: decode_mask_named(tf.io.read_file(path), path, image_size)
         )
 
     return load_mask

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from care_tf.errors import InputError
-from care_tf.evaluation.curves import curves_figure
+from care_tf.evaluation.curves import curves_figure, history_rows
 from care_tf.evaluation.example_images import example_card
 from care_tf.evaluation.figures import (
     RUN_NAMES,
@@ -71,6 +71,7 @@ def write_report(
         "differences": difference_figure(differences, _difference_labels(scores), names) if differences else None,
         "confusion": confusion_figure(scores),
         "curves": curves_figure(history),
+        "num_stages": len({row["stage"] for row in history_rows(history)}),
         "table": [_table_row(c) for c in scores.classes],
         "config_text": config_text,
         "environment": dict(environment or {}),

@@ -223,16 +223,16 @@ def _checked_predictions(labels, probabilities, class_names) -> tuple[np.ndarray
 def _checked_groups(groups, num_images: int) -> np.ndarray:
     if groups is None:
         return np.arange(num_images)
-    groups = np.asarray(groups)
-    if groups.shape != (num_images,):
-        raise InputError(f"groups must name one group per image ({num_images}). Received: shape {groups.shape}.")
-    missing = [i for i, group in enumerate(groups.tolist()) if group in ("", None) or group != group]
+    listed = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
+    if len(listed) != num_images:
+        raise InputError(f"groups must name one group per image ({num_images}). Received: {len(listed)} groups.")
+    missing = [i for i, group in enumerate(listed) if group in ("", None) or group != group]
     if missing:
         raise InputError(
             f"every image needs a group, or none (groups=None). Received: {len(missing)} images without, "
             f"the first at {missing[0]}. Fill the manifest's group column: patient or lesion."
         )
-    return groups
+    return np.asarray(listed)
 
 
 def _checked_shares(name: str, values, num_images: int) -> np.ndarray:

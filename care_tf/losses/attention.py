@@ -7,6 +7,7 @@ import tensorflow as tf
 from care_tf.errors import InputError
 from care_tf.keras_generation import register
 from care_tf.masks import project_mask, squeeze_mask
+from care_tf.precision import at_least_float32
 
 REDUCTIONS = ("batch", "masked")
 
@@ -29,7 +30,7 @@ def attention_terms(
       lam: Weight of the outer term, >= 0; already applied to the returned term.
 
     Returns:
-      (inner, outer), float32 (B,) each; inner in [-tau, 0], outer in [0, lam].
+      (inner, outer), float32 (B,) each (float64 of float64 attention); inner in [-tau, 0], outer in [0, lam].
 
     Raises:
       ValueError: `mask` or `attention` has the wrong rank.
@@ -42,10 +43,10 @@ def attention_terms(
 
     Source: Zhuang et al. 2023, Eqs. 5-7. The 0 for an empty M_out is ours (the equation is 0/0 there).
     """
-    attention = tf.cast(attention, tf.float32)
+    attention = at_least_float32(attention)
     if attention.shape.rank != 3:
         raise ValueError(f"attention must have shape (B, h, w). Received shape {tuple(attention.shape)}.")
-    mask = squeeze_mask(mask)
+    mask = tf.cast(squeeze_mask(mask), attention.dtype)
     map_size = tuple(attention.shape[axis] or tf.shape(attention)[axis] for axis in (1, 2))
     mean_inside = _mean_over(mask, attention, map_size)
     mean_outside = _mean_over(1.0 - mask, attention, map_size)
@@ -58,7 +59,7 @@ def attention_terms(
 
 def _mean_over(region: tf.Tensor, attention: tf.Tensor, map_size: tuple) -> tf.Tensor:
     """Mean of the resized map over a region (B, H, W), 0 where the region is empty."""
-    inside = tf.einsum("bhw,bhw->b", project_mask(region, map_size), attention)
+    inside = tf.einsum("bhw,bhw->b", tf.cast(project_mask(region, map_size), attention.dtype), attention)
     return tf.math.divide_no_nan(inside, tf.reduce_sum(region, axis=(1, 2)))
 
 
@@ -112,9 +113,8 @@ class AttentionLoss:
     def __call__(self, attention: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """The batch's L_a: float32 scalar, 0 for a batch without masks. Arguments as for `attention_terms`."""
         has_mask = tf.reduce_any(squeeze_mask(mask) > 0, axis=(1, 2))
-        return tf.math.divide_no_nan(
-            tf.reduce_sum(self.per_image(attention, mask)), self.denominator(has_mask)
-        )
+        total = tf.reduce_sum(self.per_image(attention, mask))
+        return tf.math.divide_no_nan(total, tf.cast(self.denominator(has_mask), total.dtype))
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

@@ -47,6 +47,7 @@ class AttentionInside(keras.metrics.Metric):
         self.total = self.add_weight(name="total", shape=(), initializer="zeros")
         self.count = self.add_weight(name="count", shape=(), initializer="zeros")
 
+    @tf.autograph.experimental.do_not_convert  # converted, as Keras 2.15 does, an InputError changes its type
     def update_state(self, attention, mask, sample_weight=None):
         """Adds one batch."""
         mask = tf.cast(tf.convert_to_tensor(mask), tf.float32)

@@ -42,6 +42,7 @@ class ClassRecall(keras.metrics.Metric):
         self.correct = self.add_weight(name="correct", shape=(), initializer="zeros")
         self.total = self.add_weight(name="total", shape=(), initializer="zeros")
 
+    @tf.autograph.experimental.do_not_convert  # converted, as Keras 2.15 does, an InputError changes its type
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds one batch."""
         y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)

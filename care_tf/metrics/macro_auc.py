@@ -112,6 +112,7 @@ class MacroAUC(keras.metrics.Metric):
         self.from_logits = from_logits
         self._rows = _Rows(self.num_classes + 2)
 
+    @tf.autograph.experimental.do_not_convert  # converted, as Keras 2.15 does, an InputError changes its type
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Keeps one batch."""
         _check_can_grow()

@@ -62,6 +62,7 @@ class MeanClassAccuracy(keras.metrics.Metric):
         self.correct = self.add_weight(name="correct", shape=(num_classes,), initializer="zeros")
         self.total = self.add_weight(name="total", shape=(num_classes,), initializer="zeros")
 
+    @tf.autograph.experimental.do_not_convert  # converted, as Keras 2.15 does, an InputError changes its type
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds one batch."""
         y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)

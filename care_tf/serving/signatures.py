@@ -45,7 +45,8 @@ class ServedClassifier(tf.Module):
         self._predict = plain(functools.partial(call_model, care_model.classifier, training=False))
         self._attend = plain(care_model.predictions_and_attention)
         self._probabilities = plain(care_model.probabilities)
-        self._image_size = tuple(image_size)
+        height, width = image_size
+        self._image_size = (height, width)
         self._class_names = tuple(class_names)
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])

@@ -14,6 +14,7 @@ from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
 from care_tf.masks import squeeze_mask
 from care_tf.metrics import attention_inside_share
+from care_tf.precision import at_least_float32
 from care_tf.training.batches import ImageBatch, class_index, split_inputs
 from care_tf.training.class_attention import predict_with_attention
 from care_tf.training.random_geometry import refuse_random_geometry
@@ -202,20 +203,22 @@ class CAREModel(keras.Model):
         has_mask = tf.reduce_any(mask > 0, axis=(1, 2))
         denominator = keras_generation.sum_over_replicas(self.attention_loss.denominator(has_mask))
         local_sum = tf.reduce_sum(self.attention_loss.per_image(attention, mask))
-        return predictions, (tf.math.divide_no_nan(local_sum, denominator), attention_inside_share(attention, mask), has_mask)
+        local_mean = tf.math.divide_no_nan(local_sum, tf.cast(denominator, local_sum.dtype))
+        return predictions, (local_mean, attention_inside_share(attention, mask), has_mask)
 
     def _total_loss(self, x, y, predictions, sample_weight, terms, training: bool) -> tf.Tensor:
         """L of Eq. 4, this replica's part of the global mean; updates the logged means."""
         num_replicas = keras_generation.number_of_replicas()
         batch_size = tf.shape(predictions)[0]
         classification = keras_generation.compiled_loss(self, x, y, predictions, sample_weight, training)
-        classification = tf.cast(classification, tf.float32)
+        classification = at_least_float32(classification)
         attention, share, has_mask = terms or (tf.constant(0.0), None, None)
-        alpha = tf.convert_to_tensor(self._alpha)
-        loss = (1.0 - alpha) * classification + alpha * attention
+        dtype = classification.dtype
+        alpha = tf.cast(self._alpha, dtype)
+        loss = (1.0 - alpha) * classification + alpha * tf.cast(attention, dtype)
         if self.losses:
             # The compiled loss already holds (1 - alpha) of the regularization: weight decay must not depend on alpha.
-            loss += alpha * tf.add_n([tf.cast(term, tf.float32) for term in self.losses]) / num_replicas
+            loss += alpha * tf.add_n([tf.cast(term, dtype) for term in self.losses]) / num_replicas
         for name, value in (("loss", loss), ("classification_loss", classification), ("attention_loss", attention)):
             self._trackers[name].update_state(value * num_replicas, sample_weight=batch_size)
         if share is not None:

@@ -9,6 +9,7 @@ from care_tf.attention import normalize_map
 from care_tf.attention.activation_maps import ActivationMap
 from care_tf.attention.anatomy import Anatomy, token_grid_size
 from care_tf.attention.layer_observation import observing
+from care_tf.precision import at_least_float32
 
 # Gradients of a float16 score with respect to a feature map are of the order of weight / (h w) and would fall among
 # float16's subnormal numbers. A power of two scales them exactly and is taken out again in float32.
@@ -60,7 +61,7 @@ def predict_with_attention(
       second_order: False treats the gradients inside the map (sigma_k) as constants when the map is differentiated.
 
     Returns:
-      predictions (B, C) exactly as `forward` gives them, and attention float32 (B, h, w) in [0, 1]; all zeros where
+      predictions (B, C) exactly as `forward` gives them, and attention float32 (float64 of float64 features) (B, h, w) in [0, 1]; all zeros where
       the map is flat.
 
     Source: Zhuang et al. 2023, Eqs. 2-3 and Algorithm 1.
@@ -72,12 +73,12 @@ def predict_with_attention(
         scale = HALF_PRECISION_SCALE if features.dtype == tf.float16 else 1.0
         scores = class_scores(logits, class_index) * tf.cast(scale, logits.dtype)
     if anatomy.pooled_dense is None:
-        gradients = tf.cast(tape.gradient(scores, features), tf.float32) / scale
+        gradients = at_least_float32(tape.gradient(scores, features)) / scale
     else:
         gradients = pooled_dense_gradients(features, anatomy.pooled_dense.kernel, class_index)
     if not second_order:
         gradients = tf.stop_gradient(gradients)
-    activation_map = cam(_to_grid(tf.cast(features, tf.float32)), _to_grid(gradients))
+    activation_map = cam(_to_grid(at_least_float32(features)), _to_grid(gradients))
     return predictions, normalize_map(activation_map)
 
 
@@ -94,14 +95,14 @@ def pooled_dense_gradients(features: tf.Tensor, kernel: tf.Tensor, class_index: 
       class_index: int (B,).
 
     Returns:
-      float32 (B, h, w, d).
+      float32 (float64 of a float64 kernel) (B, h, w, d).
 
     Source: Zhuang et al. 2023, Eqs. 1-2.
     """
-    kernel = tf.cast(tf.convert_to_tensor(kernel), tf.float32)
+    kernel = at_least_float32(kernel)
     size = tf.shape(features)
-    columns = _class_selector(class_index, kernel.shape[-1], tf.float32) @ tf.transpose(kernel)
-    return tf.broadcast_to(columns[:, None, None, :] / tf.cast(size[1] * size[2], tf.float32), size)
+    columns = _class_selector(class_index, kernel.shape[-1], kernel.dtype) @ tf.transpose(kernel)
+    return tf.broadcast_to(columns[:, None, None, :] / tf.cast(size[1] * size[2], kernel.dtype), size)
 
 
 def predicted_class(logits: tf.Tensor) -> tf.Tensor:

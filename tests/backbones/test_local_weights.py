@@ -23,10 +23,10 @@ def network(name, weights=None, seed=0):
 
 
 def assert_loaded(name, path, saved):
-    """The file's network and a fresh one (other initial weights) give the same features."""
-    expected = saved.predict(IMAGES, verbose=0)
-    assert np.abs(network(name, seed=1).predict(IMAGES, verbose=0) - expected).max() > 0.1 * expected.max() > 0
-    np.testing.assert_array_equal(network(name, path, seed=1).predict(IMAGES, verbose=0), expected)
+    """The file fills a network that started from another seed: equal features (which seeds decide, tested elsewhere)."""
+    expected = np.asarray(saved(IMAGES, training=False))
+    assert expected.std() > 0
+    np.testing.assert_array_equal(network(name, path, seed=1)(IMAGES, training=False), expected)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "vgg19"])

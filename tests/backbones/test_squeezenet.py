@@ -86,7 +86,7 @@ def slow_squeezenet(image, content):
 
 def test_features_equal_the_slow_network(content, weights_file):
     images = np.random.default_rng(4).uniform(-100, 100, (2, 47, 63, 3)).astype("float32")
-    features = squeezenet1_1((47, 63), weights_file).predict(images, verbose=0)
+    features = squeezenet1_1((47, 63), weights_file)(images)
     expected = np.stack([slow_squeezenet(image, content) for image in images])
     assert features.shape == (2, 2, 3, 512)
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-3 * expected.max())
@@ -105,8 +105,8 @@ def test_classifier_is_the_network_and_a_linear_head(content, weights_file):
         "squeezenet1_1", image_size=(40, 40), num_classes=3, weights=weights_file, activation=None
     )
     kernel, bias = classifier.layers[-1].get_weights()
-    pooled = squeezenet1_1((40, 40), weights_file).predict(images, verbose=0).mean(axis=(1, 2))
-    np.testing.assert_allclose(classifier.predict(images, verbose=0), pooled @ kernel + bias, rtol=1e-3, atol=1e-3)
+    pooled = np.asarray(squeezenet1_1((40, 40), weights_file)(images)).mean(axis=(1, 2))
+    np.testing.assert_allclose(classifier(images), pooled @ kernel + bias, rtol=1e-3, atol=1e-3)
     assert classifier.get_layer(get_backbone("squeezenet1_1").attention_layer).output.shape[-1] == 512
 
 

@@ -1,6 +1,7 @@
 """tools/export.py: what it hands on, what it prints, how it ends."""
 
 import importlib.util
+import os
 import subprocess
 import sys
 import types
@@ -66,5 +67,6 @@ def test_bad_input_is_one_line_and_exit_code_2(tool, monkeypatch, capsys, tmp_pa
 
 def test_help():
     command = [sys.executable, str(TOOL), "--help"]
-    answer = subprocess.run(command, cwd=TOOL.parents[1], capture_output=True, text=True, timeout=60, check=False)
+    environment = {**os.environ, "PYTHONPATH": str(TOOL.parents[1])}
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert answer.returncode == 0 and "--image-size HEIGHT WIDTH" in answer.stdout

@@ -1,0 +1,66 @@
+# `make demo` and `make test` work from a fresh clone: each makes the environment it needs.
+# PYTHON chooses the interpreter (3.10 to 3.13), PYTHON_TF215 the one for TensorFlow 2.15 (3.10 or 3.11).
+
+PYTHON ?= python3
+# A version manager's stand-in may be on PATH without its interpreter, so a name counts only if it runs.
+PYTHON_TF215 ?= $(firstword $(foreach name,python3.11 python3.10 python3,$(shell \
+	$(name) -c 'import sys, ensurepip; sys.exit(sys.version_info[:2] not in [(3, 10), (3, 11)])' 2>/dev/null && echo $(name))))
+
+VENV := .venv
+VENV_TF215 := .venv-tf215
+# Written last: an installation that was cut short is done again.
+STAMP := $(VENV)/.installed
+STAMP_TF215 := $(VENV_TF215)/.installed
+PACKAGING := setup.py pyproject.toml requirements.txt requirements-dev.txt
+
+PYTEST_ARGUMENTS ?=
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-tf215 lint format bench clean
+
+help: ## lists the targets
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: $(STAMP) ## trains baseline and CARE on drawn lesions and compares them; writes demo/
+	$(VENV)/bin/python tools/demo.py
+
+test: $(STAMP) ## the whole test suite, on current TensorFlow and Keras 3
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGUMENTS)
+
+test-tf215: $(STAMP_TF215) ## the whole test suite, on TensorFlow 2.15 and Keras 2.15
+	$(VENV_TF215)/bin/python -m pytest $(PYTEST_ARGUMENTS)
+
+lint: $(STAMP) ## ruff (rules and format) and mypy
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(STAMP) ## lets ruff rewrite what it can
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+bench: $(STAMP) ## the measurements in benchmarks/, each a ratio taken in one run
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(VENV)/bin/python $$benchmark || exit 1; done
+
+clean: ## removes the environments and everything generated
+	rm -rf $(VENV) $(VENV_TF215) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): $(PACKAGING)
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+		echo "care_tf needs Python 3.10 to 3.13, and PYTHON=$(PYTHON) is: $$($(PYTHON) --version 2>&1 | head -n 1)." \
+			"Choose another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "Installing TensorFlow and the rest of requirements.txt into $(VENV): about 2 GB, a few minutes."
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable . -r requirements-dev.txt
+	touch $@
+
+$(STAMP_TF215): $(PACKAGING) requirements-tf215.txt
+	@test -n "$(PYTHON_TF215)" || { \
+		echo "TensorFlow 2.15 needs Python 3.10 or 3.11, and neither was found." \
+			"Name one: make PYTHON_TF215=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
+	@echo "Installing TensorFlow 2.15 and what goes with it into $(VENV_TF215): about 2 GB, a few minutes."
+	$(PYTHON_TF215) -m venv --clear $(VENV_TF215)
+	$(VENV_TF215)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[addons]' -r requirements-dev.txt
+	touch $@

@@ -1,0 +1,147 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from care_tf.errors import InputError
+from care_tf.evaluation.report import write_report
+from care_tf.evaluation.scores import evaluate_predictions, paired_difference
+
+EVIL = "<script>alert(1)</script>"
+
+
+class _Page(HTMLParser):
+    """Collects the tags, the text and the images of a page, and checks that tags are closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.images, self.open, self.words = [], [], [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        if tag == "img":
+            self.images.append(dict(attrs))
+        elif tag not in ("meta", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] != ["style"]:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"[ \n]+", " ", " ".join(self.words))
+
+
+def _run(seed, names=("NV", "MEL", "DF")):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat([0, 1, 2], [20, 10, 5])
+    groups = np.arange(35) // 2
+    share = np.where(labels == 2, rng.uniform(size=35), np.nan)
+    probabilities = rng.dirichlet(np.ones(3), 35)
+    scores = evaluate_predictions(labels, probabilities, names, groups, share, num_resamples=20)
+    return scores, (labels, probabilities, share, groups)
+
+
+def _arguments(names=("NV", "MEL", "DF")):
+    baseline, (labels, before, share_before, groups) = _run(0, names)
+    scores, (_, after, share_after, _) = _run(1, names)
+    return {
+        "title": "CARE on lesions",
+        "scores": scores,
+        "history": [{"stage": s, "epoch": i, "loss": 1.0, "val_macro_auc": 0.5} for i, s in enumerate([1, 1, 2])],
+        "examples": [
+            {"name": f"image {EVIL}", "label": names[2], "image": np.zeros((9, 12, 3), np.uint8),
+             "boxes": [(2, 2, 8, 8)], "attention_after": np.ones((3, 4)), "predicted_after": names[0]}
+        ],
+        "config_text": f"alpha: 0.5  # {EVIL}\n",
+        "environment": {"keras": "3.15", "command": EVIL},
+        "baseline_scores": baseline,
+        "differences": paired_difference(
+            labels, before, after, names, groups, share_before, share_after, num_resamples=20
+        ),
+    }  # fmt: skip
+
+
+def _write(path, **changes):
+    write_report(path, **{**_arguments(), **changes})
+    text = path.read_text(encoding="utf-8")
+    return text, _Page(text)
+
+
+# oracle
+
+
+def test_page_holds_what_was_given(tmp_path):
+    scores = _arguments()["scores"]
+    _, page = _write(tmp_path / "report.html")
+    for expected in (
+        "CARE on lesions", "35 images of 18 patients or lesions", "not a medical device", "Recall of DF",
+        f"{100 * scores.mean_class_accuracy.value:.1f}\u202f%", "baseline", "One image of DF is 20.0 points",
+        "Where the network looks", "Training", "alpha: 0.5", "3.15", "20 resamples",
+    ):  # fmt: skip
+        assert expected in page.text
+    assert page.text.count("the interval") >= 4  # one sentence per headline figure
+    assert page.tags.count("details") == 3
+
+
+# identities
+
+
+def test_equal_arguments_give_equal_bytes(tmp_path):
+    first, second = (_write(tmp_path / name)[0] for name in ("a.html", "b.html"))
+    assert first == second
+
+
+# properties
+
+
+def test_page_needs_nothing_from_outside(tmp_path):
+    text, page = _write(tmp_path / "report.html")
+    assert page.images and all(image["src"].startswith("data:image/") for image in page.images)
+    assert all(image["alt"] for image in page.images)
+    assert not {"script", "link", "iframe"} & set(page.tags)
+    assert not re.search(r"""(src|href)=["'](?!data:)""", text)
+    assert "http" not in re.sub(r"data:[^\"]*", "", text) and "url(" not in text
+
+
+def test_names_cannot_inject_markup(tmp_path):
+    text, page = _write(tmp_path / "report.html", **_arguments(("NV", "a&b", EVIL)))
+    assert "<script" not in text
+    assert EVIL in page.text
+
+
+# edges
+
+
+def test_run_alone_needs_only_scores(tmp_path):
+    write_report(tmp_path / "report.html", title="alone", scores=_run(0)[0])
+    page = _Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert not any(words in page.text for words in ("baseline", "Training", "Where the network looks"))
+    assert len(page.images) == 3  # recall, attention, confusion
+
+
+def test_classes_in_focus_are_named(tmp_path):
+    _, page = _write(tmp_path / "report.html", focus_classes=["MEL", "DF"])
+    assert "Recall of MEL" in page.text and "One image of MEL is 10.0 points" in page.text
+
+
+# errors
+
+
+def test_baseline_on_other_images_is_refused(tmp_path):
+    other = evaluate_predictions(np.array([0, 1, 2]), np.eye(3), ["NV", "MEL", "DF"], num_resamples=5)
+    with pytest.raises(InputError, match=r"compared on the same images of the same classes. Received: .*'NV', 1"):
+        _write(tmp_path / "report.html", baseline_scores=other)
+    assert not list(tmp_path.iterdir())
+
+
+def test_differences_without_a_baseline_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"beside a baseline. Received: none"):
+        _write(tmp_path / "report.html", baseline_scores=None)

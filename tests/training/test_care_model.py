@@ -1,0 +1,481 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from care_tf import CAREModel
+from care_tf.errors import InputError
+from care_tf.keras_generation import KERAS_3
+from care_tf.losses import AttentionLoss
+
+CROSS_ENTROPY = {True: "sparse_categorical_crossentropy", False: "categorical_crossentropy"}
+SETTINGS = dict(batch_size=4, epochs=2, verbose=0, shuffle=False)
+
+
+def compiled(classifier, loss="sparse_categorical_crossentropy", optimizer="adam", compile_settings=None, **kwargs):
+    model = CAREModel(classifier, **kwargs)
+    model.compile(optimizer, loss, metrics=["accuracy"], **(compile_settings or {}))
+    return model
+
+
+def from_logits():
+    return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+
+
+def weights_difference(first, second):
+    return max(np.abs(a - b).max() for a, b in zip(first.get_weights(), second.get_weights(), strict=True))
+
+
+# --- oracles ---
+
+
+def numpy_loss(classifier, image, labels, mask, alpha, tau, lam):
+    """The loss of Eq. 4 for the pooled head, from layer outputs, without care_tf and without gradients."""
+    features = keras.Model(classifier.inputs, classifier.get_layer("last_relu").output)(image, training=False).numpy()
+    kernel = classifier.get_layer("scores").get_weights()[0]
+    probabilities = classifier(image, training=False).numpy()
+    cross_entropy = -np.mean(np.log(probabilities[np.arange(len(labels)), labels]))
+    total = 0.0
+    for b, label in enumerate(labels):
+        if not mask[b].any():
+            continue
+        activation = sum(kernel[k, label] * features[b, ..., k] for k in range(features.shape[-1]))
+        activation = (activation - activation.min()) / (activation - activation.min()).max()
+        resized = tf.image.resize(activation[..., None], mask.shape[1:3], method="bilinear")[..., 0].numpy()
+        inside = mask[b, ..., 0] > 0
+        total += -min(resized[inside].mean(), tau) + lam * resized[~inside].mean()
+    return (1 - alpha) * cross_entropy + alpha * total / len(labels), cross_entropy, total / len(labels)
+
+
+def test_evaluate_reports_the_loss_of_the_paper(network, images):
+    image, labels, mask = images
+    model = compiled(network(), alpha=0.3, attention_loss=AttentionLoss(tau=0.4, lam=0.8))
+    logs = model.evaluate({"image": image, "mask": mask}, labels, batch_size=16, verbose=0, return_dict=True)
+    expected = numpy_loss(model.classifier, image, labels, mask, 0.3, 0.4, 0.8)
+    found = [logs["loss"], logs["classification_loss"], logs["attention_loss"]]
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("head", ["pooled", "dense"])
+@pytest.mark.parametrize("cam", ["gradcam", "gradcam++", "hirescam", "layercam", "xgradcam"])
+def test_the_second_order_gradient_agrees_with_finite_differences(network, images, head, cam):
+    image, labels, mask = images
+    keras.mixed_precision.set_global_policy("float64")
+    try:
+        model = CAREModel(network(head=head), cam=cam)
+        image, index = tf.constant(image[:4], tf.float64), tf.constant(labels[:4])
+        predictions, attention = model._predict_with_attention(image, index, training=False, second_order=True)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert predictions.dtype == attention.dtype == tf.float64
+    loss = AttentionLoss(tau=1.0, lam=0.7)
+
+    def attention_loss():
+        _, attention = model._predict_with_attention(image, index, training=False, second_order=True)
+        return loss(attention, mask[:4])
+
+    for variable in model.classifier.trainable_variables:
+        with tf.GradientTape() as tape:
+            value = attention_loss()
+        slope = tape.gradient(value, variable.value if KERAS_3 else variable, unconnected_gradients="zero").numpy()
+        direction = np.random.default_rng(4).normal(size=slope.shape)
+        start, step = variable.numpy(), 1e-6
+        values = []
+        for sign in (1, -1):
+            variable.assign(start + sign * step * direction)
+            values.append(float(attention_loss()))
+        variable.assign(start)
+        np.testing.assert_allclose((values[0] - values[1]) / (2 * step), (slope * direction).sum(), rtol=1e-5, atol=1e-8)
+
+
+# --- identities ---
+
+
+@pytest.mark.parametrize("name", ["functional", "sequential", "nested"])
+@pytest.mark.parametrize("has_masks", [True, False])
+def test_alpha_zero_trains_to_the_weights_of_plain_keras(network, images, name, has_masks):
+    image, labels, mask = images
+    plain = network(name)
+    plain.compile("adam", "sparse_categorical_crossentropy")
+    keras.utils.set_random_seed(5)
+    plain.fit(image, labels, **SETTINGS)
+    model = compiled(network(name), alpha=0.0)
+    keras.utils.set_random_seed(5)
+    model.fit({"image": image, "mask": mask if has_masks else 0 * mask}, labels, **SETTINGS)
+    assert weights_difference(plain, model.classifier) < 1e-6
+
+
+def test_images_without_a_mask_give_the_gradient_of_the_classification_loss_alone(network, images):
+    image, labels, mask = images
+    with_empty = compiled(network(), alpha=0.5, optimizer=keras.optimizers.SGD(0.1))
+    with_empty.fit({"image": image, "mask": 0 * mask}, labels, **SETTINGS)
+    without = compiled(network(), alpha=0.5, optimizer=keras.optimizers.SGD(0.1))
+    without.fit(image, labels, **SETTINGS)
+    assert weights_difference(with_empty.classifier, without.classifier) == 0.0
+
+
+@pytest.mark.parametrize("num_outputs", [1, 3])
+@pytest.mark.parametrize("second_order", [True, False])
+def test_the_closed_form_trains_to_the_weights_of_nested_tapes(network, images, num_outputs, second_order):
+    image, labels, mask = images
+    activation, loss = ("sigmoid", "binary_crossentropy") if num_outputs == 1 else ("softmax", None)
+    labels = labels % 2 if num_outputs == 1 else labels
+
+    def trained(head_is_seen):
+        classifier = network(num_outputs=num_outputs, activation=activation)
+        model = compiled(classifier, loss or "sparse_categorical_crossentropy", second_order=second_order)
+        if not head_is_seen:
+            import dataclasses
+
+            model._anatomy_box[0] = dataclasses.replace(model.anatomy, pooled_dense=None)
+        assert (model.anatomy.pooled_dense is not None) == head_is_seen
+        model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
+        return classifier
+
+    assert weights_difference(trained(True), trained(False)) < 1e-5
+
+
+def test_first_and_second_order_differ(network, images):
+    image, labels, mask = images
+    results = []
+    for second_order in (True, False):
+        model = compiled(network(), second_order=second_order, alpha=0.9)
+        model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
+        results.append(model.classifier)
+    assert weights_difference(*results) > 1e-4
+
+
+def test_one_hot_and_integer_labels_agree(network, images):
+    image, labels, mask = images
+    integer = compiled(network())
+    integer.fit({"image": image, "mask": mask}, labels, **SETTINGS)
+    one_hot = compiled(network(), "categorical_crossentropy")
+    one_hot.fit({"image": image, "mask": mask}, np.eye(3, dtype=np.float32)[labels], **SETTINGS)
+    column = compiled(network())
+    column.fit({"image": image, "mask": mask}, labels[:, None], **SETTINGS)
+    assert weights_difference(integer.classifier, one_hot.classifier) < 1e-6
+    assert weights_difference(integer.classifier, column.classifier) < 1e-6
+
+
+def test_graph_eager_and_xla_agree(network, images):
+    image, labels, mask = images
+    results = []
+    for compile_settings in ({}, {"run_eagerly": True}, {"jit_compile": True}, {"steps_per_execution": 2}):
+        model = compiled(network(head="dense"), compile_settings=compile_settings)
+        model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
+        results.append(model.classifier)
+    assert max(weights_difference(results[0], other) for other in results[1:]) < 1e-5
+
+
+def test_regularization_does_not_depend_on_alpha(network, images):
+    image, labels, mask = images
+    classifier = network()
+    classifier.get_layer("scores").kernel_regularizer = keras.regularizers.L2(0.1)
+    plain = network()
+    for model in (classifier, plain):
+        assert model.get_config()
+    regularized = keras.Model.from_config(classifier.get_config())
+    regularized.set_weights(classifier.get_weights())
+    model = compiled(regularized, alpha=1.0, optimizer=keras.optimizers.SGD(1.0))
+    before = regularized.get_layer("scores").get_weights()[0]
+    model.fit({"image": image, "mask": 0 * mask}, labels, batch_size=16, epochs=1, verbose=0)
+    np.testing.assert_allclose(regularized.get_layer("scores").get_weights()[0], before * (1 - 0.2), rtol=1e-4)
+
+
+# --- properties ---
+
+
+@pytest.mark.parametrize("name", ["functional", "sequential", "nested", "subclassed"])
+def test_attention_moves_into_the_box(network, images, name):
+    image, labels, mask = images
+    loss = from_logits() if name == "subclassed" else "sparse_categorical_crossentropy"
+    model = compiled(network(name), loss, alpha=0.9, optimizer=keras.optimizers.Adam(0.01))
+    history = model.fit({"image": image, "mask": mask}, labels, batch_size=16, epochs=25, verbose=0).history
+    assert history["attention_inside"][-1] > history["attention_inside"][0] + 0.05
+    assert history["attention_loss"][-1] < history["attention_loss"][0]
+
+
+def test_features_and_head_equal_the_found_layer(network, images):
+    image, labels, mask = images
+    found = compiled(network("subclassed"), from_logits(), attention_layer="last_relu")
+    given = network("subclassed")
+    named = compiled(given, from_logits(), features=given.body, head="top")
+    for model in (found, named):
+        model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
+    assert weights_difference(found.classifier, named.classifier) < 1e-6
+
+
+@pytest.mark.parametrize("num_masked", [0, 1, 4])
+@pytest.mark.parametrize("reduction", ["batch", "masked"])
+def test_any_number_of_masked_images_stays_finite(network, images, num_masked, reduction):
+    image, labels, mask = images
+    mask = np.where(np.arange(16)[:, None, None, None] % 4 < num_masked, 1.0, 0.0) * np.ones_like(mask)
+    mask[:, 0] = 0
+    model = compiled(network(), attention_loss=AttentionLoss(reduction=reduction))
+    history = model.fit({"image": image, "mask": mask}, labels, **SETTINGS).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("head", ["pooled", "dense"])
+def test_mixed_precision_trains_with_float32_maps(network, images, policy, head):
+    image, labels, mask = images
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        model = compiled(network(head=head), from_logits_free(), optimizer=keras.optimizers.Adam(1e-3))
+        history = model.fit({"image": image, "mask": mask}, labels, **SETTINGS).history
+        maps = model.attention_map(image, 1)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    reference = compiled(network(head=head)).fit({"image": image, "mask": mask}, labels, **SETTINGS).history
+    assert maps.dtype == np.float32 and np.isfinite(maps).all()
+    np.testing.assert_allclose(history["attention_loss"], reference["attention_loss"], atol=0.05)
+    np.testing.assert_allclose(history["loss"], reference["loss"], rtol=0.1)
+
+
+def from_logits_free():
+    return keras.losses.SparseCategoricalCrossentropy()
+
+
+def test_optimizers_with_clipping_accumulation_and_averages(network, images):
+    image, labels, mask = images
+    options = [{"clipnorm": 1.0}, {"global_clipnorm": 1.0}, {"use_ema": True, "ema_overwrite_frequency": 2}]
+    options += [{"gradient_accumulation_steps": 2}] if KERAS_3 else []
+    for option in options:
+        model = compiled(network(), optimizer=keras.optimizers.Adam(1e-2, **option))
+        before = model.classifier.get_weights()[0].copy()
+        history = model.fit({"image": image, "mask": mask}, labels, **SETTINGS).history
+        assert np.isfinite(history["loss"]).all()
+        assert np.abs(model.classifier.get_weights()[0] - before).max() > 0
+
+
+def test_sample_and_class_weights_weigh_the_classification_loss(network, images):
+    image, labels, mask = images
+    weights = np.linspace(0.5, 2.0, 3).astype(np.float32)
+    by_class = compiled(network())
+    by_class.fit({"image": image, "mask": mask}, labels, class_weight=dict(enumerate(weights)), **SETTINGS)
+    by_sample = compiled(network())
+    by_sample.fit({"image": image, "mask": mask}, labels, sample_weight=weights[labels], **SETTINGS)
+    unweighted = compiled(network())
+    unweighted.fit({"image": image, "mask": mask}, labels, **SETTINGS)
+    assert weights_difference(by_class.classifier, by_sample.classifier) < 1e-6
+    assert weights_difference(by_class.classifier, unweighted.classifier) > 1e-5
+
+
+def test_an_image_of_weight_zero_leaves_no_trace_in_the_attention_loss(network, images):
+    image, labels, mask = images
+    sample_weight = np.ones(16, np.float32)
+    sample_weight[0] = 0
+    unmasked = mask.copy()
+    unmasked[0] = 0
+    logs = [
+        compiled(network()).evaluate(
+            {"image": image, "mask": m}, labels, sample_weight=w, batch_size=16, verbose=0, return_dict=True
+        )
+        for m, w in ((mask, sample_weight), (unmasked, None))
+    ]
+    np.testing.assert_allclose(logs[0]["attention_loss"], logs[1]["attention_loss"], rtol=1e-6)
+
+
+def test_multi_label_masks_belong_to_the_named_class(network, images):
+    image, _, mask = images
+    multi_hot = np.tile(np.array([[1.0, 1.0, 0.0]], np.float32), (16, 1))
+    mask_class = np.where(np.arange(16) < 6, 1, -1).astype(np.int32)
+    model = compiled(network(activation="sigmoid"), "binary_crossentropy")
+    logs = model.evaluate(
+        {"image": image, "mask": mask, "mask_class": mask_class}, multi_hot, batch_size=16, verbose=0, return_dict=True
+    )
+    integer = compiled(network(activation=None), from_logits())
+    expected = integer.evaluate(
+        {"image": image, "mask": mask}, np.ones(16, np.int32), batch_size=16, verbose=0, return_dict=True
+    )
+    np.testing.assert_allclose(logs["attention_loss"], expected["attention_loss"], rtol=1e-5)
+    none = {"image": image, "mask": mask, "mask_class": np.full(16, -1, np.int32)}
+    assert model.evaluate(none, multi_hot, verbose=0, return_dict=True)["attention_loss"] == 0.0
+
+
+def test_binary_score_of_class_zero_is_minus_the_logit(network, images):
+    image, _, _ = images
+    model = CAREModel(network(num_outputs=1, activation="sigmoid"))
+    np.testing.assert_allclose(model.attention_map(image, 0), 1 - model.attention_map(image, 1), atol=1e-5)
+
+
+# --- attention maps ---
+
+
+def test_attention_map_has_the_images_size_and_takes_any_class_index(network, images):
+    image, _, _ = images
+    model = CAREModel(network())
+    predicted = model.predict(image, verbose=0).argmax(-1)
+    maps = model.attention_map(image, batch_size=5)
+    assert maps.shape == (16, 12, 12) and maps.dtype == np.float32
+    assert maps.min() >= 0 and maps.max() <= 1
+    np.testing.assert_allclose(maps, model.attention_map(image, predicted), atol=1e-6)
+    np.testing.assert_allclose(model.attention_map(image, 2), model.attention_map(image, np.full(16, 2)), atol=1e-6)
+    assert model.attention_map(image[:0]).shape == (0, 12, 12)
+
+
+@pytest.mark.parametrize("leading", [0, 1])
+def test_tokens_fold_back_to_a_grid(leading, images):
+    image = keras.Input((12, 12, 3))
+    patches = keras.layers.Reshape((16, 4), name="tokens")(keras.layers.Conv2D(4, 3, strides=3)(image))
+    if leading:
+        patches = keras.layers.ZeroPadding1D((1, 0), name="with_class_token")(patches)
+    output = keras.layers.Dense(3)(keras.layers.Flatten()(patches))
+    name = "with_class_token" if leading else "tokens"
+    model = CAREModel(keras.Model(image, output), attention_layer=name)
+    assert model.predictions_and_attention(images[0])[1].shape == (16, 4, 4)
+
+
+# --- the classifier stays what it was ---
+
+
+def test_hooks_leave_nothing_behind_even_after_an_exception(network, images):
+    image, labels, mask = images
+    classifier = network()
+    layers = [classifier.get_layer("last_relu"), classifier.get_layer("scores")]
+    before = [dict(vars(layer)) for layer in layers]
+    model = compiled(classifier)
+    model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
+    model.evaluate({"image": image, "mask": mask}, labels, verbose=0)
+    model.attention_map(image)
+    with pytest.raises(InputError):
+        model.evaluate({"image": image, "mask": mask}, {"label": labels}, verbose=0)
+    for layer, old in zip(layers, before, strict=True):
+        assert vars(layer).get("call") is old.get("call")
+        assert vars(layer).get("activation") is old.get("activation")
+
+
+def test_the_classifier_predicts_as_the_wrapper_and_saves_alone(network, images, tmp_path):
+    image, labels, mask = images
+    model = compiled(network("nested"))
+    model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
+    expected = model.predict({"image": image}, verbose=0)
+    np.testing.assert_array_equal(model.classifier.predict(image, verbose=0), expected)
+    model.classifier.save(tmp_path / "classifier.keras")
+    np.testing.assert_allclose(keras.models.load_model(tmp_path / "classifier.keras")(image), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["functional", "nested", "subclassed"])
+def test_the_wrapper_saves_loads_and_goes_on_training(network, images, tmp_path, name):
+    image, labels, mask = images
+    batch = {"image": image, "mask": mask}
+    halves = {"features": "body", "head": "top"} if name == "subclassed" else {}
+    loss = from_logits() if name == "subclassed" else "sparse_categorical_crossentropy"
+    classifier = network(name) if name != "nested" else network()
+    model = compiled(
+        classifier, loss, alpha=0.4, attention_loss=AttentionLoss(0.5, 0.9, "masked"), cam="layercam", **halves
+    )
+    model.fit(batch, labels, **SETTINGS)
+    model.alpha = 0.25
+    model.save(tmp_path / "care.keras")
+    again = keras.models.load_model(tmp_path / "care.keras")
+    assert float(again.alpha) == 0.25
+    assert again.attention_loss.get_config() == model.attention_loss.get_config()
+    assert int(again.optimizer.iterations) == int(model.optimizer.iterations) == 8
+    np.testing.assert_allclose(again.predict(image, verbose=0), model.predict(image, verbose=0), atol=1e-6)
+    for either in (model, again):
+        either.fit(batch, labels, **SETTINGS)
+    assert weights_difference(model.classifier, again.classifier) < 1e-5
+
+
+def test_config_round_trip(network):
+    model = CAREModel(network(), alpha=0.2, cam="hirescam", second_order=False, attention_layer="conv_1")
+    again = CAREModel.from_config(model.get_config())
+    assert {k: v for k, v in again.get_config().items() if k != "classifier"} == {
+        k: v for k, v in model.get_config().items() if k != "classifier"
+    }
+
+
+# --- errors ---
+
+
+def test_bad_arguments_are_refused(network):
+    for arguments, message in (
+        ({"alpha": 1.5}, r"alpha .*\[0, 1\].*Received alpha=1.5"),
+        ({"attention_layer": "nope"}, "attention_layer='nope' is not a layer.*last_relu"),
+        ({"attention_layer": "pool"}, "needs spatial extent.*'pool'"),
+        ({"cam": "magic"}, "cam must be one of"),
+        ({"features": "body"}, "features and head belong together"),
+        ({"features": "nothing", "head": "nothing"}, "features must be a layer or model that the classifier holds"),
+    ):
+        with pytest.raises(InputError, match=message):
+            CAREModel(network(), **arguments)
+    with pytest.raises(InputError, match="classifier must be a keras.Model"):
+        CAREModel("resnet50")
+
+
+def test_a_map_of_one_pixel_is_refused():
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 8, name="whole_frame")(image)
+    with pytest.raises(InputError, match="No layer .* h, w > 1"):
+        CAREModel(keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(x))))
+
+
+def test_a_layer_beside_the_way_to_the_output_is_refused():
+    image = keras.Input((8, 8, 3))
+    side = keras.layers.Conv2D(4, 3, name="side")(image)
+    main = keras.layers.Dense(2)(keras.layers.Flatten()(image))
+    output = keras.layers.Add()([main, keras.layers.Dense(2)(keras.layers.Flatten()(keras.layers.Conv2D(2, 3)(image)))])
+    model = keras.Model(image, [output, side])
+    with pytest.raises(InputError, match="must return one tensor"):
+        CAREModel(model)
+
+
+def test_bilinear_upsampling_behind_the_attention_layer_is_refused():
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="deep")(image)
+    x = keras.layers.UpSampling2D(2, interpolation="bilinear")(x)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3, name="after")(x))
+    classifier = keras.Model(image, keras.layers.Dense(2)(x))
+    with pytest.raises(InputError, match="ResizeBilinear.*second_order=False"):
+        CAREModel(classifier, attention_layer="deep")
+    CAREModel(classifier, attention_layer="deep", second_order=False)
+    CAREModel(classifier, attention_layer="after")
+
+
+def test_random_geometry_inside_the_classifier_is_refused():
+    image = keras.Input((8, 8, 3))
+    x = keras.layers.RandomFlip("horizontal", name="flip")(image)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x))
+    inner = keras.Model(image, keras.layers.Dense(2)(x), name="inner")
+    with pytest.raises(InputError, match="'flip' .*moves the image at random.*in the dataset"):
+        CAREModel(inner)
+
+
+def test_a_softmax_outside_any_layer_is_refused():
+    class Functional(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.dense = keras.layers.Conv2D(4, 3), keras.layers.Dense(2)
+
+        def call(self, inputs):
+            return tf.nn.softmax(self.dense(tf.reduce_mean(self.conv(inputs), axis=(1, 2))))
+
+    classifier = Functional()
+    model = compiled(classifier)
+    with pytest.raises(InputError, match="ends in softmax.*Activation"):
+        model.fit({"image": np.zeros((4, 8, 8, 3)), "mask": np.ones((4, 8, 8, 1))}, np.zeros(4), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda b, y: ({"image": b["image"], "mask": b["mask"][:, 0]}, y), "mask batch must have shape"),
+        (lambda b, y: ({"image": b["image"], "mask": np.repeat(b["mask"], 3, -1)}, y), "mask batch must have shape"),
+        (lambda b, y: ({"image": b["image"], "mask": b["mask"][:, :6]}, y), "must have its image's height and width"),
+        (lambda b, y: ({"image": b["image"], "masks": b["mask"]}, y), 'dict with the key "image".*masks'),
+        (lambda b, y: (b, np.zeros((16, 5), np.float32)), r"class values of shape \(batch, 3\)"),
+    ],
+)
+def test_bad_batches_are_refused(network, images, change, message):
+    image, labels, mask = images
+    x, y = change({"image": image, "mask": mask}, labels)
+    with pytest.raises(InputError, match=message):
+        compiled(network()).fit(x, y, verbose=0)
+
+
+def test_labels_as_a_dict_are_refused(network, images):
+    image, labels, mask = images
+    with pytest.raises(InputError, match="Masks belong into x"):
+        compiled(network()).train_step(({"image": image, "mask": mask}, {"label": labels}))

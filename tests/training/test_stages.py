@@ -1,0 +1,131 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from care_tf import CAREModel
+from care_tf.errors import InputError
+from care_tf.stage import Stage
+from care_tf.training import StageRun, run_stages
+
+STAGES = (Stage("pretrain", epochs=2), Stage("finetune", epochs=3, alpha=0.5, learning_rate=5e-4))
+
+
+@pytest.fixture
+def run_in(network, images):
+    """Trains STAGES in a folder; `stop` = (stage index, epoch) raises at the start of that epoch."""
+    image, labels, mask = images
+
+    def run(folder, stages=STAGES, stop=None, fingerprints=("a", "b")):
+        model = CAREModel(network())
+
+        def compile_stage(stage):
+            model.compile(keras.optimizers.Adam(stage.learning_rate), "sparse_categorical_crossentropy")
+
+        def dataset(index, first_epoch):
+            def epoch(e):
+                order = tf.random.experimental.index_shuffle(tf.range(16), tf.stack([index, e, 7]), 15)
+                parts = tf.data.Dataset.from_tensor_slices(order).batch(8)
+                return parts.map(
+                    lambda i: ({"image": tf.gather(image, i), "mask": tf.gather(mask, i)}, tf.gather(labels, i))
+                )
+
+            return tf.data.Dataset.range(first_epoch, 99).map(lambda e: tf.cast(e, tf.int32)).flat_map(epoch)
+
+        class Stop(keras.callbacks.Callback):
+            def __init__(self, index):
+                super().__init__()
+                self.index = index
+
+            def on_epoch_begin(self, epoch, logs=None):
+                if stop == (self.index, epoch):
+                    raise KeyboardInterrupt
+
+        stage_run = StageRun(
+            dataset=dataset,
+            steps_per_epoch=2,
+            compile=compile_stage,
+            fingerprints=fingerprints,
+            checkpoints=folder / "checkpoints",
+            callbacks=lambda index: [Stop(index)],
+        )
+        return run_stages(model, stages, stage_run), model.classifier.get_weights()
+
+    return run
+
+
+@pytest.fixture
+def whole(run_in, tmp_path):
+    return run_in(tmp_path / "whole")
+
+
+def test_rows_tell_stage_epoch_and_alpha(whole):
+    rows, _ = whole
+    assert [(row["stage"], row["epoch"], row["alpha"]) for row in rows] == [
+        ("pretrain", 1, 0.0),
+        ("pretrain", 2, 0.0),
+        ("finetune", 1, 0.5),
+        ("finetune", 2, 0.5),
+        ("finetune", 3, 0.5),
+    ]
+
+
+@pytest.mark.parametrize("stop", [(0, 0), (0, 1), (1, 0), (1, 2)])
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(run_in, whole, tmp_path, stop):
+    with pytest.raises(KeyboardInterrupt):
+        run_in(tmp_path / "again", stop=stop)
+    rows, weights = run_in(tmp_path / "again")
+    assert [(row["stage"], row["epoch"]) for row in rows] == [(row["stage"], row["epoch"]) for row in whole[0]]
+    np.testing.assert_allclose([r["loss"] for r in rows], [r["loss"] for r in whole[0]], rtol=1e-5)
+    for found, expected in zip(weights, whole[1], strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_finished_run_is_not_trained_again(run_in, whole, tmp_path):
+    rows, weights = run_in(tmp_path / "whole", stop=(0, 0))
+    assert rows == whole[0]
+    for found, expected in zip(weights, whole[1], strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_reused_stage_gives_the_same_result_as_training_it(run_in, whole, tmp_path):
+    reusing = (dataclasses.replace(STAGES[0], reuse=str(tmp_path / "whole")), STAGES[1])
+    rows, weights = run_in(tmp_path / "reusing", stages=reusing, stop=(0, 0))
+    np.testing.assert_allclose([r["loss"] for r in rows], [r["loss"] for r in whole[0]], rtol=1e-5)
+    for found, expected in zip(weights, whole[1], strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_patience_ends_a_stage(run_in, tmp_path):
+    stages = (dataclasses.replace(STAGES[0], epochs=9, patience=2, min_delta=100.0), STAGES[1])
+    rows, _ = run_in(tmp_path, stages=stages)
+    assert [row["stage"] for row in rows] == ["pretrain"] * 3 + ["finetune"] * 3
+
+
+def test_a_folder_of_another_run_is_refused(run_in, whole, tmp_path):
+    with pytest.raises(InputError, match="other settings or data"):
+        run_in(tmp_path / "whole", fingerprints=("a", "c"))
+
+
+def test_reuse_of_an_unfinished_or_different_stage_is_refused(run_in, whole, tmp_path):
+    missing = (dataclasses.replace(STAGES[0], reuse=str(tmp_path / "nowhere")), STAGES[1])
+    with pytest.raises(InputError, match="no finished stage 'pretrain'"):
+        run_in(tmp_path / "x", stages=missing)
+    other = (dataclasses.replace(STAGES[0], reuse=str(tmp_path / "whole")), STAGES[1])
+    with pytest.raises(InputError, match="other data or settings"):
+        run_in(tmp_path / "y", stages=other, fingerprints=("z", "b"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"alpha": -0.1}, "alpha must be in"),
+        ({"learning_rate": 0.0}, "learning_rate must be positive"),
+        ({"patience": 0}, "patience must be at least 1"),
+    ],
+)
+def test_bad_stages_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        Stage(**{"name": "x", "epochs": 1, **arguments})
