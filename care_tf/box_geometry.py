@@ -31,7 +31,7 @@ def validate_boxes(boxes: npt.ArrayLike, width: float, height: float, where: str
     if array.size == 0:
         return np.zeros((0, 4), np.float32)
     if array.ndim != 2 or array.shape[1] != 4:
-        raise InputError(f"{where}: boxes must be a list of [x0, y0, x1, y1] numbers; received {boxes}")
+        raise InputError(f"{where}: boxes must be a list of [x0, y0, x1, y1] numbers; received {boxes!r}")
     for x0, y0, x1, y1 in array.tolist():
         box = f"{where}: box [{x0:g}, {y0:g}, {x1:g}, {y1:g}]"
         if not np.isfinite([x0, y0, x1, y1]).all():

@@ -10,8 +10,25 @@ BAD_INPUT = 2
 
 
 def quiet_tensorflow() -> None:
-    """Keeps TensorFlow's start-up log lines from burying a tool's own output; call before importing TensorFlow."""
+    """Imports TensorFlow without its start-up lines, which no setting silences and which bury a tool's own output.
+
+    They come from C++ and go to file descriptor 2, so it points to nowhere while TensorFlow starts and looks for
+    devices. Python exceptions are not affected.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+        tf.zeros(1)  # creates the devices
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def run_tool(main: Callable[[list[str]], None]) -> None:

@@ -7,3 +7,7 @@ class InputError(ValueError):
     The message says which rule was broken, what was received, where, and how to fix it. Tools print it as one
     line and exit with code 2.
     """
+
+    # AutoGraph re-raises an exception of converted code in its own type only where it has Exception's constructor;
+    # otherwise Keras 2 would show a StagingError.
+    __init__ = Exception.__init__

@@ -68,8 +68,10 @@ def learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
 
 def set_learning_rate(optimizer: keras.optimizers.Optimizer, value: float) -> None:
     """Assigns the learning rate; raises a TypeError where it is a schedule."""
-    if isinstance(_innermost(optimizer)._learning_rate if hasattr(_innermost(optimizer), "_learning_rate") else None,
-                  keras.optimizers.schedules.LearningRateSchedule):
+    if isinstance(
+        _innermost(optimizer)._learning_rate if hasattr(_innermost(optimizer), "_learning_rate") else None,
+        keras.optimizers.schedules.LearningRateSchedule,
+    ):
         raise TypeError("the learning rate is a LearningRateSchedule")
     if hasattr(optimizer.learning_rate, "assign"):
         optimizer.learning_rate.assign(value)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from care_tf.config import dump_config, load_config
 from care_tf.errors import InputError
 
@@ -23,7 +24,11 @@ def path(tmp_path):
 def test_defaults_are_the_papers(path):
     config = load_config(path)
     assert (config.care.tau, config.care.lam, config.care.reduction, config.care.cam) == (0.7, 1.0, "batch", "gradcam")
-    assert (config.training.batch_size, config.training.optimizer, config.stages[0].learning_rate) == (96, "AdamW", 1e-4)
+    assert (config.training.batch_size, config.training.optimizer, config.stages[0].learning_rate) == (
+        96,
+        "AdamW",
+        1e-4,
+    )
     assert config.data.image_size_px == (96, 96)
     assert config.data.test.folds == ("1",)
 
@@ -51,7 +56,7 @@ def test_overrides_are_typed_and_keep_the_order_of_stages(path):
         ("training.batch_size=many", "training.batch_size: .*received 'many'"),
         ("data.train={}", "data.train: .*give split, folds"),
         ("care.tau=1.5", "care.tau: .*received 1.5"),
-        ("seed.x=1", "goes through 'seed'"),
+        ("output.x=1", "goes through 'output'"),
         ("seed", "section.key=value"),
         ("seed=[", "not valid YAML"),
     ],

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from care_tf.masks import interpolation_matrix, project_mask, squeeze_mask
 
 

@@ -1,5 +1,6 @@
 """What CARE must know about a classifier, read once from a traced forward pass."""
 
+import contextlib
 import dataclasses
 import math
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from care_tf.attention.layer_observation import observing, walk_layers
+from care_tf.attention.layer_observation import observing
 from care_tf.errors import InputError
 
 # TensorFlow has no second-order gradient for these; for bilinear resizing it is None without an error.
@@ -93,9 +94,7 @@ def study_classifier(
     return found[-1]
 
 
-def _recording(layers: dict[str, keras.layers.Layer], calls: list[_Call]):
-    import contextlib
-
+def _recording(layers: dict[str, keras.layers.Layer], calls: list[_Call]) -> contextlib.ExitStack:
     stack = contextlib.ExitStack()
     for path, layer in layers.items():
 
@@ -235,8 +234,8 @@ def _find_logits(calls: list[_Call], predictions: tf.Tensor) -> tuple[str, keras
         if isinstance(call.layer, keras.layers.Softmax) or callable(getattr(call.layer, "activation", None)):
             return activation, call.layer
     raise InputError(
-        f"The classifier ends in {activation}, but not through a layer whose input can be read, so its pre-{activation} "
-        f"score is out of reach. End it with keras.layers.Activation({activation!r}) or Dense(..., "
+        f"The classifier ends in {activation}, but not through a layer whose input can be read, so the score before it "
+        f"is out of reach. End it with keras.layers.Activation({activation!r}) or Dense(..., "
         f"activation={activation!r}), or let it return logits."
     )
 

@@ -5,11 +5,12 @@ import difflib
 from care_tf.backbones.applications import APPLICATION_PREFIX, RESNET50, RESNET152, VGG19, application_backbone
 from care_tf.backbones.backbone import Backbone
 from care_tf.backbones.resnet18 import RESNET18
+from care_tf.backbones.small_cnn import SMALL_CNN
 from care_tf.backbones.squeezenet import SQUEEZENET1_1
 from care_tf.backbones.user_builder import is_user_builder, user_backbone
 from care_tf.errors import InputError
 
-_NAMED = {backbone.name: backbone for backbone in (RESNET18, RESNET50, RESNET152, VGG19, SQUEEZENET1_1)}
+_NAMED = {backbone.name: backbone for backbone in (RESNET18, RESNET50, RESNET152, VGG19, SQUEEZENET1_1, SMALL_CNN)}
 
 
 def backbone_names() -> tuple[str, ...]:

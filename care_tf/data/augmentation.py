@@ -91,7 +91,9 @@ def _draws(seed: tf.Tensor) -> tf.Tensor:
     return tf.random.stateless_uniform((_NUM_DRAWS,), seed, minval=-1.0, maxval=1.0, alg="philox")
 
 
-def _geometric_transforms(draws: tf.Tensor, augmentation: Augmentation, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
+def _geometric_transforms(
+    draws: tf.Tensor, augmentation: Augmentation, height: tf.Tensor, width: tf.Tensor
+) -> tf.Tensor:
     """Projective transforms (B,8) from output to input pixel positions: flips, then a rotation about the center."""
     angle = draws[:, 0] * math.radians(augmentation.rotation_degrees)
     flip_x = _sign(draws[:, 1], augmentation.horizontal_flip)
@@ -149,7 +151,7 @@ def _recolor(images: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) ->
     turns = tf.stack([zeros + 1, zeros, zeros, zeros, cos, -sin, zeros, sin, cos], axis=1)
     to_yiq = tf.constant(_RGB_TO_YIQ)
     matrices = tf.linalg.inv(to_yiq) @ tf.reshape(turns, (-1, 3, 3)) @ to_yiq * contrast[:, None, None]
-    mean_luma = tf.linalg.matvec(tf.reduce_mean(images, axis=(1, 2)), [_LUMA])[:, 0]
+    mean_luma = tf.reduce_sum(tf.reduce_mean(images, axis=(1, 2)) * _LUMA, axis=1)
     offsets = (1 - contrast) * mean_luma + brightness
     recolored = tf.einsum("bhwc,bdc->bhwd", images, matrices) + offsets[:, None, None, None]
     return tf.clip_by_value(recolored, 0.0, 255.0)

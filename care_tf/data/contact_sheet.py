@@ -61,5 +61,9 @@ def _tile(path: str, boxes: np.ndarray):
     image = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)))
     draw = ImageDraw.Draw(image)
     for x0, y0, x1, y1 in boxes * scale:
-        draw.rectangle((float(x0), float(y0), max(float(x1) - 1, float(x0)), max(float(y1) - 1, float(y0))), outline=_BOX_COLOR, width=2)
+        draw.rectangle(
+            (float(x0), float(y0), max(float(x1) - 1, float(x0)), max(float(y1) - 1, float(y0))),
+            outline=_BOX_COLOR,
+            width=2,
+        )
     return image

@@ -41,7 +41,9 @@ def decode_mask(contents: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     return _resize_mask(_mask_pixels(contents), image_size)
 
 
-def decode_image_named(contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+def decode_image_named(
+    contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int]
+) -> tuple[tf.Tensor, tf.Tensor]:
     """`decode_image` for data pipelines: the error of a corrupt image names the file.
 
     TensorFlow's own message names none. A one-element data set that swallows the error is the only way to notice a
@@ -68,9 +70,9 @@ def decode_mask_named(contents: tf.Tensor, path: tf.Tensor, image_size: tuple[in
 
 
 def _pixels(contents: tf.Tensor) -> tf.Tensor:
-    image = tf.io.decode_image(contents, channels=3, expand_animations=False)
-    image.set_shape((None, None, 3))
-    return image
+    # The operation reads PNG too, and unlike decode_image lets one choose the accurate transform: the same pixels as
+    # Pillow and OpenCV, which the fast one misses by up to 7 levels.
+    return tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
 
 
 def _mask_pixels(contents: tf.Tensor) -> tf.Tensor:

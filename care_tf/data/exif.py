@@ -41,7 +41,9 @@ def _exif_segment(data: tf.Tensor) -> tf.Tensor:
     """Position of the APP1 marker in front of "Exif", or 0; also 0 if `data` is no JPEG."""
 
     def is_exif(position: tf.Tensor) -> tf.Tensor:
-        return tf.equal(_number(data, position, 2, False), _APP1) & tf.equal(_number(data, position + 4, 4, False), _EXIF)
+        return tf.equal(_number(data, position, 2, False), _APP1) & tf.equal(
+            _number(data, position + 4, 4, False), _EXIF
+        )
 
     def goes_on(position: tf.Tensor) -> tf.Tensor:
         marker = _number(data, position, 2, False)
@@ -59,7 +61,9 @@ def _orientation_in_tiff(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     little = tf.equal(_number(data, start, 2, False), _LITTLE_ENDIAN)
     directory = start + _number(data, start + 4, 4, little)
     entries = directory + 2 + 12 * tf.range(_number(data, directory, 2, little))
-    values = tf.boolean_mask(_number(data, entries + 8, 2, little), _number(data, entries, 2, little) == ORIENTATION_TAG)
+    values = tf.boolean_mask(
+        _number(data, entries + 8, 2, little), _number(data, entries, 2, little) == ORIENTATION_TAG
+    )
     orientation = tf.concat([values, [1]], axis=0)[0]
     return tf.where((orientation >= 1) & (orientation <= 8), orientation, 1)
 

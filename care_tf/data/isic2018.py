@@ -67,7 +67,8 @@ def read_isic2018(
     if folds_file is not None:
         folds = _read_column(Path(folds_file), "fold", image_ids)
     else:
-        folds = [str(fold) for fold in stratified_group_folds(labels, groups, num_folds, seed)]
+        names = [CLASSES[label] for label in labels]  # rather than numbers, for the messages
+        folds = [str(fold) for fold in stratified_group_folds(names, groups, num_folds, seed)]
     wants_box = np.isin(labels, [CLASSES.index(name) for name in box_classes])
     boxes = _lesion_boxes(root / _MASKS, image_paths, wants_box, box_scale)
     return Manifest(

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,7 +59,7 @@ class Manifest:
         for name in _PER_IMAGE:
             if len(getattr(self, name)) != num_images:
                 raise InputError(f"{name} needs one entry per image: {len(getattr(self, name))} for {num_images}")
-        if num_images and not (0 <= self.labels.min() and self.labels.max() < len(self.class_names)):
+        if num_images and not (self.labels.min() >= 0 and self.labels.max() < len(self.class_names)):
             raise InputError(
                 f"labels must be positions in the {len(self.class_names)} class names; "
                 f"received {self.labels.min()} to {self.labels.max()}"
@@ -83,8 +84,8 @@ class Manifest:
         """The images at `indices` (ints, in that order) or where a bool (n,) is True."""
         chosen = np.asarray(indices)
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
-        columns = {name: tuple(getattr(self, name)[i] for i in chosen) for name in _PER_IMAGE if name != "labels"}
-        return dataclasses.replace(self, labels=self.labels[chosen], **columns)
+        columns: dict[str, Any] = {name: tuple(getattr(self, name)[i] for i in chosen) for name in _PER_IMAGE}
+        return dataclasses.replace(self, **columns)
 
     def select(self, split: str | None = None, folds: Iterable[str | int] | None = None) -> "Manifest":
         """The images of one split and of some folds.
@@ -100,12 +101,13 @@ class Manifest:
           InputError: A name does not occur, or no image is left.
         """
         keep = np.ones(len(self), bool)
+        wanted_folds = None if folds is None else [str(fold) for fold in folds]
         if split is not None:
             keep &= _rows_named("split", [str(split)], self.splits, self.source)
-        if folds is not None:
-            keep &= _rows_named("fold", [str(fold) for fold in folds], self.folds, self.source)
+        if wanted_folds is not None:
+            keep &= _rows_named("fold", wanted_folds, self.folds, self.source)
         if not keep.any():
-            raise InputError(f"no image of {self.source} has split {split} and folds {folds}")
+            raise InputError(f"no image of {self.source} has split {split} and folds {wanted_folds}")
         return self.subset(keep)
 
     def without_boxes(self) -> "Manifest":

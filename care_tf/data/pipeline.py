@@ -146,17 +146,17 @@ def _loader(
     return load
 
 
-def _mask_loader(
-    manifest: Manifest, image_size: tuple[int, int]
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def _mask_loader(manifest: Manifest, image_size: tuple[int, int]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """(index, original size) -> mask: from the boxes, or from the mask file where there is one."""
     boxes = tf.concat([tf.zeros((0, 4)), *(boxes for boxes in manifest.boxes if len(boxes))], axis=0)
-    ends = tf.cumsum([len(boxes) for boxes in manifest.boxes])
+    num_boxes = tf.constant([len(boxes) for boxes in manifest.boxes])
+    ends = tf.cumsum(num_boxes)
+    starts = ends - num_boxes
     mask_paths = tf.constant(manifest.mask_paths)
     has_mask_files = any(manifest.mask_paths)
 
     def load_mask(index: tf.Tensor, original_size: tf.Tensor) -> tf.Tensor:
-        own_boxes = boxes[tf.where(index > 0, ends[tf.maximum(index - 1, 0)], 0) : ends[index]]
+        own_boxes = boxes[starts[index] : ends[index]]
         scale_xy = tf.cast(image_size[::-1], tf.float32) / tf.cast(original_size[::-1], tf.float32)
         # Most images have no box: the branch spares them the dozen small operations of rasterizing none.
         mask = tf.cond(
@@ -210,7 +210,7 @@ def _deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:
 def _check_arguments(manifest: Manifest, image_size: tuple[int, int], batch_size: int) -> None:
     if len(manifest) == 0:
         raise InputError(f"the manifest {manifest.source} has no images left; check split, folds and class limits")
-    if len(tuple(image_size)) != 2 or min(image_size) < 1:
+    if not isinstance(image_size, (tuple, list)) or len(image_size) != 2 or min(image_size) < 1:
         raise InputError(f"image_size must be (height, width) in px, both at least 1; received {image_size}")
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1; received {batch_size}")

@@ -9,9 +9,7 @@ import numpy.typing as npt
 from care_tf.errors import InputError
 
 
-def stratified_group_folds(
-    labels: npt.ArrayLike, groups: Sequence[str], num_folds: int, seed: int = 0
-) -> np.ndarray:
+def stratified_group_folds(labels: npt.ArrayLike, groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndarray:
     """Deals the images to folds: a group is never torn apart, and every class is spread evenly.
 
     Args:

@@ -43,8 +43,8 @@ def read_training_manifests(config: RunConfig) -> Manifests:
     empty = [name for name, count in train.class_counts.items() if count == 0]
     if empty:
         raise InputError(
-            f"The training rows of {data.manifest} have no image of {', '.join(empty)}. Change data.train, or leave the "
-            "class out of data.class_names."
+            f"The training rows of {data.manifest} have no image of {', '.join(empty)}. Change data.train, or "
+            "leave the class out of data.class_names."
         )
     validation = None
     if data.validation is not None:
@@ -80,7 +80,7 @@ def build_care_model(config: RunConfig, num_classes: int, classifier: keras.Mode
     keras.mixed_precision.set_global_policy(config.training.precision)
     if config.model.activation == "sigmoid" and num_classes != 2:
         raise InputError(
-            f"model.activation=sigmoid is one unit for two classes. The manifest has {num_classes} classes: use softmax."
+            f"model.activation=sigmoid is one unit for two classes. The manifest has {num_classes}: use softmax."
         )
     if classifier is None:
         classifier = build_classifier(
@@ -173,6 +173,6 @@ def _check_disjoint(first: Manifest, second: Manifest, first_name: str, second_n
     shared = set(first.image_paths) & set(second.image_paths)
     if shared:
         raise InputError(
-            f"{first_name} and {second_name} share {len(shared)} images, for example {sorted(shared)[0]}. Choose splits "
-            "or folds that do not overlap."
+            f"{first_name} and {second_name} share {len(shared)} images, for example {sorted(shared)[0]}. Choose "
+            "splits or folds that do not overlap."
         )

@@ -121,4 +121,3 @@ def _validation_dataset(config: RunConfig, validation: Manifest | None):
 def _check_folder(folder: Path) -> None:
     if folder.exists() and any(folder.iterdir()) and not (folder / run_folder.CONFIG).exists():
         raise InputError(f"The output folder {folder} holds something that is not a run. Choose another output.")
-

@@ -89,8 +89,9 @@ def class_index(labels: Any, num_outputs: int) -> tf.Tensor:
     labels = tf.convert_to_tensor(labels)
     rank, last = labels.shape.rank, labels.shape[-1] if labels.shape.rank else None
     if rank == 1 or (rank == 2 and last == 1):
-        return tf.cast(tf.round(tf.reshape(labels, (-1,))) if labels.dtype.is_floating else
-                       tf.reshape(labels, (-1,)), tf.int32)
+        return tf.cast(
+            tf.round(tf.reshape(labels, (-1,))) if labels.dtype.is_floating else tf.reshape(labels, (-1,)), tf.int32
+        )
     if rank == 2 and last == num_outputs:
         return tf.argmax(labels, axis=-1, output_type=tf.int32)
     raise InputError(

@@ -8,15 +8,14 @@ import tensorflow as tf
 
 from care_tf import keras_generation
 from care_tf.attention import get_activation_map
-from care_tf.attention.anatomy import Anatomy, study_classifier
-from care_tf.attention.layer_observation import walk_layers
+from care_tf.attention.anatomy import Anatomy
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
 from care_tf.masks import squeeze_mask
 from care_tf.metrics import attention_inside_share
 from care_tf.precision import at_least_float32
 from care_tf.training.batches import ImageBatch, class_index, split_inputs
-from care_tf.training.class_attention import predict_with_attention
+from care_tf.training.observed_classifier import ObservedClassifier
 from care_tf.training.random_geometry import refuse_random_geometry
 
 
@@ -76,17 +75,13 @@ class CAREModel(keras.Model):
         super().__init__(**kwargs)
         if not isinstance(classifier, keras.Model):
             raise InputError(f"classifier must be a keras.Model. Received {type(classifier).__name__}.")
-        if (features is None) != (head is None):
-            raise InputError("features and head belong together: give both or neither.")
         refuse_random_geometry(classifier)
         self.classifier = classifier
         self.attention_layer = attention_layer
         self.attention_loss = attention_loss or AttentionLoss()
         self.cam = cam
         self.second_order = bool(second_order)
-        self._activation_map = get_activation_map(cam)
-        self._features_name = None if features is None else _attribute_name(classifier, features, "features")
-        self._head_name = None if head is None else _attribute_name(classifier, head, "head")
+        self._observed = ObservedClassifier(classifier, attention_layer, get_activation_map(cam), features, head)
         self._initial_alpha = _check_alpha(alpha)
         self._alpha = self.add_weight(
             name="alpha", shape=(), dtype="float32", trainable=False, initializer=keras.initializers.Constant(alpha)
@@ -95,10 +90,9 @@ class CAREModel(keras.Model):
             name: keras.metrics.Mean(name=name, dtype="float32")
             for name in ("loss", "classification_loss", "attention_loss", "attention_inside")
         }
-        self._anatomy_box: list[Anatomy] = []
         self._mapper = tf.function(self._map_at_image_size, autograph=False, reduce_retracing=True)
         if getattr(classifier, "inputs", None):
-            self._study(tf.TensorSpec(classifier.inputs[0].shape, classifier.inputs[0].dtype))
+            self._observed.study(classifier.inputs[0].shape, classifier.inputs[0].dtype, self.second_order)
             self.built = True
 
     # --- the classifier ---------------------------------------------------------------------------------------------
@@ -115,9 +109,7 @@ class CAREModel(keras.Model):
     @property
     def anatomy(self) -> Anatomy:
         """Where the attention map and the logits are found; known once the classifier has been built."""
-        if not self._anatomy_box:
-            raise InputError("The classifier has no input shape yet: call the model on a batch, or build it, first.")
-        return self._anatomy_box[0]
+        return self._observed.anatomy
 
     def build(self, input_shape: Any = None) -> None:
         """Builds the classifier for an image shape, or for a dict of shapes with "image"."""
@@ -128,45 +120,7 @@ class CAREModel(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """The classifier's predictions for a bare image batch or a batch dict."""
-        return keras_generation.call_model(self.classifier, split_inputs(inputs).image, training)
-
-    def _forward(self, training: bool):
-        def forward(image, on_features=lambda features: None):
-            if self._features_name is None:
-                return keras_generation.call_model(self.classifier, image, training)
-            features = keras_generation.call_model(getattr(self.classifier, self._features_name), image, training)
-            on_features(features)
-            return keras_generation.call_model(getattr(self.classifier, self._head_name), features, training)
-
-        return forward
-
-    def _study(self, image_spec: tf.TensorSpec) -> Anatomy:
-        """Reads the classifier's anatomy, once."""
-        if not self._anatomy_box:
-            forward = self._forward(training=False)
-
-            def trace(image):
-                seen = [None]
-                predictions = forward(image, lambda features: seen.__setitem__(0, features))
-                return seen[0], predictions
-
-            anatomy = study_classifier(trace, dict(walk_layers(self.classifier)), image_spec, self.attention_layer)
-            if self.second_order and anatomy.pooled_dense is None and anatomy.first_order_only:
-                raise InputError(
-                    f"Between the attention layer {anatomy.attention_path!r} and the logits the classifier uses "
-                    f"{', '.join(anatomy.first_order_only)}, which has no second-order gradient in TensorFlow. Choose "
-                    "an attention layer behind it, or pass second_order=False."
-                )
-            self._anatomy_box.append(anatomy)
-        return self._anatomy_box[0]
-
-    def _predict_with_attention(self, image, index, training: bool, second_order: bool):
-        # Lifted to eager first, a classifier that was never called makes its variables outside this graph.
-        spec_shape = [None, *image.shape[1:]]
-        anatomy = self._study(tf.TensorSpec(spec_shape, image.dtype))
-        return predict_with_attention(
-            self._forward(training), anatomy, image, index, self._activation_map, second_order
-        )
+        return self._observed.predict(split_inputs(inputs).image, training)
 
     # --- fit and evaluate -------------------------------------------------------------------------------------------
 
@@ -191,15 +145,17 @@ class CAREModel(keras.Model):
     def _predictions_and_terms(self, batch: ImageBatch, y, sample_weight, training: bool):
         """Predictions, and (attention loss of this replica, share inside (B,), has_mask (B,)) or None without masks."""
         image = tf.convert_to_tensor(batch.image)
+        if not self.built:  # the steps never call the wrapper itself, and Keras saves the state of built models only
+            self.build(image.shape)
         if isinstance(y, dict):
             class_index(y, 0)  # raises: one rule for y, with or without masks
         if batch.mask is None:
-            return self._forward(training)(image), None
-        self._study(tf.TensorSpec([None, *image.shape[1:]], image.dtype))
-        index = class_index(y, self.anatomy.num_outputs) if batch.mask_class is None else batch.mask_class
+            return self._observed.predict(image, training), None
+        num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
+        index = class_index(y, num_outputs) if batch.mask_class is None else batch.mask_class
         index = tf.cast(tf.reshape(index, (-1,)), tf.int32)
         mask = squeeze_mask(batch.mask) * _counted(index, sample_weight)
-        predictions, attention = self._predict_with_attention(image, index, training, self.second_order)
+        predictions, attention = self._observed.predict_with_attention(image, index, training, self.second_order)
         has_mask = tf.reduce_any(mask > 0, axis=(1, 2))
         denominator = keras_generation.sum_over_replicas(self.attention_loss.denominator(has_mask))
         local_sum = tf.reduce_sum(self.attention_loss.per_image(attention, mask))
@@ -243,10 +199,11 @@ class CAREModel(keras.Model):
         Returns:
           predictions (B, classes) as the classifier gives them, attention float32 (B, h, w) in [0, 1].
         """
-        return self._predict_with_attention(tf.convert_to_tensor(image), class_index, training=False, second_order=False)
+        image = tf.convert_to_tensor(image)
+        return self._observed.predict_with_attention(image, class_index, training=False, second_order=False)
 
     def probabilities(self, predictions: tf.Tensor) -> tf.Tensor:
-        """Class probabilities float32 (B, classes) of predictions; logits go through softmax, one unit through sigmoid."""
+        """Class probabilities, float32 (B, classes): logits go through softmax, a single one through sigmoid."""
         predictions = tf.cast(predictions, tf.float32)
         if self.anatomy.output_activation == "linear":
             return tf.nn.sigmoid(predictions) if predictions.shape[-1] == 1 else tf.nn.softmax(predictions)
@@ -294,8 +251,8 @@ class CAREModel(keras.Model):
             "attention_loss": serialize(self.attention_loss),
             "cam": self.cam if isinstance(self.cam, str) else serialize(self.cam),
             "second_order": self.second_order,
-            "features": self._features_name,
-            "head": self._head_name,
+            "features": self._observed.features_name,
+            "head": self._observed.head_name,
         }
 
     @classmethod
@@ -310,23 +267,11 @@ class CAREModel(keras.Model):
 
 def _check_alpha(alpha: float) -> float:
     if not 0.0 <= float(alpha) <= 1.0:
-        raise InputError(f"alpha weights the attention loss against the classification loss and must lie in [0, 1]. "
-                         f"Received alpha={alpha!r}.")
-    return float(alpha)
-
-
-def _attribute_name(classifier: keras.Model, part: Any, argument: str) -> str:
-    """The name of the classifier's attribute that is `part`: what a saved model can find again."""
-    if isinstance(part, str):
-        names = [part] if isinstance(getattr(classifier, part, None), keras.layers.Layer) else []
-    else:
-        names = [name for name, value in vars(classifier).items() if value is part]
-    if not names:
         raise InputError(
-            f"{argument} must be a layer or model that the classifier holds as an attribute, or that attribute's name, "
-            f"so that a saved model finds it again. Received {part!r}."
+            f"alpha weights the attention loss against the classification loss and must lie in [0, 1]. "
+            f"Received alpha={alpha!r}."
         )
-    return names[0]
+    return float(alpha)
 
 
 def _counted(index: tf.Tensor, sample_weight: Any) -> tf.Tensor:
@@ -335,4 +280,3 @@ def _counted(index: tf.Tensor, sample_weight: Any) -> tf.Tensor:
     if sample_weight is not None:
         counted &= tf.reshape(tf.cast(sample_weight, tf.float32), (-1,)) != 0
     return tf.cast(counted, tf.float32)[:, None, None]
-

@@ -61,8 +61,8 @@ def predict_with_attention(
       second_order: False treats the gradients inside the map (sigma_k) as constants when the map is differentiated.
 
     Returns:
-      predictions (B, C) exactly as `forward` gives them, and attention float32 (float64 of float64 features) (B, h, w) in [0, 1]; all zeros where
-      the map is flat.
+      predictions (B, C) exactly as `forward` gives them, and attention (B, h, w) in [0, 1], float32 (float64 for
+      float64 features); all zeros where the map is flat.
 
     Source: Zhuang et al. 2023, Eqs. 2-3 and Algorithm 1.
     """

@@ -25,7 +25,9 @@ class FiniteLoss(keras.callbacks.Callback):
         loss = logs.get("loss")
         if loss is None or math.isfinite(float(loss)):
             return
-        bad = [name for name in ("classification_loss", "attention_loss") if not math.isfinite(float(logs.get(name, 0)))]
+        bad = [
+            name for name in ("classification_loss", "attention_loss") if not math.isfinite(float(logs.get(name, 0)))
+        ]
         raise InputError(
             f"The loss became {float(loss)} at epoch {self._epoch}, batch {batch} ({' and '.join(bad) or 'loss'}). "
             "Lower the learning rate, clip gradients (clipnorm=1.0), or check the images and class weights for NaN."

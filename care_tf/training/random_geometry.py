@@ -28,7 +28,7 @@ def refuse_random_geometry(classifier: keras.Model) -> None:
         names = {parent.__name__ for parent in type(layer).__mro__}
         if names & RANDOM_GEOMETRY:
             raise InputError(
-                f"The classifier's layer {path!r} ({type(layer).__name__}) moves the image at random, so a mask would no "
-                "longer lie on its lesion. Take the layer out of the classifier and augment images and masks together "
-                "in the dataset (care_tf.data.training_dataset with an Augmentation)."
+                f"The classifier's layer {path!r} ({type(layer).__name__}) moves the image at random, so a mask would "
+                "no longer lie on its lesion. Take the layer out of the classifier and augment images and masks "
+                "together in the dataset (care_tf.data.training_dataset with an Augmentation)."
             )

@@ -37,7 +37,7 @@ class Progress:
     fingerprints: list[str]
     stage: int = 0
     epoch: int = 0
-    plateau: Plateau = Plateau()
+    plateau: Plateau = dataclasses.field(default_factory=Plateau)
     rows: list[Row] = dataclasses.field(default_factory=list)
 
 
@@ -138,9 +138,7 @@ def _train_stage(model: CAREModel, stage: Stage, index: int, run: StageRun, prog
 
 
 def _is_over(stage: Stage, progress: Progress) -> bool:
-    return progress.epoch >= stage.epochs or (
-        stage.patience is not None and progress.plateau.waited >= stage.patience
-    )
+    return progress.epoch >= stage.epochs or (stage.patience is not None and progress.plateau.waited >= stage.patience)
 
 
 class _StageEpochs(keras.callbacks.Callback):
@@ -199,8 +197,8 @@ def _reuse(stage: Stage, index: int, run: StageRun, target: Path) -> list[Row]:
     source = stage_weights_path(other, index, stage)
     if progress is None or progress.stage <= index or not source.exists():
         raise InputError(
-            f"Stage {stage.name!r}: reuse={stage.reuse!r} has no finished stage {stage.name!r}. Train that run first, or "
-            "leave reuse out."
+            f"Stage {stage.name!r}: reuse={stage.reuse!r} has no finished stage {stage.name!r}. Train that run first, "
+            "or leave reuse out."
         )
     if progress.fingerprints[index] != run.fingerprints[index]:
         raise InputError(

@@ -24,7 +24,7 @@ class ScheduleState:
     """
 
     finetune_start: int | None = None
-    plateau: Plateau = Plateau()
+    plateau: Plateau = dataclasses.field(default_factory=Plateau)
 
     def after_epoch(
         self, epoch: int, loss: float, pretrain_epochs: int | None, patience: int | None, min_delta: float
@@ -59,9 +59,9 @@ def ramped_alpha(alpha: float, epochs_in_stage: int, ramp_epochs: int) -> float:
 class TwoStageSchedule(keras.callbacks.Callback):
     """Stage 1 with alpha = 0, then stage 2 with the attention loss, in one `fit`.
 
-    Stage 1 ("pretrain") ends when the monitored loss has stopped falling (`patience`), or after `pretrain_epochs`. Stage
-    2 ("finetune") starts from its weights with `alpha`, constant or ramped linearly. `fit`'s logs gain `stage` (1 or 2)
-    and `alpha`. When `fit` ends, the model's alpha is what it was before.
+    Stage 1 ("pretrain") ends when the monitored loss has stopped falling (`patience`), or after `pretrain_epochs`.
+    Stage 2 ("finetune") starts from its weights with `alpha`, constant or ramped linearly. `fit`'s logs gain `stage`
+    (1 or 2) and `alpha`. When `fit` ends, the model's alpha is what it was before.
 
     An interrupted run resumes in the right stage when `state_path` is kept: use it beside
     `keras.callbacks.BackupAndRestore`, or call `fit` again with `initial_epoch` and restored weights.
@@ -154,14 +154,12 @@ class TwoStageSchedule(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         if self.monitor not in logs:
             raise InputError(
-                f"TwoStageSchedule(monitor={self.monitor!r}): there is no such log. Available: {', '.join(sorted(logs))}."
+                f"TwoStageSchedule(monitor={self.monitor!r}): no such log. Available: {', '.join(sorted(logs))}."
             )
         state = self._state(epoch)
         logs["stage"] = 1 if state.finetune_start is None else 2
         logs["alpha"] = float(self.model.alpha)
-        state = state.after_epoch(
-            epoch, float(logs[self.monitor]), self.pretrain_epochs, self.patience, self.min_delta
-        )
+        state = state.after_epoch(epoch, float(logs[self.monitor]), self.pretrain_epochs, self.patience, self.min_delta)
         self._states[epoch + 1] = state
         self._write()
         start = state.finetune_start
@@ -202,8 +200,8 @@ class TwoStageSchedule(keras.callbacks.Callback):
             return {epoch: ScheduleState(self.pretrain_epochs if epoch >= self.pretrain_epochs else None)}
         raise InputError(
             f"Training resumes at epoch {epoch}, but the schedule's state after epoch {epoch - 1} is not known "
-            f"(state_path={str(self.state_path) if self.state_path else None!r}). Keep state_path from the first run, or "
-            "give pretrain_epochs without patience."
+            f"(state_path={str(self.state_path) if self.state_path else None!r}). Keep state_path from the first run, "
+            "or give pretrain_epochs without patience."
         )
 
     def _read(self) -> dict[int, ScheduleState]:

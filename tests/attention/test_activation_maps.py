@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from care_tf.attention import ACTIVATION_MAPS, get_activation_map, gradcam, hirescam, layercam
 from care_tf.errors import InputError
 
@@ -39,7 +40,9 @@ def test_map_equals_the_slow_oracle(name):
     features[0, :, :, 1] = 0  # a silent channel
     gradients[1, :, :, 2] = 0
     expected = np.stack([slow_map(name, features[b], gradients[b]) for b in range(2)])
-    np.testing.assert_allclose(ACTIVATION_MAPS[name](tf.constant(features), tf.constant(gradients)), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        ACTIVATION_MAPS[name](tf.constant(features), tf.constant(gradients)), expected, atol=1e-12
+    )
 
 
 def test_gradients_constant_over_the_map_make_hirescam_equal_gradcam():

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from care_tf.attention import normalize_map
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from care_tf.attention import normalize_map
 
 
 def test_normalization_equals_the_paper():

@@ -23,7 +23,7 @@ def network(name, weights=None, seed=0):
 
 
 def assert_loaded(name, path, saved):
-    """The file fills a network that started from another seed: equal features (which seeds decide, tested elsewhere)."""
+    """The file fills a network that started from another seed, which alone would give other features."""
     expected = np.asarray(saved(IMAGES, training=False))
     assert expected.std() > 0
     np.testing.assert_array_equal(network(name, path, seed=1)(IMAGES, training=False), expected)

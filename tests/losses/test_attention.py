@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss, attention_terms
 

@@ -68,5 +68,5 @@ def test_bad_input_is_one_line_and_exit_code_2(tool, monkeypatch, capsys, tmp_pa
 def test_help():
     command = [sys.executable, str(TOOL), "--help"]
     environment = {**os.environ, "PYTHONPATH": str(TOOL.parents[1])}
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert answer.returncode == 0 and "--image-size HEIGHT WIDTH" in answer.stdout

@@ -3,6 +3,7 @@ import json
 import keras
 import numpy as np
 import pytest
+
 from care_tf import CAREModel
 from care_tf.callbacks import FiniteLoss, TwoStageSchedule
 from care_tf.errors import InputError
@@ -154,19 +155,17 @@ def test_bad_arguments_are_refused(arguments, message):
 
 
 def test_a_plain_keras_model_or_an_unknown_log_is_refused(network, images):
-    image, labels, mask = images
+    image, labels, _ = images
     plain = network()
     plain.compile("adam", "sparse_categorical_crossentropy")
     with pytest.raises(InputError, match="alpha of a CAREModel"):
         plain.fit(image, labels, callbacks=[TwoStageSchedule(pretrain_epochs=1)], **SETTINGS)
     with pytest.raises(InputError, match="monitor='val_loss'.*classification_loss"):
-        model_for(network).fit(
-            image, labels, callbacks=[TwoStageSchedule(patience=1, monitor="val_loss")], **SETTINGS
-        )
+        model_for(network).fit(image, labels, callbacks=[TwoStageSchedule(patience=1, monitor="val_loss")], **SETTINGS)
 
 
 def test_a_learning_rate_schedule_cannot_be_replaced(network, images):
-    image, labels, mask = images
+    image, labels, _ = images
     rate = keras.optimizers.schedules.ExponentialDecay(1e-3, 10, 0.9)
     model = model_for(network, keras.optimizers.Adam(rate))
     with pytest.raises(InputError, match="LearningRateSchedule"):
@@ -175,7 +174,9 @@ def test_a_learning_rate_schedule_cannot_be_replaced(network, images):
 
 def test_a_loss_that_is_not_a_number_stops_the_run(network, images):
     image, labels, mask = images
-    image = image.copy()
-    image[9] = np.nan
-    with pytest.raises(InputError, match="loss became nan at epoch 0, batch 1 .*learning rate"):
-        model_for(network).fit({"image": image, "mask": mask}, labels, callbacks=[FiniteLoss()], **SETTINGS)
+    weights = np.ones(16, np.float32)
+    weights[9] = np.nan
+    with pytest.raises(InputError, match="loss became nan at epoch 0, batch 1 .classification_loss.*learning rate"):
+        model_for(network).fit(
+            {"image": image, "mask": mask}, labels, sample_weight=weights, callbacks=[FiniteLoss()], **SETTINGS
+        )

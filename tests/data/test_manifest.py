@@ -1,0 +1,236 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from care_tf.data import Manifest, read_manifest, write_manifest
+from care_tf.errors import InputError
+
+
+def test_every_column_arrives(image_folder):
+    manifest = read_manifest(image_folder / "manifest.csv")
+    with open(image_folder / "manifest.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(manifest) == len(rows) == 11
+    assert manifest.class_names == ("common", "rare")
+    for i, row in enumerate(rows):
+        assert manifest.image_paths[i] == str(image_folder / row["image"])
+        assert manifest.class_names[manifest.labels[i]] == row["label"]
+        np.testing.assert_array_equal(manifest.boxes[i], np.reshape(json.loads(row["boxes"] or "[]"), (-1, 4)))
+        kept = manifest.groups[i], manifest.splits[i], manifest.folds[i], manifest.box_sources[i]
+        assert kept == (row["group"], row["split"], row["fold"], row["box_source"])
+    assert manifest.labels.dtype == np.int32
+    assert manifest.class_counts == {"common": 8, "rare": 3}
+    assert manifest.has_boxes.tolist() == [i in (1, 4, 7) for i in range(11)]
+
+
+def test_writing_and_reading_back_keeps_everything(image_folder, tmp_path):
+    manifest = read_manifest(image_folder / "manifest.csv")
+    odd = Manifest(
+        image_paths=manifest.image_paths,
+        labels=manifest.labels,
+        class_names=manifest.class_names,
+        boxes=tuple(boxes + np.float32(1 / 3) for boxes in manifest.boxes),
+        groups=('a "quoted", group',) * len(manifest),
+        source=manifest.source,
+    )
+    for original in (manifest, odd):
+        write_manifest(original, tmp_path / "sub" / "copy.csv")
+        copy = read_manifest(tmp_path / "sub" / "copy.csv")
+        for name in ("image_paths", "class_names", "groups", "splits", "folds", "box_sources", "mask_paths"):
+            assert getattr(copy, name) == getattr(original, name)
+        for mine, theirs in zip(copy.boxes, original.boxes, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    with open(tmp_path / "sub" / "copy.csv") as file:
+        assert file.read().splitlines()[1].startswith("../image_0.jpg,")
+
+
+def test_a_moved_folder_keeps_its_fingerprint_and_a_changed_row_does_not(image_folder, tmp_path):
+    manifest = read_manifest(image_folder / "manifest.csv")
+    moved = tmp_path.with_name(tmp_path.name + "_moved")
+    image_folder.rename(moved)
+    assert read_manifest(moved / "manifest.csv").fingerprint() == manifest.fingerprint()
+    others = [manifest.subset(range(10)), manifest.without_boxes(), manifest.subset([1, 0, *range(2, 11)])]
+    assert len({other.fingerprint() for other in [manifest, *others]}) == 4
+
+
+def test_class_names_fix_the_order_of_the_labels(image_folder):
+    manifest = read_manifest(image_folder / "manifest.csv", class_names=["rare", "absent", "common"])
+    assert manifest.class_counts == {"rare": 3, "absent": 0, "common": 8}
+
+
+def test_select_by_split_and_folds(image_folder):
+    manifest = read_manifest(image_folder / "manifest.csv")
+    assert len(manifest.select("train")) == 8
+    chosen = manifest.select("train", folds=[0, "2"])
+    assert [path[-5] for path in chosen.image_paths] == list("02356")
+    assert len(manifest.select()) == 11
+
+
+def test_subset_takes_indices_and_conditions(image_folder):
+    manifest = read_manifest(image_folder / "manifest.csv")
+    assert manifest.subset([4, 1]).image_paths == (manifest.image_paths[4], manifest.image_paths[1])
+    assert manifest.subset(manifest.has_boxes).class_counts == {"common": 0, "rare": 3}
+    assert not manifest.without_boxes().has_boxes.any()
+
+
+def test_cap_class_keeps_the_others_and_depends_on_the_seed_only(image_folder):
+    manifest = read_manifest(image_folder / "manifest.csv")
+    capped = manifest.cap_class("common", 3, seed=0)
+    assert capped.class_counts == {"common": 3, "rare": 3}
+    assert capped.image_paths == manifest.cap_class("common", 3, seed=0).image_paths
+    assert list(capped.image_paths) == [path for path in manifest.image_paths if path in capped.image_paths]
+    assert any(capped.image_paths != manifest.cap_class("common", 3, seed=seed).image_paths for seed in range(1, 5))
+    assert len(manifest.cap_class("common", 100)) == 11
+
+
+def test_summary_counts_images_groups_and_boxes(image_folder):
+    table = [line.split() for line in read_manifest(image_folder / "manifest.csv").summary().splitlines()]
+    assert table[1:] == [["common", "8", "6", "0"], ["rare", "3", "3", "3"], ["all", "11", "6", "3"]]
+
+
+def test_byte_order_mark_and_blank_lines_do_no_harm(image_folder):
+    text = (image_folder / "manifest.csv").read_text()
+    (image_folder / "marked.csv").write_text("\ufeff" + text.replace("\n", "\n\n"), encoding="utf-8")
+    assert len(read_manifest(image_folder / "marked.csv")) == 11
+
+
+def test_boxes_are_checked_in_the_image_as_it_is_displayed(tmp_path, write_rows):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (20, 10)).save(tmp_path / "upright.jpg", exif=exif)
+    rows = [{"image": "upright.jpg", "label": "a", "boxes": "[[0, 0, 10, 20]]"}]
+    assert len(read_manifest(write_rows(tmp_path / "good.csv", rows))) == 1
+    rows[0]["boxes"] = "[[0, 0, 20, 10]]"
+    with pytest.raises(InputError, match="leaves the image of 10 x 20 px"):
+        read_manifest(write_rows(tmp_path / "bad.csv", rows))
+
+
+def test_masks_of_another_size_but_the_same_frame_are_taken(tmp_path, write_rows):
+    Image.new("RGB", (20, 10)).save(tmp_path / "a.png")
+    Image.new("L", (60, 30)).save(tmp_path / "mask.png")
+    manifest = read_manifest(write_rows(tmp_path / "m.csv", [{"image": "a.png", "label": "a", "mask": "mask.png"}]))
+    assert manifest.mask_paths == (str(tmp_path / "mask.png"),)
+    assert manifest.has_boxes.tolist() == [True]
+
+
+def test_all_bad_rows_are_reported_with_their_lines(image_folder, write_rows):
+    whole = (image_folder / "image_0.jpg").read_bytes()
+    (image_folder / "cut.jpg").write_bytes(whole[:-30])
+    (image_folder / "text.jpg").write_text("this is no image")
+    (image_folder / "empty.png").write_bytes(b"")
+    Image.new("L", (10, 10)).save(image_folder / "square.png")
+    Image.new("L", (20, 10)).save(image_folder / "lossy.jpg")
+    cases = [
+        ({"image": "absent.jpg"}, r"line 2: image \S*absent.jpg does not exist"),
+        ({"image": "cut.jpg"}, r"line 3: image \S*cut.jpg is cut off"),
+        ({"image": "text.jpg"}, r"line 4: image \S*text.jpg is not a readable JPEG or PNG"),
+        ({"image": "empty.png"}, r"line 5: image \S*empty.png is not a readable"),
+        ({"image": "image_0.jpg", "label": "other"}, "line 6: label 'other' is not in the class list common, rare"),
+        ({"image": "image_1.png", "label": ""}, "line 7: the label is empty"),
+        ({"image": ""}, "line 8: the image is empty"),
+        ({"image": "image_2.jpg", "boxes": "[[1, 2"}, "line 9: boxes .* are not a JSON list"),
+        ({"image": "image_3.png", "boxes": "[[1, 2, NaN, 4]]"}, "line 10: image_3.png: box .* NaN"),
+        ({"image": "image_4.jpg", "boxes": "[[5, 2, 1, 4]]"}, "line 11: .* inverted"),
+        ({"image": "image_5.png", "boxes": "[[5, 2, 21, 4]]"}, "line 12: .* leaves the image of 20 x 10 px"),
+        ({"image": "image_6.jpg", "mask": "nowhere.png"}, r"line 13: mask \S*nowhere.png does not exist"),
+        ({"image": "image_7.png", "mask": "square.png"}, "line 14: mask .* aspect ratio"),
+        ({"image": "image_8.jpg", "mask": "lossy.jpg"}, "line 15: mask .* must be PNG"),
+        ({"image": "image_9.png", "mask": "image_9.png", "boxes": "[[0, 0, 1, 1]]"}, "line 16: both boxes and a mask"),
+        ({"image": "image_0.jpg"}, "line 17: image image_0.jpg is already on line 6"),
+    ]
+    path = write_rows(image_folder / "bad.csv", [{"label": "rare", **row} for row, _ in cases])
+    with pytest.raises(InputError) as caught:
+        read_manifest(path, class_names=("common", "rare"))
+    for _, message in cases:
+        assert caught.match(message)
+    assert caught.match(f"has {len(cases)} problems")
+
+
+def test_at_most_twenty_problems_are_listed_and_all_are_counted(tmp_path, write_rows):
+    rows = [{"image": f"{i}.jpg", "label": "a"} for i in range(25)]
+    with pytest.raises(InputError, match=r"25 problems: .*line 21: .*; and 5 more") as caught:
+        read_manifest(write_rows(tmp_path / "m.csv", rows))
+    assert "line 22" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_checking_images_only_the_text_is_checked(tmp_path, write_rows):
+    path = write_rows(tmp_path / "m.csv", [{"image": "absent.jpg", "label": "a", "boxes": "[[0, 0, 1e6, 1]]"}])
+    assert len(read_manifest(path, check_images=False)) == 1
+    path = write_rows(tmp_path / "m.csv", [{"image": "absent.jpg", "label": "a", "boxes": "[[3, 0, 1, 1]]"}])
+    with pytest.raises(InputError, match="inverted"):
+        read_manifest(path, check_images=False)
+
+
+def test_unknown_columns_are_ignored_aloud(image_folder, write_rows):
+    path = write_rows(
+        image_folder / "m.csv", [{"image": "image_0.jpg", "label": "a", "age": 3}], ["image", "label", "age"]
+    )
+    with pytest.warns(UserWarning, match="columns age are ignored"):
+        read_manifest(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("image,boxes\n", "no column label"),
+        ("", "no column image and no column label"),
+        ("image,label\n", "no rows"),
+        ("image,label,label\na,b,c\n", "label more than once"),
+        ("image,label,boxes\na.jpg,b,[[1,2,3,4]]\n", "line 2: the row has another number of cells .* quotes"),
+        ('image,label\n"a', "not a UTF-8 CSV"),
+    ],
+)
+def test_files_that_are_no_manifest_are_refused(tmp_path, text, message):
+    (tmp_path / "m.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_manifest(tmp_path / "m.csv")
+
+
+def test_a_missing_manifest_and_bytes_of_another_encoding_are_refused(tmp_path):
+    with pytest.raises(InputError, match="there is no manifest"):
+        read_manifest(tmp_path / "absent.csv")
+    (tmp_path / "latin.csv").write_bytes("image,label\nb\u00e9.jpg,a\n".encode("latin-1"))
+    with pytest.raises(InputError, match="not a UTF-8 CSV"):
+        read_manifest(tmp_path / "latin.csv")
+
+
+@pytest.mark.parametrize("names", ["rare", [], ["a", "a"]])
+def test_bad_class_lists_are_refused(image_folder, names):
+    with pytest.raises(InputError, match="list of different names"):
+        read_manifest(image_folder / "manifest.csv", class_names=names)
+
+
+def test_bad_choices_are_refused(image_folder):
+    manifest = read_manifest(image_folder / "manifest.csv")
+    with pytest.raises(InputError, match="has no split dev; it has test, train"):
+        manifest.select("dev")
+    with pytest.raises(InputError, match="has no fold 7; it has 0, 1, 2"):
+        manifest.select(folds=[1, 7])
+    with pytest.raises(InputError, match=r"no image of .* has split test and folds \['1'\]"):
+        manifest.subset([1, 9]).select("test", folds=["1"])
+    with pytest.raises(InputError, match="'other' is not one of common, rare"):
+        manifest.cap_class("other", 3)
+    with pytest.raises(InputError, match="at least 1"):
+        manifest.cap_class("rare", 0)
+
+
+def test_inconsistent_columns_are_refused():
+    with pytest.raises(InputError, match="groups needs one entry per image: 1 for 2"):
+        Manifest(("a", "b"), [0, 1], ("x", "y"), groups=("g",))
+    with pytest.raises(InputError, match="received 0 to 2"):
+        Manifest(("a", "b"), [0, 2], ("x", "y"))
+
+
+def test_a_failed_write_leaves_the_old_manifest(image_folder):
+    path = image_folder / "manifest.csv"
+    before = path.read_bytes()
+    manifest = read_manifest(path)
+    object.__setattr__(manifest, "groups", ())
+    with pytest.raises(IndexError):
+        write_manifest(manifest, path)
+    assert path.read_bytes() == before
+    assert not list(image_folder.glob(".manifest*"))

@@ -1,0 +1,223 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from care_tf.box_geometry import union_mask
+from care_tf.data import (
+    Augmentation,
+    Manifest,
+    epoch_order,
+    evaluation_dataset,
+    read_manifest,
+    steps_per_epoch,
+    training_dataset,
+)
+from care_tf.errors import InputError
+
+_SIZE = (10, 20)
+
+
+@pytest.fixture
+def manifest(image_folder):
+    return read_manifest(image_folder / "manifest.csv")
+
+
+def _rows(dataset, count=None):
+    """All images, masks and labels of the first `count` batches."""
+    batches = list(dataset if count is None else dataset.take(count))
+    columns = [[x["image"] for x, _ in batches], [x["mask"] for x, _ in batches], [y for _, y in batches]]
+    return [np.concatenate([part.numpy() for part in column]) for column in columns]
+
+
+def _pixels(path):
+    return np.asarray(Image.open(path).convert("RGB"), np.float32)
+
+
+def _index_of(image, manifest):
+    return next(i for i, path in enumerate(manifest.image_paths) if np.array_equal(_pixels(path), image))
+
+
+def test_evaluation_yields_every_image_with_its_mask_and_label_in_order(manifest):
+    images, masks, labels = _rows(evaluation_dataset(manifest, _SIZE, 4, masks=True))
+    assert len(images) == 11
+    for i, path in enumerate(manifest.image_paths):
+        np.testing.assert_array_equal(images[i], _pixels(path))
+        np.testing.assert_array_equal(masks[i, ..., 0], union_mask(manifest.boxes[i], *_SIZE))
+    np.testing.assert_array_equal(labels, manifest.labels)
+
+
+def test_boxes_are_resized_with_the_image(manifest):
+    _, masks, _ = _rows(evaluation_dataset(manifest, (20, 10), 4, masks=True))
+    for mask, boxes in zip(masks, manifest.boxes, strict=True):
+        np.testing.assert_array_equal(mask[..., 0], union_mask(boxes * [0.5, 2, 0.5, 2], 20, 10))
+
+
+def test_mask_files_and_boxes_stand_side_by_side(manifest, tmp_path):
+    region = np.zeros((30, 60), np.uint8)
+    region[6:12, 9:30] = 255
+    Image.fromarray(region).save(tmp_path / "mask.png")
+    paths = tuple(str(tmp_path / "mask.png") if i == 2 else "" for i in range(11))
+    mixed = Manifest(manifest.image_paths, manifest.labels, manifest.class_names, manifest.boxes, paths)
+    _, masks, _ = _rows(evaluation_dataset(mixed, _SIZE, 4, masks=True))
+    np.testing.assert_array_equal(masks[2, ..., 0], union_mask([[3, 2, 10, 4]], *_SIZE))
+    np.testing.assert_array_equal(masks[4, ..., 0], union_mask(manifest.boxes[4], *_SIZE))
+    assert masks.sum((1, 2, 3)).astype(bool).tolist() == mixed.has_boxes.tolist()
+
+
+def test_one_iteration_is_one_epoch_in_an_order_of_its_own(manifest):
+    dataset = training_dataset(manifest, _SIZE, 4, seed=1)
+    assert dataset.cardinality() == steps_per_epoch(manifest, 4) == 3
+    orders = []
+    for _ in range(3):
+        images, masks, labels = _rows(dataset)
+        order = [_index_of(image, manifest) for image in images]
+        assert sorted(order) == list(range(11))
+        np.testing.assert_array_equal(labels, manifest.labels[order])
+        assert (masks.sum((1, 2, 3)) > 0).tolist() == manifest.has_boxes[order].tolist()
+        orders.append(order)
+    assert len({tuple(order) for order in orders}) == 3
+
+
+def test_the_seed_decides_everything(manifest):
+    def epochs(seed):
+        dataset = training_dataset(manifest, _SIZE, 4, seed=seed, augmentation=Augmentation())
+        return np.concatenate([_rows(dataset)[0] for _ in range(2)])
+
+    np.testing.assert_array_equal(epochs(1), epochs(1))
+    assert (epochs(1) != epochs(2)).any()
+
+
+def test_a_resumed_stream_goes_on_as_if_it_had_not_been_interrupted(manifest):
+    def stream(first_epoch):
+        dataset = training_dataset(manifest, _SIZE, 4, seed=1, augmentation=Augmentation(), first_epoch=first_epoch)
+        assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
+        return dataset
+
+    sizes = [len(labels) for _, labels in stream(0).take(9)]
+    assert sizes == [4, 4, 3] * 3
+    whole, resumed = _rows(stream(0), 9), _rows(stream(2), 3)
+    for uninterrupted, interrupted in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(uninterrupted[22:], interrupted)
+    assert (whole[0][:11] != whole[0][11:22]).any()
+
+
+def test_augmentation_depends_on_the_image_and_the_epoch_not_on_the_batch(manifest):
+    def first_epoch(batch_size, chosen=manifest, **options):
+        options = {"seed": 1, "augmentation": Augmentation(), "first_epoch": 0, "shuffle": False, **options}
+        return _rows(training_dataset(chosen, _SIZE, batch_size, **options), -(-len(chosen) // batch_size))
+
+    for large, small in zip(first_epoch(11), first_epoch(3), strict=True):
+        np.testing.assert_allclose(large, small, atol=1e-3)
+    later = first_epoch(11, first_epoch=1)
+    assert np.abs(later[0] - first_epoch(11)[0]).max((1, 2, 3)).min() > 1
+    without_masks = training_dataset(
+        manifest, _SIZE, 11, seed=1, augmentation=Augmentation(), first_epoch=0, shuffle=False, masks=False
+    )
+    np.testing.assert_array_equal(next(iter(without_masks))[0], first_epoch(11)[0])
+
+
+@pytest.mark.parametrize("kind", ["memory", "folder"])
+def test_a_cache_changes_no_number(manifest, tmp_path, kind):
+    cache = "memory" if kind == "memory" else tmp_path / "cache"
+    for size in (_SIZE, (7, 9)):
+        plain = _rows(evaluation_dataset(manifest, size, 4, masks=True))
+        for _ in range(2):
+            for one, other in zip(
+                plain, _rows(evaluation_dataset(manifest, size, 4, masks=True, cache=cache)), strict=True
+            ):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_a_folder_cache_is_used_again_and_rebuilt_when_an_image_changes(manifest, tmp_path):
+    cache = tmp_path / "cache"
+    evaluation_dataset(manifest, _SIZE, 4, cache=cache)
+    (folder,) = cache.iterdir()
+    written = (folder / "images.npy").stat().st_mtime_ns
+    evaluation_dataset(manifest.without_boxes(), _SIZE, 4, cache=cache)
+    assert [path.name for path in cache.iterdir()] == [folder.name]
+    assert (folder / "images.npy").stat().st_mtime_ns == written
+    Image.new("RGB", (20, 10)).save(manifest.image_paths[1])
+    images, _ = next(iter(evaluation_dataset(manifest, _SIZE, 11, cache=cache)))
+    assert images[1].numpy().max() == 0
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_preprocessing_comes_last_and_sees_plain_rgb_batches(manifest):
+    seen = []
+
+    def preprocess(images):
+        seen.append((images.dtype, images.shape.as_list()))
+        return images / 255.0 - 1.0
+
+    images, _ = next(iter(evaluation_dataset(manifest, _SIZE, 11, preprocess=preprocess)))
+    np.testing.assert_allclose(images[3], _pixels(manifest.image_paths[3]) / 255 - 1, atol=1e-6)
+    assert seen == [(tf.float32, [None, 10, 20, 3])]
+    x, _ = next(iter(training_dataset(manifest, _SIZE, 4, seed=0, preprocess=preprocess, augmentation=Augmentation())))
+    assert -1 <= x["image"].numpy().min() <= x["image"].numpy().max() <= 0
+
+
+def test_shapes_and_types_are_those_of_the_contract(manifest):
+    (x, y) = training_dataset(manifest, _SIZE, 4, seed=0, augmentation=Augmentation()).element_spec
+    assert x["image"] == tf.TensorSpec((None, 10, 20, 3), tf.float32)
+    assert x["mask"] == tf.TensorSpec((None, 10, 20, 1), tf.float32)
+    assert y == tf.TensorSpec((None,), tf.int32)
+    x, y = training_dataset(manifest, _SIZE, 4, seed=0, masks=False, one_hot=True).element_spec
+    assert x == tf.TensorSpec((None, 10, 20, 3), tf.float32)
+    assert y == tf.TensorSpec((None, 2), tf.float32)
+
+
+def test_epoch_order_is_a_permutation_of_seed_and_epoch():
+    orders = [tuple(epoch_order(50, seed, epoch).numpy()) for seed, epoch in [(0, 0), (0, 1), (1, 0), (0, 0)]]
+    assert all(sorted(order) == list(range(50)) for order in orders)
+    assert orders[0] == orders[3]
+    assert len(set(orders)) == 3
+    assert epoch_order(50, 0, 0).dtype == tf.int64
+
+
+def test_every_image_is_equally_likely_in_every_place():
+    first = np.array([epoch_order(5, 3, epoch)[0] for epoch in range(400)])
+    assert np.bincount(first, minlength=5).min() > 50
+
+
+def test_a_sampler_replaces_the_order(manifest):
+    def rare_only(num_images, seed, epoch):
+        return tf.constant([1, 4, 7, 1, 4], tf.int64)
+
+    dataset = training_dataset(manifest, _SIZE, 2, seed=0, order=rare_only)
+    assert dataset.cardinality() == 3
+    assert _rows(dataset)[2].tolist() == [1] * 5
+
+
+@pytest.mark.parametrize("batch_size", [1, 11, 100])
+def test_batch_sizes_at_the_edges(manifest, batch_size):
+    assert len(_rows(training_dataset(manifest, _SIZE, batch_size, seed=0, augmentation=Augmentation()))[2]) == 11
+
+
+def test_an_image_that_becomes_corrupt_is_named(manifest):
+    with open(manifest.image_paths[6], "wb") as file:
+        file.write(b"no image")
+    with pytest.raises(tf.errors.InvalidArgumentError, match="image is corrupt .*image_6.jpg"):
+        list(training_dataset(manifest, _SIZE, 4, seed=0))
+
+
+def test_a_class_without_images_and_a_single_class_are_refused(manifest):
+    with pytest.raises(InputError, match="no training image of class rare in .*manifest.csv"):
+        training_dataset(manifest.subset([0, 2, 3]), _SIZE, 4, seed=0)
+    single = Manifest(manifest.image_paths, np.zeros(11), ("only",))
+    with pytest.raises(InputError, match="at least two classes; .* only"):
+        training_dataset(single, _SIZE, 4, seed=0)
+
+
+def test_bad_arguments_are_refused(manifest, tmp_path):
+    with pytest.raises(InputError, match="has no images left"):
+        evaluation_dataset(manifest.subset([]), _SIZE, 4)
+    with pytest.raises(InputError, match="image_size must be"):
+        evaluation_dataset(manifest, (0, 4), 4)
+    with pytest.raises(InputError, match="image_size must be"):
+        evaluation_dataset(manifest, 128, 4)
+    with pytest.raises(InputError, match="batch_size must be at least 1; received 0"):
+        training_dataset(manifest, _SIZE, 0, seed=0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match='"memory" or a folder'):
+        evaluation_dataset(manifest, _SIZE, 4, cache=tmp_path / "file")

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from care_tf.box_geometry import box_iou, rasterize_boxes, scale_boxes, union_mask, validate_boxes
+from care_tf.errors import InputError
+
+
+def _slow_mask(boxes, scale_x, scale_y, height, width):
+    """Pixel by pixel, from the rule's words."""
+    mask = np.zeros((height, width), np.float32)
+    for x0, y0, x1, y1 in boxes:
+        x0, x1 = np.float32(x0) * np.float32(scale_x), np.float32(x1) * np.float32(scale_x)
+        y0, y1 = np.float32(y0) * np.float32(scale_y), np.float32(y1) * np.float32(scale_y)
+        covered = 0
+        for row in range(height):
+            for column in range(width):
+                if x0 <= column + 0.5 < x1 and y0 <= row + 0.5 < y1:
+                    mask[row, column] = 1
+                    covered += 1
+        if not covered:
+            row = min(int(np.floor((y0 + y1) / 2)), height - 1)
+            column = min(int(np.floor((x0 + x1) / 2)), width - 1)
+            mask[row, column] = 1
+    return mask
+
+
+def _rasterize(boxes, scale_x, scale_y, height, width):
+    boxes = tf.constant(np.asarray(boxes, np.float32).reshape(-1, 4))
+    return rasterize_boxes(boxes, tf.constant([scale_x, scale_y], tf.float32), height, width).numpy()
+
+
+_EDGES = st.lists(st.integers(0, 80).map(lambda quarter: quarter / 4), min_size=2, max_size=2, unique=True).map(sorted)
+_BOXES = st.lists(st.tuples(_EDGES, _EDGES).map(lambda xy: (xy[0][0], xy[1][0], xy[0][1], xy[1][1])), max_size=4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(_BOXES, st.sampled_from([0.05, 0.3, 0.5, 1.0]), st.sampled_from([0.1, 0.37, 0.6]))
+def test_rasterize_boxes_agrees_with_the_rule_pixel_by_pixel(boxes, scale_x, scale_y):
+    expected = _slow_mask(boxes, scale_x, scale_y, 12, 20)
+    np.testing.assert_array_equal(_rasterize(boxes, scale_x, scale_y, 12, 20)[..., 0], expected)
+
+
+@settings(max_examples=40, deadline=None)
+@given(_BOXES)
+def test_union_mask_is_rasterize_boxes_at_scale_one(boxes):
+    mask = union_mask(boxes, 15, 20)
+    assert mask.dtype == bool
+    np.testing.assert_array_equal(mask, _slow_mask(boxes, 1, 1, 15, 20))
+
+
+def test_box_iou_of_known_pairs():
+    iou = box_iou([[0, 0, 4, 4]], [[0, 0, 4, 4], [2, 0, 6, 4], [4, 0, 8, 4], [1, 1, 3, 3]])
+    np.testing.assert_allclose(iou, [[1, 8 / 24, 0, 4 / 16]], rtol=1e-6)
+
+
+@given(_BOXES, _BOXES)
+def test_box_iou_of_whole_pixel_boxes_counts_pixels(first, second):
+    first, second = (np.round(np.asarray(boxes).reshape(-1, 4)) * [1, 1, 1, 1] for boxes in (first, second))
+    first, second = (boxes[(boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])] for boxes in (first, second))
+    iou = box_iou(first, second)
+    assert iou.shape == (len(first), len(second))
+    for i, a in enumerate(first):
+        for j, b in enumerate(second):
+            masks = union_mask([a], 20, 20), union_mask([b], 20, 20)
+            np.testing.assert_allclose(iou[i, j], (masks[0] & masks[1]).sum() / (masks[0] | masks[1]).sum(), rtol=1e-5)
+
+
+def test_scaling_by_one_changes_nothing_and_keeps_the_center_otherwise():
+    boxes = np.array([[2, 3, 6, 9], [0, 0, 10, 10]], np.float32)
+    np.testing.assert_array_equal(scale_boxes(boxes, 1.0, 10, 10), boxes)
+    np.testing.assert_allclose(scale_boxes(boxes[:1], 0.5, 10, 10), [[3, 4.5, 5, 7.5]])
+
+
+def test_scaled_boxes_are_clipped_to_the_image():
+    np.testing.assert_allclose(scale_boxes([[0, 2, 4, 8]], 2.0, 10, 9), [[0, 0, 6, 9]])
+
+
+def test_no_boxes_give_empty_results():
+    assert validate_boxes([], 5, 5, "image").shape == (0, 4)
+    assert scale_boxes([], 2.0, 5, 5).shape == (0, 4)
+    assert not union_mask([], 3, 4).any()
+    assert _rasterize([], 1.0, 1.0, 3, 4).shape == (3, 4, 1)
+
+
+def test_a_box_without_a_pixel_center_sets_one_pixel_even_at_the_far_corner():
+    assert _rasterize([[99.9, 99.9, 100, 100]], 0.04, 0.04, 4, 4)[3, 3, 0] == 1
+    assert _rasterize([[0, 0, 100, 1]], 0.04, 0.04, 4, 4).sum() == 1  # long and thin: one pixel too
+
+
+def test_rasterize_boxes_takes_another_number_of_boxes_per_image_in_a_data_set():
+    def boxes_of(count):
+        return rasterize_boxes(tf.tile([[0.0, 0.0, 2.0, 2.0]], [count, 1]), tf.constant([1.0, 1.0]), 4, 4)
+
+    masks = tf.data.Dataset.range(3).map(boxes_of)
+    assert masks.element_spec.shape == (4, 4, 1)
+    assert [int(mask.numpy().sum()) for mask in masks] == [0, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "message"),
+    [
+        ([[1, 2, np.nan, 4]], r"photo: box \[1, 2, nan, 4\] holds NaN"),
+        ([[1, 2, np.inf, 4]], "NaN or infinity"),
+        ([[5, 2, 1, 4]], "inverted or empty"),
+        ([[1, 4, 5, 4]], "inverted or empty"),
+        ([[-1, 0, 5, 4]], "leaves the image of 20 x 10 px"),
+        ([[0, 0, 5, 10.5]], "leaves the image"),
+        ([[0, 0, 5]], r"list of \[x0, y0, x1, y1\]"),
+        ([0, 0, 5, 5], r"list of \[x0, y0, x1, y1\]"),
+        ([["a", 0, 5, 5]], r"list of \[x0, y0, x1, y1\]"),
+        ({"x0": 1}, r"list of \[x0, y0, x1, y1\]"),
+    ],
+)
+def test_bad_boxes_are_refused(boxes, message):
+    with pytest.raises(InputError, match=message):
+        validate_boxes(boxes, 20, 10, "photo")
+
+
+@pytest.mark.parametrize("factor", [0, -1, np.nan, np.inf])
+def test_bad_scales_are_refused(factor):
+    with pytest.raises(InputError, match="positive number"):
+        scale_boxes([[0, 0, 1, 1]], factor, 5, 5)
