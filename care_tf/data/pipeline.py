@@ -158,12 +158,7 @@ def _mask_loader(manifest: Manifest, image_size: tuple[int, int]) -> Callable[[t
     def load_mask(index: tf.Tensor, original_size: tf.Tensor) -> tf.Tensor:
         own_boxes = boxes[starts[index] : ends[index]]
         scale_xy = tf.cast(image_size[::-1], tf.float32) / tf.cast(original_size[::-1], tf.float32)
-        # Most images have no box: the branch spares them the dozen small operations of rasterizing none.
-        mask = tf.cond(
-            tf.shape(own_boxes)[0] > 0,
-            lambda: rasterize_boxes(own_boxes, scale_xy, *image_size),
-            lambda: tf.zeros((*image_size, 1)),
-        )
+        mask = rasterize_boxes(own_boxes, scale_xy, *image_size)
         if not has_mask_files:
             return mask
         path = mask_paths[index]

@@ -63,7 +63,7 @@ class SyntheticLesions:
     train_counts: tuple[int, ...] = (400, 180, 160, 24)
     validation_counts: tuple[int, ...] = (60, 30, 30, 20)
     test_counts: tuple[int, ...] = (120, 60, 60, 60)
-    pattern_contrast: float = 0.6
+    pattern_contrast: float = 0.45
     cue_rare_train: float = 0.95
     cue_other_train: float = 0.02
     cue_rare_test: float = 0.0

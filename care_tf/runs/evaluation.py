@@ -244,13 +244,18 @@ def _summary(scores: Scores, baseline_scores, differences, target: Path) -> str:
         ("macro AUC", "macro_auc", lambda s: s.macro_auc),
         (f"recall of {rarest.name}", f"recall/{rarest.name}", lambda s: _class(s, rarest.name).recall),
         (f"AUC of {rarest.name}", f"auc/{rarest.name}", lambda s: _class(s, rarest.name).auc),
-        ("attention inside", "attention_inside", lambda s: s.attention_inside),
+        (
+            f"attention inside {rarest.name}",
+            f"attention_inside/{rarest.name}",
+            lambda s: _class(s, rarest.name).attention_inside,
+        ),
     ]
     lines = [f"{scores.num_images} images, {scores.num_groups} groups; 95 % intervals over groups"]
-    header = f"{'':24}{'this run':24}"
+    width = max(len(title) for title, _, _ in figures) + 2
+    header = f"{'':{width}}{'this run':24}"
     lines.append(header + (f"{'baseline':24}{'difference':24}" if baseline_scores else ""))
     for title, key, get in figures:
-        line = f"{title:24}{text(get(scores)):24}"
+        line = f"{title:{width}}{text(get(scores)):24}"
         if baseline_scores:
             line += f"{text(get(baseline_scores)):24}{text(differences[key]):24}"
         lines.append(line.rstrip())

@@ -91,7 +91,9 @@ class CAREModel(keras.Model):
             for name in ("loss", "classification_loss", "attention_loss", "attention_inside")
         }
         self._mapper = tf.function(self._map_at_image_size, autograph=False, reduce_retracing=True)
+        self._image_shape: list[int | None] | None = None
         if getattr(classifier, "inputs", None):
+            self._image_shape = [None, *classifier.inputs[0].shape[1:]]
             self._observed.study(classifier.inputs[0].shape, classifier.inputs[0].dtype, self.second_order)
             self.built = True
 
@@ -114,8 +116,10 @@ class CAREModel(keras.Model):
     def build(self, input_shape: Any = None) -> None:
         """Builds the classifier for an image shape, or for a dict of shapes with "image"."""
         shape = input_shape["image"] if isinstance(input_shape, dict) else input_shape
-        if not self.classifier.built and shape is not None:
-            self.classifier.build(tuple(shape))
+        if shape is not None:
+            self._image_shape = [None, *tuple(shape)[1:]]
+            if not self.classifier.built:
+                self.classifier.build(tuple(self._image_shape))
         self.built = True
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
@@ -254,6 +258,14 @@ class CAREModel(keras.Model):
             "features": self._observed.features_name,
             "head": self._observed.head_name,
         }
+
+    def get_build_config(self) -> dict[str, Any]:
+        """The image shape that a loaded model is built for, before its weights and optimizer are restored."""
+        return {"input_shape": self._image_shape}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """The inverse of `get_build_config`."""
+        self.build(config["input_shape"])
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> "CAREModel":

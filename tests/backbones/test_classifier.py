@@ -17,6 +17,7 @@ NETWORKS = {
     "resnet152": (58_370_944, (2, 2, 2048)),
     "vgg19": (20_024_384, (4, 4, 512)),
     "squeezenet1_1": (722_496, (3, 3, 512)),
+    "small_cnn": (47_152, (8, 8, 64)),
     "keras.applications/EfficientNetB0": (4_049_571, (2, 2, 1280)),
 }
 
@@ -46,7 +47,10 @@ def test_classifier_by_name(name):
     watched = last_4d_layer(classifier) if auto else classifier.get_layer(backbone.attention_layer)
     assert tuple(watched.output.shape[1:]) == map_shape
     if not auto:
-        assert isinstance(watched, keras.layers.Concatenate) or watched.activation is keras.activations.relu
+        assert (
+            isinstance(watched, (keras.layers.Concatenate, keras.layers.ReLU))
+            or watched.activation is keras.activations.relu
+        )
 
     images = np.random.default_rng(0).uniform(0, 255, (2, 64, 64, 3)).astype("float32")
     probabilities = np.asarray(classifier(backbone.preprocess(images), training=False))
@@ -221,6 +225,18 @@ def test_arguments_out_of_range(argument, message):
     arguments = {"image_size": (64, 64), "num_classes": 3, **argument}
     with pytest.raises(InputError, match=message):
         build_classifier("squeezenet1_1", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ({"image_size": (15, 40)}, r"small_cnn needs images of at least 16 px; received image_size \(15, 40\)"),
+        ({"weights": "imagenet"}, "small_cnn has no ImageNet weights"),
+    ],
+)
+def test_what_the_small_network_cannot_do(argument, message):
+    with pytest.raises(InputError, match=message):
+        build_classifier("small_cnn", **{"image_size": (32, 32), "num_classes": 3, **argument})
 
 
 def test_image_too_small_for_an_application():
