@@ -1,7 +1,7 @@
 """How fast the input pipeline is, and what masks cost in it: read, decode, resize, rasterize, augment, batch.
 
-Generated 200 x 150 px JPEGs; the same pipeline without masks, with boxes on 1 of 50 images (a rare class) and with boxes
-on all. The variants take turns in one process; medians of wall time and of processor time (the steadier one on a shared
+Generated 200 x 150 px JPEGs; the same pipeline without masks, with boxes on 1 of 50 images (a rare class) and with
+boxes on all. The variants take turns in one process; medians of wall time and of processor time (the steadier one on a shared
 machine) are printed, and the median over the rounds of each round's ratio.
 
 Example: python benchmarks/input_pipeline.py --images 1000
@@ -86,7 +86,9 @@ def main() -> None:
             for name, (manifest, masks) in variants.items()
         }
         speeds = measure(datasets, arguments.images, arguments.rounds)
-    print(f"TensorFlow {tf.__version__}, {arguments.size} px; targets {TARGET_IMAGES_PER_SECOND} images/s, {TARGET_RATIO}")
+    print(
+        f"TensorFlow {tf.__version__}, {arguments.size} px; targets {TARGET_IMAGES_PER_SECOND} images/s, {TARGET_RATIO}"
+    )
     print(f"{'':<12}{'images/s':>10}{'ratio':>8}{'images per processor second':>30}{'ratio':>8}")
     for name, rounds in speeds.items():
         line = f"{name:<12}"

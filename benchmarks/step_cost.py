@@ -1,8 +1,8 @@
 """What a CARE training step costs beside a plain Keras step of the same network, batch and input.
 
-Time: the variants take turns in one process, and the ratio of their medians is printed. Memory: the peak resident set of
-a process of its own for each variant. "two passes" is Algorithm 2 of the paper (Zhuang et al. 2023): one backward pass for
-the classification loss, a second one for the attention loss, with the map's weights constant.
+Time: the variants take turns in one process, and the ratio of their medians is printed. Memory: the peak resident set
+of a process of its own for each variant. "two passes" is Algorithm 2 of the paper (Zhuang et al. 2023): one backward
+pass for the classification loss, a second one for the attention loss, with the map's weights constant.
 
 Example: python benchmarks/step_cost.py --backbone resnet50 --batch 8
 """

@@ -1,5 +1,7 @@
 """The one exception for bad input, so that tools can tell a user's mistake from a defect."""
 
+from typing import TYPE_CHECKING
+
 
 class InputError(ValueError):
     """Bad input from the user: a file, a configuration, an argument.
@@ -10,4 +12,5 @@ class InputError(ValueError):
 
     # AutoGraph re-raises an exception of converted code in its own type only where it has Exception's constructor;
     # otherwise Keras 2 would show a StagingError.
-    __init__ = Exception.__init__
+    if not TYPE_CHECKING:
+        __init__ = Exception.__init__

@@ -69,8 +69,7 @@ def learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
 def set_learning_rate(optimizer: keras.optimizers.Optimizer, value: float) -> None:
     """Assigns the learning rate; raises a TypeError where it is a schedule."""
     if isinstance(
-        _innermost(optimizer)._learning_rate if hasattr(_innermost(optimizer), "_learning_rate") else None,
-        keras.optimizers.schedules.LearningRateSchedule,
+        getattr(_innermost(optimizer), "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule
     ):
         raise TypeError("the learning rate is a LearningRateSchedule")
     if hasattr(optimizer.learning_rate, "assign"):
@@ -80,20 +79,22 @@ def set_learning_rate(optimizer: keras.optimizers.Optimizer, value: float) -> No
 
 
 def reset_optimizer_state(model: keras.Model) -> None:
-    """Sets the optimizer's state back to that of a new one; learning rate and loss scale stay.
+    """Sets the optimizer's state to that of a new one with the same settings; learning rate and loss scale stay.
 
-    Step count and moments become 0, and weight averages (EMA) the current weights.
+    Keras 2's legacy optimizers (TensorFlow Addons has some) cannot be built ahead: their state becomes 0.
     """
+    # A checkpoint restored before the first step waits for the variables to exist, and would undo the reset.
+    build_optimizer(model)
     optimizer = _innermost(model.optimizer)
-    averages = {id(variable) for variable in getattr(optimizer, "_model_variables_moving_average", None) or ()}
-    variables = optimizer.variables() if callable(optimizer.variables) else optimizer.variables
-    for variable in variables:
-        if id(variable) not in averages and "learning_rate" not in variable.name:
+    if not hasattr(optimizer, "build"):
+        for variable in optimizer.variables():
             variable.assign(tf.zeros(variable.shape, variable.dtype))
-    if averages:
-        weights = model.trainable_variables
-        for average, weight in zip(optimizer._model_variables_moving_average, weights, strict=True):
-            average.assign(weight)
+        return
+    fresh = type(optimizer).from_config(optimizer.get_config())
+    fresh.build(model.trainable_variables)
+    for variable, initial in zip(optimizer.variables, fresh.variables, strict=True):
+        if "learning_rate" not in variable.name:
+            variable.assign(initial)
 
 
 def _innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
@@ -103,4 +104,5 @@ def _innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimi
 
 def build_optimizer(model: keras.Model) -> None:
     """Creates the optimizer's state, so that weights with optimizer state can be loaded before the first step."""
-    model.optimizer.build(model.trainable_variables)
+    if hasattr(model.optimizer, "build") and not getattr(model.optimizer, "built", False):  # Keras 2's legacy ones
+        model.optimizer.build(model.trainable_variables)

@@ -69,6 +69,8 @@ def load_run(folder: str | os.PathLike) -> LoadedRun:
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / MODEL} cannot be loaded: {str(error).splitlines()[0]}") from error
     class_names = config.data.class_names
+    if class_names is None:
+        raise InputError(f"{folder / CONFIG} does not name data.class_names: it was not written by tools/train.py.")
     model = build_care_model(config, len(class_names), classifier)
     return LoadedRun(folder, config, model, preprocess_function(config), config.data.image_size_px, class_names)
 

@@ -139,7 +139,7 @@ def augmentation(config: RunConfig) -> Augmentation | None:
     if config.augmentation is None:
         return None
     try:
-        return Augmentation(**config.augmentation)
+        return Augmentation(**config.augmentation)  # type: ignore[arg-type]
     except TypeError as error:
         known = ", ".join(field.name for field in dataclasses.fields(Augmentation))
         raise InputError(f"augmentation has an unknown key ({error}). Known: {known}.") from error

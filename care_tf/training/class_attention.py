@@ -140,5 +140,7 @@ def _to_grid(features: tf.Tensor) -> tf.Tensor:
     """Folds (B, tokens, d) to (B, side, side, d); a 4-D tensor passes through."""
     if features.shape.rank == 4:
         return features
-    side, leading = token_grid_size(features.shape[1])
+    grid = token_grid_size(features.shape[1])
+    assert grid is not None  # the anatomy was refused otherwise
+    side, leading = grid
     return tf.reshape(features[:, leading:], (-1, side, side, features.shape[-1]))

@@ -72,7 +72,7 @@ class ObservedClassifier:
 
     def predict(self, image: tf.Tensor, training: bool | None, on_features=lambda features: None) -> tf.Tensor:
         """The predictions; `on_features` gets the output of an explicit features model."""
-        if self.features_name is None:
+        if self.features_name is None or self.head_name is None:
             return call_model(self._classifier, image, training)
         features = call_model(getattr(self._classifier, self.features_name), image, training)
         on_features(features)

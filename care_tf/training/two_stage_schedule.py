@@ -193,7 +193,7 @@ class TwoStageSchedule(keras.callbacks.Callback):
         if epoch in self._states:
             return {key: state for key, state in self._states.items() if key <= epoch}
         if self.state_path is not None and self.state_path.exists():
-            states = self._read()
+            states = self._read(self.state_path)
             if epoch in states:
                 return {key: state for key, state in states.items() if key <= epoch}
         if self.patience is None and self.pretrain_epochs is not None:
@@ -204,16 +204,16 @@ class TwoStageSchedule(keras.callbacks.Callback):
             "or give pretrain_epochs without patience."
         )
 
-    def _read(self) -> dict[int, ScheduleState]:
+    def _read(self, path: Path) -> dict[int, ScheduleState]:
         try:
-            entries = json.loads(self.state_path.read_text())
+            entries = json.loads(path.read_text())
             return {
                 int(key): ScheduleState(entry["finetune_start"], Plateau(**entry["plateau"]))
                 for key, entry in entries.items()
             }
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(
-                f"{self.state_path} is not a TwoStageSchedule state file ({error}). Remove it to start from epoch 0."
+                f"{path} is not a TwoStageSchedule state file ({error}). Remove it to start from epoch 0."
             ) from error
 
     def _write(self) -> None:
