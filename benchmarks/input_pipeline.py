@@ -1,8 +1,8 @@
 """How fast the input pipeline is, and what masks cost in it: read, decode, resize, rasterize, augment, batch.
 
 Generated 200 x 150 px JPEGs; the same pipeline without masks, with boxes on 1 of 50 images (a rare class) and with
-boxes on all. The variants take turns in one process; medians of wall time and of processor time (the steadier one on a shared
-machine) are printed, and the median over the rounds of each round's ratio.
+boxes on all. The variants take turns in one process; medians of wall time and of processor time (the steadier one on a
+shared machine) are printed, and the median over the rounds of each round's ratio.
 
 Example: python benchmarks/input_pipeline.py --images 1000
 """

@@ -1,6 +1,7 @@
 """From image files, labels and boxes to batches."""
 
 from care_tf.data.augmentation import Augmentation, augment_batch
+from care_tf.data.image_source import image_loader
 from care_tf.data.isic2018 import read_isic2018
 from care_tf.data.manifest import Manifest, read_manifest, write_manifest
 from care_tf.data.pipeline import epoch_order, evaluation_dataset, steps_per_epoch, training_dataset
@@ -14,6 +15,7 @@ __all__ = [
     "augment_batch",
     "epoch_order",
     "evaluation_dataset",
+    "image_loader",
     "read_isic2018",
     "read_manifest",
     "steps_per_epoch",

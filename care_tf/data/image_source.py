@@ -15,16 +15,18 @@ from care_tf.errors import InputError
 from care_tf.files import atomic_path
 
 ImageLoader: TypeAlias = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+Cache: TypeAlias = str | os.PathLike | ImageLoader | None
 
 
-def image_loader(manifest: Manifest, image_size: tuple[int, int], cache: str | os.PathLike | None) -> ImageLoader:
+def image_loader(manifest: Manifest, image_size: tuple[int, int], cache: Cache) -> ImageLoader:
     """Builds the function that loads one image by its index, filling the cache first if there is to be one.
 
     Args:
       manifest: The images.
       image_size: Height and width to resize to, px.
       cache: None decodes the file every time; "memory" keeps the decoded images (n * H * W * 3 bytes); a folder
-        keeps them there in one file, for this and later runs, under a key of the manifest's and the files' state.
+        keeps them there in one file, for this and later runs, under a key of the manifest's and the files' state; a
+        loader made before, for the same images and size, passes through, so that datasets share what it holds.
 
     Returns:
       int64 scalar -> (float32 (H,W,3) RGB 0..255, int32 (2,) original height and width); the same numbers from
@@ -33,6 +35,8 @@ def image_loader(manifest: Manifest, image_size: tuple[int, int], cache: str | o
     Raises:
       InputError: `cache` names a file.
     """
+    if callable(cache):
+        return cache
     if cache is None:
         return _from_files(manifest, image_size)
     if cache == "memory":

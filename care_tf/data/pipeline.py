@@ -1,7 +1,6 @@
 """From a manifest to batches: index based, so that the shuffle is perfect and no image is held in memory."""
 
 import math
-import os
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -10,7 +9,7 @@ import tensorflow as tf
 from care_tf.box_geometry import rasterize_boxes
 from care_tf.data.augmentation import Augmentation, augment_batch
 from care_tf.data.decoding import decode_mask_named
-from care_tf.data.image_source import ImageLoader, image_loader
+from care_tf.data.image_source import Cache, ImageLoader, image_loader
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 
@@ -48,7 +47,7 @@ def training_dataset(
     preprocess: Preprocess | None = None,
     masks: bool = True,
     one_hot: bool = False,
-    cache: str | os.PathLike | None = None,
+    cache: Cache = None,
     first_epoch: int | None = None,
     shuffle: bool = True,
     order: EpochOrder | None = None,
@@ -68,7 +67,7 @@ def training_dataset(
       preprocess: Applied last, to the batch: float32 RGB 0..255 (B,H,W,3) -> what the classifier takes.
       masks: Whether x is `{"image", "mask"}` or the bare image.
       one_hot: Labels float32 (B,C) rather than int32 (B,).
-      cache: Where decoded images are kept: None (nowhere), "memory", or a folder.
+      cache: Where decoded images are kept: None (nowhere), "memory", a folder, or an `image_loader` made before.
       first_epoch: None, or the number of the first epoch of an endless stream.
       shuffle: False keeps the manifest's order in every epoch.
       order: The order of an epoch, (n, seed, epoch) -> int64 indices; replaces `epoch_order`. Every epoch must have
@@ -111,7 +110,7 @@ def evaluation_dataset(
     preprocess: Preprocess | None = None,
     masks: bool = False,
     one_hot: bool = False,
-    cache: str | os.PathLike | None = None,
+    cache: Cache = None,
 ) -> tf.data.Dataset:
     """Every image once, in the manifest's order, unchanged.
 
@@ -131,7 +130,7 @@ def evaluation_dataset(
 
 
 def _loader(
-    manifest: Manifest, image_size: tuple[int, int], *, masks: bool, cache: str | os.PathLike | None
+    manifest: Manifest, image_size: tuple[int, int], *, masks: bool, cache: Cache
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
     """index -> {"image", "label"[, "mask"]}."""
     load_image: ImageLoader = image_loader(manifest, image_size, cache)

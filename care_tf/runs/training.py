@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from care_tf.config import RunConfig
-from care_tf.data import Manifest, evaluation_dataset, steps_per_epoch, training_dataset
+from care_tf.data import Manifest, evaluation_dataset, image_loader, steps_per_epoch, training_dataset
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.runs import folder as run_folder
@@ -88,6 +88,7 @@ def stage_fingerprint(config: RunConfig, train: Manifest, index: int) -> str:
 def _dataset_function(config: RunConfig, train: Manifest):
     augmentation = parts.augmentation(config)
     preprocess = parts.preprocess_function(config)
+    loader = image_loader(train, config.data.image_size_px, config.data.cache)  # once for all stages
 
     def dataset(stage_index: int, first_epoch: int):
         return training_dataset(
@@ -98,7 +99,7 @@ def _dataset_function(config: RunConfig, train: Manifest):
             augmentation=augmentation,
             preprocess=preprocess,
             masks=True,
-            cache=config.data.cache,
+            cache=loader,
             first_epoch=first_epoch,
         )
 
