@@ -12,8 +12,6 @@ import math
 import statistics
 import time
 
-from care_tf.command_line import quiet_tensorflow
-
 
 def care_tf_augmentation():
     """One geometric and one color transform per image."""
@@ -120,7 +118,6 @@ def main() -> None:
     parser.add_argument("--batches", type=int, default=8, help="batches per round (default 8)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default 5)")
     arguments = parser.parse_args()
-    quiet_tensorflow()
     import keras
     import tensorflow as tf
 

@@ -13,8 +13,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from care_tf.command_line import quiet_tensorflow
-
 TARGET_IMAGES_PER_SECOND = 156
 TARGET_RATIO = 0.85
 RARE = 50
@@ -60,7 +58,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32, help="images per batch (default 32)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default 5)")
     arguments = parser.parse_args()
-    quiet_tensorflow()
     import dataclasses
 
     import numpy as np

@@ -14,8 +14,6 @@ import subprocess
 import sys
 import time
 
-from care_tf.command_line import quiet_tensorflow
-
 VARIANTS = ("plain", "care", "two passes")
 TARGETS = {"resnet50": 1.05, "vgg19": 1.10}
 
@@ -99,7 +97,6 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--only", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    quiet_tensorflow()
     data = make_batch(arguments.batch, arguments.size)
     variants = (arguments.only,) if arguments.only else VARIANTS
     steps = {variant: make_step(variant, arguments.backbone, arguments.size) for variant in variants}

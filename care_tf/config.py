@@ -59,7 +59,7 @@ class DataConfig(_Section):
     test: Selection
     validation: Selection | None = None
     class_names: tuple[str, ...] | None = None
-    image_size_px: tuple[int, int]
+    image_size_px: tuple[pydantic.PositiveInt, pydantic.PositiveInt]
     mask_classes: tuple[str, ...] | None = None
     max_images_per_class: dict[str, pydantic.PositiveInt] = {}
     cache: str | None = None
@@ -154,6 +154,14 @@ class RunConfig(_Section):
         if isinstance(value, dict):
             return [{"name": name, **(stage or {})} for name, stage in value.items()]
         return value
+
+    @pydantic.field_validator("stages")
+    @classmethod
+    def _distinct(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        names = [stage.name for stage in stages]
+        if len(set(names)) != len(names):
+            raise ValueError(f"stages need different names, received {', '.join(names)}")
+        return stages
 
 
 def load_config(path: str | os.PathLike, overrides: Sequence[str] = ()) -> RunConfig:

@@ -8,6 +8,19 @@ KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
 register = keras.saving.register_keras_serializable(package="care_tf")
 
 
+def add_scalar(model: keras.Model, name: str, value: float):
+    """A float32 variable of a model that no gradient reaches and no dtype policy casts."""
+    uncast = {"autocast": False} if KERAS_3 else {"experimental_autocast": False}
+    initializer = keras.initializers.Constant(value)
+    return model.add_weight(name=name, shape=(), dtype="float32", initializer=initializer, trainable=False, **uncast)
+
+
+def set_direction(metric: keras.metrics.Metric, direction: str) -> keras.metrics.Metric:
+    """Tells Keras 3's `EarlyStopping(mode="auto")` whether a metric is better "up" or "down"; Keras 2 goes by names."""
+    metric._direction = direction
+    return metric
+
+
 def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """The layers directly below a model or composite layer."""
     if isinstance(layer, keras.Model):

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from care_tf.errors import InputError
+
 
 def interpolation_matrix(output_size: int | tf.Tensor, input_size: int | tf.Tensor) -> tf.Tensor:
     """Bilinear interpolation along one axis as a matrix.
@@ -48,23 +50,23 @@ def project_mask(mask: tf.Tensor, map_size: tuple[int | tf.Tensor, int | tf.Tens
 
 
 def squeeze_mask(mask: tf.Tensor) -> tf.Tensor:
-    """Returns the mask as float32 (B, H, W).
+    """Returns the mask as float32 (B, H, W) in [0, 1].
 
     Args:
-      mask: (B, H, W) or (B, H, W, 1).
+      mask: (B, H, W) or (B, H, W, 1), any dtype. Values above 1 become 1: a mask of 0 and 255 is one of 0 and 1.
 
     Returns:
-      float32 (B, H, W).
+      float32 (B, H, W) in [0, 1].
 
     Raises:
-      ValueError: The mask has another rank or more than one channel.
+      InputError: The mask has another rank or more than one channel.
     """
     mask = tf.convert_to_tensor(mask)
-    if mask.shape.rank == 4 and mask.shape[-1] == 1:
+    if mask.shape.rank == 4 and mask.shape[-1] in (1, None):
         mask = mask[..., 0]
     if mask.shape.rank != 3:
-        raise ValueError(
-            "A mask batch must have shape (B, H, W) or (B, H, W, 1), 1 inside the boxes and 0 outside. "
-            f"Received shape {tuple(mask.shape)}. Add the missing batch or channel axis, or reduce the channels to one."
+        raise InputError(
+            "A mask batch must have shape (batch, height, width) or (batch, height, width, 1), 1 inside the boxes and "
+            f"0 outside. Received shape {mask.shape}. Add or drop an axis where the dataset makes the mask."
         )
-    return tf.cast(mask, tf.float32)
+    return tf.clip_by_value(tf.cast(mask, tf.float32), 0.0, 1.0)

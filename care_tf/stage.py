@@ -1,6 +1,8 @@
 """A stage of training: what a run is a list of."""
 
 import dataclasses
+import math
+import re
 
 from care_tf.errors import InputError
 
@@ -33,10 +35,11 @@ class Stage:
 
     def __post_init__(self):
         for name, ok, rule in (
+            ("name", re.fullmatch(r"\w[\w.-]*", self.name), "letters, digits, _, - and . (it names files)"),
             ("epochs", self.epochs >= 1, "at least 1"),
             ("alpha", 0.0 <= self.alpha <= 1.0, "in [0, 1]"),
             ("ramp_epochs", self.ramp_epochs >= 0, "at least 0"),
-            ("learning_rate", self.learning_rate > 0.0, "positive"),
+            ("learning_rate", self.learning_rate > 0.0 and math.isfinite(self.learning_rate), "positive"),
             ("patience", self.patience is None or self.patience >= 1, "at least 1"),
             ("min_delta", self.min_delta >= 0.0, "at least 0"),
         ):

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import quiet_tensorflow, run_tool
 
-from care_tf.command_line import quiet_tensorflow, run_tool
 from care_tf.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[1]
-TOOLS = sorted(ROOT.glob("tools/*.py"))
+TOOLS = sorted(path for path in ROOT.glob("tools/*.py") if path.name != "command_line.py")
 
 
 def run(tool, *arguments):

@@ -7,7 +7,7 @@ import argparse
 import time
 from pathlib import Path
 
-from care_tf.command_line import quiet_tensorflow, run_tool
+from command_line import quiet_tensorflow, run_tool
 
 CONFIG = Path(__file__).parent.parent / "configs" / "demo.yaml"
 

@@ -5,7 +5,7 @@ Example: python tools/evaluate.py runs/care --baseline runs/baseline
 
 import argparse
 
-from care_tf.command_line import quiet_tensorflow, run_tool
+from command_line import quiet_tensorflow, run_tool
 
 
 def main(argv: list[str]) -> None:

@@ -5,7 +5,7 @@ Example: python tools/export.py runs/isic2018 exported/isic2018
 
 import argparse
 
-from care_tf.command_line import quiet_tensorflow, run_tool
+from command_line import quiet_tensorflow, run_tool
 
 
 def main(argv: list[str]) -> None:

@@ -5,7 +5,7 @@ Example: python tools/make_synthetic.py --output lesions
 
 import argparse
 
-from care_tf.command_line import quiet_tensorflow, run_tool
+from command_line import quiet_tensorflow, run_tool
 
 
 def main(argv: list[str]) -> None:

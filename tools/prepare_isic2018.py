@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from care_tf.command_line import quiet_tensorflow, run_tool
+from command_line import quiet_tensorflow, run_tool
 
 
 def main(argv: list[str]) -> None:

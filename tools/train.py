@@ -6,7 +6,7 @@ Example: python tools/train.py configs/isic2018_squeezenet_cpu.yaml output=runs/
 import argparse
 import sys
 
-from care_tf.command_line import quiet_tensorflow, run_tool
+from command_line import quiet_tensorflow, run_tool
 
 
 def main(argv: list[str]) -> None:

@@ -107,7 +107,7 @@ def _recording(layers: dict[str, keras.layers.Layer], calls: list[_Call]) -> con
 
 def _read(calls, features, predictions, layers, attention_layer) -> Anatomy:
     if not tf.is_tensor(predictions) or predictions.shape.rank != 2:
-        shape = tuple(predictions.shape) if tf.is_tensor(predictions) else type(predictions).__name__
+        shape = predictions.shape if tf.is_tensor(predictions) else type(predictions).__name__
         raise InputError(
             f"The classifier must return one tensor of shape (batch, classes). Received {shape}. Wrap the network so "
             "that only the class output remains, for example with keras.Model(inputs, class_output)."
@@ -192,7 +192,7 @@ def token_grid_size(num_tokens: int | None) -> tuple[int, int] | None:
 def _check_spatial(features: Any, path: str | None) -> None:
     if not _has_spatial_extent(features):
         where = f"attention layer {path!r}" if path else "features model"
-        shape = tuple(features.shape) if tf.is_tensor(features) else type(features).__name__
+        shape = features.shape if tf.is_tensor(features) else type(features).__name__
         raise InputError(
             f"The attention map needs spatial extent: (batch, h, w, channels) with h, w > 1, or (batch, tokens, "
             f"channels) with a square number of tokens. The {where} gives {shape}. Choose an earlier layer, or use "
@@ -224,7 +224,7 @@ def _operations_between(features: tf.Tensor, predictions: tf.Tensor, path: str |
 
 def _find_logits(calls: list[_Call], predictions: tf.Tensor) -> tuple[str, keras.layers.Layer | None]:
     operation = predictions.op
-    while operation.type in ("Cast", "Identity"):
+    while operation.type in ("Cast", "Identity", "Reshape", "Squeeze"):
         operation = operation.inputs[0].op
     activation = ACTIVATION_OPS.get(operation.type, "linear")
     if activation == "linear":
@@ -242,11 +242,12 @@ def _find_logits(calls: list[_Call], predictions: tf.Tensor) -> tuple[str, keras
 
 def _find_pooled_dense(calls, features, predictions, logit_layer) -> keras.layers.Dense | None:
     """The Dense layer when the head is exactly features -> GlobalAveragePooling2D -> Dense (-> activation)."""
-    readers = [call for call in calls if call.input is features and call.output is not features]
+    # A Dropout returns its input in inference mode, where this was traced: it shows up as one more reader, here of the
+    # features and below of the pooled vector, and rules the closed form out.
+    readers = [call for call in calls if call.input is features]
     pools = [call for call in readers if isinstance(call.layer, keras.layers.GlobalAveragePooling2D)]
     if features.shape.rank != 4 or len(pools) != 1 or len({id(c.output) for c in readers}) != 1:
         return None
-    # A Dropout returns its input in inference mode, so it shows up here as a second reader of the pooled vector.
     after = [call for call in calls if call.input is pools[0].output and call.layer is not pools[0].layer]
     if len(after) != 1 or type(after[0].layer) is not keras.layers.Dense:
         return None

@@ -62,6 +62,19 @@ def walk_layers(model: keras.layers.Layer, prefix: str = "") -> Iterator[tuple[s
         yield from walk_layers(layer, prefix=f"{prefix}{layer.name}/")
 
 
+def layers_by_path(model: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
+    """Path -> layer, for every layer below a model once; a path that repeats is numbered: "block", "block#2"."""
+    layers: dict[str, keras.layers.Layer] = {}
+    seen: set[int] = set()
+    for path, layer in walk_layers(model):
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        number = 1 + sum(known.split("#")[0] == path for known in layers)
+        layers[path if number == 1 else f"{path}#{number}"] = layer
+    return layers
+
+
 def _thread_observers() -> dict[tuple[int, str], list[Observer]]:
     if not hasattr(_observers, "by_layer"):
         _observers.by_layer = {}

@@ -1,6 +1,7 @@
 """From image files, labels and boxes to batches."""
 
 from care_tf.data.augmentation import Augmentation, augment_batch
+from care_tf.data.decoding import corrupt_files_refused
 from care_tf.data.image_source import image_loader
 from care_tf.data.isic2018 import read_isic2018
 from care_tf.data.manifest import Manifest, read_manifest, write_manifest
@@ -13,6 +14,7 @@ __all__ = [
     "Manifest",
     "SyntheticLesions",
     "augment_batch",
+    "corrupt_files_refused",
     "epoch_order",
     "evaluation_dataset",
     "image_loader",

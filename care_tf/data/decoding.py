@@ -1,10 +1,13 @@
 """Encoded images and masks to arrays of the training size, in TensorFlow operations only: they can be served."""
 
-from collections.abc import Callable
+import contextlib
+import re
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
 from care_tf.data.exif import jpeg_orientation
+from care_tf.errors import InputError
 
 
 def decode_image(contents: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
@@ -127,3 +130,19 @@ def _centroid_pixel(region: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor
     centroid = (tf.reduce_mean(tf.cast(tf.where(region), tf.float32), axis=0) + 0.5) * scale
     pixel = tf.cast(tf.floor(centroid), tf.int32)
     return tf.tensor_scatter_nd_update(tf.zeros((*image_size, 1), tf.uint8), [pixel], tf.ones((1, 1), tf.uint8))
+
+
+@contextlib.contextmanager
+def corrupt_files_refused() -> Iterator[None]:
+    """Turns the error of a corrupt file, raised inside a graph while its data set is read, into an `InputError`.
+
+    Raises:
+      InputError: The block met a corrupt image or mask; names the file.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        found = re.search(r"assertion failed: \[(this \w+ is corrupt[^]]*)\] \[(.*?)\]\n", str(error))
+        if found is None:
+            raise
+        raise InputError(f"{found[2]}: {found[1]}") from error

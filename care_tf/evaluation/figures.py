@@ -69,7 +69,7 @@ def attention_figure(scores: Scores, baseline: Scores | None = None, names: tupl
             _point(axes, own.attention_inside, row - 0.16 * (baseline is not None), RUN, names[1], row == 0)
         labels = [f"{scores.classes[i].name}  (boxes {scores.classes[i].num_boxes})" for i in order]
         axes.set_yticks(range(len(order)), labels)
-        _share_axis(axes, "share of the attention map's energy inside the box")
+        _share_axis(axes, "energy inside the box")
         axes.set_ylim(-0.6, len(order) - 0.4)
         _legend(figure, axes)
         alt = "Attention inside the box by class. " + "; ".join(

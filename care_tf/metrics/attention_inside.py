@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from care_tf.keras_generation import register
+from care_tf.keras_generation import register, set_direction
 from care_tf.masks import project_mask
 from care_tf.metrics.class_counts import weight_column
 
@@ -44,6 +44,7 @@ class AttentionInside(keras.metrics.Metric):
 
     def __init__(self, name="attention_inside", dtype=None):
         super().__init__(name=name, dtype=dtype)
+        set_direction(self, "up")
         self.total = self.add_weight(name="total", shape=(), initializer="zeros")
         self.count = self.add_weight(name="count", shape=(), initializer="zeros")
 

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.keras_generation import register
+from care_tf.keras_generation import register, set_direction
 from care_tf.metrics.class_counts import class_counts, number_of_classes
 
 
@@ -35,6 +35,7 @@ class ClassRecall(keras.metrics.Metric):
 
     def __init__(self, class_id, from_logits=False, name=None, dtype=None):
         super().__init__(name=name or f"recall_class_{class_id}", dtype=dtype)
+        set_direction(self, "up")
         if isinstance(class_id, bool) or int(class_id) != class_id or class_id < 0:
             raise InputError(f"class_id must be the index of a class, an integer >= 0. Received: class_id={class_id}.")
         self.class_id = int(class_id)

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.keras_generation import register
+from care_tf.keras_generation import register, set_direction
 from care_tf.metrics.class_counts import class_indices, number_of_classes, weight_column
 
 
@@ -106,6 +106,7 @@ class MacroAUC(keras.metrics.Metric):
 
     def __init__(self, num_classes, from_logits=False, name="macro_auc", dtype=None):
         super().__init__(name=name, dtype=dtype)
+        set_direction(self, "up")
         if isinstance(num_classes, bool) or int(num_classes) != num_classes or num_classes < 2:
             raise InputError(f"num_classes must be an integer >= 2. Received: num_classes={num_classes}.")
         self.num_classes = int(num_classes)

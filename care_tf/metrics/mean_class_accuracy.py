@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from care_tf.keras_generation import register
+from care_tf.keras_generation import register, set_direction
 from care_tf.metrics.class_counts import class_counts, number_of_classes
 
 
@@ -51,6 +51,7 @@ class MeanClassAccuracy(keras.metrics.Metric):
 
     def __init__(self, num_classes=None, from_logits=False, name="mean_class_accuracy", dtype=None):
         super().__init__(name=name, dtype=dtype)
+        set_direction(self, "up")
         self.num_classes = num_classes
         self.from_logits = from_logits
         self.correct: Any = None

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tqdm
 
 from care_tf.config import Selection, dump_config
-from care_tf.data import Manifest, evaluation_dataset, read_manifest
+from care_tf.data import Manifest, corrupt_files_refused, evaluation_dataset, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation import attention_references, evaluate_predictions, paired_difference, write_report
 from care_tf.evaluation.scores import Scores
@@ -38,6 +38,7 @@ class Predictions:
     attention_inside: np.ndarray
 
 
+@corrupt_files_refused()
 def evaluate_run(
     folder: str | os.PathLike,
     manifest: str | os.PathLike | None = None,
@@ -95,8 +96,9 @@ def evaluate_run(
     with atomic_path(target / run_folder.METRICS) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")
     _write_predictions(target, rows, result)
-    _write_run_report(target, run, rows, scores, baseline_scores, differences)
-    return _summary(scores, baseline_scores, differences, target)
+    rarest = _rarest_class(run, rows)
+    _write_run_report(target, run, rows, rarest, scores, baseline_scores, differences)
+    return _summary(scores, rarest, baseline_scores, differences, target)
 
 
 def predict_manifest(run: LoadedRun, rows: Manifest) -> Predictions:
@@ -165,7 +167,9 @@ def _write_predictions(target: Path, rows: Manifest, result: Predictions) -> Non
     import pandas as pd
 
     table = pd.DataFrame(result.probabilities, columns=list(rows.class_names))
-    table.insert(0, "image", [os.path.basename(path) for path in rows.image_paths])
+    table.insert(
+        0, "image", [os.path.relpath(path, os.path.dirname(os.path.abspath(rows.source))) for path in rows.image_paths]
+    )
     table.insert(1, "label", [rows.class_names[label] for label in rows.labels])
     table.insert(2, "group", list(rows.groups))
     table["attention_inside"] = result.attention_inside
@@ -173,7 +177,7 @@ def _write_predictions(target: Path, rows: Manifest, result: Predictions) -> Non
         table.to_csv(temporary, index=False)
 
 
-def _write_run_report(target, run, rows, scores, baseline_scores, differences) -> None:
+def _write_run_report(target, run, rows, rarest, scores, baseline_scores, differences) -> None:
     import pandas as pd
 
     history_path = run.folder / run_folder.HISTORY
@@ -182,7 +186,8 @@ def _write_run_report(target, run, rows, scores, baseline_scores, differences) -
         title=run.folder.name,
         scores=scores,
         history=pd.read_csv(history_path) if history_path.exists() else pd.DataFrame(),
-        examples=example_maps(run, rows),
+        examples=example_maps(run, rows, rarest),
+        focus_classes=[rarest],
         config_text=dump_config(run.config),
         environment=run_folder.read_environment(run.folder),
         baseline_scores=baseline_scores,
@@ -190,11 +195,10 @@ def _write_run_report(target, run, rows, scores, baseline_scores, differences) -
     )
 
 
-def example_maps(run: LoadedRun, rows: Manifest) -> list[dict[str, Any]]:
+def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, Any]]:
     """Images with boxes, rarest class first, and the true class's attention before and after the attention stage."""
     with_box = list(np.flatnonzero(rows.has_boxes))
-    counts = rows.class_counts
-    with_box.sort(key=lambda index: (counts[rows.class_names[rows.labels[index]]], rows.image_paths[index]))
+    with_box.sort(key=lambda index: (rows.class_names[rows.labels[index]] != rarest, rows.image_paths[index]))
     chosen = rows.subset(with_box[:NUM_EXAMPLES])
     if len(chosen) == 0:
         return []
@@ -232,22 +236,27 @@ def _maps_and_classes(run: LoadedRun, prepared: np.ndarray, labels: np.ndarray) 
     return maps, [run.class_names[index] for index in probabilities.argmax(axis=1)]
 
 
-def _summary(scores: Scores, baseline_scores, differences, target: Path) -> str:
+def _rarest_class(run: LoadedRun, rows: Manifest) -> str:
+    """The class with the fewest training images that the test has, too."""
+    counts = run_folder.read_environment(run.folder).get("training_images", rows.class_counts)
+    return min((name for name, count in rows.class_counts.items() if count), key=lambda name: counts.get(name, 0))
+
+
+def _summary(scores: Scores, rarest: str, baseline_scores, differences, target: Path) -> str:
     def text(estimate) -> str:
         if estimate is None or estimate.value is None:
             return "-"
         return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
-    rarest = min((c for c in scores.classes if c.num_images), key=lambda c: c.num_images)
     figures = [
         ("mean class accuracy", "mean_class_accuracy", lambda s: s.mean_class_accuracy),
         ("macro AUC", "macro_auc", lambda s: s.macro_auc),
-        (f"recall of {rarest.name}", f"recall/{rarest.name}", lambda s: _class(s, rarest.name).recall),
-        (f"AUC of {rarest.name}", f"auc/{rarest.name}", lambda s: _class(s, rarest.name).auc),
+        (f"recall of {rarest}", f"recall/{rarest}", lambda s: _class(s, rarest).recall),
+        (f"AUC of {rarest}", f"auc/{rarest}", lambda s: _class(s, rarest).auc),
         (
-            f"attention inside {rarest.name}",
-            f"attention_inside/{rarest.name}",
-            lambda s: _class(s, rarest.name).attention_inside,
+            f"attention inside {rarest}",
+            f"attention_inside/{rarest}",
+            lambda s: _class(s, rarest).attention_inside,
         ),
     ]
     lines = [f"{scores.num_images} images, {scores.num_groups} groups; 95 % intervals over groups"]

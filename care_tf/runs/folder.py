@@ -15,6 +15,7 @@ import tensorflow as tf
 
 import care_tf
 from care_tf.config import RunConfig, dump_config, load_config
+from care_tf.data import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.runs.parts import build_care_model, preprocess_function
@@ -90,8 +91,10 @@ def write_config(folder: Path, config: RunConfig) -> None:
     _write_text(folder / CONFIG, dump_config(config))
 
 
-def write_environment(folder: Path, config: RunConfig, command: Sequence[str], data_fingerprint: str) -> None:
-    """Writes what the run ran on: versions, seed, command, data."""
+def write_environment(folder: Path, config: RunConfig, command: Sequence[str], train: Manifest) -> None:
+    """Writes what the run ran on: versions, seed, command, training data. A resumed run keeps the first record."""
+    if (folder / ENVIRONMENT).exists():
+        return
     environment = {
         "care_tf": care_tf.__version__,
         "tensorflow": tf.__version__,
@@ -102,7 +105,8 @@ def write_environment(folder: Path, config: RunConfig, command: Sequence[str], d
         "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
         "seed": config.seed,
         "command": list(command),
-        "data_fingerprint": data_fingerprint,
+        "data_fingerprint": train.fingerprint(),
+        "training_images": train.class_counts,
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
     }
     _write_text(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")

@@ -114,8 +114,8 @@ def compile_function(config: RunConfig, model: CAREModel, rarest_class: int) -> 
         if training.clipnorm is not None:
             settings["clipnorm"] = training.clipnorm
         try:
-            optimizer = keras.optimizers.get({"class_name": training.optimizer, "config": settings})
-        except (ValueError, TypeError) as error:
+            optimizer = getattr(keras.optimizers, training.optimizer)(**settings)
+        except (AttributeError, ValueError, TypeError) as error:
             raise InputError(
                 f"training.optimizer={training.optimizer!r} with {settings} is not a Keras optimizer: "
                 f"{str(error).splitlines()[0]}"

@@ -10,19 +10,30 @@ from pathlib import Path
 import numpy as np
 
 from care_tf.config import RunConfig
-from care_tf.data import Manifest, evaluation_dataset, image_loader, steps_per_epoch, training_dataset
+from care_tf.data import (
+    Augmentation,
+    Manifest,
+    corrupt_files_refused,
+    evaluation_dataset,
+    image_loader,
+    steps_per_epoch,
+    training_dataset,
+)
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.runs import folder as run_folder
 from care_tf.runs import parts
 from care_tf.runs.epoch_lines import EpochLines
+from care_tf.runs.parts import Manifests
 from care_tf.training import StageRun, run_stages
+from care_tf.training.stages import check_progress
 
 # Stages draw their shuffling and augmentation from seeds this far apart, so that a stage sees the same batches
 # however long the one before it took.
 STAGE_SEED_STEP = 1_000_003
 
 
+@corrupt_files_refused()
 def train_run(config: RunConfig, command: Sequence[str] = (), show_progress: bool = True) -> Path:
     """Trains all stages of a configuration; started again, it goes on behind the last finished epoch.
 
@@ -49,14 +60,20 @@ def train_run(config: RunConfig, command: Sequence[str] = (), show_progress: boo
             + (f" for {', '.join(config.data.mask_classes)}" if config.data.mask_classes else "")
             + ". Add boxes to the manifest, or set alpha to 0."
         )
+    compile_stage = parts.compile_function(config, model, int(counts.argmin()))
+    compile_stage(config.stages[0])
+    augmentation = parts.augmentation(config)
+    fingerprints = [stage_fingerprint(config, manifests, index) for index in range(len(config.stages))]
+    # Everything that can be refused has been, before anything is written: a wrong command costs no finished run.
     _check_folder(folder)
+    check_progress(folder / run_folder.CHECKPOINTS, fingerprints)
     run_folder.write_config(folder, config)
-    run_folder.write_environment(folder, config, command, train.fingerprint())
+    run_folder.write_environment(folder, config, command, train)
     stage_run = StageRun(
-        dataset=_dataset_function(config, train),
+        dataset=_dataset_function(config, train, augmentation),
         steps_per_epoch=steps_per_epoch(train, config.training.batch_size),
-        compile=parts.compile_function(config, model, int(counts.argmin())),
-        fingerprints=[stage_fingerprint(config, train, index) for index in range(len(config.stages))],
+        compile=compile_stage,
+        fingerprints=fingerprints,
         checkpoints=folder / run_folder.CHECKPOINTS,
         validation_data=_validation_dataset(config, manifests.validation),
         class_weight=parts.balanced_class_weight(train) if config.training.class_weight == "balanced" else None,
@@ -69,12 +86,13 @@ def train_run(config: RunConfig, command: Sequence[str] = (), show_progress: boo
     return folder
 
 
-def stage_fingerprint(config: RunConfig, train: Manifest, index: int) -> str:
+def stage_fingerprint(config: RunConfig, manifests: Manifests, index: int) -> str:
     """Changes with everything the result of stage `index` depends on, and with nothing else.
 
     Boxes and attention settings count only from the first stage on that uses them: runs that differ in those share
     their first stage.
     """
+    train = manifests.train
     stages = [dataclasses.asdict(dataclasses.replace(stage, reuse=None)) for stage in config.stages[: index + 1]]
     content = config.model_dump(mode="json", include={"seed", "model", "training", "augmentation"})
     content["image_size_px"] = config.data.image_size_px
@@ -82,11 +100,15 @@ def stage_fingerprint(config: RunConfig, train: Manifest, index: int) -> str:
     uses_attention = any(stage["alpha"] > 0 for stage in stages)
     content["care"] = config.care.model_dump(mode="json") if uses_attention else None
     content["data"] = (train if uses_attention else train.without_boxes()).fingerprint()
+    if manifests.validation is not None and any(stage["monitor"].startswith("val_") for stage in stages):
+        content["validation"] = manifests.validation.fingerprint()
+    weights = Path(config.model.weights or "")
+    if weights.is_file():  # what is in it counts, not where it lies
+        content["model"]["weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _dataset_function(config: RunConfig, train: Manifest):
-    augmentation = parts.augmentation(config)
+def _dataset_function(config: RunConfig, train: Manifest, augmentation: Augmentation | None):
     preprocess = parts.preprocess_function(config)
     loader = image_loader(train, config.data.image_size_px, config.data.cache)  # once for all stages
 
@@ -120,5 +142,7 @@ def _validation_dataset(config: RunConfig, validation: Manifest | None):
 
 
 def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"The output {folder} is a file. Choose a folder.")
     if folder.exists() and any(folder.iterdir()) and not (folder / run_folder.CONFIG).exists():
         raise InputError(f"The output folder {folder} holds something that is not a run. Choose another output.")

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.masks import squeeze_mask
 
 KEYS = ("image", "mask", "mask_class")
 
@@ -16,7 +17,7 @@ class ImageBatch:
 
     Attributes:
       image: (B, H, W, C), as the classifier takes it.
-      mask: (B, H, W) or (B, H, W, 1), 1 inside the boxes; None when the batch has no "mask".
+      mask: float32 (B, H, W), 1 inside the boxes; None when the batch has no "mask".
       mask_class: int (B,), the class whose attention each mask supervises, -1 for none; None: the image's own class.
     """
 
@@ -45,19 +46,14 @@ def split_inputs(inputs: Any) -> ImageBatch:
             f'x must be an image batch or a dict with the key "image" and optionally {KEYS[1:]}. '
             f"Received the keys {sorted(inputs)}. Rename the keys in the dataset."
         )
-    mask = inputs.get("mask")
+    image, mask = inputs["image"], inputs.get("mask")
     if mask is not None:
-        _check_mask(mask, inputs["image"])
-    return ImageBatch(inputs["image"], mask, inputs.get("mask_class"))
+        mask = squeeze_mask(mask)
+        _check_size(mask, image)
+    return ImageBatch(image, mask, inputs.get("mask_class"))
 
 
-def _check_mask(mask: Any, image: Any) -> None:
-    rank = mask.shape.rank if isinstance(mask.shape, tf.TensorShape) else len(mask.shape)
-    if rank not in (3, 4) or (rank == 4 and mask.shape[-1] not in (1, None)):
-        raise InputError(
-            "A mask batch must have shape (batch, height, width) or (batch, height, width, 1), 1 inside the boxes and "
-            f"0 outside. Received {tuple(mask.shape)}. Add or drop an axis where the dataset makes the mask."
-        )
+def _check_size(mask: tf.Tensor, image: Any) -> None:
     sizes = zip(mask.shape[1:3], image.shape[1:3], strict=True)
     if any(a is not None and b is not None and a != b for a, b in sizes):
         raise InputError(
@@ -75,7 +71,7 @@ def class_index(labels: Any, num_outputs: int) -> tf.Tensor:
       num_outputs: Length of the classifier's output; 1 means binary, labels in {0, 1}.
 
     Returns:
-      int32 (B,).
+      int32 (B,); -1 where a row is all zeros.
 
     Raises:
       InputError: The labels are missing, a dict, or of another shape.
@@ -93,8 +89,9 @@ def class_index(labels: Any, num_outputs: int) -> tf.Tensor:
             tf.round(tf.reshape(labels, (-1,))) if labels.dtype.is_floating else tf.reshape(labels, (-1,)), tf.int32
         )
     if rank == 2 and last == num_outputs:
-        return tf.argmax(labels, axis=-1, output_type=tf.int32)
+        index = tf.argmax(labels, axis=-1, output_type=tf.int32)
+        return tf.where(tf.reduce_max(labels, axis=-1) > 0, index, -1)  # a row of zeros names no class
     raise InputError(
         f"y must be integers of shape (batch,) or class values of shape (batch, {num_outputs}), as many as the "
-        f"classifier has outputs. Received shape {tuple(labels.shape)}."
+        f"classifier has outputs. Received shape {labels.shape}."
     )

@@ -11,12 +11,13 @@ from care_tf.attention import get_activation_map
 from care_tf.attention.anatomy import Anatomy
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
-from care_tf.masks import squeeze_mask
 from care_tf.metrics import attention_inside_share
 from care_tf.precision import at_least_float32
 from care_tf.training.batches import ImageBatch, class_index, split_inputs
 from care_tf.training.observed_classifier import ObservedClassifier
 from care_tf.training.random_geometry import refuse_random_geometry
+
+LOGGED_MEANS = ("loss", "classification_loss", "attention_loss", "attention_inside")
 
 
 @keras_generation.register
@@ -35,7 +36,8 @@ class CAREModel(keras.Model):
 
     Logs: `loss`, `classification_loss` (L_c with regularization: what plain Keras calls loss), `attention_loss` (L_a),
     `attention_inside` (mean share of the map's energy inside the mask over masked images; 0 when there were none), and
-    the compiled metrics.
+    the compiled metrics. To monitor one of them, give `EarlyStopping` and its like a `mode`: Keras 3 guesses it for
+    compiled metrics only.
 
     Args:
       classifier: Any Keras classifier with one output (B, classes): Functional, Sequential, nested, or subclassed.
@@ -72,7 +74,8 @@ class CAREModel(keras.Model):
         head: Any = None,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        # The wrapper hands images on untouched, whatever its own dtype policy: the classifier casts for itself.
+        super().__init__(**{"autocast": False, **kwargs})
         if not isinstance(classifier, keras.Model):
             raise InputError(f"classifier must be a keras.Model. Received {type(classifier).__name__}.")
         refuse_random_geometry(classifier)
@@ -83,13 +86,8 @@ class CAREModel(keras.Model):
         self.second_order = bool(second_order)
         self._observed = ObservedClassifier(classifier, attention_layer, get_activation_map(cam), features, head)
         self._initial_alpha = _check_alpha(alpha)
-        self._alpha = self.add_weight(
-            name="alpha", shape=(), dtype="float32", trainable=False, initializer=keras.initializers.Constant(alpha)
-        )
-        self._trackers = {
-            name: keras.metrics.Mean(name=name, dtype="float32")
-            for name in ("loss", "classification_loss", "attention_loss", "attention_inside")
-        }
+        self._alpha = keras_generation.add_scalar(self, "alpha", alpha)
+        self._trackers = {name: keras.metrics.Mean(name=name, dtype="float32") for name in LOGGED_MEANS}
         self._mapper = tf.function(self._map_at_image_size, autograph=False, reduce_retracing=True)
         self._image_shape: list[int | None] | None = None
         if getattr(classifier, "inputs", None):
@@ -158,7 +156,7 @@ class CAREModel(keras.Model):
         num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
         index = class_index(y, num_outputs) if batch.mask_class is None else batch.mask_class
         index = tf.cast(tf.reshape(index, (-1,)), tf.int32)
-        mask = squeeze_mask(batch.mask) * _counted(index, sample_weight)
+        mask = batch.mask * _counted(index, sample_weight)
         predictions, attention = self._observed.predict_with_attention(image, index, training, self.second_order)
         has_mask = tf.reduce_any(mask > 0, axis=(1, 2))
         denominator = keras_generation.sum_over_replicas(self.attention_loss.denominator(has_mask))
@@ -249,6 +247,7 @@ class CAREModel(keras.Model):
         serialize = keras.saving.serialize_keras_object
         return {
             "name": self.name,
+            "trainable": self.trainable,
             "classifier": serialize(self.classifier),
             "attention_layer": self.attention_layer,
             "alpha": self._initial_alpha,

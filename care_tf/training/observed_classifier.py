@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from care_tf.attention.activation_maps import ActivationMap
 from care_tf.attention.anatomy import Anatomy, study_classifier
-from care_tf.attention.layer_observation import walk_layers
+from care_tf.attention.layer_observation import layers_by_path
 from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
 from care_tf.training.class_attention import predict_with_attention
@@ -58,17 +58,25 @@ class ObservedClassifier:
           InputError: As for `study_classifier`, or second-order gradients do not exist behind the attention layer.
         """
         if self._anatomy is None:
-            layers = dict(walk_layers(self._classifier))
             spec = tf.TensorSpec([None, *image_shape[1:]], dtype)
-            anatomy = study_classifier(self._features_and_predictions, layers, spec, self._attention_layer)
-            if second_order and anatomy.pooled_dense is None and anatomy.first_order_only:
-                raise InputError(
-                    f"Between the attention layer {anatomy.attention_path!r} and the logits the classifier uses "
-                    f"{', '.join(anatomy.first_order_only)}, which has no second-order gradient in TensorFlow. Choose "
-                    "an attention layer behind it, or pass second_order=False."
-                )
-            self._anatomy = anatomy
-        return self._anatomy
+            self._build(spec)
+            layers = layers_by_path(self._classifier)
+            self._anatomy = study_classifier(self._features_and_predictions, layers, spec, self._attention_layer)
+        anatomy = self._anatomy
+        if second_order and anatomy.pooled_dense is None and anatomy.first_order_only:
+            raise InputError(
+                f"Between the attention layer {anatomy.attention_path!r} and the logits the classifier uses "
+                f"{', '.join(anatomy.first_order_only)}, which has no second-order gradient in TensorFlow. Choose an "
+                "attention layer behind it, or pass second_order=False."
+            )
+        return anatomy
+
+    def _build(self, image_spec: tf.TensorSpec) -> None:
+        """Calls a network that has never been called once, unobserved: Keras runs `call` once more to build it."""
+        layers = layers_by_path(self._classifier).values()
+        if not self._classifier.built or not all(layer.built for layer in layers):
+            with tf.init_scope():
+                tf.function(lambda image: self._features_and_predictions(image)[1]).get_concrete_function(image_spec)
 
     def predict(self, image: tf.Tensor, training: bool | None, on_features=lambda features: None) -> tf.Tensor:
         """The predictions; `on_features` gets the output of an explicit features model."""

@@ -92,12 +92,7 @@ def run_stages(model: CAREModel, stages: Sequence[Stage], run: StageRun) -> list
       InputError: The folder belongs to a run with other settings, a reused stage does not match, or the loss becomes
         NaN.
     """
-    progress = _read_progress(run.checkpoints) or Progress(list(run.fingerprints))
-    if progress.fingerprints != list(run.fingerprints):
-        raise InputError(
-            f"{run.checkpoints} holds a run with other settings or data. Choose another output folder, or remove it to "
-            "start anew."
-        )
+    progress = check_progress(run.checkpoints, run.fingerprints)
     for index, stage in enumerate(stages):
         weights = stage_weights_path(run.checkpoints, index, stage)
         if index < progress.stage:
@@ -114,6 +109,21 @@ def run_stages(model: CAREModel, stages: Sequence[Stage], run: StageRun) -> list
         _write_last(run.checkpoints, progress, model=None)
         run.on_epoch(progress.rows)
     return progress.rows
+
+
+def check_progress(checkpoints: Path, fingerprints: Sequence[str]) -> Progress:
+    """Where the run in a folder stands; a new one's beginning when there is none.
+
+    Raises:
+      InputError: The folder belongs to a run with other settings or data.
+    """
+    progress = _read_progress(checkpoints) or Progress(list(fingerprints))
+    if progress.fingerprints != list(fingerprints):
+        raise InputError(
+            f"{checkpoints} holds a run with other settings or data. Choose another output folder, or remove it to "
+            "start anew."
+        )
+    return progress
 
 
 def _train_stage(model: CAREModel, stage: Stage, index: int, run: StageRun, progress: Progress) -> None:

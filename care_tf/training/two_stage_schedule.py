@@ -64,7 +64,8 @@ class TwoStageSchedule(keras.callbacks.Callback):
     (1 or 2) and `alpha`. When `fit` ends, the model's alpha is what it was before.
 
     An interrupted run resumes in the right stage when `state_path` is kept: use it beside
-    `keras.callbacks.BackupAndRestore`, or call `fit` again with `initial_epoch` and restored weights.
+    `keras.callbacks.BackupAndRestore`, or call `fit` again with `initial_epoch` on a model whose weights and optimizer
+    state, learning rate included, were restored.
 
     Args:
       pretrain_epochs: Largest number of epochs of stage 1; None leaves the end to `patience`.
@@ -125,6 +126,7 @@ class TwoStageSchedule(keras.callbacks.Callback):
         self.state_path = None if state_path is None else Path(state_path)
         self._states: dict[int, ScheduleState] = {}
         self._has_begun = False
+        self._alpha_before: float | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Remembers the model's alpha."""
@@ -133,7 +135,8 @@ class TwoStageSchedule(keras.callbacks.Callback):
                 f"TwoStageSchedule sets the alpha of a CAREModel. Received a {type(self.model).__name__}: wrap the "
                 "classifier in care_tf.CAREModel."
             )
-        self._alpha_before = float(self.model.alpha)
+        if self._alpha_before is None:  # an interrupted `fit` left the stage's alpha behind
+            self._alpha_before = float(self.model.alpha)
         self._has_begun = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -169,6 +172,7 @@ class TwoStageSchedule(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Gives the model its alpha back."""
         self.model.alpha = self._alpha_before
+        self._alpha_before = None
 
     def _state(self, epoch: int) -> ScheduleState:
         return self._states[epoch]

@@ -9,8 +9,15 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from care_tf.box_geometry import union_mask
-from care_tf.data.decoding import decode_image, decode_image_named, decode_mask, decode_mask_named
+from care_tf.data.decoding import (
+    corrupt_files_refused,
+    decode_image,
+    decode_image_named,
+    decode_mask,
+    decode_mask_named,
+)
 from care_tf.data.exif import jpeg_orientation
+from care_tf.errors import InputError
 
 _NOISE = np.random.default_rng(0).integers(0, 256, (12, 18, 3), np.uint8)
 
@@ -202,3 +209,13 @@ def test_naming_the_file_changes_no_number():
     image, size = decode_image_named(tf.constant(_encode(_NOISE, "PNG")), tf.constant("a.png"), (6, 9))
     np.testing.assert_array_equal(image, _decode(_encode(_NOISE, "PNG"), (6, 9))[0])
     assert size.numpy().tolist() == [12, 18]
+
+
+def test_a_file_found_corrupt_inside_a_graph_becomes_one_clear_error(tmp_path):
+    path = str(tmp_path / "x.jpg")
+    broken = tf.data.Dataset.from_tensors(b"no image").map(lambda c: decode_image_named(c, tf.constant(path), (8, 8)))
+    message = r"x.jpg: this image is corrupt.*take it out of the manifest"
+    with pytest.raises(InputError, match=message), corrupt_files_refused():
+        list(broken)
+    with pytest.raises(tf.errors.InvalidArgumentError), corrupt_files_refused():
+        tf.debugging.Assert(False, ["something else"])

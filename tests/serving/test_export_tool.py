@@ -10,8 +10,8 @@ from pathlib import Path
 import keras
 import pytest
 import tensorflow as tf
+from command_line import run_tool
 
-from care_tf.command_line import run_tool
 from care_tf.errors import InputError
 from care_tf.training import CAREModel
 

@@ -89,6 +89,18 @@ def test_stage_two_equals_a_second_fit_from_the_weights_of_the_first(network, im
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+def test_the_schedule_works_in_mixed_precision(network, images):
+    image, labels, mask = images
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = model_for(network)
+        schedule = TwoStageSchedule(pretrain_epochs=1, alpha=0.3, learning_rate=1e-4)
+        history = model.fit({"image": image, "mask": mask}, labels, epochs=2, callbacks=[schedule], **SETTINGS).history
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    np.testing.assert_allclose(history["alpha"], [0, 0.3], atol=1e-7)
+
+
 @pytest.mark.parametrize("stop_after", [2, 3, 5])
 def test_an_interrupted_run_resumes_in_the_right_stage(network, images, tmp_path, stop_after):
     image, labels, mask = images

@@ -4,8 +4,6 @@ import os
 import sys
 from collections.abc import Callable
 
-from care_tf.errors import InputError
-
 BAD_INPUT = 2
 
 
@@ -40,7 +38,12 @@ def run_tool(main: Callable[[list[str]], None]) -> None:
     """
     try:
         main(sys.argv[1:])
-    except InputError as error:
+    except ValueError as error:
+        # Imported here, not above: care_tf brings TensorFlow along, and --help should not wait for it.
+        from care_tf.errors import InputError
+
+        if not isinstance(error, InputError):
+            raise
         print(f"error: {error}", file=sys.stderr)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
