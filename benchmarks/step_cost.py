@@ -21,7 +21,6 @@ TARGETS = {"resnet50": 1.05, "vgg19": 1.10}
 def make_step(variant: str, backbone: str, size: int):
     """A compiled step function on (image, labels, mask) for one variant."""
     import keras
-    import tensorflow as tf
 
     from care_tf import CAREModel
     from care_tf.backbones import build_classifier, get_backbone
@@ -38,7 +37,6 @@ def make_step(variant: str, backbone: str, size: int):
         x = image if variant == "plain" else {"image": image, "mask": mask}
         model.train_on_batch(x, labels)
 
-    assert tf.executing_eagerly()
     return step
 
 
@@ -48,6 +46,7 @@ def two_pass_step(classifier, layer, loss, optimizer, alpha=0.5):
     import tensorflow as tf
 
     from care_tf.attention import gradcam, normalize_map
+    from care_tf.keras_generation import KERAS_3
     from care_tf.losses import AttentionLoss
 
     both = keras.Model(classifier.inputs, [classifier.get_layer(layer).output, classifier.output])
@@ -59,7 +58,8 @@ def two_pass_step(classifier, layer, loss, optimizer, alpha=0.5):
         with tf.GradientTape(persistent=True) as tape:
             features, predictions = both(image, training=True)
             classification = (1 - alpha) * loss(labels, predictions)
-        sources = [features, *weights]
+        # Keras 3 wraps TensorFlow's variables; Keras 2's are TensorFlow's own.
+        sources = [features, *(variable.value if KERAS_3 else variable for variable in weights)]
         at_features, *first = tape.gradient(classification, sources)
         with tape:
             activation_map = normalize_map(gradcam(features, tf.stop_gradient(-at_features)))
@@ -97,6 +97,8 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--only", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    # First, while this process is small: a child's peak counts from its parent's size at the fork.
+    memory = {} if arguments.only else {variant: peak_memory_mib(variant, arguments) for variant in VARIANTS}
     data = make_batch(arguments.batch, arguments.size)
     variants = (arguments.only,) if arguments.only else VARIANTS
     steps = {variant: make_step(variant, arguments.backbone, arguments.size) for variant in variants}
@@ -111,7 +113,6 @@ def main() -> None:
         print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
         return
     medians = {variant: statistics.median(values) for variant, values in seconds.items()}
-    memory = {variant: peak_memory_mib(variant, arguments) for variant in variants}
     print(f"{arguments.backbone}, {arguments.size} px, batch {arguments.batch}, median of {arguments.repeats}")
     for variant in variants:
         ratios = sorted(a / b for a, b in zip(seconds[variant], seconds["plain"], strict=True))
