@@ -46,7 +46,7 @@ def two_pass_step(classifier, layer, loss, optimizer, alpha=0.5):
     import tensorflow as tf
 
     from care_tf.attention import gradcam, normalize_map
-    from care_tf.keras_generation import KERAS_3
+    from care_tf.keras_generation import tensorflow_variable
     from care_tf.losses import AttentionLoss
 
     both = keras.Model(classifier.inputs, [classifier.get_layer(layer).output, classifier.output])
@@ -58,8 +58,7 @@ def two_pass_step(classifier, layer, loss, optimizer, alpha=0.5):
         with tf.GradientTape(persistent=True) as tape:
             features, predictions = both(image, training=True)
             classification = (1 - alpha) * loss(labels, predictions)
-        # Keras 3 wraps TensorFlow's variables; Keras 2's are TensorFlow's own.
-        sources = [features, *(variable.value if KERAS_3 else variable for variable in weights)]
+        sources = [features, *map(tensorflow_variable, weights)]
         at_features, *first = tape.gradient(classification, sources)
         with tape:
             activation_map = normalize_map(gradcam(features, tf.stop_gradient(-at_features)))

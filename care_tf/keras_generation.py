@@ -1,5 +1,10 @@
 """Every difference between Keras 2.15 (TensorFlow 2.15) and Keras 3, and nothing else."""
 
+import contextlib
+import random
+from collections.abc import Iterator
+from typing import Any
+
 import keras
 import tensorflow as tf
 
@@ -119,3 +124,36 @@ def build_optimizer(model: keras.Model) -> None:
     """Creates the optimizer's state, so that weights with optimizer state can be loaded before the first step."""
     if hasattr(model.optimizer, "build") and not getattr(model.optimizer, "built", False):  # Keras 2's legacy ones
         model.optimizer.build(model.trainable_variables)
+
+
+def tensorflow_variable(variable):
+    """TensorFlow's own variable: what a Keras 3 variable wraps, a Keras 2 variable itself."""
+    return variable.value if KERAS_3 else variable
+
+
+# Keras 2 draws unseeded initializers from here once `keras.utils.set_random_seed` was called; Keras 3 has none.
+_KERAS_2_GENERATOR: Any = getattr(keras.src.backend, "_SEED_GENERATOR", None)
+
+
+@contextlib.contextmanager
+def seeded_initial_weights(seed: int) -> Iterator[None]:
+    """Layers built inside get the same initial weights (and dropout seeds) for the same seed.
+
+    Both generations take the seed of an initializer that has none from Python's `random`. Its state is put back
+    afterwards, so that building a model does not change what the caller draws next; NumPy's and TensorFlow's global
+    seeds are not touched.
+
+    Args:
+      seed: Any integer.
+    """
+    state = random.getstate()
+    keras_2_generator = getattr(_KERAS_2_GENERATOR, "generator", None)
+    random.seed(seed)
+    if keras_2_generator is not None:
+        _KERAS_2_GENERATOR.generator = random.Random(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)
+        if keras_2_generator is not None:
+            _KERAS_2_GENERATOR.generator = keras_2_generator

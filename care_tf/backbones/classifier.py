@@ -3,10 +3,10 @@
 import keras
 
 from care_tf.backbones.backbone import Weights
-from care_tf.backbones.initial_weights import seeded
 from care_tf.backbones.registry import get_backbone
 from care_tf.backbones.user_builder import build_with_user_function, is_user_builder
 from care_tf.errors import InputError
+from care_tf.keras_generation import seeded_initial_weights
 
 ACTIVATIONS = ("softmax", "sigmoid", None)
 
@@ -47,7 +47,7 @@ def build_classifier(
     Source: heads as in the CARE paper: global average pooling for the ResNets, two layers of 4096 for VGG19.
     """
     _check_arguments(image_size, num_classes, dropout, activation)
-    with seeded(seed):
+    with seeded_initial_weights(seed):
         if is_user_builder(name):
             return build_with_user_function(name, image_size, num_classes, weights, dropout)
         backbone = get_backbone(name)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from care_tf.data.decoding import decode_image
-from care_tf.keras_generation import KERAS_3, call_model
+from care_tf.keras_generation import call_model, tensorflow_variable
 
 if TYPE_CHECKING:
     from care_tf.training import CAREModel
@@ -36,8 +36,7 @@ class ServedClassifier(tf.Module):
         class_names: Sequence[str],
     ) -> None:
         super().__init__(name="served_classifier")
-        variables = care_model.classifier.variables
-        self.classifier_variables = [variable.value if KERAS_3 else variable for variable in variables]
+        self.classifier_variables = [tensorflow_variable(variable) for variable in care_model.classifier.variables]
         # Functions, because a tf.Module would track a model kept as an attribute, and save all that Keras adds to it.
         # Only the user's preprocessing may need AutoGraph, as it has it in `Dataset.map`.
         plain = tf.autograph.experimental.do_not_convert

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from care_tf.backbones import build_classifier, get_backbone
-from care_tf.backbones.initial_weights import seeded
 from care_tf.errors import InputError
-from care_tf.keras_generation import KERAS_3
+from care_tf.keras_generation import KERAS_3, seeded_initial_weights
 
 SIZE = (32, 32)
 IMAGES = np.random.default_rng(0).uniform(-100, 100, (2, *SIZE, 3)).astype("float32")
@@ -18,7 +17,7 @@ MOBILENET = "keras.applications/MobileNet"
 
 
 def network(name, weights=None, seed=0):
-    with seeded(seed):
+    with seeded_initial_weights(seed):
         return get_backbone(name).build_network(SIZE, weights)
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from care_tf import CAREModel
 from care_tf.errors import InputError
-from care_tf.keras_generation import KERAS_3
+from care_tf.keras_generation import KERAS_3, tensorflow_variable
 from care_tf.losses import AttentionLoss
 from care_tf.metrics import MeanClassAccuracy
 
@@ -82,7 +82,7 @@ def test_the_second_order_gradient_agrees_with_finite_differences(network, image
     for variable in model.classifier.trainable_variables:
         with tf.GradientTape() as tape:
             value = attention_loss()
-        slope = tape.gradient(value, variable.value if KERAS_3 else variable, unconnected_gradients="zero").numpy()
+        slope = tape.gradient(value, tensorflow_variable(variable), unconnected_gradients="zero").numpy()
         direction = np.random.default_rng(4).normal(size=slope.shape)
         start, step = variable.numpy(), 1e-6
         values = []
