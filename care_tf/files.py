@@ -7,6 +7,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from care_tf.errors import InputError
+
 
 @contextlib.contextmanager
 def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
@@ -23,7 +25,10 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
       The path to write to.
     """
     target = Path(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{target} cannot be written: {error.strerror}. Choose another output.") from error
     token = uuid.uuid4().hex[:8]
     temporary = target.with_name(f".{target.name}.{token}{''.join(target.suffixes)}")
     try:

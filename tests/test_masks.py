@@ -39,5 +39,5 @@ def test_projection_works_with_unknown_sizes():
 
 @pytest.mark.parametrize("shape", [(4, 4), (2, 4, 4, 3), (2, 4, 4, 1, 1)])
 def test_a_mask_of_another_rank_is_refused(shape):
-    with pytest.raises(ValueError, match=r"must have shape \(B, H, W\).*Received shape"):
+    with pytest.raises(ValueError, match=r"must have shape \(batch, height, width\).*Received shape"):
         squeeze_mask(np.zeros(shape))

@@ -40,12 +40,15 @@ def read_image_header(path: str | os.PathLike) -> ImageHeader:
             image_format = "PNG" if image.format == "PNG" else "JPEG"  # Pillow calls some JPEGs "MPO"
             width, height = image.size
             # PNG may carry EXIF too, but decoders do not agree on obeying it: only JPEG's is honored, here and there.
-            orientation = image.getexif().get(ORIENTATION_TAG, 1) if image_format == "JPEG" else 1
+            # Read from the EXIF block alone, as the pipeline does: Pillow's getexif() falls back on XMP.
+            exif = Image.Exif()
+            exif.load(image.info.get("exif", b"") if image_format == "JPEG" else b"")
+            orientation = exif.get(ORIENTATION_TAG, 1)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist") from None
     except UnidentifiedImageError:
         raise InputError(f"{path} is not a readable JPEG or PNG") from None
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     if not _has_end(path, _END_MARKERS[image_format]):
         raise InputError(f"{path} is cut off before the end of the {image_format} data; copy it again")

@@ -56,6 +56,10 @@ def read_isic2018(
       InputError: A folder, file or column is missing, or images, labels, groups, folds or masks do not agree.
     """
     root = Path(root)
+    if not 0 < box_scale < float("inf"):
+        raise InputError(f"the box scale must be a positive number; received {box_scale}")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed must lie in [0, 2^32); received {seed}")
     unknown = [name for name in box_classes if name not in CLASSES]
     if unknown:
         raise InputError(f"box class {', '.join(unknown)} is not one of {', '.join(CLASSES)}")
@@ -139,11 +143,14 @@ def _table(path: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, 
         raise InputError(f"there is no file {path}")
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file, restval="")
-        missing = [name for name in columns if name not in (reader.fieldnames or ())]
-        if missing:
-            raise InputError(f"{path} has no column {', '.join(missing)}; its first line is {reader.fieldnames}")
-        for row in reader:
-            yield reader.line_num, row
+        try:
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise InputError(f"{path} has no column {', '.join(missing)}; its first line is {reader.fieldnames}")
+            for row in reader:
+                yield reader.line_num, row
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise InputError(f"{path} is not a CSV file in UTF-8: {error}") from error
 
 
 def _lesion_boxes(

@@ -52,11 +52,12 @@ def training_dataset(
     shuffle: bool = True,
     order: EpochOrder | None = None,
 ) -> tf.data.Dataset:
-    """Shuffled, augmented batches for training, in an order that depends on the seed alone.
+    """Shuffled, augmented batches for training, in a reproducible order.
 
     With `first_epoch=None` one iteration is one epoch and every iteration is a fresh one: what `fit(epochs=...)`
-    expects. With a number the stream is endless and starts at that epoch (use `steps_per_epoch`): epoch e is the
-    same whatever epoch the stream started at, so an interrupted run goes on as if it had not been.
+    expects; TensorFlow's global seed, if set, enters beside `seed`. With a number the stream is endless and starts at
+    that epoch (use `steps_per_epoch`): epoch e is the same whatever epoch the stream started at, so an interrupted
+    run goes on as if it had not been.
 
     Args:
       manifest: The training images, at least one of every class.

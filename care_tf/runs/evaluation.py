@@ -69,7 +69,7 @@ def evaluate_run(
     rows = _test_rows(run, manifest, split, folds)
     result = predict_manifest(run, rows)
     scores = _scores(rows, result, num_resamples)
-    metrics: dict[str, Any] = {"manifest": str(rows.source), "scores": scores.to_dict()}
+    metrics: dict[str, Any] = {"manifest": os.path.basename(rows.source), "scores": scores.to_dict()}
     baseline_scores = differences = None
     if baseline is not None:
         other = load_run(baseline)
@@ -135,7 +135,10 @@ def _test_rows(run: LoadedRun, manifest, split, folds) -> Manifest:
 
 
 def _groups(rows: Manifest) -> Sequence[str] | None:
-    return rows.groups if all(rows.groups) else None
+    """The rows' groups; a row without one is a group of its own, as in the splits."""
+    if not any(rows.groups):
+        return None
+    return [group or f"row {index}, no group" for index, group in enumerate(rows.groups)]
 
 
 def _masks(rows: Manifest, image_size: tuple[int, int]):
@@ -146,8 +149,8 @@ def _masks(rows: Manifest, image_size: tuple[int, int]):
 
 def _scores(rows: Manifest, result: Predictions, num_resamples: int) -> Scores:
     references = None
-    if rows.has_boxes.any():
-        with_box = np.flatnonzero(~np.isnan(result.attention_inside))
+    with_box = np.flatnonzero(~np.isnan(result.attention_inside))
+    if len(with_box):
         found = attention_references(_masks(rows.subset(with_box), (128, 128)))
         references = {name: np.full(len(rows), np.nan) for name in found}
         for name, values in found.items():
@@ -246,6 +249,8 @@ def _summary(scores: Scores, rarest: str, baseline_scores, differences, target: 
     def text(estimate) -> str:
         if estimate is None or estimate.value is None:
             return "-"
+        if estimate.low is None:
+            return f"{estimate.value:.3f}"
         return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
 
     figures = [

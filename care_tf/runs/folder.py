@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 import care_tf
+from care_tf.backbones import get_backbone
 from care_tf.config import RunConfig, dump_config, load_config
 from care_tf.data import Manifest
 from care_tf.errors import InputError
@@ -65,9 +66,10 @@ def load_run(folder: str | os.PathLike) -> LoadedRun:
     if not (folder / MODEL).exists():
         raise InputError(f"The run {folder} has not finished: it has no {MODEL}. Start tools/train.py again to go on.")
     config = load_config(folder / CONFIG)
+    get_backbone(config.model.backbone)  # imports the module of a user's own builder, which registers its layers
     try:
         classifier = keras.models.load_model(folder / MODEL, compile=False)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # Keras raises whatever its readers do
         raise InputError(f"{folder / MODEL} cannot be loaded: {str(error).splitlines()[0]}") from error
     class_names = config.data.class_names
     if class_names is None:

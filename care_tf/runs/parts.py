@@ -1,6 +1,7 @@
 """Builds the parts of a run from its configuration: manifests, classifier, datasets, compilation."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable
 
 import keras
@@ -46,11 +47,13 @@ def read_training_manifests(config: RunConfig) -> Manifests:
             f"The training rows of {data.manifest} have no image of {', '.join(empty)}. Change data.train, or "
             "leave the class out of data.class_names."
         )
+    test = select_rows(manifest, data.test, "data.test")
+    _check_disjoint(train, test, "data.train", "data.test")
     validation = None
     if data.validation is not None:
         validation = select_rows(manifest, data.validation, "data.validation")
         _check_disjoint(train, validation, "data.train", "data.validation")
-    _check_disjoint(train, select_rows(manifest, data.test, "data.test"), "data.train", "data.test")
+        _check_disjoint(validation, test, "data.validation", "data.test")
     return Manifests(train, validation)
 
 
@@ -175,4 +178,12 @@ def _check_disjoint(first: Manifest, second: Manifest, first_name: str, second_n
         raise InputError(
             f"{first_name} and {second_name} share {len(shared)} images, for example {sorted(shared)[0]}. Choose "
             "splits or folds that do not overlap."
+        )
+    torn = sorted((set(first.groups) & set(second.groups)) - {""})
+    if torn:
+        warnings.warn(
+            f"{first_name} and {second_name} share {len(torn)} groups (patients or lesions), for example {torn[0]}: "
+            "figures on the second will be too good. Split by group.",
+            UserWarning,
+            stacklevel=3,
         )
