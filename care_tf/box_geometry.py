@@ -28,7 +28,7 @@ def validate_boxes(boxes: npt.ArrayLike, width: float, height: float, where: str
         array = np.asarray(boxes, np.float32)
     except (TypeError, ValueError, OverflowError):
         array = np.zeros(1, np.float32)  # falls through to the same message as a wrong shape
-    if array.size == 0:
+    if array.shape == (0,) or array.shape == (0, 4):
         return np.zeros((0, 4), np.float32)
     if array.ndim != 2 or array.shape[1] != 4:
         raise InputError(f"{where}: boxes must be a list of [x0, y0, x1, y1] numbers; received {boxes!r}")

@@ -105,6 +105,7 @@ def test_rasterize_boxes_takes_another_number_of_boxes_per_image_in_a_data_set()
         ([[1, 2, np.nan, 4]], r"photo: box \[1, 2, nan, 4\] holds NaN"),
         ([[1, 2, np.inf, 4]], "NaN or infinity"),
         ([[5, 2, 1, 4]], "inverted or empty"),
+        ([[]], "must be a list of"),
         ([[1, 4, 5, 4]], "inverted or empty"),
         ([[-1, 0, 5, 4]], "leaves the image of 20 x 10 px"),
         ([[0, 0, 5, 10.5]], "leaves the image"),
