@@ -94,7 +94,7 @@ class CareConfig(_Section):
       cam: Activation-map method.
       tau: Cap of the mean attention inside the box.
       lam: Weight of the attention outside the box.
-      reduction: "batch" or "masked".
+      reduction: "batch" (the paper's), "masked" or "class_balanced".
       second_order: Whether the map is differentiated through its own gradients.
     """
 
@@ -102,19 +102,18 @@ class CareConfig(_Section):
     cam: str = "gradcam"
     tau: float = pydantic.Field(default=0.7, ge=0.0, le=1.0)
     lam: float = pydantic.Field(default=1.0, ge=0.0)
-    reduction: Literal["batch", "masked"] = "batch"
+    reduction: Literal["batch", "masked", "class_balanced"] = "batch"
     second_order: bool = True
 
 
 class TrainingConfig(_Section):
-    """What all stages share.
+    """What is the same in all stages.
 
     Attributes:
       batch_size: Images per step.
       optimizer: Name of a Keras optimizer.
       weight_decay: Decoupled weight decay of AdamW; None leaves the optimizer's own.
       clipnorm: Largest norm of each gradient; None for no clipping.
-      class_weight: "balanced" weights the classification loss by n / (classes * n_c); None does not.
       precision: Keras dtype policy.
       jit_compile: Whether XLA compiles the step.
     """
@@ -123,7 +122,6 @@ class TrainingConfig(_Section):
     optimizer: str = "AdamW"
     weight_decay: float | None = pydantic.Field(default=None, ge=0.0)
     clipnorm: float | None = pydantic.Field(default=None, gt=0.0)
-    class_weight: Literal["balanced"] | None = None
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     jit_compile: bool = False
 
@@ -133,27 +131,40 @@ class RunConfig(_Section):
 
     Attributes:
       output: Run folder.
+      title: What tables and plots call it; None takes the folder's name.
+      baseline: Title-independent name (the configuration file's, without .yaml) of the run it is compared with.
       seed: Seed of weights, shuffling and augmentation.
       data, model, care, training: The sections.
-      augmentation: Arguments of `care_tf.data.Augmentation`; None for no augmentation.
+      every_stage: Settings of all stages that do not say otherwise; any of `Stage` but name and reuse.
       stages: Stage name -> its settings, in order.
     """
 
     output: str
+    title: str | None = None
+    baseline: str | None = None
     seed: pydantic.NonNegativeInt = 0
     data: DataConfig
     model: ModelConfig
     care: CareConfig = CareConfig()
     training: TrainingConfig = TrainingConfig()
-    augmentation: dict[str, float | bool] | None = None
+    every_stage: dict[str, Any] = {}
     stages: tuple[Stage, ...] = pydantic.Field(min_length=1)
 
-    @pydantic.field_validator("stages", mode="before")
+    @pydantic.model_validator(mode="before")
     @classmethod
-    def _named(cls, value: Any) -> Any:
-        if isinstance(value, dict):
-            return [{"name": name, **(stage or {})} for name, stage in value.items()]
-        return value
+    def _complete_stages(cls, content: Any) -> Any:
+        """Gives every stage its name and what `every_stage` says."""
+        if not isinstance(content, dict) or not isinstance(content.get("stages"), dict):
+            return content
+        shared = content.get("every_stage") or {}
+        if not isinstance(shared, dict) or {"name", "reuse"} & set(shared):
+            raise ValueError("every_stage must be a mapping of stage settings, without name and reuse")
+        stages = []
+        for name, own in content["stages"].items():
+            if own is not None and not isinstance(own, dict):
+                raise ValueError(f"stages.{name} must be a mapping of settings, received {own!r}")
+            stages.append({"name": name, **shared, **(own or {})})
+        return {**content, "stages": stages}
 
     @pydantic.field_validator("stages")
     @classmethod
@@ -167,18 +178,63 @@ class RunConfig(_Section):
 def load_config(path: str | os.PathLike, overrides: Sequence[str] = ()) -> RunConfig:
     """Reads and validates a configuration.
 
+    A file may build on others: `extends: baseline.yaml`, or a list, relative to the file. Mappings are merged key by
+    key, and what comes later wins: each file after those that it extends, every file once.
+
     Args:
       path: YAML file.
       overrides: "key.of.section=value" texts; the value is read as YAML, and must name a key that the file or the
-        schema has.
+        schema has. "with=FILE" merges the settings of a file, which need not be a whole configuration, right after the
+        files that extend nothing: a change of the base, to which the files that extend it still add.
 
     Returns:
-      The validated configuration.
+      The validated configuration; without `output`, its run folder is runs/<name of the file>.
 
     Raises:
-      InputError: The file cannot be read, or a key is unknown, missing or out of range; all problems in one message.
+      InputError: A file cannot be read, files extend each other in a circle, or a key is unknown, missing or out of
+        range; all problems in one message.
     """
     path = Path(path)
+    content: dict[str, Any] = {}
+    base_changes = [override.partition("=")[2] for override in overrides if override.startswith("with=")]
+    for settings in _in_merge_order(path, [Path(change) for change in base_changes]):
+        content = _merged(content, settings)
+    content.setdefault("output", f"runs/{path.stem}")
+    for override in overrides:
+        if not override.startswith("with="):
+            _apply_override(content, override)
+    return validate_config(content, str(path))
+
+
+def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, Any]]:
+    """The settings of all files that a configuration is made of, each after what it extends, the changes after the first bases."""
+    found: dict[Path, dict[str, Any]] = {}
+    bases: list[Path] = []
+
+    def visit(file: Path, extending: tuple[Path, ...]) -> None:
+        key = file.resolve()
+        if key in extending:
+            circle = " -> ".join(str(entry.name) for entry in (*extending[extending.index(key) :], key))
+            raise InputError(f"Configurations extend each other in a circle: {circle}. Remove one `extends`.")
+        if key in found:
+            return
+        settings = _read_yaml(file)
+        extended = settings.pop("extends", None) or []
+        extended = [extended] if isinstance(extended, str) else extended
+        if not isinstance(extended, list) or not all(isinstance(entry, str) for entry in extended):
+            raise InputError(f"{file}: extends must be the name of a file, or a list of names. Received {extended!r}.")
+        for entry in extended:
+            visit(file.parent / entry, (*extending, key))
+        if not extended:
+            bases.append(key)
+        found[key] = settings
+
+    visit(path, ())
+    from_bases = [found.pop(file) for file in bases]
+    return [*from_bases, *map(_read_yaml, base_changes), *found.values()]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
@@ -187,9 +243,23 @@ def load_config(path: str | os.PathLike, overrides: Sequence[str] = ()) -> RunCo
         raise InputError(f"The configuration {path} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict):
         raise InputError(f"The configuration {path} must be a mapping of sections. Received {type(content).__name__}.")
-    for override in overrides:
-        _apply_override(content, override)
-    return validate_config(content, str(path))
+    return content
+
+
+# A mapping under one of these is one value: arguments of another choice must not stay behind.
+_WHOLE_VALUES = ("augmentation", "class_weight", "loss", "embedding_loss", "sampling", "classifier", "train", "test")
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Both mappings as one, key by key; `over` wins."""
+    result = dict(under)
+    for key, value in over.items():
+        below = result.get(key)
+        if isinstance(value, dict) and isinstance(below, dict) and key not in _WHOLE_VALUES:
+            result[key] = _merged(below, value)
+        else:
+            result[key] = value
+    return result
 
 
 def validate_config(content: dict[str, Any], where: str) -> RunConfig:
@@ -208,7 +278,11 @@ def validate_config(content: dict[str, Any], where: str) -> RunConfig:
 def dump_config(config: RunConfig) -> str:
     """The resolved configuration as YAML that `load_config` reads back."""
     content = config.model_dump(mode="json")
-    content["stages"] = {stage.pop("name"): stage for stage in content["stages"]}
+    # What a stage has from `every_stage` stays there, so that changing it in the file written changes all stages.
+    stages, shared = {}, content["every_stage"]
+    for stage in content["stages"]:
+        stages[stage.pop("name")] = {k: v for k, v in stage.items() if k not in shared or shared[k] != v}
+    content["stages"] = stages
     return yaml.safe_dump(content, sort_keys=False)
 
 

@@ -40,9 +40,16 @@ def test_the_resolved_configuration_reads_back_equal(path, tmp_path):
 
 
 def test_overrides_are_typed_and_keep_the_order_of_stages(path):
-    config = load_config(path, ["stages.finetune.alpha=0.1", "training.batch_size=8", "augmentation={}", "seed=3"])
+    config = load_config(
+        path, ["stages.finetune.alpha=0.1", "training.batch_size=8", "every_stage.augmentation={}", "seed=3"]
+    )
     assert [stage.name for stage in config.stages] == ["pretrain", "finetune"]
-    assert (config.stages[1].alpha, config.training.batch_size, config.augmentation, config.seed) == (0.1, 8, {}, 3)
+    assert (config.stages[1].alpha, config.training.batch_size, config.stages[0].augmentation, config.seed) == (
+        0.1,
+        8,
+        {},
+        3,
+    )
 
 
 @pytest.mark.parametrize(
@@ -81,6 +88,8 @@ def test_unreadable_files_are_refused(tmp_path):
         load_config(tmp_path / "list.yaml")
 
 
-@pytest.mark.parametrize("file", sorted(Path("configs").glob("*.yaml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file", [Path("configs/demo.yaml"), *sorted(Path("configs/isic2018").glob("*.yaml"))], ids=lambda file: file.stem
+)
 def test_the_shipped_configurations_are_valid(file):
     assert load_config(file).stages

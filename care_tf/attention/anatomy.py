@@ -38,6 +38,7 @@ class Anatomy:
       logit_layer: The last layer, whose activation is left out for the logits; None when the classifier ends in them.
       output_activation: "softmax", "log_softmax", "sigmoid" or "linear".
       num_outputs: Length of the output; 1 for a binary classifier with one unit.
+      last_dense: The Dense layer that makes the logits; None when another layer does.
       pooled_dense: The Dense layer of a head that is exactly global average pooling + Dense; else None.
       first_order_only: Operation types between the map and the logits that have no second-order gradient.
     """
@@ -47,6 +48,7 @@ class Anatomy:
     logit_layer: keras.layers.Layer | None
     output_activation: str
     num_outputs: int
+    last_dense: keras.layers.Dense | None
     pooled_dense: keras.layers.Dense | None
     first_order_only: tuple[str, ...]
 
@@ -125,6 +127,7 @@ def _read(calls, features, predictions, layers, attention_layer) -> Anatomy:
         logit_layer=logit_layer,
         output_activation=activation,
         num_outputs=int(predictions.shape[-1]),
+        last_dense=_find_last_dense(calls, predictions, logit_layer),
         pooled_dense=_find_pooled_dense(calls, features, predictions, logit_layer),
         first_order_only=tuple(sorted(between & FIRST_ORDER_ONLY_OPS)),
     )
@@ -238,6 +241,30 @@ def _find_logits(calls: list[_Call], predictions: tf.Tensor) -> tuple[str, keras
         f"is out of reach. End it with keras.layers.Activation({activation!r}) or Dense(..., "
         f"activation={activation!r}), or let it return logits."
     )
+
+
+def _find_last_dense(calls, predictions, logit_layer) -> keras.layers.Dense | None:
+    """The Dense layer whose own or whose activation layer's output is the classifier's."""
+    if isinstance(logit_layer, keras.layers.Dense):
+        return logit_layer
+    if logit_layer is not None and logit_layer.weights:
+        return None  # it makes the logits itself, and is no Dense layer
+    logits = predictions
+    if logit_layer is not None:
+        logits = next(call.input for call in calls if call.layer is logit_layer)
+    # Not `is`: a Dropout in inference mode copies its input in Keras 2, and a layer of another precision casts it.
+    made_by = _source(logits)
+    dense_calls = [call for call in calls if isinstance(call.layer, keras.layers.Dense)]
+    makers = [call.layer for call in dense_calls if _source(call.output) is made_by]
+    return makers[-1] if makers else None
+
+
+def _source(tensor: tf.Tensor) -> Any:
+    """The operation that made a tensor's values, behind copies and casts."""
+    operation = tensor.op
+    while operation.type in ("Cast", "Identity"):
+        operation = operation.inputs[0].op
+    return operation
 
 
 def _find_pooled_dense(calls, features, predictions, logit_layer) -> keras.layers.Dense | None:

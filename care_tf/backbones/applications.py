@@ -114,18 +114,19 @@ def _two_wide_layers(features: Any) -> Any:
     return keras.layers.Dense(4096, activation="relu", name="fc2")(x)
 
 
-def _resnet(name: str, network_name: str) -> Backbone:
+def _resnet(name: str, network_name: str, penultimate_block: str) -> Backbone:
     return Backbone(
         name=name,
         attention_layer="conv5_block3_out",
         preprocess=imagenet_bgr,
         default_image_size_px=_DEFAULT_IMAGE_SIZE_PX,
         build_network=functools.partial(application_network, network_name),
+        penultimate_block=penultimate_block,
     )
 
 
-RESNET50 = _resnet("resnet50", "ResNet50")
-RESNET152 = _resnet("resnet152", "ResNet152")
+RESNET50 = _resnet("resnet50", "ResNet50", "conv4_block6_out")
+RESNET152 = _resnet("resnet152", "ResNet152", "conv4_block36_out")
 # The paper takes VGG19's map before the last pooling: 14 x 14 at 224 px.
 VGG19 = Backbone(
     name="vgg19",
@@ -133,5 +134,6 @@ VGG19 = Backbone(
     preprocess=imagenet_bgr,
     default_image_size_px=_DEFAULT_IMAGE_SIZE_PX,
     build_network=functools.partial(application_network, "VGG19"),
+    penultimate_block="block4_pool",
     head=_two_wide_layers,
 )

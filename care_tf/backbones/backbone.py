@@ -27,6 +27,8 @@ class Backbone:
       preprocess: float32 RGB images 0..255, (B,H,W,3) or (H,W,3), -> what the network was trained on, same shape.
       default_image_size_px: Height and width the published weights were trained with.
       build_network: (image_size, weights) -> the network up to its last 4-D output (B,h,w,d).
+      penultimate_block: Name of the layer that ends the last block but one: what stays frozen when only the last
+        convolution block and the classifier train. None where it is not known.
       head: Features (B,h,w,d) -> vectors (B,n), the input of the last Dense layer.
     """
 
@@ -35,4 +37,5 @@ class Backbone:
     preprocess: Callable[[tf.Tensor], tf.Tensor]
     default_image_size_px: int
     build_network: Callable[[tuple[int, int], Weights], keras.Model]
+    penultimate_block: str | None = None
     head: Callable[[Any], Any] = pooled

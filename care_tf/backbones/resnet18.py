@@ -52,4 +52,5 @@ RESNET18 = Backbone(
     preprocess=unit_interval,
     default_image_size_px=224,
     build_network=resnet18,
+    penultimate_block="v2_stack_2_block2_out",
 )

@@ -51,4 +51,5 @@ SMALL_CNN = Backbone(
     preprocess=unit_interval,
     default_image_size_px=80,
     build_network=small_cnn,
+    penultimate_block=f"block{len(CHANNELS) - 1}_relu",
 )

@@ -115,4 +115,5 @@ SQUEEZENET1_1 = Backbone(
     preprocess=imagenet_bgr,
     default_image_size_px=224,
     build_network=squeezenet1_1,
+    penultimate_block="fire8_concat",
 )

@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 from care_tf.errors import InputError
@@ -25,9 +27,10 @@ class Augmentation:
       contrast: Factor on the distance to the image's mean luma, 1 - c to 1 + c; 0..1.
       saturation: Factor on the distance to the pixel's luma, 1 - s to 1 + s; 0..1.
       hue: Turn of the chroma, as a fraction of a full circle, -h to h; 0..0.5.
+      classes: Names of the classes whose images are changed; None changes those of all.
 
     Raises:
-      InputError: A value is outside its range.
+      InputError: A value is outside its range, or `classes` is no list of names.
 
     Source: Zhuang et al. 2023 name rotation, flip and color jitter; the strengths are not given there.
     """
@@ -39,6 +42,7 @@ class Augmentation:
     contrast: float = 0.1
     saturation: float = 0.1
     hue: float = 0.02
+    classes: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         limits = {"rotation_degrees": 180.0, "brightness": 1.0, "contrast": 1.0, "saturation": 1.0, "hue": 0.5}
@@ -46,6 +50,15 @@ class Augmentation:
             value = getattr(self, name)
             if not 0 <= value <= limit:
                 raise InputError(f"augmentation {name} must be between 0 and {limit:g}; received {value}")
+        if self.classes is None:
+            return
+        is_list = isinstance(self.classes, (list, tuple))
+        if not is_list or not self.classes or not all(isinstance(name, str) for name in self.classes):
+            raise InputError(
+                "augmentation classes must be a list of one or more class names, or None for all; "
+                f"received {self.classes!r}"
+            )
+        object.__setattr__(self, "classes", tuple(self.classes))
 
     @property
     def moves(self) -> bool:
@@ -57,9 +70,43 @@ class Augmentation:
         """Whether colors change."""
         return max(self.brightness, self.contrast, self.saturation, self.hue) > 0
 
+    @property
+    def only_flips(self) -> bool:
+        """Whether nothing but flips is switched on, so that `flip_signs` says all; also where nothing is."""
+        return self.rotation_degrees == 0 and not self.recolors
+
+
+def augmented_classes(class_names: Sequence[str], augmentation: Augmentation) -> np.ndarray | None:
+    """Which labels belong to images that are augmented.
+
+    Args:
+      class_names: C names, in the order of the labels.
+      augmentation: Its `classes` are looked up.
+
+    Returns:
+      bool (C,), or None where all are.
+
+    Raises:
+      InputError: `augmentation.classes` has a name that is not in `class_names`.
+    """
+    if augmentation.classes is None:
+        return None
+    unknown = sorted(set(augmentation.classes) - set(class_names))
+    if unknown:
+        raise InputError(
+            f"augmentation classes names {', '.join(unknown)}, which the manifest does not have. "
+            f"Classes: {', '.join(class_names)}"
+        )
+    chosen = np.array([name in augmentation.classes for name in class_names])
+    return None if chosen.all() else chosen
+
 
 def augment_batch(
-    images: tf.Tensor, masks: tf.Tensor | None, seeds: tf.Tensor, augmentation: Augmentation
+    images: tf.Tensor,
+    masks: tf.Tensor | None,
+    seeds: tf.Tensor,
+    augmentation: Augmentation,
+    chosen: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Augments every image, and its mask with the same geometry.
 
@@ -70,14 +117,17 @@ def augment_batch(
       images: float32 (B,H,W,3) RGB, 0..255.
       masks: float32 (B,H,W,1) in {0, 1}, or None.
       seeds: int32 or int64 (B,2), one per image.
-      augmentation: What to draw from.
+      augmentation: What to draw from; its `classes` are not looked at, as there are no labels here.
+      chosen: bool (B,), which images to augment; the others and their masks come back as they are. None: all.
 
     Returns:
       Images float32 (B,H,W,3), 0..255, and masks float32 (B,H,W,1) in {0, 1} or None.
     """
     if not (augmentation.moves or augmentation.recolors):
         return images, masks
-    draws = tf.map_fn(_draws, seeds, fn_output_signature=tf.TensorSpec((_NUM_DRAWS,), tf.float32))
+    if chosen is not None:
+        return _augment_rows(images, masks, seeds, augmentation, tf.where(chosen))
+    draws = _draws_of_batch(seeds)
     if augmentation.moves:
         transforms = _geometric_transforms(draws, augmentation, tf.shape(images)[1], tf.shape(images)[2])
         images = _warp(images, transforms)
@@ -85,6 +135,37 @@ def augment_batch(
     if augmentation.recolors:
         images = _recolor(images, draws, augmentation)
     return images, masks
+
+
+def flip_signs(seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    """The flips that `augment_batch` gives the images with these seeds.
+
+    Args:
+      seeds: int32 or int64 (B,2), one per image.
+      augmentation: Which flips to draw.
+
+    Returns:
+      float32 (B,2), x and y: -1 mirrors left and right, or top and bottom; 1 does not.
+    """
+    return _flips(_draws_of_batch(seeds), augmentation)
+
+
+def _augment_rows(
+    images: tf.Tensor, masks: tf.Tensor | None, seeds: tf.Tensor, augmentation: Augmentation, rows: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Augments the images at `rows` (k,1) and costs as much as these."""
+    some_images, some_masks = augment_batch(
+        tf.gather_nd(images, rows),
+        None if masks is None else tf.gather_nd(masks, rows),
+        tf.gather_nd(seeds, rows),
+        augmentation,
+    )
+    images = tf.tensor_scatter_nd_update(images, rows, some_images)
+    return images, None if masks is None else tf.tensor_scatter_nd_update(masks, rows, some_masks)
+
+
+def _draws_of_batch(seeds: tf.Tensor) -> tf.Tensor:
+    return tf.map_fn(_draws, seeds, fn_output_signature=tf.TensorSpec((_NUM_DRAWS,), tf.float32))
 
 
 def _draws(seed: tf.Tensor) -> tf.Tensor:
@@ -96,8 +177,7 @@ def _geometric_transforms(
 ) -> tf.Tensor:
     """Projective transforms (B,8) from output to input pixel positions: flips, then a rotation about the center."""
     angle = draws[:, 0] * math.radians(augmentation.rotation_degrees)
-    flip_x = _sign(draws[:, 1], augmentation.horizontal_flip)
-    flip_y = _sign(draws[:, 2], augmentation.vertical_flip)
+    flip_x, flip_y = tf.unstack(_flips(draws, augmentation), axis=1)
     a, b = flip_x * tf.cos(angle), -flip_x * tf.sin(angle)
     c, d = flip_y * tf.sin(angle), flip_y * tf.cos(angle)
     # Pixel centers have whole positions here, so that the frame's center is at half of the last one.
@@ -106,6 +186,11 @@ def _geometric_transforms(
     shift_y = center_y - c * center_x - d * center_y
     zeros = tf.zeros_like(angle)
     return tf.stack([a, b, shift_x, c, d, shift_y, zeros, zeros], axis=1)
+
+
+def _flips(draws: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
+    flip_x = _sign(draws[:, 1], augmentation.horizontal_flip)
+    return tf.stack([flip_x, _sign(draws[:, 2], augmentation.vertical_flip)], axis=1)
 
 
 def _sign(draw: tf.Tensor, may_flip: bool) -> tf.Tensor:

@@ -4,37 +4,46 @@ import math
 from collections.abc import Callable
 from typing import TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
 from care_tf.box_geometry import rasterize_boxes
-from care_tf.data.augmentation import Augmentation, augment_batch
+from care_tf.data.augmentation import Augmentation, augment_batch, augmented_classes
 from care_tf.data.decoding import decode_mask_named
+from care_tf.data.epochs import EpochOrder, check_order, epoch_batches, epoch_order, num_drawn
 from care_tf.data.image_source import Cache, ImageLoader, image_loader
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 
 Preprocess: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
-EpochOrder: TypeAlias = Callable[[int, int, tf.Tensor], tf.Tensor]
 
 
-def epoch_order(num_images: int, seed: int, epoch: tf.Tensor | int) -> tf.Tensor:
-    """The order of one epoch: a permutation that depends on (seed, epoch) only.
+def steps_per_epoch(manifest: Manifest, batch_size: int, order: EpochOrder | None = None) -> int:
+    """Number of batches of one epoch in that order; the last may be smaller than the others."""
+    return math.ceil(num_drawn(len(manifest), order) / batch_size)
 
-    Args:
-      num_images: n.
-      seed: Of the run.
-      epoch: int64 scalar, any number.
+
+def epoch_indices(
+    num_images: int,
+    batch_size: int,
+    *,
+    seed: int,
+    first_epoch: int | None = None,
+    order: EpochOrder | None = None,
+) -> tf.data.Dataset:
+    """Which images each batch of `training_dataset` holds, and the seeds they are augmented with.
+
+    Args: as in `training_dataset`.
 
     Returns:
-      int64 (n,): each of 0..n-1 once.
+      Batches `(index, seeds)`: int64 (B,), positions in the manifest, and int64 (B,2), what `augment_batch` and
+      `flip_signs` take.
+
+    Raises:
+      InputError: The order does not fit `num_images`, `batch_size` or `first_epoch`.
     """
-    draws = tf.random.stateless_uniform((num_images,), _epoch_seed(seed, epoch), alg="philox")
-    return tf.cast(tf.argsort(draws, stable=True), tf.int64)
-
-
-def steps_per_epoch(manifest: Manifest, batch_size: int) -> int:
-    """Number of batches of one epoch; the last may be smaller than the others."""
-    return math.ceil(len(manifest) / batch_size)
+    batches = epoch_batches(lambda index: index, num_images, batch_size, seed, first_epoch, order or epoch_order)
+    return _deterministic(batches)
 
 
 def training_dataset(
@@ -54,6 +63,8 @@ def training_dataset(
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches for training, in a reproducible order.
 
+    An image that an epoch draws more than once is augmented anew each time.
+
     With `first_epoch=None` one iteration is one epoch and every iteration is a fresh one: what `fit(epochs=...)`
     expects; TensorFlow's global seed, if set, enters beside `seed`. With a number the stream is endless and starts at
     that epoch (use `steps_per_epoch`): epoch e is the same whatever epoch the stream started at, so an interrupted
@@ -72,35 +83,31 @@ def training_dataset(
       first_epoch: None, or the number of the first epoch of an endless stream.
       shuffle: False keeps the manifest's order in every epoch.
       order: The order of an epoch, (n, seed, epoch) -> int64 indices; replaces `epoch_order`. Every epoch must have
-        the same length; an index may occur more than once.
+        the same length; an index may occur more than once. `get_sampling` makes some.
 
     Returns:
       Batches `({"image": (B,H,W,3), "mask": (B,H,W,1)}, labels)`, float32; an all-zero mask means no box.
 
     Raises:
-      InputError: The manifest has fewer than two classes or a class without images, or an argument is out of range.
+      InputError: The manifest has fewer than two classes or a class without images, an argument is out of range, the
+        order does not fit the others, or the augmentation names a class the manifest does not have.
     """
     _check_arguments(manifest, image_size, batch_size)
     _check_trainable(manifest)
     order = order or (epoch_order if shuffle else _manifest_order)
-    num_indices = len(order(len(manifest), seed, tf.constant(first_epoch or 0, tf.int64)))
+    check_order(order, len(manifest), batch_size, first_epoch)
+    is_augmented = None if augmentation is None else augmented_classes(manifest.class_names, augmentation)
     load = _loader(manifest, image_size, masks=masks, cache=cache)
 
-    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        indices = tf.data.Dataset.from_tensor_slices(order(len(manifest), seed, epoch))
-        examples = indices.map(lambda index: (index, load(index)), tf.data.AUTOTUNE)
-        return examples.batch(batch_size).map(lambda index, batch: (epoch, index, batch))
-
-    def finish(epoch: tf.Tensor, index: tf.Tensor, batch: dict[str, tf.Tensor]) -> tuple:
+    def finish(batch: dict[str, tf.Tensor], seeds: tf.Tensor) -> tuple:
         if augmentation is not None:
-            seeds = _image_seeds(seed, epoch, index)
-            image, mask = augment_batch(batch["image"], batch.get("mask"), seeds, augmentation)
+            chosen = None if is_augmented is None else tf.gather(is_augmented, batch["label"])
+            image, mask = augment_batch(batch["image"], batch.get("mask"), seeds, augmentation, chosen)
             batch = {**batch, "image": image, **({} if mask is None else {"mask": mask})}
         return _as_keras_batch(batch, preprocess, len(manifest.class_names) if one_hot else None)
 
-    dataset = _epochs(seed, first_epoch).flat_map(one_epoch).map(finish, tf.data.AUTOTUNE)
-    steps = tf.data.INFINITE_CARDINALITY if first_epoch is not None else math.ceil(num_indices / batch_size)
-    return _deterministic(dataset.apply(tf.data.experimental.assert_cardinality(steps)))
+    batches = epoch_batches(load, len(manifest), batch_size, seed, first_epoch, order)
+    return _deterministic(batches.map(finish, tf.data.AUTOTUNE))
 
 
 def evaluation_dataset(
@@ -128,6 +135,26 @@ def evaluation_dataset(
     num_classes = len(manifest.class_names) if one_hot else None
     examples = tf.data.Dataset.range(len(manifest)).map(load, tf.data.AUTOTUNE).batch(batch_size)
     return _deterministic(examples.map(lambda batch: _as_keras_batch(batch, preprocess, num_classes)))
+
+
+def load_masks(manifest: Manifest, image_size: tuple[int, int], original_sizes: np.ndarray) -> np.ndarray:
+    """The masks of all images, as the datasets have them before augmentation.
+
+    Args:
+      manifest: n images, with or without boxes.
+      image_size: Height and width of the masks, px.
+      original_sizes: int (n,2), the images' own heights and widths, px.
+
+    Returns:
+      float32 (n,H,W,1) in {0, 1}.
+    """
+    masks = np.empty((len(manifest), *image_size, 1), np.float32)
+    if len(manifest):
+        sizes = tf.data.Dataset.from_tensor_slices(np.asarray(original_sizes, np.int32)).enumerate()
+        loaded = sizes.map(_mask_loader(manifest, image_size), tf.data.AUTOTUNE)
+        for i, mask in enumerate(loaded.as_numpy_iterator()):
+            masks[i] = mask
+    return masks
 
 
 def _loader(
@@ -173,23 +200,6 @@ def _as_keras_batch(batch: dict[str, tf.Tensor], preprocess: Preprocess | None, 
     image = batch["image"] if preprocess is None else preprocess(batch["image"])
     label = batch["label"] if num_classes is None else tf.one_hot(batch["label"], num_classes)
     return ({"image": image, "mask": batch["mask"]} if "mask" in batch else image), label
-
-
-def _epochs(seed: int, first_epoch: int | None) -> tf.data.Dataset:
-    """Epoch numbers: one new random number per iteration, or k, k + 1, ..."""
-    if first_epoch is None:
-        return tf.data.Dataset.random(seed, rerandomize_each_iteration=True).take(1)
-    return tf.data.Dataset.range(first_epoch, tf.int64.max)
-
-
-def _epoch_seed(seed: int, epoch: tf.Tensor | int) -> tf.Tensor:
-    return tf.stack([tf.constant(seed, tf.int64), tf.cast(epoch, tf.int64)])
-
-
-def _image_seeds(seed: int, epoch: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """(B,2): a key of the (seed, epoch), and the image's index in the manifest."""
-    key = tf.random.stateless_uniform((), _epoch_seed(seed, epoch), None, None, tf.int64, alg="philox")
-    return tf.stack([tf.fill(tf.shape(index), key), index], axis=1)
 
 
 def _manifest_order(num_images: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:

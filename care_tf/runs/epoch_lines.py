@@ -11,7 +11,15 @@ import tqdm
 
 from care_tf.stage import Stage
 
-SHOWN = ("loss", "classification_loss", "attention_loss", "attention_inside", "mean_class_accuracy")
+SHOWN = (
+    "loss",
+    "classification_loss",
+    "attention_loss",
+    "attention_inside",
+    "embedding_loss",
+    "embedding_spread",
+    "mean_class_accuracy",
+)
 
 
 class EpochLines(keras.callbacks.Callback):

@@ -95,7 +95,7 @@ def evaluate_run(
     target = Path(output) if output is not None else run.folder
     with atomic_path(target / run_folder.METRICS) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")
-    _write_predictions(target, rows, result)
+    write_predictions(target, rows, result)
     rarest = _rarest_class(run, rows)
     _write_run_report(target, run, rows, rarest, scores, baseline_scores, differences)
     return _summary(scores, rarest, baseline_scores, differences, target)
@@ -166,7 +166,8 @@ def _scores(rows: Manifest, result: Predictions, num_resamples: int) -> Scores:
     )
 
 
-def _write_predictions(target: Path, rows: Manifest, result: Predictions) -> None:
+def write_predictions(target: Path, rows: Manifest, result: Predictions) -> None:
+    """Writes predictions.csv: image, label, group, the classes' probabilities and the attention inside the boxes."""
     import pandas as pd
 
     table = pd.DataFrame(result.probabilities, columns=list(rows.class_names))

@@ -19,7 +19,7 @@ from care_tf.config import RunConfig, dump_config, load_config
 from care_tf.data import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
-from care_tf.runs.parts import build_care_model, preprocess_function
+from care_tf.runs.parts import care_model, preprocess_function
 from care_tf.training import CAREModel
 from care_tf.training.stages import stage_weights_path
 
@@ -74,7 +74,8 @@ def load_run(folder: str | os.PathLike) -> LoadedRun:
     class_names = config.data.class_names
     if class_names is None:
         raise InputError(f"{folder / CONFIG} does not name data.class_names: it was not written by tools/train.py.")
-    model = build_care_model(config, len(class_names), classifier)
+    keras.mixed_precision.set_global_policy(config.training.precision)
+    model = care_model(config, classifier, config.stages[-1])
     return LoadedRun(folder, config, model, preprocess_function(config), config.data.image_size_px, class_names)
 
 

@@ -1,4 +1,4 @@
-"""Builds the parts of a run from its configuration: manifests, classifier, datasets, compilation."""
+"""Builds the parts of a run from its configuration: manifests, network, compilation."""
 
 import dataclasses
 import warnings
@@ -78,83 +78,84 @@ def with_boxes_of(manifest: Manifest, class_names: tuple[str, ...]) -> Manifest:
     )
 
 
-def build_care_model(config: RunConfig, num_classes: int, classifier: keras.Model | None = None) -> CAREModel:
-    """The CARE model of a configuration, around a new classifier or the one given."""
+def build_network(config: RunConfig, num_classes: int) -> keras.Model:
+    """The classifier of a configuration, with its initial weights."""
     keras.mixed_precision.set_global_policy(config.training.precision)
     if config.model.activation == "sigmoid" and num_classes != 2:
         raise InputError(
             f"model.activation=sigmoid is one unit for two classes. The manifest has {num_classes}: use softmax."
         )
-    if classifier is None:
-        classifier = build_classifier(
-            config.model.backbone,
-            image_size=config.data.image_size_px,
-            num_classes=1 if config.model.activation == "sigmoid" else num_classes,
-            weights=config.model.weights,
-            dropout=config.model.dropout,
-            activation=config.model.activation,
-            seed=config.seed,
-        )
-    care, backbone = config.care, get_backbone(config.model.backbone)
-    return CAREModel(
-        classifier,
-        attention_layer=backbone.attention_layer if care.attention_layer == "backbone" else care.attention_layer,
-        alpha=config.stages[-1].alpha,
-        attention_loss=AttentionLoss(care.tau, care.lam, care.reduction),
-        cam=care.cam,
-        second_order=care.second_order,
+    return build_classifier(
+        config.model.backbone,
+        image_size=config.data.image_size_px,
+        num_classes=1 if config.model.activation == "sigmoid" else num_classes,
+        weights=config.model.weights,
+        dropout=config.model.dropout,
+        activation=config.model.activation,
+        seed=config.seed,
     )
 
 
-def compile_function(config: RunConfig, model: CAREModel, rarest_class: int) -> Callable[[Stage], None]:
-    """A function that compiles the model for a stage, with a fresh optimizer."""
+def care_model(
+    config: RunConfig,
+    network: keras.Model,
+    stage: Stage,
+    embedding_loss: keras.losses.Loss | None = None,
+    attention_layer: str | None = None,
+) -> CAREModel:
+    """The CARE model of a stage around a network; `attention_layer` replaces the configuration's."""
+    care = config.care
+    if attention_layer is None and care.attention_layer == "backbone":
+        attention_layer = get_backbone(config.model.backbone).attention_layer
+    return CAREModel(
+        network,
+        attention_layer=attention_layer or care.attention_layer,
+        alpha=stage.alpha,
+        attention_loss=AttentionLoss(care.tau, care.lam, care.reduction),
+        cam=care.cam,
+        second_order=care.second_order,
+        embedding_loss=embedding_loss,
+        embedding_weight=stage.embedding_weight,
+        classification_weight=stage.classification_weight,
+    )
+
+
+def compile_model(config: RunConfig, model: CAREModel, stage: Stage, loss: keras.losses.Loss, train: Manifest) -> None:
+    """Compiles a model for a stage, with a fresh optimizer."""
     training = config.training
-
-    def compile_stage(stage: Stage) -> None:
-        settings = {"learning_rate": stage.learning_rate}
-        if training.weight_decay is not None:
-            settings["weight_decay"] = training.weight_decay
-        if training.clipnorm is not None:
-            settings["clipnorm"] = training.clipnorm
-        try:
-            optimizer = getattr(keras.optimizers, training.optimizer)(**settings)
-        except (AttributeError, ValueError, TypeError) as error:
-            raise InputError(
-                f"training.optimizer={training.optimizer!r} with {settings} is not a Keras optimizer: "
-                f"{str(error).splitlines()[0]}"
-            ) from error
-        binary = model.anatomy.num_outputs == 1
-        model.compile(
-            optimizer=optimizer,
-            loss=keras.losses.BinaryCrossentropy() if binary else keras.losses.SparseCategoricalCrossentropy(),
-            metrics=[
-                metrics.MeanClassAccuracy(name="mean_class_accuracy"),
-                metrics.ClassRecall(rarest_class, name="rarest_class_recall"),
-            ],
-            jit_compile=training.jit_compile,
-        )
-
-    return compile_stage
+    settings = {"learning_rate": stage.learning_rate}
+    if training.weight_decay is not None:
+        settings["weight_decay"] = training.weight_decay
+    if training.clipnorm is not None:
+        settings["clipnorm"] = training.clipnorm
+    try:
+        optimizer = getattr(keras.optimizers, training.optimizer)(**settings)
+    except (AttributeError, ValueError, TypeError) as error:
+        raise InputError(
+            f"training.optimizer={training.optimizer!r} with {settings} is not a Keras optimizer: "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    rarest_class = int(np.argmin(list(train.class_counts.values())))
+    model.compile(
+        optimizer=optimizer,
+        loss=loss,
+        metrics=[
+            metrics.MeanClassAccuracy(name="mean_class_accuracy"),
+            metrics.ClassRecall(rarest_class, name="rarest_class_recall"),
+        ],
+        jit_compile=training.jit_compile,
+    )
 
 
-def augmentation(config: RunConfig) -> Augmentation | None:
-    """The augmentation of a configuration; raises an InputError for an unknown argument."""
-    if config.augmentation is None:
+def augmentation(stage: Stage) -> Augmentation | None:
+    """The augmentation of a stage; raises an InputError for an unknown argument."""
+    if stage.augmentation is None:
         return None
     try:
-        return Augmentation(**config.augmentation)  # type: ignore[arg-type]
+        return Augmentation(**stage.augmentation)
     except TypeError as error:
         known = ", ".join(field.name for field in dataclasses.fields(Augmentation))
-        raise InputError(f"augmentation has an unknown key ({error}). Known: {known}.") from error
-
-
-def balanced_class_weight(manifest: Manifest) -> dict[int, float]:
-    """w_c = n / (C n_c): class index -> weight of its images in the classification loss.
-
-    Source: scikit-learn's "balanced"; the cost-sensitive learning (CSL) of the CARE paper names no formula.
-    """
-    counts = np.bincount(manifest.labels, minlength=len(manifest.class_names))
-    return {index: len(manifest) / (len(counts) * count) for index, count in enumerate(counts)}
+        raise InputError(f"Stage {stage.name!r}: augmentation has an unknown key ({error}). Known: {known}.") from error
 
 
 def preprocess_function(config: RunConfig) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -7,40 +7,37 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+import keras
 
 from care_tf.config import RunConfig
-from care_tf.data import (
-    Augmentation,
-    Manifest,
-    corrupt_files_refused,
-    evaluation_dataset,
-    image_loader,
-    steps_per_epoch,
-    training_dataset,
-)
+from care_tf.data import corrupt_files_refused
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.runs import folder as run_folder
 from care_tf.runs import parts
 from care_tf.runs.epoch_lines import EpochLines
 from care_tf.runs.parts import Manifests
+from care_tf.runs.shared_images import SharedImages
+from care_tf.runs.stage_setups import StageParts, check_models, stage_parts, stage_setup_function
 from care_tf.training import StageRun, run_stages
-from care_tf.training.stages import check_progress
-
-# Stages draw their shuffling and augmentation from seeds this far apart, so that a stage sees the same batches
-# however long the one before it took.
-STAGE_SEED_STEP = 1_000_003
+from care_tf.training.frozen_layers import unfreeze
+from care_tf.training.stages import check_progress, check_start_weights
 
 
 @corrupt_files_refused()
-def train_run(config: RunConfig, command: Sequence[str] = (), show_progress: bool = True) -> Path:
+def train_run(
+    config: RunConfig,
+    command: Sequence[str] = (),
+    show_progress: bool = True,
+    images: SharedImages | None = None,
+) -> Path:
     """Trains all stages of a configuration; started again, it goes on behind the last finished epoch.
 
     Args:
       config: What to train, and where to.
       command: The command line, for the record.
       show_progress: Prints one line per epoch with the time left, and a bar within it on a terminal.
+      images: Decoded images and activations that several runs share; None keeps the run's own.
 
     Returns:
       The run folder with config.yaml, environment.json, history.csv, checkpoints and model.keras.
@@ -49,41 +46,68 @@ def train_run(config: RunConfig, command: Sequence[str] = (), show_progress: boo
       InputError: The configuration or the data are bad, or the folder holds another run.
     """
     folder = Path(config.output)
+    run = prepare_run(config)
+    # Everything that can be refused has been, before anything is written: a wrong command costs no finished run.
+    _check_folder(folder)
+    check_progress(folder / run_folder.CHECKPOINTS, run.fingerprints)
+    run_folder.write_config(folder, run.config)
+    run_folder.write_environment(folder, run.config, command, run.manifests.train)
+    stage_run = StageRun(
+        setup=stage_setup_function(
+            run.config, run.parts, run.manifests, run.classifier, images or SharedImages(config.data.cache)
+        ),
+        fingerprints=run.fingerprints,
+        checkpoints=folder / run_folder.CHECKPOINTS,
+        on_epoch=functools.partial(run_folder.write_history, folder),
+        callbacks=lambda index: [EpochLines(config.stages, index)] if show_progress else [],
+    )
+    run_stages(run.classifier, config.stages, stage_run)
+    unfreeze(run.classifier)
+    with atomic_path(folder / run_folder.MODEL) as temporary:
+        run.classifier.save(temporary)
+    return folder
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedRun:
+    """A run that has passed every check, and has written nothing yet.
+
+    Attributes:
+      config: With the class names.
+      manifests: The rows to train and validate on.
+      classifier: The network with its initial weights.
+      parts: What each stage's settings stand for.
+      fingerprints: Of each stage.
+    """
+
+    config: RunConfig
+    manifests: Manifests
+    classifier: keras.Model
+    parts: list[StageParts]
+    fingerprints: list[str]
+
+
+def prepare_run(config: RunConfig) -> PreparedRun:
+    """Reads the data, builds the network, and checks every stage.
+
+    Raises:
+      InputError: The configuration or the data are bad.
+    """
     manifests = parts.read_training_manifests(config)
     train = manifests.train
     config = config.model_copy(update={"data": config.data.model_copy(update={"class_names": train.class_names})})
-    model = parts.build_care_model(config, len(train.class_names))
-    counts = np.bincount(train.labels, minlength=len(train.class_names))
     if any(stage.alpha > 0 for stage in config.stages) and not train.has_boxes.any():
         raise InputError(
             f"Stages with alpha > 0 need boxes, but no training row of {train.source} has one"
             + (f" for {', '.join(config.data.mask_classes)}" if config.data.mask_classes else "")
             + ". Add boxes to the manifest, or set alpha to 0."
         )
-    compile_stage = parts.compile_function(config, model, int(counts.argmin()))
-    compile_stage(config.stages[0])
-    augmentation = parts.augmentation(config)
+    classifier = parts.build_network(config, len(train.class_names))
+    all_parts = [stage_parts(config, stage, manifests, classifier) for stage in config.stages]
+    check_models(config, all_parts, manifests, classifier)
+    check_start_weights(classifier, config.stages)
     fingerprints = [stage_fingerprint(config, manifests, index) for index in range(len(config.stages))]
-    # Everything that can be refused has been, before anything is written: a wrong command costs no finished run.
-    _check_folder(folder)
-    check_progress(folder / run_folder.CHECKPOINTS, fingerprints)
-    run_folder.write_config(folder, config)
-    run_folder.write_environment(folder, config, command, train)
-    stage_run = StageRun(
-        dataset=_dataset_function(config, train, augmentation),
-        steps_per_epoch=steps_per_epoch(train, config.training.batch_size),
-        compile=compile_stage,
-        fingerprints=fingerprints,
-        checkpoints=folder / run_folder.CHECKPOINTS,
-        validation_data=_validation_dataset(config, manifests.validation),
-        class_weight=parts.balanced_class_weight(train) if config.training.class_weight == "balanced" else None,
-        on_epoch=functools.partial(run_folder.write_history, folder),
-        callbacks=lambda index: [EpochLines(config.stages, index)] if show_progress else [],
-    )
-    run_stages(model, config.stages, stage_run)
-    with atomic_path(folder / run_folder.MODEL) as temporary:
-        model.classifier.save(temporary)
-    return folder
+    return PreparedRun(config, manifests, classifier, all_parts, fingerprints)
 
 
 def stage_fingerprint(config: RunConfig, manifests: Manifests, index: int) -> str:
@@ -94,51 +118,24 @@ def stage_fingerprint(config: RunConfig, manifests: Manifests, index: int) -> st
     """
     train = manifests.train
     stages = [dataclasses.asdict(dataclasses.replace(stage, reuse=None)) for stage in config.stages[: index + 1]]
-    content = config.model_dump(mode="json", include={"seed", "model", "training", "augmentation"})
+    content = config.model_dump(mode="json", include={"seed", "model", "training"})
     content["image_size_px"] = config.data.image_size_px
     content["stages"] = stages
     uses_attention = any(stage["alpha"] > 0 for stage in stages)
     content["care"] = config.care.model_dump(mode="json") if uses_attention else None
     content["data"] = (train if uses_attention else train.without_boxes()).fingerprint()
-    if manifests.validation is not None and any(stage["monitor"].startswith("val_") for stage in stages):
+    is_validated = any(stage["monitor"].startswith("val_") or stage["classifier"] != "keep" for stage in stages)
+    if manifests.validation is not None and is_validated:
         content["validation"] = manifests.validation.fingerprint()
-    weights = Path(config.model.weights or "")
-    if weights.is_file():  # what is in it counts, not where it lies
-        content["model"]["weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+    content["files"] = [_content_digest(name) for name in (config.model.weights, *(s["start_from"] for s in stages))]
+    if content["files"][0] is not None:  # what is in it counts, not where it lies
+        content["model"]["weights"] = None
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def _dataset_function(config: RunConfig, train: Manifest, augmentation: Augmentation | None):
-    preprocess = parts.preprocess_function(config)
-    loader = image_loader(train, config.data.image_size_px, config.data.cache)  # once for all stages
-
-    def dataset(stage_index: int, first_epoch: int):
-        return training_dataset(
-            train,
-            config.data.image_size_px,
-            config.training.batch_size,
-            seed=config.seed + STAGE_SEED_STEP * stage_index,
-            augmentation=augmentation,
-            preprocess=preprocess,
-            masks=True,
-            cache=loader,
-            first_epoch=first_epoch,
-        )
-
-    return dataset
-
-
-def _validation_dataset(config: RunConfig, validation: Manifest | None):
-    if validation is None:
-        return None
-    return evaluation_dataset(
-        validation,
-        config.data.image_size_px,
-        config.training.batch_size,
-        preprocess=parts.preprocess_function(config),
-        masks=bool(validation.has_boxes.any()),
-        cache=config.data.cache,
-    )
+def _content_digest(name: str | None) -> str | None:
+    path = Path(name or "")
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def _check_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ import tensorflow as tf
 from care_tf.errors import InputError
 from care_tf.masks import squeeze_mask
 
-KEYS = ("image", "mask", "mask_class")
+KEYS = ("image", "activation", "mask", "mask_class")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,7 +16,7 @@ class ImageBatch:
     """The parts of a batch's x.
 
     Attributes:
-      image: (B, H, W, C), as the classifier takes it.
+      image: (B, H, W, C), as the classifier takes it; or the activations that stand in for images.
       mask: float32 (B, H, W), 1 inside the boxes; None when the batch has no "mask".
       mask_class: int (B,), the class whose attention each mask supervises, -1 for none; None: the image's own class.
     """
@@ -30,7 +30,8 @@ def split_inputs(inputs: Any) -> ImageBatch:
     """Accepts a bare image batch or {"image": ..., "mask": ..., "mask_class": ...} and checks the shapes.
 
     Args:
-      inputs: A tensor (B, H, W, C), or a dict with "image" and optionally "mask" and "mask_class".
+      inputs: A tensor (B, H, W, C), or a dict with "image" and optionally "mask" and "mask_class". "activation" in the
+        place of "image" holds what a frozen lower part gives, (B, h, w, d); masks then keep the images' size.
 
     Returns:
       The parts.
@@ -41,15 +42,18 @@ def split_inputs(inputs: Any) -> ImageBatch:
     if not isinstance(inputs, dict):
         return ImageBatch(inputs)
     unknown = sorted(set(inputs) - set(KEYS))
-    if "image" not in inputs or unknown:
+    if ("image" in inputs) == ("activation" in inputs) or unknown:
         raise InputError(
-            f'x must be an image batch or a dict with the key "image" and optionally {KEYS[1:]}. '
+            'x must be an image batch or a dict with the key "image" and optionally ("mask", "mask_class"); '
+            '"activation" may stand in for "image". '
             f"Received the keys {sorted(inputs)}. Rename the keys in the dataset."
         )
-    image, mask = inputs["image"], inputs.get("mask")
+    mask = inputs.get("mask")
     if mask is not None:
         mask = squeeze_mask(mask)
-        _check_size(mask, image)
+        if "image" in inputs:
+            _check_size(mask, inputs["image"])
+    image = inputs["image"] if "image" in inputs else inputs["activation"]
     return ImageBatch(image, mask, inputs.get("mask_class"))
 
 

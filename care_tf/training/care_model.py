@@ -1,5 +1,6 @@
 """CAREModel: a Keras model around an unchanged classifier, trained with the attention loss."""
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -11,13 +12,35 @@ from care_tf.attention import get_activation_map
 from care_tf.attention.anatomy import Anatomy
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
-from care_tf.metrics import attention_inside_share
+from care_tf.metrics import attention_inside_share, embedding_spread
 from care_tf.precision import at_least_float32
 from care_tf.training.batches import ImageBatch, class_index, split_inputs
 from care_tf.training.observed_classifier import ObservedClassifier
 from care_tf.training.random_geometry import refuse_random_geometry
 
 LOGGED_MEANS = ("loss", "classification_loss", "attention_loss", "attention_inside")
+EMBEDDING_MEANS = ("embedding_loss", "embedding_spread")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Terms:
+    """What one forward pass gives: attention loss and share without masks, and the embedding without its loss, unset.
+
+    Attributes:
+      predictions: (B, classes).
+      attention_loss: Scalar, this replica's part of the global L_a.
+      share: (B,), share of each map's energy inside its mask.
+      has_mask: bool (B,).
+      embedding: (B, d), the input of the last Dense layer.
+      embedding_loss: Scalar, L_e of this replica's images.
+    """
+
+    predictions: tf.Tensor
+    attention_loss: Any = 0.0
+    share: tf.Tensor | None = None
+    has_mask: tf.Tensor | None = None
+    embedding: tf.Tensor | None = None
+    embedding_loss: Any = 0.0
 
 
 @keras_generation.register
@@ -27,16 +50,21 @@ class CAREModel(keras.Model):
     L = (1 - alpha) L_c + alpha L_a
 
     L_c is the compiled loss (with sample and class weights), L_a the attention loss of the true class's activation
-    map against the masks in x. Regularization losses of the layers are added in full whatever alpha is. With
-    alpha = 0, or without masks, the weights are those of a plain Keras fit.
+    map against the masks in x. With an embedding loss L_e, w_c L_c + w_e L_e takes the place of L_c. Regularization
+    losses of the layers are added in full whatever the weights are. With alpha = 0, or without masks, the weights are
+    those of a plain Keras fit.
 
     A batch is `({"image": (B, H, W, C), "mask": (B, H, W, 1)}, y[, sample_weight])`; bare images, or a dict without
     "mask", are accepted everywhere. "mask_class", int (B,), names the class a mask belongs to where y does not say it
     (several positive labels in one image); -1 means none. Images of sample weight 0 are left out of L_a too.
 
+    Activations of a frozen lower part may stand in for the images, as "activation"; the classifier is then the rest of
+    the network, and the masks keep the images' size.
+
     Logs: `loss`, `classification_loss` (L_c with regularization: what plain Keras calls loss), `attention_loss` (L_a),
-    `attention_inside` (mean share of the map's energy inside the mask over masked images; 0 when there were none), and
-    the compiled metrics. To monitor one of them, give `EarlyStopping` and its like a `mode`: Keras 3 guesses it for
+    `attention_inside` (mean share of the map's energy inside the mask over masked images; 0 when there were none),
+    with an embedding loss `embedding_loss` (L_e) and `embedding_spread` (1 for embeddings in all directions, 0 when
+    they have collapsed into one), and the compiled metrics. To monitor one of them, give `EarlyStopping` and its like a `mode`: Keras 3 guesses it for
     compiled metrics only.
 
     Args:
@@ -53,6 +81,10 @@ class CAREModel(keras.Model):
       features: For networks whose attention layer cannot be found: the classifier's attribute (or its name) that maps
         images to features. Needs `head`; `classifier(x)` must equal `head(features(x))`.
       head: The classifier's attribute (or its name) that maps features to predictions.
+      embedding_loss: L_e, a loss of (labels, embeddings) such as `care_tf.losses.TripletLoss`; the embedding is the
+        input of the classifier's last Dense layer. None for none. Sample weights do not enter it.
+      embedding_weight: w_e, >= 0.
+      classification_weight: w_c, >= 0; 0 trains on the embedding alone.
 
     Raises:
       InputError: An argument is out of range, the attention layer is unknown or without spatial extent, the classifier
@@ -72,6 +104,9 @@ class CAREModel(keras.Model):
         second_order: bool = True,
         features: Any = None,
         head: Any = None,
+        embedding_loss: keras.losses.Loss | None = None,
+        embedding_weight: float = 1.0,
+        classification_weight: float = 1.0,
         **kwargs: Any,
     ):
         # The wrapper hands images on untouched, whatever its own dtype policy: the classifier casts for itself.
@@ -84,10 +119,15 @@ class CAREModel(keras.Model):
         self.attention_loss = attention_loss or AttentionLoss()
         self.cam = cam
         self.second_order = bool(second_order)
+        self.embedding_loss = embedding_loss
+        self.embedding_weight = _check_weight("embedding_weight", embedding_weight)
+        self.classification_weight = _check_weight("classification_weight", classification_weight)
         self._observed = ObservedClassifier(classifier, attention_layer, get_activation_map(cam), features, head)
         self._initial_alpha = _check_alpha(alpha)
         self._alpha = keras_generation.add_scalar(self, "alpha", alpha)
-        self._trackers = {name: keras.metrics.Mean(name=name, dtype="float32") for name in LOGGED_MEANS}
+        self._trackers = {
+            name: keras.metrics.Mean(name=name, dtype="float32") for name in LOGGED_MEANS + EMBEDDING_MEANS
+        }
         self._mapper = tf.function(self._map_at_image_size, autograph=False, reduce_retracing=True)
         self._image_shape: list[int | None] | None = None
         if getattr(classifier, "inputs", None):
@@ -113,7 +153,9 @@ class CAREModel(keras.Model):
 
     def build(self, input_shape: Any = None) -> None:
         """Builds the classifier for an image shape, or for a dict of shapes with "image"."""
-        shape = input_shape["image"] if isinstance(input_shape, dict) else input_shape
+        shape = input_shape
+        if isinstance(input_shape, dict):
+            shape = input_shape["image"] if "image" in input_shape else input_shape["activation"]
         if shape is not None:
             self._image_shape = [None, *tuple(shape)[1:]]
             if not self.classifier.built:
@@ -131,63 +173,81 @@ class CAREModel(keras.Model):
         x, y, sample_weight = keras_generation.unpack_batch(data)
         batch = split_inputs(x)
         with tf.GradientTape() as tape:
-            predictions, terms = self._predictions_and_terms(batch, y, sample_weight, training=True)
-            loss = self._total_loss(x, y, predictions, sample_weight, terms, training=True)
+            terms = self._forward(batch, y, sample_weight, training=True)
+            loss = self._total_loss(x, y, sample_weight, terms, training=True)
             loss = keras_generation.scaled_loss(self.optimizer, loss)
         keras_generation.apply_gradients(self, loss, tape)
-        return self.compute_metrics(x, y, predictions, sample_weight)
+        return self.compute_metrics(x, y, terms.predictions, sample_weight)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """The same terms without a step; batches without masks are fine."""
         x, y, sample_weight = keras_generation.unpack_batch(data)
-        predictions, terms = self._predictions_and_terms(split_inputs(x), y, sample_weight, training=False)
-        self._total_loss(x, y, predictions, sample_weight, terms, training=False)
-        return self.compute_metrics(x, y, predictions, sample_weight)
+        terms = self._forward(split_inputs(x), y, sample_weight, training=False)
+        self._total_loss(x, y, sample_weight, terms, training=False)
+        return self.compute_metrics(x, y, terms.predictions, sample_weight)
 
-    def _predictions_and_terms(self, batch: ImageBatch, y, sample_weight, training: bool):
-        """Predictions, and (attention loss of this replica, share inside (B,), has_mask (B,)) or None without masks."""
+    def _forward(self, batch: ImageBatch, y, sample_weight, training: bool) -> _Terms:
+        """One forward pass: predictions, and what the attention and the embedding loss are made of."""
         image = tf.convert_to_tensor(batch.image)
         if not self.built:  # the steps never call the wrapper itself, and Keras saves the state of built models only
             self.build(image.shape)
         if isinstance(y, dict):
             class_index(y, 0)  # raises: one rule for y, with or without masks
+        if self.embedding_loss is None:
+            return self._forward_with_attention(batch, image, y, sample_weight, training)
+        num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
+        with self._observed.embedding() as seen:
+            terms = self._forward_with_attention(batch, image, y, sample_weight, training)
+        loss = at_least_float32(self.embedding_loss(class_index(y, num_outputs), seen[-1]))
+        return dataclasses.replace(terms, embedding=seen[-1], embedding_loss=loss)
+
+    def _forward_with_attention(self, batch: ImageBatch, image, y, sample_weight, training: bool) -> _Terms:
         if batch.mask is None:
-            return self._observed.predict(image, training), None
+            return _Terms(self._observed.predict(image, training))
         num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
         index = class_index(y, num_outputs) if batch.mask_class is None else batch.mask_class
         index = tf.cast(tf.reshape(index, (-1,)), tf.int32)
         mask = batch.mask * _counted(index, sample_weight)
         predictions, attention = self._observed.predict_with_attention(image, index, training, self.second_order)
         has_mask = tf.reduce_any(mask > 0, axis=(1, 2))
-        denominator = keras_generation.sum_over_replicas(self.attention_loss.denominator(has_mask))
-        local_sum = tf.reduce_sum(self.attention_loss.per_image(attention, mask))
-        local_mean = tf.math.divide_no_nan(local_sum, tf.cast(denominator, local_sum.dtype))
-        return predictions, (local_mean, attention_inside_share(attention, mask), has_mask)
+        num_classes = max(num_outputs, 2)  # one unit means two classes
+        weights = self.attention_loss.image_weights(has_mask, index, num_classes, keras_generation.sum_over_replicas)
+        per_image = self.attention_loss.per_image(attention, mask)
+        local_part = tf.reduce_sum(tf.cast(weights, per_image.dtype) * per_image)
+        return _Terms(predictions, local_part, attention_inside_share(attention, mask), has_mask)
 
-    def _total_loss(self, x, y, predictions, sample_weight, terms, training: bool) -> tf.Tensor:
+    def _total_loss(self, x, y, sample_weight, terms: _Terms, training: bool) -> tf.Tensor:
         """L of Eq. 4, this replica's part of the global mean; updates the logged means."""
         num_replicas = keras_generation.number_of_replicas()
-        batch_size = tf.shape(predictions)[0]
-        classification = keras_generation.compiled_loss(self, x, y, predictions, sample_weight, training)
+        batch_size = tf.shape(terms.predictions)[0]
+        classification = keras_generation.compiled_loss(self, x, y, terms.predictions, sample_weight, training)
         classification = at_least_float32(classification)
-        attention, share, has_mask = terms or (tf.constant(0.0), None, None)
         dtype = classification.dtype
+        attention = tf.cast(terms.attention_loss, dtype)
         alpha = tf.cast(self._alpha, dtype)
-        loss = (1.0 - alpha) * classification + alpha * tf.cast(attention, dtype)
+        factor = (1.0 - alpha) * self.classification_weight
+        loss = factor * classification + alpha * attention
         if self.losses:
-            # The compiled loss already holds (1 - alpha) of the regularization: weight decay must not depend on alpha.
-            loss += alpha * tf.add_n([tf.cast(term, dtype) for term in self.losses]) / num_replicas
+            # The compiled loss already holds `factor` of the regularization, which must not depend on the weights.
+            loss += (1.0 - factor) * tf.add_n([tf.cast(term, dtype) for term in self.losses]) / num_replicas
+        if terms.embedding is not None:
+            embedding_loss = tf.cast(terms.embedding_loss, dtype) / num_replicas
+            loss += (1.0 - alpha) * self.embedding_weight * embedding_loss
+            self._trackers["embedding_loss"].update_state(embedding_loss * num_replicas, sample_weight=batch_size)
+            self._trackers["embedding_spread"].update_state(embedding_spread(terms.embedding), batch_size)
         for name, value in (("loss", loss), ("classification_loss", classification), ("attention_loss", attention)):
             self._trackers[name].update_state(value * num_replicas, sample_weight=batch_size)
-        if share is not None:
-            self._trackers["attention_inside"].update_state(share, sample_weight=tf.cast(has_mask, tf.float32))
+        if terms.share is not None:
+            self._trackers["attention_inside"].update_state(terms.share, tf.cast(terms.has_mask, tf.float32))
         return loss
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The logged means first, then the compiled metrics. Keras's own loss mean is replaced by that of L."""
+        logged = LOGGED_MEANS if self.embedding_loss is None else LOGGED_MEANS + EMBEDDING_MEANS
         own = list(self._trackers.values())
-        return own + [metric for metric in super().metrics if metric.name != "loss" and metric not in own]
+        others = [metric for metric in super().metrics if metric.name != "loss" and metric not in own]
+        return [self._trackers[name] for name in logged] + others
 
     # --- attention maps ---------------------------------------------------------------------------------------------
 
@@ -254,6 +314,9 @@ class CAREModel(keras.Model):
             "attention_loss": serialize(self.attention_loss),
             "cam": self.cam if isinstance(self.cam, str) else serialize(self.cam),
             "second_order": self.second_order,
+            "embedding_loss": None if self.embedding_loss is None else serialize(self.embedding_loss),
+            "embedding_weight": self.embedding_weight,
+            "classification_weight": self.classification_weight,
             "features": self._observed.features_name,
             "head": self._observed.head_name,
         }
@@ -270,8 +333,8 @@ class CAREModel(keras.Model):
     def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> "CAREModel":
         """The inverse of `get_config`."""
         config = dict(config)
-        for key in ("classifier", "attention_loss", "cam"):
-            if isinstance(config[key], dict):
+        for key in ("classifier", "attention_loss", "cam", "embedding_loss"):
+            if isinstance(config.get(key), dict):
                 config[key] = keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
         return cls(**config)
 
@@ -283,6 +346,12 @@ def _check_alpha(alpha: float) -> float:
             f"Received alpha={alpha!r}."
         )
     return float(alpha)
+
+
+def _check_weight(name: str, weight: float) -> float:
+    if not 0.0 <= float(weight) < float("inf"):
+        raise InputError(f"{name} weights a loss and must be at least 0. Received {name}={weight!r}.")
+    return float(weight)
 
 
 def _counted(index: tf.Tensor, sample_weight: Any) -> tf.Tensor:

@@ -1,5 +1,7 @@
 """A classifier together with what is known about it: how to call it, and where its map and logits are."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -7,7 +9,7 @@ import tensorflow as tf
 
 from care_tf.attention.activation_maps import ActivationMap
 from care_tf.attention.anatomy import Anatomy, study_classifier
-from care_tf.attention.layer_observation import layers_by_path
+from care_tf.attention.layer_observation import layers_by_path, observing
 from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
 from care_tf.training.class_attention import predict_with_attention
@@ -96,6 +98,23 @@ class ObservedClassifier:
 
         anatomy = self.study(image.shape, image.dtype, second_order)
         return predict_with_attention(forward, anatomy, image, class_index, self._cam, second_order)
+
+    @contextlib.contextmanager
+    def embedding(self) -> Iterator[list[tf.Tensor]]:
+        """Collects the input of the last Dense layer, (B, d), of every forward pass inside the block.
+
+        Raises:
+          InputError: The classifier does not end in a Dense layer.
+        """
+        dense = self.anatomy.last_dense
+        if dense is None:
+            raise InputError(
+                "An embedding loss acts on the input of the classifier's last Dense layer, and this classifier does "
+                "not end in one. End it with Dense(classes), or leave embedding_loss out."
+            )
+        seen: list[tf.Tensor] = []
+        with observing(dense, "call", lambda args, _: seen.append(args[0])):
+            yield seen
 
     def _features_and_predictions(self, image: tf.Tensor) -> tuple[tf.Tensor | None, tf.Tensor]:
         features: list[tf.Tensor] = []

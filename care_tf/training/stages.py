@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,29 +42,39 @@ class Progress:
 
 
 @dataclasses.dataclass(frozen=True)
-class StageRun:
-    """What a run of stages is given besides the model.
+class StageSetup:
+    """What one stage is trained with, made when it begins, from the weights that it starts with.
 
     Attributes:
-      dataset: (stage index, first epoch) -> endless batches of the epochs from there on, the same for every run with
-        the same seed.
+      model: Compiled, with a fresh optimizer: the run's model, or another one that shares its layers.
+      dataset: First epoch -> endless batches of the epochs from there on, the same for every run with the same seed.
       steps_per_epoch: Batches per epoch.
-      compile: Compiles the model for a stage, with a fresh optimizer.
+      validation_data: Passed to `fit`.
+      finish: Called after the last epoch, before the classifier's weights are written.
+    """
+
+    model: CAREModel
+    dataset: Callable[[int], tf.data.Dataset]
+    steps_per_epoch: int
+    validation_data: Any = None
+    finish: Callable[[], None] = lambda: None
+
+
+@dataclasses.dataclass(frozen=True)
+class StageRun:
+    """What a run of stages is given besides the classifier.
+
+    Attributes:
+      setup: Stage index -> its setup.
       fingerprints: One text per stage that changes with anything its result depends on.
       checkpoints: Folder for the weights after each stage and for the last epoch.
-      validation_data: Passed to `fit`.
-      class_weight: Passed to `fit`.
       callbacks: Stage index -> callbacks for its `fit`, after the run's own.
       on_epoch: Called with all rows after each finished epoch.
     """
 
-    dataset: Callable[[int, int], tf.data.Dataset]
-    steps_per_epoch: int
-    compile: Callable[[Stage], None]
+    setup: Callable[[int], StageSetup]
     fingerprints: Sequence[str]
     checkpoints: Path
-    validation_data: Any = None
-    class_weight: Mapping[int, float] | None = None
     callbacks: Callable[[int], Sequence[keras.callbacks.Callback]] = lambda index: ()
     on_epoch: Callable[[list[Row]], None] = lambda rows: None
 
@@ -74,41 +84,91 @@ def stage_weights_path(checkpoints: Path, index: int, stage: Stage) -> Path:
     return checkpoints / f"{index + 1}-{stage.name}.weights.h5"
 
 
-def run_stages(model: CAREModel, stages: Sequence[Stage], run: StageRun) -> list[Row]:
-    """Trains the stages in order; each starts from the weights of the one before.
+def run_stages(classifier: keras.Model, stages: Sequence[Stage], run: StageRun) -> list[Row]:
+    """Trains the stages in order; each starts from the weights of the one before, or from those that it names.
 
     After every epoch the weights, the optimizer's state and the progress are written as one folder, replaced in one
     step; a run that is started again continues behind its last finished epoch, in the right stage.
 
     Args:
-      model: A built CAREModel.
+      classifier: The built network, with its initial weights.
       stages: What to train.
-      run: Data, compilation and where to write.
+      run: What each stage is trained with, and where to write.
 
     Returns:
       One row per epoch.
 
     Raises:
-      InputError: The folder belongs to a run with other settings, a reused stage does not match, or the loss becomes
-        NaN.
+      InputError: The folder belongs to a run with other settings, a reused stage does not match, a stage starts from
+        weights that do not exist or belong to another network, or the loss becomes NaN.
     """
     progress = check_progress(run.checkpoints, run.fingerprints)
+    initial = classifier.get_weights()
     for index, stage in enumerate(stages):
         weights = stage_weights_path(run.checkpoints, index, stage)
         if index < progress.stage:
-            model.classifier.load_weights(str(weights))
+            classifier.load_weights(str(weights))
             continue
         if stage.reuse is not None:
             progress.rows += _reuse(stage, index, run, weights)
-            model.classifier.load_weights(str(weights))
+            classifier.load_weights(str(weights))
         else:
-            _train_stage(model, stage, index, run, progress)
+            load_start_weights(classifier, stages, index, run.checkpoints, initial)
+            _train_stage(stage, index, run, progress)
             with atomic_path(weights) as temporary:
-                model.classifier.save_weights(str(temporary))
+                classifier.save_weights(str(temporary))
         progress.stage, progress.epoch, progress.plateau = index + 1, 0, Plateau()
         _write_last(run.checkpoints, progress, model=None)
         run.on_epoch(progress.rows)
     return progress.rows
+
+
+def load_start_weights(
+    classifier: keras.Model, stages: Sequence[Stage], index: int, checkpoints: Path, initial: Sequence[Any]
+) -> None:
+    """Gives the classifier the weights that a stage starts from; those of the stage before it has already."""
+    start_from = stages[index].start_from
+    earlier = {stage.name: number for number, stage in enumerate(stages[:index])}
+    if start_from == "initial":
+        classifier.set_weights(initial)
+    elif start_from in earlier:
+        path = stage_weights_path(checkpoints, earlier[start_from], stages[earlier[start_from]])
+        classifier.load_weights(str(path))
+    elif start_from is not None:
+        _load_matching(classifier, Path(start_from), stages[index])
+
+
+def check_start_weights(classifier: keras.Model, stages: Sequence[Stage]) -> None:
+    """Tries the weights files that stages start from, and leaves the classifier as it was.
+
+    Raises:
+      InputError: `start_from` is neither "initial", an earlier stage, nor a file, or its weights do not fit.
+    """
+    for index, stage in enumerate(stages):
+        earlier = [other.name for other in stages[:index]]
+        if stage.start_from in (None, "initial", *earlier):
+            continue
+        if not Path(stage.start_from).is_file():
+            raise InputError(
+                f'Stage {stage.name!r}: start_from must be "initial", an earlier stage ({", ".join(earlier) or "none"}) '
+                f"or a weights file. Received {stage.start_from!r}."
+            )
+        initial = classifier.get_weights()
+        _load_matching(classifier, Path(stage.start_from), stage)
+        classifier.set_weights(initial)
+
+
+def _load_matching(classifier: keras.Model, path: Path, stage: Stage) -> None:
+    try:
+        if path.suffix == ".keras":
+            classifier.set_weights(keras.models.load_model(path, compile=False).get_weights())
+        else:
+            classifier.load_weights(str(path))
+    except Exception as error:  # Keras raises whatever its readers do
+        raise InputError(
+            f"Stage {stage.name!r}: the weights of start_from={str(path)!r} do not fit {classifier.name!r}: they belong "
+            f"to another network, image size or number of classes ({str(error).splitlines()[0]})."
+        ) from error
 
 
 def check_progress(checkpoints: Path, fingerprints: Sequence[str]) -> Progress:
@@ -126,25 +186,23 @@ def check_progress(checkpoints: Path, fingerprints: Sequence[str]) -> Progress:
     return progress
 
 
-def _train_stage(model: CAREModel, stage: Stage, index: int, run: StageRun, progress: Progress) -> None:
-    run.compile(stage)
-    last = run.checkpoints / "last"
+def _train_stage(stage: Stage, index: int, run: StageRun, progress: Progress) -> None:
+    setup = run.setup(index)
     if progress.epoch:
-        keras_generation.build_optimizer(model)
-        model.load_weights(str(last / "model.weights.h5"))
-        if _is_over(stage, progress):
-            return
-    model.fit(
-        run.dataset(index, progress.epoch),
-        initial_epoch=progress.epoch,
-        epochs=stage.epochs,
-        steps_per_epoch=run.steps_per_epoch,
-        validation_data=run.validation_data,
-        class_weight=run.class_weight,
-        shuffle=False,  # the dataset shuffles itself, reproducibly
-        callbacks=[_StageEpochs(stage, run, progress), FiniteLoss(), *run.callbacks(index)],
-        verbose=0,
-    )
+        keras_generation.build_optimizer(setup.model)
+        setup.model.load_weights(str(run.checkpoints / "last" / "model.weights.h5"))
+    if not _is_over(stage, progress):
+        setup.model.fit(
+            setup.dataset(progress.epoch),
+            initial_epoch=progress.epoch,
+            epochs=stage.epochs,
+            steps_per_epoch=setup.steps_per_epoch,
+            validation_data=setup.validation_data,
+            shuffle=False,  # the dataset shuffles itself, reproducibly
+            callbacks=[_StageEpochs(stage, run, progress), FiniteLoss(), *run.callbacks(index)],
+            verbose=0,
+        )
+    setup.finish()
 
 
 def _is_over(stage: Stage, progress: Progress) -> bool:

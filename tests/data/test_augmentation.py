@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from care_tf.data import augmentation as module
-from care_tf.data.augmentation import Augmentation, augment_batch
+from care_tf.data.augmentation import Augmentation, augment_batch, augmented_classes, flip_signs
 from care_tf.errors import InputError
 
 _NONE = {
@@ -127,6 +127,90 @@ def test_flips_move_whole_pixels():
     assert kinds == {0, 1, 2, 3}
 
 
+@pytest.mark.parametrize("flips", [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize("size", [(9, 11), (16, 16), (5, 8)])
+def test_flip_signs_say_bit_for_bit_what_flips_do(flips, size):
+    images = _images(16, *size)
+    masks = tf.constant(np.random.default_rng(1).integers(0, 2, (16, *size, 1)).astype(np.float32))
+    augmentation = _only(horizontal_flip=flips[0], vertical_flip=flips[1])
+    signs = flip_signs(_seeds(16), augmentation).numpy().astype(int)
+    moved = augment_batch(images, masks, _seeds(16), augmentation)
+    for before, after in zip((images.numpy(), masks.numpy()), moved, strict=True):
+        reversed_ = [image[::y, ::x] for image, (x, y) in zip(before, signs, strict=True)]
+        np.testing.assert_array_equal(after, reversed_)
+    assert [set(column) for column in signs.T] == [{-1, 1} if flip else {1} for flip in flips]
+
+
+def test_flip_signs_are_those_of_a_full_augmentation():
+    signs = flip_signs(_seeds(16), Augmentation())
+    np.testing.assert_array_equal(signs, flip_signs(_seeds(16), _only(horizontal_flip=True, vertical_flip=True)))
+    assert signs.dtype == tf.float32 and signs.shape == (16, 2)
+
+
+@pytest.mark.parametrize("with_masks", [True, False])
+@pytest.mark.parametrize("chosen", [[True, False, False, True], [False] * 4, [True] * 4])
+def test_images_that_are_not_chosen_come_back_bit_for_bit(chosen, with_masks):
+    images = _images()
+    masks = tf.constant(np.random.default_rng(1).integers(0, 2, (4, 9, 11, 1)).astype(np.float32))
+    masks = masks if with_masks else None
+    everywhere = augment_batch(images, masks, _seeds(), Augmentation())
+    some = augment_batch(images, masks, _seeds(), Augmentation(), tf.constant(chosen))
+    for before, whole, after in zip((images, masks), everywhere, some, strict=True):
+        if before is None:
+            assert after is None
+            continue
+        for i, is_chosen in enumerate(chosen):
+            if is_chosen:
+                np.testing.assert_allclose(after[i], whole[i], atol=1e-3)
+                assert not np.array_equal(after[i], before[i])
+            else:
+                np.testing.assert_array_equal(after[i], before[i])
+
+
+def test_chosen_images_work_in_a_graph_with_an_unknown_batch_size():
+    signature = [
+        tf.TensorSpec((None, 9, 11, 3)),
+        tf.TensorSpec((None, 9, 11, 1)),
+        tf.TensorSpec((None, 2), tf.int64),
+        tf.TensorSpec((None,), tf.bool),
+    ]
+    compiled = tf.function(
+        lambda images, masks, seeds, chosen: augment_batch(images, masks, seeds, Augmentation(), chosen),
+        input_signature=signature,
+    )
+    images, chosen = _images(), tf.constant([False, True, False, False])
+    moved, masks = compiled(images, tf.ones((4, 9, 11, 1)), _seeds(), chosen)
+    assert (np.abs(moved - images).max((1, 2, 3)) > 1).tolist() == chosen.numpy().tolist()
+    assert masks.shape == (4, 9, 11, 1)
+
+
+def test_classes_become_the_labels_that_are_augmented():
+    names = ("MEL", "NV", "DF")
+    assert augmented_classes(names, Augmentation()) is None
+    assert augmented_classes(names, Augmentation(classes=("DF", "NV", "MEL"))) is None
+    assert augmented_classes(names, Augmentation(classes=["DF", "MEL"])).tolist() == [True, False, True]
+
+
+def test_classes_are_kept_as_a_tuple():
+    assert Augmentation(classes=["DF", "MEL"]) == Augmentation(classes=("DF", "MEL"))
+    assert hash(Augmentation(classes=["DF"])) == hash(Augmentation(classes=("DF",)))
+    assert Augmentation().classes is None
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "only_flips"),
+    [
+        (Augmentation(), False),
+        (_only(horizontal_flip=True), True),
+        (_only(vertical_flip=True, classes=("DF",)), True),
+        (_only(), True),
+        *((_only(horizontal_flip=True, **{part: 0.1}), False) for part in ("rotation_degrees", *_COLOR)),
+    ],
+)
+def test_only_flips_is_true_where_nothing_else_is_on(augmentation, only_flips):
+    assert augmentation.only_flips is only_flips
+
+
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**40), st.integers(1, 5))
 def test_an_image_that_equals_its_mask_still_does_afterwards(key, side):
@@ -189,3 +273,14 @@ def test_it_runs_in_a_graph_with_an_unknown_batch_size():
 def test_strengths_out_of_range_are_refused(name, value):
     with pytest.raises(InputError, match=f"augmentation {name} must be between 0 and"):
         Augmentation(**{name: value})
+
+
+@pytest.mark.parametrize("classes", ["DF", [], [3], 3])
+def test_classes_that_are_no_list_of_names_are_refused(classes):
+    with pytest.raises(InputError, match="augmentation classes must be a list of one or more class names, .*received"):
+        Augmentation(classes=classes)
+
+
+def test_a_class_that_the_manifest_does_not_have_is_refused():
+    with pytest.raises(InputError, match="classes names AK, VASC, which the manifest does not have. Classes: MEL, NV"):
+        augmented_classes(("MEL", "NV"), Augmentation(classes=("VASC", "MEL", "AK")))

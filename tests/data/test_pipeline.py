@@ -7,15 +7,20 @@ from care_tf.box_geometry import union_mask
 from care_tf.data import (
     Augmentation,
     Manifest,
-    epoch_order,
+    augment_batch,
+    epoch_indices,
     evaluation_dataset,
+    flip_signs,
+    get_sampling,
     read_manifest,
     steps_per_epoch,
     training_dataset,
 )
+from care_tf.data.pipeline import load_masks
 from care_tf.errors import InputError
 
 _SIZE = (10, 20)
+_FLIPS = Augmentation(rotation_degrees=0.0, brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
 
 
 @pytest.fixture
@@ -28,6 +33,19 @@ def _rows(dataset, count=None):
     batches = list(dataset if count is None else dataset.take(count))
     columns = [[x["image"] for x, _ in batches], [x["mask"] for x, _ in batches], [y for _, y in batches]]
     return [np.concatenate([part.numpy() for part in column]) for column in columns]
+
+
+@pytest.fixture
+def plain(manifest):
+    """The manifest's images without files to decode, as a loader to pass as cache, and as an array."""
+    images = np.stack([_pixels(path) for path in manifest.image_paths])
+    pixels = tf.constant(images)
+    return (lambda index: (pixels[index], tf.constant([10, 20]))), images
+
+
+def _always(*indices):
+    """The same order in every epoch."""
+    return lambda num_images, seed, epoch: tf.constant(indices, tf.int64)
 
 
 def _pixels(path):
@@ -167,19 +185,6 @@ def test_shapes_and_types_are_those_of_the_contract(manifest):
     assert y == tf.TensorSpec((None, 2), tf.float32)
 
 
-def test_epoch_order_is_a_permutation_of_seed_and_epoch():
-    orders = [tuple(epoch_order(50, seed, epoch).numpy()) for seed, epoch in [(0, 0), (0, 1), (1, 0), (0, 0)]]
-    assert all(sorted(order) == list(range(50)) for order in orders)
-    assert orders[0] == orders[3]
-    assert len(set(orders)) == 3
-    assert epoch_order(50, 0, 0).dtype == tf.int64
-
-
-def test_every_image_is_equally_likely_in_every_place():
-    first = np.array([epoch_order(5, 3, epoch)[0] for epoch in range(400)])
-    assert np.bincount(first, minlength=5).min() > 50
-
-
 def test_a_sampler_replaces_the_order(manifest):
     def rare_only(num_images, seed, epoch):
         return tf.constant([1, 4, 7, 1, 4], tf.int64)
@@ -187,6 +192,103 @@ def test_a_sampler_replaces_the_order(manifest):
     dataset = training_dataset(manifest, _SIZE, 2, seed=0, order=rare_only)
     assert dataset.cardinality() == 3
     assert _rows(dataset)[2].tolist() == [1] * 5
+
+
+def test_order_and_seeds_of_a_training_dataset_are_those_of_epoch_indices(manifest, plain):
+    loader, images = plain
+    order = get_sampling("class_balanced", manifest, batch_size=4, num_epochs=1)
+    options = {"seed": 6, "first_epoch": 2, "order": order}
+    dataset = training_dataset(manifest, _SIZE, 4, augmentation=_FLIPS, cache=loader, **options)
+    for (index, seeds), (x, labels) in zip(epoch_indices(11, 4, **options).take(5), dataset.take(5), strict=True):
+        signs = flip_signs(seeds, _FLIPS).numpy().astype(int)
+        for i, (right, down), image, mask in zip(index.numpy(), signs, x["image"], x["mask"], strict=True):
+            np.testing.assert_array_equal(image, images[i][::down, ::right])
+            np.testing.assert_array_equal(mask[..., 0], union_mask(manifest.boxes[i], *_SIZE)[::down, ::right])
+        np.testing.assert_array_equal(labels, manifest.labels[index])
+
+
+def test_a_plain_shuffle_is_augmented_under_the_index_of_the_image(manifest, plain):
+    loader, images = plain
+    dataset = training_dataset(manifest, _SIZE, 4, seed=1, augmentation=Augmentation(), cache=loader, first_epoch=3)
+    order = [9, 6, 1, 7, 4, 5, 3, 8, 10, 2, 0]
+    seeds = np.stack([np.full(11, 5591785196630141735), order], axis=1)  # of (seed 1, epoch 3)
+    expected, _ = augment_batch(tf.constant(images[order]), None, tf.constant(seeds), Augmentation())
+    np.testing.assert_allclose(_rows(dataset, 3)[0], expected, atol=1e-3)
+
+
+def test_an_image_drawn_five_times_is_augmented_in_five_ways(manifest, plain):
+    options = {"seed": 0, "first_epoch": 0, "order": _always(4, 0, 4, 4, 1, 4, 4), "cache": plain[0]}
+    dataset = training_dataset(manifest, _SIZE, 3, augmentation=Augmentation(), **options)
+    images = _rows(dataset, 3)[0][[0, 2, 3, 5, 6]]
+    differences = [np.abs(images[i] - images[j]).max() for i in range(5) for j in range(i)]
+    assert min(differences) > 1
+    assert not np.array_equal(_rows(dataset, 6)[0][7:][0], images[0])
+
+
+def test_an_image_drawn_five_times_moves_with_its_mask(manifest):
+    mask = tf.constant(union_mask(manifest.boxes[4], *_SIZE)[..., None], tf.float32)
+
+    def loader(index):
+        return tf.repeat(mask, 3, axis=-1) * 255, tf.constant([10, 20])
+
+    turns = Augmentation(brightness=0.0, contrast=0.0, saturation=0.0, hue=0.0)
+    options = {"seed": 0, "first_epoch": 0, "order": _always(4, 4, 4, 4, 4), "cache": loader}
+    dataset = training_dataset(manifest, _SIZE, 3, augmentation=turns, **options)
+    images, masks, _ = _rows(dataset, 2)
+    clear = np.abs(images[..., :1] - 127.5) > 2  # the masks move as bytes
+    np.testing.assert_array_equal((images[..., :1] > 127.5)[clear], (masks > 0)[clear])
+    assert len({mask.tobytes() for mask in masks}) == 5
+
+
+@pytest.mark.parametrize(
+    ("setting", "counts", "num_batches"),
+    [("class_balanced", [6, 5], 3), ("oversample", [8, 8], 4), ("undersample", [3, 3], 2)],
+)
+def test_batches_hold_as_many_images_of_each_class_as_sampled(manifest, plain, setting, counts, num_batches):
+    order = get_sampling(setting, manifest, batch_size=4, num_epochs=1)
+    dataset = training_dataset(manifest, _SIZE, 4, seed=0, masks=False, cache=plain[0], order=order)
+    assert dataset.cardinality() == steps_per_epoch(manifest, 4, order) == num_batches
+    labels = [batch_labels.numpy() for _, batch_labels in dataset]
+    np.testing.assert_array_equal(np.bincount(np.concatenate(labels)), counts)
+
+
+def test_class_aware_batches_reach_the_model_whole_in_every_epoch(manifest, plain):
+    order = get_sampling({"name": "class_aware", "images_per_class": 3}, manifest, batch_size=6, num_epochs=1)
+    dataset = training_dataset(manifest, _SIZE, 6, seed=0, masks=False, cache=plain[0], order=order, first_epoch=0)
+    assert steps_per_epoch(manifest, 6, order) == 2
+    for batch, labels in dataset.take(6):
+        assert np.bincount(labels).tolist() == [3, 3]
+        assert len({image.tobytes() for image in batch.numpy()}) == 6
+
+
+def test_progressive_balance_follows_the_epochs_of_a_resumed_stream(manifest, plain):
+    order = get_sampling("progressively_balanced", manifest, batch_size=11, num_epochs=2)
+
+    def rare_counts(first_epoch, count):
+        options = {"seed": 0, "masks": False, "cache": plain[0], "order": order, "first_epoch": first_epoch}
+        return [int(labels.numpy().sum()) for _, labels in training_dataset(manifest, _SIZE, 11, **options).take(count)]
+
+    assert rare_counts(0, 3) == [3, 4, 5]
+    assert rare_counts(1, 2) == [4, 5]
+
+
+def test_only_images_of_the_named_classes_are_augmented(manifest, plain):
+    loader, images = plain
+    options = {"seed": 1, "cache": loader, "shuffle": False, "first_epoch": 0}
+    dataset = training_dataset(manifest, _SIZE, 11, augmentation=Augmentation(classes=["rare"]), **options)
+    whole = training_dataset(manifest, _SIZE, 11, augmentation=Augmentation(), **options)
+    for before, moved, reference, label in zip(images, _rows(dataset, 1)[0], *_rows(whole, 1)[::2], strict=True):
+        if manifest.class_names[label] == "rare":
+            np.testing.assert_allclose(moved, reference, atol=1e-3)
+            assert np.abs(moved - before).max() > 1
+        else:
+            np.testing.assert_array_equal(moved, before)
+
+
+def test_loaded_masks_are_those_of_the_datasets(manifest):
+    masks = load_masks(manifest, _SIZE, np.full((11, 2), [10, 20]))
+    np.testing.assert_array_equal(masks, _rows(evaluation_dataset(manifest, _SIZE, 4, masks=True))[1])
+    assert load_masks(manifest.subset([]), _SIZE, np.zeros((0, 2), int)).shape == (0, 10, 20, 1)
 
 
 @pytest.mark.parametrize("batch_size", [1, 11, 100])
@@ -207,6 +309,16 @@ def test_a_class_without_images_and_a_single_class_are_refused(manifest):
     single = Manifest(manifest.image_paths, np.zeros(11), ("only",))
     with pytest.raises(InputError, match="at least two classes; .* only"):
         training_dataset(single, _SIZE, 4, seed=0)
+
+
+def test_a_sampler_or_an_augmentation_that_does_not_fit_is_refused_before_images_are_read(manifest, tmp_path):
+    cache = tmp_path / "cache"
+    order = get_sampling("progressively_balanced", manifest, batch_size=4, num_epochs=3)
+    with pytest.raises(InputError, match="depends on the number of the epoch"):
+        training_dataset(manifest, _SIZE, 4, seed=0, order=order, cache=cache)
+    with pytest.raises(InputError, match="classes names DF, which .* Classes: common, rare"):
+        training_dataset(manifest, _SIZE, 4, seed=0, augmentation=Augmentation(classes=("DF",)), cache=cache)
+    assert not cache.exists()
 
 
 def test_bad_arguments_are_refused(manifest, tmp_path):

@@ -2,9 +2,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss, attention_terms
+
+REDUCTIONS = ("batch", "masked", "class_balanced")
 
 
 def slow_terms(attention, mask, tau, lam):
@@ -21,6 +25,20 @@ def slow_terms(attention, mask, tau, lam):
     if num_inside == 0:
         return 0.0, 0.0
     return -min(inside / num_inside, tau), lam * (outside / num_outside if num_outside else 0.0)
+
+
+def slow_mean(per_image, has_mask, class_index, reduction):
+    """A batch's L_a from the images' losses, in loops: the mean over images, masked images, or classes with masks."""
+    of_class = {}
+    for value, masked, index in zip(per_image, has_mask, class_index, strict=True):
+        if masked and index >= 0:
+            of_class.setdefault(int(index), []).append(float(value))
+    if reduction == "class_balanced":
+        means = [sum(values) / len(values) for values in of_class.values()]
+        return sum(means) / len(means) if means else 0.0
+    values = [value for of_one in of_class.values() for value in of_one]
+    count = len(per_image) if reduction == "batch" else len(values)
+    return sum(values) / count if count else 0.0
 
 
 @pytest.fixture
@@ -76,6 +94,16 @@ def test_the_gradient_is_exactly_zero_above_tau():
         assert tape.gradient(inner, attention).numpy().any() == moves
 
 
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize("class_index", [[0, 1, 2, 1, 0], [2, 2, 2, 2, 2], [0, -1, 2, 2, 1], [-1, -1, -1, -1, -1]])
+def test_reductions_equal_the_slow_oracle(batch, reduction, class_index):
+    attention, mask = batch
+    per_image = [sum(slow_terms(attention[b], mask[b], 0.4, 0.8)) for b in range(5)]
+    loss = AttentionLoss(0.4, 0.8, reduction)
+    expected = slow_mean(per_image, mask.any(axis=(1, 2)), class_index, reduction)
+    np.testing.assert_allclose(loss(attention, mask, class_index), expected, rtol=1e-5, atol=1e-7)
+
+
 def test_reductions_divide_by_the_batch_or_by_the_masked_images(batch):
     attention, mask = batch
     total = float(tf.reduce_sum(AttentionLoss().per_image(attention, mask)))
@@ -83,9 +111,110 @@ def test_reductions_divide_by_the_batch_or_by_the_masked_images(batch):
     np.testing.assert_allclose(AttentionLoss(reduction="masked")(attention, mask), total / 4, rtol=1e-6)
 
 
-@pytest.mark.parametrize("reduction", ["batch", "masked"])
-def test_a_batch_without_boxes_costs_nothing(reduction):
-    assert float(AttentionLoss(reduction=reduction)(np.ones((2, 3, 3)), np.zeros((2, 9, 9, 1)))) == 0.0
+@given(
+    images=st.lists(st.tuples(st.booleans(), st.integers(-1, 4)), min_size=1, max_size=12),
+    reduction=st.sampled_from(REDUCTIONS),
+)
+def test_the_weights_give_the_mean_of_any_batch(images, reduction):
+    has_mask, class_index = (np.array(values) for values in zip(*images, strict=True))
+    per_image = np.where(has_mask, np.linspace(-0.7, 1.0, len(images)), 0.0)
+    expected = slow_mean(per_image, has_mask, class_index, reduction)
+    loss = AttentionLoss(reduction=reduction)
+    for num_classes in (5, 7, None):
+        weights = loss.image_weights(has_mask, class_index, num_classes)
+        assert weights.dtype == tf.float32
+        np.testing.assert_allclose((weights.numpy() * per_image).sum(), expected, rtol=1e-5, atol=1e-6)
+        assert not weights.numpy()[~has_mask | (class_index < 0)].any()
+
+
+def test_with_masks_of_one_class_class_balanced_is_masked(batch):
+    attention, mask = batch
+    class_index = [2, 2, 2, 2, 0]  # the last image has no mask, so its class has none
+    np.testing.assert_allclose(
+        AttentionLoss(reduction="class_balanced")(attention, mask, class_index),
+        AttentionLoss(reduction="masked")(attention, mask, class_index),
+        rtol=1e-6,
+    )
+
+
+def test_a_class_ten_times_as_large_leaves_the_others_their_share():
+    has_mask, class_index = np.ones(4, bool), np.array([0, 1, 1, 2])
+    many = np.concatenate([class_index, np.repeat(2, 9)])
+    shares = {}
+    for reduction in ("masked", "class_balanced"):
+        loss = AttentionLoss(reduction=reduction)
+        once = loss.image_weights(has_mask, class_index, 3).numpy()
+        more = loss.image_weights(np.ones(13, bool), many, 3).numpy()
+        shares[reduction] = once[:3], more[:3]
+        assert more[many == 2].sum() == pytest.approx(1 / 3 if reduction == "class_balanced" else 10 / 13)
+    np.testing.assert_array_equal(*shares["class_balanced"])
+    assert (shares["masked"][1] < shares["masked"][0]).all()
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_two_halves_with_shared_counts_add_up_to_the_whole(batch, reduction):
+    attention, mask = batch
+    class_index = np.array([0, 1, 1, 1, 2])
+    loss = AttentionLoss(reduction=reduction)
+    has_mask = mask.any(axis=(1, 2))
+    halves, counts = [slice(0, 2), slice(2, 5)], []
+    for part in halves:  # first what each half counts, then both with the sum
+        loss.image_weights(has_mask[part], class_index[part], 3, lambda count: counts.append(count) or count)
+    total = 0.0
+    for part in halves:
+        weights = loss.image_weights(has_mask[part], class_index[part], 3, lambda _: counts[0] + counts[1])
+        total += float(tf.reduce_sum(weights * loss.per_image(attention[part], mask[part])))
+    np.testing.assert_allclose(total, loss(attention, mask, class_index), rtol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_a_batch_without_boxes_costs_nothing_and_has_no_gradient(reduction):
+    attention, class_index = tf.ones((2, 3, 3)), [0, 1]
+    with tf.GradientTape() as tape:
+        tape.watch(attention)
+        value = AttentionLoss(reduction=reduction)(attention, np.zeros((2, 9, 9, 1)), class_index)
+    assert float(value) == 0.0
+    np.testing.assert_array_equal(tape.gradient(value, attention), np.zeros((2, 3, 3)))
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_the_gradient_agrees_with_finite_differences(batch, reduction):
+    attention, mask = batch
+    attention, class_index = tf.constant(attention, tf.float64), [0, 1, 1, 2, 0]
+    loss = AttentionLoss(1.0, 0.7, reduction)
+    with tf.GradientTape() as tape:
+        tape.watch(attention)
+        value = loss(attention, mask, class_index)
+    assert value.dtype == tf.float64
+    slope = tape.gradient(value, attention).numpy()
+    direction, step = np.random.default_rng(3).normal(size=slope.shape), 1e-6
+    ahead, behind = (float(loss(attention + sign * step * direction, mask, class_index)) for sign in (1, -1))
+    np.testing.assert_allclose((ahead - behind) / (2 * step), (slope * direction).sum(), rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_graph_and_xla_give_the_eager_weights(reduction):
+    has_mask, class_index = tf.constant([True, True, False, True]), tf.constant([0, 2, 1, 2])
+    loss = AttentionLoss(reduction=reduction)
+    expected = loss.image_weights(has_mask, class_index, 3)
+    for jit_compile in (False, True):
+        compiled = tf.function(lambda m, c: loss.image_weights(m, c, 3), jit_compile=jit_compile)
+        np.testing.assert_allclose(compiled(has_mask, class_index), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_the_order_of_the_batch_does_not_matter(batch, reduction):
+    attention, mask = batch
+    class_index, order = np.array([0, 1, 1, 2, 0]), [3, 1, 4, 0, 2]
+    loss = AttentionLoss(reduction=reduction)
+    shuffled = loss(attention[order], mask[order], class_index[order])
+    np.testing.assert_allclose(shuffled, loss(attention, mask, class_index), rtol=1e-6)
+
+
+def test_a_column_of_class_indices_is_a_row_of_them(batch):
+    attention, mask = batch
+    loss, class_index = AttentionLoss(reduction="class_balanced"), np.array([0, 1, 1, 2, 0])
+    assert float(loss(attention, mask, class_index[:, None])) == float(loss(attention, mask, class_index))
 
 
 def test_permuting_the_batch_permutes_the_terms(batch):
@@ -103,10 +232,16 @@ def test_half_precision_attention_is_computed_in_float32(batch):
     assert inner.dtype == tf.float32
 
 
-def test_the_loss_serializes():
-    loss = AttentionLoss(tau=0.4, lam=0.5, reduction="masked")
+@pytest.mark.parametrize("reduction", REDUCTIONS)
+def test_the_loss_serializes(reduction):
+    loss = AttentionLoss(tau=0.4, lam=0.5, reduction=reduction)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
-    assert again.get_config() == loss.get_config() == {"tau": 0.4, "lam": 0.5, "reduction": "masked"}
+    assert again.get_config() == loss.get_config() == {"tau": 0.4, "lam": 0.5, "reduction": reduction}
+
+
+def test_class_balanced_without_classes_is_refused(batch):
+    with pytest.raises(InputError, match='"class_balanced".*needs the class.*class_index=None.*"masked"'):
+        AttentionLoss(reduction="class_balanced")(*batch)
 
 
 @pytest.mark.parametrize(

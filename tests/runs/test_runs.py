@@ -7,45 +7,11 @@ import pandas as pd
 import pytest
 import yaml
 
-from care_tf.config import validate_config
-from care_tf.data import SyntheticLesions
 from care_tf.errors import InputError
 from care_tf.runs import evaluate_run, load_run, train_run
 from care_tf.runs.evaluation import predict_manifest
-from care_tf.runs.parts import balanced_class_weight, read_training_manifests
+from care_tf.runs.parts import read_training_manifests
 from care_tf.runs.training import stage_fingerprint
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    counts = {"train_counts": (12, 8, 8, 5), "validation_counts": (4,) * 4, "test_counts": (6, 4, 4, 4)}
-    return SyntheticLesions(seed=1, size_px=32, **counts).write(tmp_path_factory.mktemp("lesions") / "data")
-
-
-@pytest.fixture
-def config(data, tmp_path):
-    def make(output="run", **changes):
-        content = {
-            "output": str(tmp_path / output),
-            "data": {
-                "manifest": str(data),
-                "train": {"split": "train"},
-                "validation": {"split": "validation"},
-                "test": {"split": "test"},
-                "image_size_px": 32,
-                "cache": "memory",
-            },
-            "model": {"backbone": "small_cnn"},
-            "training": {"batch_size": 16, "class_weight": "balanced"},
-            "augmentation": {"rotation_degrees": 90},
-            "stages": {"pretrain": {"epochs": 1}, "finetune": {"epochs": 1, "alpha": 0.5}},
-        }
-        for key, value in changes.items():
-            section, _, name = key.partition("__")
-            content[section] = {**content.get(section, {}), name: value} if name else value
-        return validate_config(content, "test")
-
-    return make
 
 
 @pytest.mark.slow
@@ -87,7 +53,7 @@ def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys):
     assert pd.read_csv(care / "history.csv").equals(history)
 
     before = {name: (care / name).read_bytes() for name in ("config.yaml", "environment.json", "model.keras")}
-    for wrong in ({"seed": 3}, {"augmentation": {"rotate": 3}}, {"training__optimizer": "Adamant"}):
+    for wrong in ({"seed": 3}, {"every_stage": {"augmentation": {"rotate": 3}}}, {"training__optimizer": "Adamant"}):
         with pytest.raises(InputError):
             train_run(config("care", **wrong), show_progress=False)
     assert before == {name: (care / name).read_bytes() for name in before}
@@ -110,7 +76,7 @@ def test_fingerprints_change_with_what_a_stage_depends_on(config):
     assert not changed(0, output="elsewhere") and not changed(1, output="elsewhere")
     reused = {"stages": {"pretrain": {"epochs": 1, "reuse": "x"}, "finetune": {"epochs": 1, "alpha": 0.5}}}
     assert not changed(0, **reused) and not changed(1, **reused)
-    for change in ({"seed": 1}, {"training__batch_size": 8}, {"augmentation": None}, {"data__image_size_px": 48}):
+    for change in ({"seed": 1}, {"training__batch_size": 8}, {"every_stage": {}}, {"data__image_size_px": 48}):
         assert changed(0, **change) and changed(1, **change)
 
 
@@ -122,14 +88,6 @@ def test_boxes_do_not_enter_the_first_stages_fingerprint(config):
     assert stage_fingerprint(first, both[0], 1) != stage_fingerprint(other, both[1], 1)
 
 
-def test_balanced_weights_equal_scikit_learn(config):
-    from sklearn.utils.class_weight import compute_class_weight
-
-    train = read_training_manifests(config()).train
-    expected = compute_class_weight("balanced", classes=np.arange(4), y=train.labels)
-    np.testing.assert_allclose(list(balanced_class_weight(train).values()), expected)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -139,7 +97,7 @@ def test_balanced_weights_equal_scikit_learn(config):
         ({"data__train": {"split": "test"}}, "data.train and data.test share 18 images"),
         ({"model__activation": "sigmoid"}, "sigmoid is one unit for two classes"),
         ({"model__backbone": "resnet51"}, "unknown backbone"),
-        ({"augmentation": {"rotate": 3}}, "augmentation has an unknown key .*rotation_degrees"),
+        ({"every_stage__augmentation": {"rotate": 3}}, "augmentation has an unknown key .*rotation_degrees"),
         ({"training__optimizer": "Adamant"}, "training.optimizer='Adamant'"),
         ({"care__attention_layer": "nowhere"}, "attention_layer='nowhere' is not a layer"),
     ],

@@ -209,7 +209,7 @@ def test_features_and_head_equal_the_found_layer(network, images):
 
 
 @pytest.mark.parametrize("num_masked", [0, 1, 4])
-@pytest.mark.parametrize("reduction", ["batch", "masked"])
+@pytest.mark.parametrize("reduction", ["batch", "masked", "class_balanced"])
 def test_any_number_of_masked_images_stays_finite(network, images, num_masked, reduction):
     image, labels, mask = images
     mask = np.where(np.arange(16)[:, None, None, None] % 4 < num_masked, 1.0, 0.0) * np.ones_like(mask)
@@ -357,7 +357,7 @@ def test_the_wrapper_hands_images_on_untouched(network, images):
 def test_two_replicas_train_as_one(tmp_path):
     script = tmp_path / "replicas.py"  # a process of its own: logical devices are set once, before TensorFlow starts
     script.write_text(REPLICAS)
-    for reduction in ("batch", "masked"):
+    for reduction in ("batch", "masked", "class_balanced"):
         done = subprocess.run([sys.executable, str(script), reduction], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr[-2000:]
 

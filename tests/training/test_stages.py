@@ -8,7 +8,7 @@ import tensorflow as tf
 from care_tf import CAREModel
 from care_tf.errors import InputError
 from care_tf.stage import Stage
-from care_tf.training import StageRun, run_stages
+from care_tf.training import StageRun, StageSetup, run_stages
 
 STAGES = (Stage("pretrain", epochs=2), Stage("finetune", epochs=3, alpha=0.5, learning_rate=5e-4))
 
@@ -20,9 +20,6 @@ def run_in(network, images):
 
     def run(folder, stages=STAGES, stop=None, fingerprints=("a", "b")):
         model = CAREModel(network())
-
-        def compile_stage(stage):
-            model.compile(keras.optimizers.Adam(stage.learning_rate), "sparse_categorical_crossentropy")
 
         def dataset(index, first_epoch):
             def epoch(e):
@@ -44,15 +41,17 @@ def run_in(network, images):
                 if stop == (self.index, epoch):
                     raise KeyboardInterrupt
 
+        def setup(index):
+            model.compile(keras.optimizers.Adam(stages[index].learning_rate), "sparse_categorical_crossentropy")
+            return StageSetup(model, lambda first_epoch: dataset(index, first_epoch), steps_per_epoch=2)
+
         stage_run = StageRun(
-            dataset=dataset,
-            steps_per_epoch=2,
-            compile=compile_stage,
+            setup=setup,
             fingerprints=fingerprints,
             checkpoints=folder / "checkpoints",
             callbacks=lambda index: [Stop(index)],
         )
-        return run_stages(model, stages, stage_run), model.classifier.get_weights()
+        return run_stages(model.classifier, stages, stage_run), model.classifier.get_weights()
 
     return run
 

@@ -1,0 +1,129 @@
+"""Class weights from class counts: how much a sample of each class counts in the loss."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from care_tf.errors import InputError
+from care_tf.losses.arguments import checked_counts, checked_number, checked_weights
+
+SETTINGS = ("balanced", "effective_number")
+
+
+def inverse_frequency_weights(counts: Any) -> np.ndarray:
+    """Every class has the same total weight, and the mean weight of a sample is 1.
+
+    w_c = n / (C n_c)
+
+    Args:
+      counts: (C,), samples of each class, > 0.
+
+    Returns:
+      float64 (C,), > 0.
+
+    Raises:
+      InputError: A count is not positive.
+
+    Example:
+      >>> inverse_frequency_weights([30, 10]).tolist()
+      [0.6666666666666666, 2.0]
+
+    Source: scikit-learn's `class_weight="balanced"`.
+    """
+    counts = checked_counts(counts)
+    return counts.sum() / (len(counts) * counts)
+
+
+def effective_number_weights(counts: Any, beta: float = 0.999) -> np.ndarray:
+    """The inverse of each class's effective number of samples.
+
+    w_c = C E_c^-1 / sum_k E_k^-1,  E_c = (1 - beta^n_c) / (1 - beta)
+
+    Between no re-weighting (beta = 0) and the inverse frequency (beta towards 1).
+
+    Args:
+      counts: (C,), samples of each class, > 0.
+      beta: How fast further samples repeat earlier ones, in [0, 1): E_c never exceeds 1 / (1 - beta).
+
+    Returns:
+      float64 (C,), > 0, with sum C.
+
+    Raises:
+      InputError: A count is not positive, or beta is out of range.
+
+    Example:
+      >>> effective_number_weights([30, 10], beta=0.0).tolist()
+      [1.0, 1.0]
+
+    Source: Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples", Eq. 2 and section 4.
+    """
+    counts = checked_counts(counts)
+    beta = checked_number("beta", beta, below=1.0)
+    if beta == 0.0:
+        return np.ones(len(counts))
+    # 1 - beta^n by expm1: at beta = 1 - 1e-12 the plain expression has lost most of its digits.
+    weights = -1.0 / np.expm1(counts * np.log(beta))
+    return len(weights) * weights / weights.sum()
+
+
+def class_weights(setting: Any, counts: Any, class_names: Sequence[str]) -> np.ndarray:
+    """The class weights that a setting of a configuration means.
+
+    Args:
+      setting: None for ones; "balanced" (`inverse_frequency_weights`) or "effective_number"
+        (`effective_number_weights`); {"name": one of them, **arguments}; or {class name: weight}, where classes that
+        are not named get 1.
+      counts: (C,), samples of each class, > 0.
+      class_names: The C names, in the order of the counts.
+
+    Returns:
+      float32 (C,), >= 0.
+
+    Raises:
+      InputError: A setting, argument or class name is unknown, a weight is negative or not finite, or a count is not
+        positive.
+
+    Example:
+      >>> class_weights({"melanoma": 3}, [90, 10], ["nevus", "melanoma"]).tolist()
+      [1.0, 3.0]
+      >>> class_weights({"name": "effective_number", "beta": 0.9}, [9, 9], ["nevus", "melanoma"]).tolist()
+      [1.0, 1.0]
+    """
+    counts = checked_counts(counts)
+    if len(counts) != len(class_names):
+        raise InputError(
+            f"There must be one count for each class. Received {len(counts)} counts for {len(class_names)} classes."
+        )
+    if setting is None:
+        return np.ones(len(counts), np.float32)
+    if isinstance(setting, str):
+        setting = {"name": setting}
+    if not isinstance(setting, Mapping):
+        raise InputError(
+            f"class weights must be None, one of {SETTINGS}, {{'name': ..., 'beta': ...}}, or {{class name: weight}}. "
+            f"Received {setting!r}."
+        )
+    is_named = isinstance(setting.get("name"), str)  # a class called "name" has a number there
+    weights = _named_weights(dict(setting), counts) if is_named else _explicit_weights(setting, class_names)
+    return weights.astype(np.float32)
+
+
+def _named_weights(setting: dict[str, Any], counts: np.ndarray) -> np.ndarray:
+    name = setting.pop("name")
+    if name not in SETTINGS:
+        raise InputError(f"Unknown class weights {name!r}. Known: {', '.join(SETTINGS)}.")
+    known = ("beta",) if name == "effective_number" else ()
+    unknown = sorted(set(map(str, setting)) - set(known))
+    if unknown:
+        raise InputError(
+            f"Class weights {name!r} do not take {', '.join(unknown)}. Known arguments: {', '.join(known) or 'none'}."
+        )
+    return effective_number_weights(counts, **setting) if known else inverse_frequency_weights(counts)
+
+
+def _explicit_weights(setting: Mapping, class_names: Sequence[str]) -> np.ndarray:
+    unknown = sorted(str(name) for name in set(setting) - set(class_names))
+    if unknown:
+        raise InputError(f"Class weights for unknown classes: {', '.join(unknown)}. Classes: {', '.join(class_names)}.")
+    return checked_weights([setting.get(name, 1.0) for name in class_names])

@@ -1,0 +1,287 @@
+"""Several methods on the same folds and seeds: what they share is trained once, what is finished is not done again."""
+
+import dataclasses
+import datetime
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from care_tf.config import RunConfig, Selection, load_config
+from care_tf.data import corrupt_files_refused, read_manifest
+from care_tf.errors import InputError
+from care_tf.evaluation import (
+    CellPredictions,
+    MethodSpec,
+    compare_methods,
+    comparison_markdown,
+    write_cells_csv,
+    write_comparison_csv,
+    write_comparison_plot,
+)
+from care_tf.files import atomic_path
+from care_tf.runs import folder as run_folder
+from care_tf.runs.evaluation import predict_manifest, write_predictions
+from care_tf.runs.folder import load_run
+from care_tf.runs.parts import read_training_manifests, select_rows
+from care_tf.runs.shared_images import SharedImages
+from care_tf.runs.training import prepare_run, stage_fingerprint, train_run
+from care_tf.training.stages import check_progress
+
+NO_FOLD = "test"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run of a comparison.
+
+    Attributes:
+      method: Name of its method.
+      fold: Fold that it is tested on; "test" where the configuration's own rows are taken.
+      config: Its configuration, with every stage that another cell trains taken over from there.
+      fingerprints: Of its stages.
+    """
+
+    method: str
+    fold: str
+    config: RunConfig
+    fingerprints: tuple[str, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Its run folder."""
+        return Path(self.config.output)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has been trained and has predicted its test images."""
+        return (self.folder / run_folder.PREDICTIONS).exists()
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs that it trains itself."""
+        return sum(stage.epochs for stage in self.config.stages if stage.reuse is None)
+
+    def __str__(self) -> str:
+        return f"{self.method}, fold {self.fold}, seed {self.config.seed}"
+
+
+def read_methods(paths: Sequence[str | os.PathLike], overrides: Sequence[str] = ()) -> dict[str, RunConfig]:
+    """Reads the configurations: name of the file, without .yaml -> configuration.
+
+    Raises:
+      InputError: A configuration is bad, two have one name, or their classes or manifests differ.
+    """
+    methods: dict[str, RunConfig] = {}
+    for path in paths:
+        name = Path(path).stem
+        if name in methods:
+            raise InputError(f"Methods are called by their files' names, and two are called {name!r}. Rename one.")
+        methods[name] = load_config(path, overrides)
+    first_name, first = next(iter(methods.items()))
+    for name, config in methods.items():
+        if (config.data.manifest, config.data.class_names) != (first.data.manifest, first.data.class_names):
+            raise InputError(
+                f"Methods are compared on the same images, but {first_name} and {name} differ in data.manifest or "
+                "data.class_names. Give both the same."
+            )
+    return methods
+
+
+def method_specs(methods: dict[str, RunConfig]) -> list[MethodSpec]:
+    """Names, titles and baselines; a baseline that is not compared gives no difference."""
+    return [
+        MethodSpec(name, config.title or name, config.baseline if config.baseline in methods else None)
+        for name, config in methods.items()
+    ]
+
+
+def plan_cells(
+    methods: dict[str, RunConfig], folds: Sequence[str] | None, seeds: Sequence[int] | None, output: Path
+) -> list[Cell]:
+    """All runs of a comparison, in the order in which most can be shared: by fold, seed, then method.
+
+    Args:
+      methods: Name -> configuration.
+      folds: Each is tested on once, with the others in training; None takes the configurations' own rows.
+      seeds: None takes the configurations' own.
+      output: Folder of the comparison.
+
+    Returns:
+      The cells; a stage that an earlier cell trains with the same data and settings is marked for reuse.
+
+    Raises:
+      InputError: A fold does not exist, a class has no training image in one, or a finished cell in the folder has
+        other settings.
+    """
+    cells: list[Cell] = []
+    trained: dict[str, Path] = {}
+    for fold in folds or [None]:
+        for seed in seeds or [None]:
+            for method, config in methods.items():
+                cell = _cell(method, config, fold, seed, output, trained)
+                for fingerprint in cell.fingerprints:
+                    trained.setdefault(fingerprint, cell.folder)
+                check_progress(cell.folder / run_folder.CHECKPOINTS, cell.fingerprints)
+                cells.append(cell)
+    return cells
+
+
+@corrupt_files_refused()
+def run_cells(cells: Sequence[Cell], command: Sequence[str] = (), show_epochs: bool = True) -> None:
+    """Trains and evaluates the cells that are not finished, with progress and the time left.
+
+    Args:
+      cells: Of `plan_cells`.
+      command: The command line, for the record.
+      show_epochs: Prints a line per epoch, too.
+
+    Raises:
+      InputError: A configuration is bad; found before anything is trained.
+    """
+    open_cells = [cell for cell in cells if not cell.is_finished]
+    print(f"{len(cells)} runs: {len(cells) - len(open_cells)} finished, {len(open_cells)} to go", flush=True)
+    for cell in {cell.method: cell for cell in open_cells}.values():
+        prepare_run(cell.config)  # raises now what would otherwise raise hours later
+        keras.backend.clear_session()
+    if not open_cells:
+        return
+    images = SharedImages(open_cells[0].config.data.cache)
+    clock = _Clock(open_cells)
+    for number, cell in enumerate(open_cells, start=1):
+        print(f"run {number} of {len(open_cells)}: {cell}", flush=True)
+        start = time.monotonic()
+        train_run(cell.config, command=command, show_progress=show_epochs, images=images)
+        _predict(cell)
+        keras.backend.clear_session()
+        clock.finished(cell, time.monotonic() - start)
+        print(f"{cell}: {time.monotonic() - start:.0f} s; about {clock.left()} left", flush=True)
+
+
+def read_cells(cells: Sequence[Cell]) -> list[CellPredictions]:
+    """What the finished cells predicted."""
+    return [_read_predictions(cell) for cell in cells if cell.is_finished]
+
+
+def write_tables(methods: dict[str, RunConfig], cells: Sequence[Cell], output: Path, num_resamples: int = 1000) -> str:
+    """Writes comparison.csv, cells.csv, comparison.md and comparison.png of the cells that are finished.
+
+    Args:
+      methods: Of `read_methods`.
+      cells: Of `plan_cells`.
+      output: Folder of the comparison.
+      num_resamples: Bootstrap resamples.
+
+    Returns:
+      The Markdown.
+
+    Raises:
+      InputError: No cell is finished.
+    """
+    class_names = cells[0].config.data.class_names or ()
+    focus = focus_classes(cells)
+    comparison = compare_methods(method_specs(methods), read_cells(cells), class_names, num_resamples)
+    text = comparison_markdown(comparison, focus)
+    with atomic_path(output / "comparison.md") as temporary:
+        temporary.write_text(text)
+    write_comparison_csv(output / "comparison.csv", comparison)
+    write_cells_csv(output / "cells.csv", comparison)
+    write_comparison_plot(output / "comparison.png", comparison, focus)
+    return text
+
+
+def focus_classes(cells: Sequence[Cell]) -> list[str]:
+    """The classes that a comparison is about: those with boxes in training, the rarest first; else the rarest."""
+    train = read_training_manifests(cells[0].config).train
+    named = {name for cell in cells for name in cell.config.data.mask_classes or ()}
+    rarest_first = sorted(train.class_names, key=lambda name: train.class_counts[name])
+    return [name for name in rarest_first if name in named] or rarest_first[:1]
+
+
+def _cell(
+    method: str, config: RunConfig, fold: str | None, seed: int | None, output: Path, trained: dict[str, Path]
+) -> Cell:
+    seed = config.seed if seed is None else seed
+    data = config.data if fold is None else _tested_on(config, fold)
+    folder = output / "cells" / method / f"fold{fold or NO_FOLD}_seed{seed}"
+    config = config.model_copy(update={"seed": seed, "data": data, "output": str(folder)})
+    manifests = read_training_manifests(config)
+    data = data.model_copy(update={"class_names": manifests.train.class_names})
+    config = config.model_copy(update={"data": data})
+    fingerprints = tuple(stage_fingerprint(config, manifests, index) for index in range(len(config.stages)))
+    stages = []
+    can_reuse = True
+    for stage, fingerprint in zip(config.stages, fingerprints, strict=True):
+        can_reuse = can_reuse and fingerprint in trained  # what follows an own stage is an own stage
+        stages.append(dataclasses.replace(stage, reuse=str(trained[fingerprint])) if can_reuse else stage)
+    return Cell(method, fold or NO_FOLD, config.model_copy(update={"stages": tuple(stages)}), fingerprints)
+
+
+def _tested_on(config: RunConfig, fold: str):
+    """The configuration's data with one fold to test on; of the others, as many as before to validate on."""
+    manifest = read_manifest(config.data.manifest, class_names=config.data.class_names)
+    parts = (config.data.train, config.data.validation, config.data.test)
+    listed = {name for part in parts if part is not None for name in part.folds or ()}
+    available = sorted(listed & set(manifest.folds))
+    if fold not in available:
+        raise InputError(
+            f"--folds names {fold!r}, but the folds that {manifest.source} and the configuration share are "
+            f"{', '.join(available) or 'none'}. Choose among them."
+        )
+    position = available.index(fold)
+    others = available[position + 1 :] + available[:position]
+    num_validation = len(config.data.validation.folds or ()) if config.data.validation is not None else 0
+    if len(others) <= num_validation:
+        raise InputError(f"--folds {fold} leaves no fold to train on. The folds are {', '.join(available)}.")
+    changes = {"test": Selection(folds=(fold,)), "train": Selection(folds=tuple(sorted(others[num_validation:])))}
+    if num_validation:
+        changes["validation"] = Selection(folds=tuple(sorted(others[:num_validation])))
+    return config.data.model_copy(update=changes)
+
+
+def _predict(cell: Cell) -> None:
+    run = load_run(cell.folder)
+    rows = read_manifest(cell.config.data.manifest, class_names=run.class_names)
+    rows = select_rows(rows, cell.config.data.test, "data.test")
+    write_predictions(cell.folder, rows, predict_manifest(run, rows))
+
+
+def _read_predictions(cell: Cell) -> CellPredictions:
+    import pandas as pd
+
+    table = pd.read_csv(cell.folder / run_folder.PREDICTIONS, dtype={"group": str, "image": str}, keep_default_na=True)
+    class_names = list(cell.config.data.class_names or ())
+    groups = table["group"].fillna("").tolist()
+    named = [group or f"row {index}, no group" for index, group in enumerate(groups)]
+    return CellPredictions(
+        method=cell.method,
+        fold=cell.fold,
+        seed=cell.config.seed,
+        image_names=tuple(table["image"]),
+        labels=np.array([class_names.index(name) for name in table["label"]]),
+        probabilities=table[class_names].to_numpy(),
+        groups=named if any(groups) else None,
+        attention_inside=table["attention_inside"].to_numpy(float),
+    )
+
+
+class _Clock:
+    """Time left, from the time per epoch of the same method where one was measured, else of all."""
+
+    def __init__(self, cells: Sequence[Cell]):
+        self._open = list(cells)
+        self._measured: list[tuple[Cell, float]] = []
+
+    def finished(self, cell: Cell, seconds: float) -> None:
+        self._open.remove(cell)
+        self._measured.append((cell, seconds))
+
+    def left(self) -> datetime.timedelta:
+        return datetime.timedelta(seconds=round(sum(self._expected(cell) for cell in self._open)))
+
+    def _expected(self, cell: Cell) -> float:
+        same = [entry for entry in self._measured if entry[0].method == cell.method] or self._measured
+        return (cell.num_epochs + 1) * sum(s for _, s in same) / sum(c.num_epochs + 1 for c, _ in same)

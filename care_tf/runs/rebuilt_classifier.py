@@ -1,0 +1,90 @@
+"""Stages that rebuild the last Dense layer: its scales trained alone, or the whole layer computed in closed form."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from care_tf.errors import InputError
+from care_tf.stage import Stage, setting_arguments, setting_name
+from care_tf.training.decoupled_classifier import ClassScale, choose_tau, nearest_class_mean, scaled, tau_normalized
+from care_tf.training.last_dense import embedding_model, last_dense
+
+SCALE_LAYER = "class_scale"
+
+
+def scaled_classifier(classifier: keras.Model) -> keras.Model:
+    """The classifier with a trainable scale per class on its logits, sharing all layers but the last.
+
+    Args:
+      classifier: A Functional model whose last layer is Dense, its activation included.
+
+    Raises:
+      InputError: Another layer, such as a separate softmax, is the last.
+    """
+    dense = last_dense(classifier)
+    if classifier.outputs[0] is not dense.output:
+        raise InputError(
+            "classifier=scale needs a network whose last layer is Dense, with its activation inside. Received one that "
+            f"ends in {classifier.layers[-1].name!r}."
+        )
+    logits_layer = keras.layers.Dense(dense.units, trainable=False, dtype="float32", name="unscaled_logits")
+    logits = logits_layer(dense.input)
+    logits_layer.set_weights(dense.get_weights())
+    outputs = keras.layers.Activation(dense.activation, dtype="float32", name="scaled_scores")(
+        ClassScale(name=SCALE_LAYER, dtype="float32")(logits)
+    )
+    return keras.Model(classifier.inputs, outputs, name=f"{classifier.name}_scaled")
+
+
+def fold_scales(classifier: keras.Model, scaled_model: keras.Model) -> None:
+    """Multiplies the trained scales into the classifier's own last layer."""
+    (scale,) = scaled_model.get_layer(SCALE_LAYER).get_weights()
+    _set_kernel_and_bias(last_dense(classifier), *scaled(*_kernel_and_bias(last_dense(classifier)), scale))
+
+
+def compute_classifier(
+    stage: Stage, classifier: keras.Model, train: tf.data.Dataset, validation: tf.data.Dataset | None
+) -> None:
+    """Replaces the last Dense layer by its tau-normalized form, or by the means of the classes.
+
+    Args:
+      stage: Its `classifier` names the method, with its arguments.
+      classifier: The network; only the last layer changes.
+      train: Batches (images or {"image": ...}, labels), unchanged images.
+      validation: The same, to choose tau on.
+
+    Raises:
+      InputError: An argument is unknown or out of range, or the layer has one unit.
+    """
+    dense = last_dense(classifier)
+    kernel, bias = _kernel_and_bias(dense)
+    name, arguments = setting_name(stage.classifier), setting_arguments(stage.classifier)
+    try:
+        if name == "tau_normalize":
+            if "tau" not in arguments and validation is not None:
+                arguments["tau"] = choose_tau(kernel, bias, *_embeddings(classifier, validation), **arguments)
+                print(f"{stage.name}: tau {arguments['tau']:.2f} has the best mean class accuracy on validation")
+            new = tau_normalized(kernel, bias, arguments["tau"])
+        else:
+            new = nearest_class_mean(*_embeddings(classifier, train), num_classes=dense.units, **arguments)
+    except TypeError as error:
+        raise InputError(f"Stage {stage.name!r}: classifier {name} has an unknown argument ({error}).") from error
+    _set_kernel_and_bias(dense, *new)
+
+
+def _embeddings(classifier: keras.Model, batches: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    embed = tf.function(embedding_model(classifier), autograph=False, reduce_retracing=True)
+    embeddings, labels = [], []
+    for inputs, label in batches:
+        embeddings.append(embed(inputs["image"] if isinstance(inputs, dict) else inputs).numpy())
+        labels.append(label.numpy())
+    return np.concatenate(embeddings), np.concatenate(labels)
+
+
+def _kernel_and_bias(dense: keras.layers.Dense) -> tuple[np.ndarray, np.ndarray]:
+    kernel, *bias = dense.get_weights()
+    return kernel, bias[0] if bias else np.zeros(dense.units, np.float32)
+
+
+def _set_kernel_and_bias(dense: keras.layers.Dense, kernel: np.ndarray, bias: np.ndarray) -> None:
+    dense.set_weights([kernel, bias] if dense.use_bias else [kernel])

@@ -1,0 +1,101 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from care_tf.errors import InputError
+from care_tf.losses import ContrastiveLoss, contrastive_loss
+
+FIXTURES = json.loads(Path(__file__).with_name("embedding_fixtures.json").read_text(encoding="utf-8"))
+
+
+def slow_loss(labels, x, margin, normalize, balance_pairs):
+    if normalize:
+        x = [row / np.sqrt(sum(row**2)) for row in x]
+    same, different = [], []
+    for i in range(len(x)):
+        for j in range(i):
+            distance = np.sqrt(sum((x[i] - x[j]) ** 2))
+            if labels[i] == labels[j]:
+                same.append(distance**2)
+            else:
+                different.append(max(margin - distance, 0) ** 2)
+    if balance_pairs:
+        return (np.mean(same or [0]) + np.mean(different or [0])) / 2
+    return np.mean(same + different or [0])
+
+
+# oracle
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10_000), st.integers(1, 9), st.floats(0.1, 3.0), st.booleans(), st.booleans())
+def test_equals_slow_loops(seed, n, margin, normalize, balance_pairs):
+    rng = np.random.default_rng(seed)
+    labels, x = rng.integers(0, 3, n), rng.normal(size=(n, 3))
+    expected = slow_loss(labels, x, margin, normalize, balance_pairs)
+    result = contrastive_loss(labels, x, margin, normalize, balance_pairs)
+    np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_equals_pytorch_metric_learning_on_pairs_of_one_class():
+    x, expected = tf.constant(FIXTURES["embeddings"], tf.float64), FIXTURES["expected"]["contrastive_of_one_class"]
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = contrastive_loss([0] * len(x), x)
+    np.testing.assert_allclose(loss, expected["value"], rtol=1e-9)
+    np.testing.assert_allclose(tape.gradient(loss, x), expected["gradient"], atol=1e-7)
+
+
+def test_equals_tensorflow_addons_on_all_pairs():
+    tfa = pytest.importorskip("tensorflow_addons")
+    rng = np.random.default_rng(0)
+    labels, x = rng.integers(0, 3, 12), rng.normal(size=(12, 4)).astype(np.float32)
+    first, second = np.triu_indices(12, k=1)
+    distances = np.linalg.norm(x[first] - x[second], axis=1)
+    per_pair = tfa.losses.contrastive_loss(labels[first] == labels[second], distances, margin=1.7)
+    result = contrastive_loss(labels, x, margin=1.7, normalize=False)
+    np.testing.assert_allclose(result, np.mean(per_pair), rtol=1e-5)
+
+
+# identities
+
+
+def test_kinds_of_pairs_weigh_the_same_when_there_are_as_many():
+    labels, x = [0, 0, 0, 1], np.random.default_rng(0).normal(size=(4, 3))  # three pairs each
+    np.testing.assert_allclose(contrastive_loss(labels, x, balance_pairs=True), contrastive_loss(labels, x), rtol=1e-9)
+
+
+# edges
+
+
+def test_clusters_farther_apart_than_the_margin_cost_nothing():
+    x = np.float32([[1, 0], [2, 0], [0, 1], [0, 3]])
+    assert float(contrastive_loss([0, 0, 1, 1], x, margin=1.4)) == 0.0
+    assert float(contrastive_loss([0, 0, 1, 1], x, margin=1.5)) > 0.0
+
+
+def test_equal_embeddings_of_two_classes_cost_the_squared_margin():
+    assert float(contrastive_loss([0, 1], np.ones((2, 3), np.float32), margin=0.5)) == 0.25
+
+
+# errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"margin": 0.0}, "margin must be .*Received margin=0.0"),
+        ({"margin": float("nan")}, "margin must be .*Received margin=nan"),
+        ({"margin": "1"}, "margin must be .*Received margin='1'"),
+        ({"normalize": "yes"}, "normalize must be true or false. Received normalize='yes'"),
+        ({"balance_pairs": 1}, "balance_pairs must be true or false. Received balance_pairs=1"),
+    ],
+)
+def test_arguments_outside_their_range_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        ContrastiveLoss(**arguments)
