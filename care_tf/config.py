@@ -207,7 +207,9 @@ def load_config(path: str | os.PathLike, overrides: Sequence[str] = ()) -> RunCo
 
 
 def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, Any]]:
-    """The settings of all files that a configuration is made of, each after what it extends, the changes after the first bases."""
+    """The settings of all files of a configuration: those that extend nothing, the changes, then each after what it
+    extends.
+    """
     found: dict[Path, dict[str, Any]] = {}
     bases: list[Path] = []
 

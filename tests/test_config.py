@@ -52,9 +52,87 @@ def test_overrides_are_typed_and_keep_the_order_of_stages(path):
     )
 
 
+def write(folder, **files):
+    for name, content in files.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def test_files_build_on_others_and_later_ones_win(path, tmp_path):
+    write(
+        tmp_path,
+        weighted={"extends": "run.yaml", "title": "weighted", "every_stage": {"class_weight": "balanced"}},
+        care={"extends": "run.yaml", "title": "CARE", "stages": {"finetune": {"alpha": 0.3}}},
+        both={"extends": ["weighted.yaml", "care.yaml"], "seed": 7},
+    )
+    config = load_config(tmp_path / "both.yaml")
+    assert (config.title, config.seed, config.output) == ("CARE", 7, "runs/x")
+    assert [(stage.alpha, stage.class_weight, stage.epochs) for stage in config.stages] == [
+        (0.0, "balanced", 3),
+        (0.3, "balanced", 2),
+    ]
+
+
+def test_a_change_of_the_base_gives_way_to_what_extends_it(path, tmp_path):
+    write(
+        tmp_path,
+        frozen={"extends": "run.yaml", "stages": {"finetune": {"frozen_through": "b"}}, "data": {"image_size_px": 50}},
+        small={"data": {"image_size_px": 64, "cache": "memory"}, "every_stage": {"frozen_through": "a"}},
+    )
+    config = load_config(tmp_path / "frozen.yaml", [f"with={tmp_path / 'small.yaml'}", "seed=2"])
+    assert [stage.frozen_through for stage in config.stages] == ["a", "b"]
+    assert (config.data.image_size_px, config.data.cache, config.seed) == ((50, 50), "memory", 2)
+
+
+def test_a_choice_is_replaced_with_its_arguments(path, tmp_path):
+    write(
+        tmp_path,
+        focal={"extends": "run.yaml", "every_stage": {"loss": {"name": "focal", "gamma": 1.0}}},
+        ldam={"extends": "focal.yaml", "every_stage": {"loss": {"name": "ldam"}}},
+    )
+    assert load_config(tmp_path / "ldam.yaml").stages[0].loss == {"name": "ldam"}
+
+
+def test_every_stage_is_the_default_of_all(path, tmp_path):
+    config = load_config(path, ["every_stage={loss: focal, alpha: 0.2}", "stages.pretrain.loss=ldam"])
+    assert [(stage.loss, stage.alpha) for stage in config.stages] == [("ldam", 0.2), ("focal", 0.5)]
+    (tmp_path / "resolved.yaml").write_text(dump_config(config))
+    again = load_config(tmp_path / "resolved.yaml", ["every_stage.loss=cross_entropy"])
+    assert [stage.loss for stage in again.stages] == ["ldam", "cross_entropy"]
+
+
+def test_without_output_the_file_names_the_folder(tmp_path):
+    write(tmp_path, mine={key: value for key, value in CONFIG.items() if key != "output"})
+    assert load_config(tmp_path / "mine.yaml").output == "runs/mine"
+
+
+def test_files_that_extend_each_other_in_a_circle_are_refused(tmp_path):
+    write(tmp_path, a={"extends": "b.yaml"}, b={"extends": "a.yaml"})
+    with pytest.raises(InputError, match="circle: a.yaml -> b.yaml -> a.yaml"):
+        load_config(tmp_path / "a.yaml")
+    write(tmp_path, c={"extends": 3}, d={"extends": "missing.yaml"})
+    with pytest.raises(InputError, match="extends must be the name of a file"):
+        load_config(tmp_path / "c.yaml")
+    with pytest.raises(InputError, match="missing.yaml cannot be read"):
+        load_config(tmp_path / "d.yaml")
+
+
+HARDWARE = Path("configs/hardware/squeezenet_two_cores.yaml")
+
+
+@pytest.mark.parametrize("file", sorted(Path("configs/isic2018").glob("*.yaml")), ids=lambda file: file.stem)
+def test_every_method_has_a_change_for_two_cores_and_a_known_baseline(file):
+    large, small = load_config(file), load_config(file, [f"with={HARDWARE}"])
+    assert (large.model.backbone, small.model.backbone) == ("resnet50", "squeezenet1_1")
+    assert [stage.alpha for stage in large.stages] == [stage.alpha for stage in small.stages]
+    assert large.baseline is None or (file.parent / f"{large.baseline}.yaml").exists()
+    assert large.title and (large.baseline is None) == (file.stem == "baseline")
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
+        ("every_stage={name: x}", "every_stage must be a mapping of stage settings"),
+        ("stages={a: 3}", "stages.a must be a mapping"),
         ("colour=red", "colour: Extra inputs"),
         ("data.colour=red", "data.colour: Extra inputs"),
         ("stages.pretrain.epoch=3", "epoch: Unexpected"),

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -162,7 +163,8 @@ def _filled(
         return tf.stack([lower(images[:, ::y, ::x]) for x, y in signs], axis=1)
 
     batches = tf.data.Dataset.range(len(manifest)).map(load_image, tf.data.AUTOTUNE).batch(batch_size).prefetch(2)
-    activations, sizes, done = None, np.empty((len(manifest), 2), np.int32), 0
+    activations: Any = None  # allocated when the first batch shows its shape
+    sizes, done = np.empty((len(manifest), 2), np.int32), 0
     with tqdm(total=len(manifest), desc="activations", unit="image") as progress:
         for images, original_sizes in batches:
             part = all_flips(images).numpy()

@@ -56,7 +56,7 @@ def effective_number_weights(counts: Any, beta: float = 0.999) -> np.ndarray:
       >>> effective_number_weights([30, 10], beta=0.0).tolist()
       [1.0, 1.0]
 
-    Source: Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples", Eq. 2 and section 4.
+    Source: Cui et al. 2019, "Class-Balanced Loss Based on Effective Number of Samples", Proposition 1 and section 4.
     """
     counts = checked_counts(counts)
     beta = checked_number("beta", beta, below=1.0)

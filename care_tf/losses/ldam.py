@@ -31,7 +31,7 @@ def label_distribution_margins(class_counts: Any, max_margin: float = 0.5) -> np
       >>> label_distribution_margins([1600, 100], max_margin=0.5).tolist()
       [0.25, 0.5]
 
-    Source: Cao et al. 2019, Eq. 10, with its constant C chosen so that the largest margin is max_margin.
+    Source: Cao et al. 2019, section 3.2, with its constant C chosen so that the largest margin is max_margin.
     """
     counts = checked_counts(class_counts)
     return checked_number("max_margin", max_margin) * (counts.min() / counts) ** 0.25
@@ -72,7 +72,7 @@ def ldam_loss(
       >>> ldam_loss([1], [[0.5, 0.5]], class_counts=[16, 1], max_margin=0.5).numpy().round(3)
       array([0.974], dtype=float32)
 
-    Source: Cao et al. 2019, Eqs. 10-13. Deviations: the paper's classifier has normalized features and weights, with
+    Source: Cao et al. 2019, section 3.2. Deviations: the paper's classifier has normalized features and weights, with
       logits in [-1, 1] and scale 30; here the logits are ordinary ones, so scale is 1. A soft label takes the margins
       in proportion, m_c y_c.
     """

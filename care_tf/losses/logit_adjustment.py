@@ -45,7 +45,7 @@ def logit_adjusted_loss(
       >>> logit_adjusted_loss([1], [[0.5, 0.5]], class_counts=[3, 1]).numpy().round(3)
       array([1.386], dtype=float32)
 
-    Source: Menon et al. 2021, Eq. 10; tau = 1: balanced softmax, Ren et al. 2020, Eq. 4.
+    Source: Menon et al. 2021, Eq. 10; tau = 1: balanced softmax, Ren et al. 2020, Theorem 1.
     """
     rows, logits = rows_and_logits(labels, predictions, from_logits)
     counts = checked_counts(class_counts)

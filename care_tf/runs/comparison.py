@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import itertools
 import os
 import time
 from collections.abc import Sequence
@@ -119,14 +120,12 @@ def plan_cells(
     """
     cells: list[Cell] = []
     trained: dict[str, Path] = {}
-    for fold in folds or [None]:
-        for seed in seeds or [None]:
-            for method, config in methods.items():
-                cell = _cell(method, config, fold, seed, output, trained)
-                for fingerprint in cell.fingerprints:
-                    trained.setdefault(fingerprint, cell.folder)
-                check_progress(cell.folder / run_folder.CHECKPOINTS, cell.fingerprints)
-                cells.append(cell)
+    for fold, seed, (method, config) in itertools.product(folds or (None,), seeds or (None,), methods.items()):
+        cell = _cell(method, config, fold, seed, output, trained)
+        for fingerprint in cell.fingerprints:
+            trained.setdefault(fingerprint, cell.folder)
+        check_progress(cell.folder / run_folder.CHECKPOINTS, cell.fingerprints)
+        cells.append(cell)
     return cells
 
 

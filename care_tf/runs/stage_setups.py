@@ -23,7 +23,7 @@ from care_tf.runs import parts
 from care_tf.runs.parts import Manifests
 from care_tf.runs.rebuilt_classifier import compute_classifier, fold_scales, scaled_classifier
 from care_tf.runs.shared_images import SharedImages
-from care_tf.stage import Stage, setting_name
+from care_tf.stage import Stage, setting_arguments, setting_name
 from care_tf.training import CAREModel, StageSetup
 from care_tf.training.frozen_layers import freeze_through, unfreeze
 from care_tf.training.last_dense import last_dense, reinitialized
@@ -68,12 +68,12 @@ def stage_parts(config: RunConfig, stage: Stage, manifests: Manifests, classifie
         augmented_classes(train.class_names, augmentation)  # raises for an unknown class
     if stage.cache_activations:
         flips_of(augmentation)
-    if stage.computes_classifier and setting_name(stage.classifier) == "tau_normalize" and manifests.validation is None:
-        if "tau" not in (stage.classifier if isinstance(stage.classifier, dict) else {}):
-            raise InputError(
-                f"Stage {stage.name!r}: tau is chosen on validation images, and there are none. Set data.validation, or "
-                "classifier={name: tau_normalize, tau: 0.7}."
-            )
+    chooses_tau = setting_name(stage.classifier) == "tau_normalize" and "tau" not in setting_arguments(stage.classifier)
+    if chooses_tau and manifests.validation is None:
+        raise InputError(
+            f"Stage {stage.name!r}: tau is chosen on validation images, and there are none. Set data.validation, or "
+            "classifier={name: tau_normalize, tau: 0.7}."
+        )
     frozen = _frozen_layer(config, stage, classifier)
     freeze_through(classifier, frozen)  # raises where nothing would be left to train
     unfreeze(classifier)
@@ -174,7 +174,7 @@ class _Setup:
     def _on_activations(self, network: keras.Model, whole: CAREModel, finish: Callable[[], None]) -> StageSetup:
         """The setup of a model of the layers above the frozen ones, on what those give."""
         cut = cut_layer(self.parts, whole)
-        attention_name = whole.anatomy.attention_path.rpartition("/")[2]
+        attention_name = (whole.anatomy.attention_path or "").rpartition("/")[2]
         lower, upper = cut_network(network, cut, attention_name)
         observed = INPUT_ACTIVATION if cut == attention_name else attention_name
         model = parts.care_model(self.config, upper, self.parts.stage, self.parts.embedding_loss, observed)
@@ -249,8 +249,8 @@ def _frozen_layer(config: RunConfig, stage: Stage, classifier: keras.Model) -> s
         layer = get_backbone(config.model.backbone).penultimate_block
         if layer is None:
             raise InputError(
-                f"Stage {stage.name!r}: frozen_through=penultimate_block is not known for {config.model.backbone!r}. Name "
-                "the layer that ends the last block but one."
+                f"Stage {stage.name!r}: frozen_through=penultimate_block is not known for {config.model.backbone!r}. "
+                "Name the layer that ends the last block but one."
             )
         return layer
     if stage.frozen_through == "features":

@@ -64,8 +64,8 @@ class CAREModel(keras.Model):
     Logs: `loss`, `classification_loss` (L_c with regularization: what plain Keras calls loss), `attention_loss` (L_a),
     `attention_inside` (mean share of the map's energy inside the mask over masked images; 0 when there were none),
     with an embedding loss `embedding_loss` (L_e) and `embedding_spread` (1 for embeddings in all directions, 0 when
-    they have collapsed into one), and the compiled metrics. To monitor one of them, give `EarlyStopping` and its like a `mode`: Keras 3 guesses it for
-    compiled metrics only.
+    they have collapsed into one), and the compiled metrics. To monitor one of them, give `EarlyStopping` and its like
+    a `mode`: Keras 3 guesses it for compiled metrics only.
 
     Args:
       classifier: Any Keras classifier with one output (B, classes): Functional, Sequential, nested, or subclassed.

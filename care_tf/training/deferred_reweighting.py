@@ -33,7 +33,7 @@ class DeferredReweighting(keras.callbacks.Callback):
       >>> DeferredReweighting(start_epoch=160, class_weights=[0.6, 3.0]).start_epoch
       160
 
-    Source: Cao et al. 2019, section 3.4 and Algorithm 1 (DRW). The paper lowers the learning rate at the same epoch:
+    Source: Cao et al. 2019, section 3.3 and Algorithm 1 (DRW). The paper lowers the learning rate at the same epoch:
       use a schedule for that.
     """
 

@@ -131,7 +131,7 @@ def load_start_weights(
     earlier = {stage.name: number for number, stage in enumerate(stages[:index])}
     if start_from == "initial":
         classifier.set_weights(initial)
-    elif start_from in earlier:
+    elif start_from is not None and start_from in earlier:
         path = stage_weights_path(checkpoints, earlier[start_from], stages[earlier[start_from]])
         classifier.load_weights(str(path))
     elif start_from is not None:
@@ -146,12 +146,13 @@ def check_start_weights(classifier: keras.Model, stages: Sequence[Stage]) -> Non
     """
     for index, stage in enumerate(stages):
         earlier = [other.name for other in stages[:index]]
-        if stage.start_from in (None, "initial", *earlier):
+        if stage.start_from is None or stage.start_from in ("initial", *earlier):
             continue
         if not Path(stage.start_from).is_file():
+            known = ", ".join(["initial", *earlier])
             raise InputError(
-                f'Stage {stage.name!r}: start_from must be "initial", an earlier stage ({", ".join(earlier) or "none"}) '
-                f"or a weights file. Received {stage.start_from!r}."
+                f"Stage {stage.name!r}: start_from must be a weights file or one of {known}. "
+                f"Received {stage.start_from!r}."
             )
         initial = classifier.get_weights()
         _load_matching(classifier, Path(stage.start_from), stage)
@@ -166,8 +167,8 @@ def _load_matching(classifier: keras.Model, path: Path, stage: Stage) -> None:
             classifier.load_weights(str(path))
     except Exception as error:  # Keras raises whatever its readers do
         raise InputError(
-            f"Stage {stage.name!r}: the weights of start_from={str(path)!r} do not fit {classifier.name!r}: they belong "
-            f"to another network, image size or number of classes ({str(error).splitlines()[0]})."
+            f"Stage {stage.name!r}: the weights of start_from={str(path)!r} do not fit {classifier.name!r}: they are "
+            f"of another network, image size or number of classes ({str(error).splitlines()[0]})."
         ) from error
 
 

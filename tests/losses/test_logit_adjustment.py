@@ -31,7 +31,7 @@ def test_it_equals_the_slow_oracle(batch, tau):
 
 
 def test_tau_one_is_the_balanced_softmax(batch):
-    """Ren et al. 2020, Eq. 4: n_y e^z_y / sum_c n_c e^z_c."""
+    """Ren et al. 2020, Theorem 1: n_y e^z_y / sum_c n_c e^z_c."""
     labels, logits = batch
     terms = np.array(COUNTS) * np.exp(logits)
     expected = -np.log(terms[np.arange(8), labels] / terms.sum(-1))

@@ -62,21 +62,17 @@ def test_frozen_layers_keep_their_weights_and_statistics(config):
 
 @pytest.mark.slow
 def test_classifiers_are_rebuilt_alone(config):
-    pretrain = {"pretrain": {"epochs": 2, "learning_rate": 0.01}}
-    kernels = {}
+    pretrain = {"epochs": 2, "learning_rate": 0.01}
+    kernels, first = {}, None
     for name, finetune in {
         "tau_normalize": {"epochs": 0},
         "nearest_class_mean": {"epochs": 0},
         "scale": {"epochs": 1, "sampling": "class_balanced", "learning_rate": 0.1},
         "retrain": {"epochs": 1, "sampling": "class_balanced", "frozen_through": "features", "learning_rate": 1e-6},
     }.items():
-        reused = {"pretrain": {**pretrain["pretrain"]}}
-        if kernels:
-            reused["pretrain"]["reuse"] = first
-        run = train_run(
-            config(name, stages={**reused, "finetune": {**finetune, "classifier": name}}), show_progress=False
-        )
-        first = str(run) if not kernels else first
+        both = {"pretrain": {**pretrain, "reuse": first}, "finetune": {**finetune, "classifier": name}}
+        run = train_run(config(name, stages=both), show_progress=False)
+        first = first or str(run)
         before = keras.models.clone_model(model_of(run))
         before.load_weights(str(run / "checkpoints" / "1-pretrain.weights.h5"))
         after = load_run(run).care_model.classifier

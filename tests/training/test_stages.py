@@ -125,6 +125,14 @@ def test_reuse_of_an_unfinished_or_different_stage_is_refused(run_in, whole, tmp
         ({"alpha": -0.1}, "alpha must be in"),
         ({"learning_rate": 0.0}, "learning_rate must be positive"),
         ({"patience": 0}, "patience must be at least 1"),
+        ({"classification_weight": -1.0}, "classification_weight must be at least 0"),
+        ({"embedding_weight": float("nan")}, "embedding_weight must be at least 0"),
+        ({"classifier": "svm"}, "classifier must be one of keep, retrain, scale, tau_normalize, nearest_class_mean"),
+        ({"classifier": "nearest_class_mean"}, "contradicts itself: its classifier is computed"),
+        ({"cache_activations": True}, "contradicts itself: .*no layer is frozen"),
+        ({"classification_weight": 0.0}, "contradicts itself: .*nothing to learn from"),
+        ({"classification_weight": 0.0, "embedding_loss": "triplet", "embedding_weight": 0.0}, "nothing to learn from"),
+        ({"classifier": "scale", "embedding_loss": "triplet"}, "contradicts itself: classifier=scale"),
     ],
 )
 def test_bad_stages_are_refused(arguments, message):
