@@ -1,0 +1,77 @@
+"""Images per second of training with a frozen lower part: computed in every epoch, and cached once.
+
+SqueezeNet 1.1 at 128 px, frozen through fire7, flips only; the two take turns in one process, on decoded images held in
+memory. The time to fill the cache is printed, and the number of epochs after which it has paid.
+
+Example: python benchmarks/cached_activations.py --rounds 5
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+CUT, ATTENTION_LAYER = "fire7_concat", "fire9_concat"
+
+
+def main() -> None:
+    """Prints the rates."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=640)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+
+    import keras
+
+    from care_tf import CAREModel
+    from care_tf.backbones import build_classifier, get_backbone
+    from care_tf.data import Augmentation, SyntheticLesions, image_loader, read_manifest, training_dataset
+    from care_tf.data.activation_cache import activation_training_dataset, compute_activations, flips_of
+    from care_tf.training.frozen_layers import freeze_through
+    from care_tf.training.network_parts import cut_network
+
+    size, flips = (128, 128), Augmentation(rotation_degrees=0, brightness=0, contrast=0, saturation=0, hue=0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = SyntheticLesions(seed=0, size_px=128, train_counts=(arguments.images // 4,) * 4).write(
+            Path(folder) / "x"
+        )
+        manifest = read_manifest(path).select(split="train")
+        loader = image_loader(manifest, size, "memory")
+        classifier = build_classifier("squeezenet1_1", image_size=size, num_classes=4, seed=0)
+        freeze_through(classifier, CUT)
+        preprocess = get_backbone("squeezenet1_1").preprocess
+        lower, upper = cut_network(classifier, CUT, ATTENTION_LAYER)
+        start = time.perf_counter()
+        cache = compute_activations(manifest, loader, lambda x: lower(preprocess(x), training=False), flips_of(flips))
+        filling = time.perf_counter() - start
+        settings = {"seed": 0, "augmentation": flips, "first_epoch": 0}
+        runs = {
+            "every epoch": (classifier, training_dataset(
+                manifest, size, arguments.batch, preprocess=preprocess, cache=loader, **settings
+            )),
+            "cached": (upper, activation_training_dataset(manifest, cache, size, arguments.batch, **settings)),
+        }  # fmt: skip
+        steps = -(-len(manifest) // arguments.batch)
+        rates: dict[str, list[float]] = {}
+        models = {}
+        for name, (network, dataset) in runs.items():
+            models[name] = CAREModel(network, ATTENTION_LAYER)
+            models[name].compile(keras.optimizers.AdamW(1e-4), "sparse_categorical_crossentropy")
+            models[name].fit(dataset, epochs=1, steps_per_epoch=steps, verbose=0)
+            rates[name] = []
+        for _ in range(arguments.rounds):
+            for name, (_, dataset) in runs.items():
+                start = time.perf_counter()
+                models[name].fit(dataset, epochs=1, steps_per_epoch=steps, verbose=0)
+                rates[name].append(len(manifest) / (time.perf_counter() - start))
+    for name, values in rates.items():
+        print(f"{name:12} {statistics.median(values):6.0f} images/s ({min(values):.0f} to {max(values):.0f})")
+    plain, cached = (len(manifest) / statistics.median(rates[name]) for name in runs)
+    epochs = filling / (plain - cached)
+    print(f"filling the cache: {filling:.0f} s, {len(cache.signs)} flips; it has paid after {epochs:.1f} epochs")
+
+
+if __name__ == "__main__":
+    main()
