@@ -13,7 +13,8 @@ STAMP := $(VENV)/.installed
 STAMP_TF215 := $(VENV_TF215)/.installed
 PACKAGING := setup.py pyproject.toml requirements.txt requirements-dev.txt
 
-PYTEST_ARGUMENTS ?=
+# Tests of one file stay in one process: they share what they have traced.
+PYTEST_ARGUMENTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help

@@ -157,3 +157,31 @@ def seeded_initial_weights(seed: int) -> Iterator[None]:
         random.setstate(state)
         if keras_2_generator is not None:
             _KERAS_2_GENERATOR.generator = keras_2_generator
+
+
+def dropout(rate: float, name: str) -> keras.layers.Layer:
+    """A Dropout layer whose random state can be set; Keras 2's own default keeps it inside TensorFlow's kernels."""
+    return keras.layers.Dropout(rate, name=name, **({} if KERAS_3 else {"force_generator": True}))
+
+
+def is_random(layer: keras.layers.Layer) -> bool:
+    """Whether a layer draws random numbers in training."""
+    if KERAS_3:
+        return bool(layer._seed_generators)
+    return isinstance(layer, keras.src.engine.base_layer.BaseRandomLayer)
+
+
+def set_random_state(layer: keras.layers.Layer, seed: int) -> None:
+    """Sets the state of a random layer's generators, so that what it draws next depends on the seed alone.
+
+    On Keras 2 only layers that own a generator, such as `dropout`'s, have a state that can be set.
+
+    Args:
+      layer: Any layer; others are left alone.
+      seed: 0..2^31 - 1.
+    """
+    if KERAS_3:
+        for number, generator in enumerate(layer._seed_generators):
+            generator.state.assign([seed, number])
+    elif is_random(layer) and layer._random_generator._generator is not None:
+        layer._random_generator._generator.reset_from_seed(seed)

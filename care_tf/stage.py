@@ -11,8 +11,9 @@ Setting = str | dict[str, Any]
 """A choice by name, "focal", or with arguments, {"name": "focal", "gamma": 1.0}."""
 
 # What a stage does to the last Dense layer before it trains; those of the second group compute it and train nothing.
-TRAINED_CLASSIFIERS = ("keep", "retrain", "scale")
-COMPUTED_CLASSIFIERS = ("tau_normalize", "nearest_class_mean")
+# Each with the arguments it takes beside its name.
+TRAINED_CLASSIFIERS: dict[str, tuple[str, ...]] = {"keep": (), "retrain": (), "scale": ()}
+COMPUTED_CLASSIFIERS = {"tau_normalize": ("tau",), "nearest_class_mean": ("metric", "scale")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,11 +78,13 @@ class Stage:
         return setting_name(self.classifier) in COMPUTED_CLASSIFIERS
 
     def __post_init__(self):
-        known = (*TRAINED_CLASSIFIERS, *COMPUTED_CLASSIFIERS)
+        known = {**TRAINED_CLASSIFIERS, **COMPUTED_CLASSIFIERS}
+        unknown = set(setting_arguments(self.classifier)) - set(known.get(setting_name(self.classifier), ()))
         least_epochs = 0 if self.computes_classifier else 1
         for name, ok, rule in (
             ("name", re.fullmatch(r"\w[\w.-]*", self.name), "letters, digits, _, - and . (it names files)"),
             ("classifier", setting_name(self.classifier) in known, f"one of {', '.join(known)}"),
+            ("classifier", not unknown, f"without the unknown arguments {', '.join(sorted(map(str, unknown)))}"),
             ("epochs", self.epochs >= least_epochs, f"at least {least_epochs}"),
             ("alpha", 0.0 <= self.alpha <= 1.0, "in [0, 1]"),
             ("ramp_epochs", self.ramp_epochs >= 0, "at least 0"),
@@ -114,14 +117,32 @@ _CONTRADICTIONS = (
         "classification_weight=0 without an embedding loss and with alpha=0 leaves nothing to learn from.",
     ),
     (
-        lambda stage: setting_name(stage.classifier) == "scale" and _learns_embedding(stage),
-        "classifier=scale trains nothing that an embedding loss could reach. Leave embedding_loss out.",
+        lambda stage: stage.computes_classifier and (stage.alpha > 0 or _learns_embedding(stage)),
+        "its classifier is computed, so neither alpha nor an embedding loss would do anything. Leave them out.",
+    ),
+    (
+        lambda stage: setting_name(stage.classifier) == "scale" and (stage.alpha > 0 or _learns_embedding(stage)),
+        "classifier=scale trains one factor per class, which changes neither the scaled map nor the embedding. Leave "
+        "alpha and embedding_loss out.",
+    ),
+    (
+        lambda stage: _balances_classes(stage) and _corrects_for_counts(stage),
+        "its sampling balances the classes already, and its loss would correct for their counts once more. Choose one.",
     ),
 )
 
 
 def _learns_embedding(stage: Stage) -> bool:
     return stage.embedding_loss is not None and stage.embedding_weight > 0
+
+
+def _balances_classes(stage: Stage) -> bool:
+    return setting_name(stage.sampling) in ("class_balanced", "class_aware", "oversample", "undersample")
+
+
+def _corrects_for_counts(stage: Stage) -> bool:
+    by_weight = setting_name(stage.class_weight) in ("balanced", "effective_number")
+    return by_weight or setting_name(stage.loss) in ("balanced_softmax", "logit_adjustment")
 
 
 def setting_name(setting: Any) -> str:

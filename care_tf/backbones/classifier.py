@@ -6,6 +6,7 @@ from care_tf.backbones.backbone import Weights
 from care_tf.backbones.registry import get_backbone
 from care_tf.backbones.user_builder import build_with_user_function, is_user_builder
 from care_tf.errors import InputError
+from care_tf.keras_generation import dropout as dropout_layer
 from care_tf.keras_generation import seeded_initial_weights
 
 ACTIVATIONS = ("softmax", "sigmoid", None)
@@ -54,7 +55,7 @@ def build_classifier(
         network = backbone.build_network(image_size, weights)
         x = backbone.head(network.output)
         if dropout:
-            x = keras.layers.Dropout(dropout, name="dropout")(x)
+            x = dropout_layer(dropout, name="dropout")(x)
         scores = keras.layers.Dense(num_classes, activation=activation, dtype="float32", name="predictions")(x)
         return keras.Model(network.input, scores, name=network.name)
 

@@ -63,7 +63,7 @@ def _from_memory(images: np.ndarray, sizes: np.ndarray) -> ImageLoader:
 def _from_folder(manifest: Manifest, image_size: tuple[int, int], cache: Path) -> ImageLoader:
     if cache.exists() and not cache.is_dir():
         raise InputError(f'cache must be "memory" or a folder; {cache} is a file')
-    folder = cache / _cache_key(manifest, image_size)
+    folder = cache / f"images-{images_key(manifest, image_size)}"
     if not folder.exists():
         with atomic_path(folder) as temporary:
             temporary.mkdir(parents=True)
@@ -93,10 +93,10 @@ def _fill(images: np.ndarray, manifest: Manifest, image_size: tuple[int, int]) -
     return sizes
 
 
-def _cache_key(manifest: Manifest, image_size: tuple[int, int]) -> str:
-    """Changes with the images' order, size or modification time, but not with labels or boxes."""
+def images_key(manifest: Manifest, image_size: tuple[int, int]) -> str:
+    """16 characters that change with the images' order, size or modification time, but not with labels or boxes."""
     digest = hashlib.sha256(repr(tuple(image_size)).encode())
     for path in manifest.image_paths:
         status = os.stat(path)
         digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return f"images-{digest.hexdigest()[:16]}"
+    return digest.hexdigest()[:16]

@@ -2,7 +2,9 @@
 
 import dataclasses
 import datetime
+import hashlib
 import itertools
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -10,9 +12,10 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tqdm
 
-from care_tf.config import RunConfig, Selection, load_config
-from care_tf.data import corrupt_files_refused, read_manifest
+from care_tf.config import DataConfig, RunConfig, Selection, load_config
+from care_tf.data import Manifest, corrupt_files_refused, get_sampling, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation import (
     CellPredictions,
@@ -33,6 +36,7 @@ from care_tf.runs.training import prepare_run, stage_fingerprint, train_run
 from care_tf.training.stages import check_progress
 
 NO_FOLD = "test"
+CELL_RECORD = "cell.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,12 +48,14 @@ class Cell:
       fold: Fold that it is tested on; "test" where the configuration's own rows are taken.
       config: Its configuration, with every stage that another cell trains taken over from there.
       fingerprints: Of its stages.
+      prediction_fingerprint: Of everything that its predictions depend on.
     """
 
     method: str
     fold: str
     config: RunConfig
     fingerprints: tuple[str, ...]
+    prediction_fingerprint: str
 
     @property
     def folder(self) -> Path:
@@ -58,8 +64,9 @@ class Cell:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it has been trained and has predicted its test images."""
-        return (self.folder / run_folder.PREDICTIONS).exists()
+        """Whether it has been trained and has predicted its test images, as they are now."""
+        record = self.folder / CELL_RECORD
+        return record.exists() and json.loads(record.read_text()) == self.prediction_fingerprint
 
     @property
     def num_epochs(self) -> int:
@@ -120,8 +127,10 @@ def plan_cells(
     """
     cells: list[Cell] = []
     trained: dict[str, Path] = {}
+    first = next(iter(methods.values())).data
+    manifest = read_manifest(first.manifest, class_names=first.class_names)
     for fold, seed, (method, config) in itertools.product(folds or (None,), seeds or (None,), methods.items()):
-        cell = _cell(method, config, fold, seed, output, trained)
+        cell = _cell(method, config, manifest, fold, seed, output, trained)
         for fingerprint in cell.fingerprints:
             trained.setdefault(fingerprint, cell.folder)
         check_progress(cell.folder / run_folder.CHECKPOINTS, cell.fingerprints)
@@ -143,11 +152,12 @@ def run_cells(cells: Sequence[Cell], command: Sequence[str] = (), show_epochs: b
     """
     open_cells = [cell for cell in cells if not cell.is_finished]
     print(f"{len(cells)} runs: {len(cells) - len(open_cells)} finished, {len(open_cells)} to go", flush=True)
-    for cell in {cell.method: cell for cell in open_cells}.values():
-        prepare_run(cell.config)  # raises now what would otherwise raise hours later
-        keras.backend.clear_session()
     if not open_cells:
         return
+    first_cells = {cell.method: cell for cell in reversed(open_cells)}.values()
+    for cell in tqdm.tqdm(list(first_cells), desc="checking methods", unit="method"):
+        prepare_run(cell.config)  # raises now what would otherwise raise hours later
+        keras.backend.clear_session()
     images = SharedImages(open_cells[0].config.data.cache)
     clock = _Clock(open_cells)
     for number, cell in enumerate(open_cells, start=1):
@@ -183,7 +193,7 @@ def write_tables(methods: dict[str, RunConfig], cells: Sequence[Cell], output: P
     class_names = cells[0].config.data.class_names or ()
     focus = focus_classes(cells)
     comparison = compare_methods(method_specs(methods), read_cells(cells), class_names, num_resamples)
-    text = comparison_markdown(comparison, focus)
+    text = "\n".join([comparison_markdown(comparison, focus), *_training_notes(methods)]) + "\n"
     with atomic_path(output / "comparison.md") as temporary:
         temporary.write_text(text)
     write_comparison_csv(output / "comparison.csv", comparison)
@@ -201,13 +211,23 @@ def focus_classes(cells: Sequence[Cell]) -> list[str]:
 
 
 def _cell(
-    method: str, config: RunConfig, fold: str | None, seed: int | None, output: Path, trained: dict[str, Path]
+    method: str,
+    config: RunConfig,
+    manifest: Manifest,
+    fold: str | None,
+    seed: int | None,
+    output: Path,
+    trained: dict[str, Path],
 ) -> Cell:
     seed = config.seed if seed is None else seed
-    data = config.data if fold is None else _tested_on(config, fold)
+    data = config.data if fold is None else _tested_on(config.data, manifest, fold)
     folder = output / "cells" / method / f"fold{fold or NO_FOLD}_seed{seed}"
     config = config.model_copy(update={"seed": seed, "data": data, "output": str(folder)})
-    manifests = read_training_manifests(config)
+    manifests = read_training_manifests(config, manifest)
+    for stage in config.stages:  # what does not fit this fold's images is refused before another fold is trained
+        get_sampling(
+            stage.sampling, manifests.train, batch_size=config.training.batch_size, num_epochs=stage.epochs or 1
+        )
     data = data.model_copy(update={"class_names": manifests.train.class_names})
     config = config.model_copy(update={"data": data})
     fingerprints = tuple(stage_fingerprint(config, manifests, index) for index in range(len(config.stages)))
@@ -216,13 +236,18 @@ def _cell(
     for stage, fingerprint in zip(config.stages, fingerprints, strict=True):
         can_reuse = can_reuse and fingerprint in trained  # what follows an own stage is an own stage
         stages.append(dataclasses.replace(stage, reuse=str(trained[fingerprint])) if can_reuse else stage)
-    return Cell(method, fold or NO_FOLD, config.model_copy(update={"stages": tuple(stages)}), fingerprints)
+    config = config.model_copy(update={"stages": tuple(stages)})
+    test = select_rows(manifest, data.test, "data.test")
+    predicted_by = [*fingerprints, test.fingerprint(), config.care.cam, config.care.attention_layer]
+    digest = hashlib.sha256("\n".join(predicted_by).encode()).hexdigest()
+    return Cell(method, fold or NO_FOLD, config, fingerprints, digest)
 
 
-def _tested_on(config: RunConfig, fold: str):
-    """The configuration's data with one fold to test on; of the others, as many as before to validate on."""
-    manifest = read_manifest(config.data.manifest, class_names=config.data.class_names)
-    parts = (config.data.train, config.data.validation, config.data.test)
+def _tested_on(data: DataConfig, manifest: Manifest, fold: str) -> DataConfig:
+    """The data with one fold to test on; of the others, in a circle, as many as before to validate on."""
+    if data.test.folds == (fold,):
+        return data
+    parts = (data.train, data.validation, data.test)
     listed = {name for part in parts if part is not None for name in part.folds or ()}
     available = sorted(listed & set(manifest.folds))
     if fold not in available:
@@ -232,13 +257,17 @@ def _tested_on(config: RunConfig, fold: str):
         )
     position = available.index(fold)
     others = available[position + 1 :] + available[:position]
-    num_validation = len(config.data.validation.folds or ()) if config.data.validation is not None else 0
+    num_validation = len(data.validation.folds or ()) if data.validation is not None else 0
     if len(others) <= num_validation:
         raise InputError(f"--folds {fold} leaves no fold to train on. The folds are {', '.join(available)}.")
-    changes = {"test": Selection(folds=(fold,)), "train": Selection(folds=tuple(sorted(others[num_validation:])))}
-    if num_validation:
-        changes["validation"] = Selection(folds=tuple(sorted(others[:num_validation])))
-    return config.data.model_copy(update=changes)
+    changes = {"test": _in_folds(data.test, [fold]), "train": _in_folds(data.train, others[num_validation:])}
+    if data.validation is not None and num_validation:
+        changes["validation"] = _in_folds(data.validation, others[:num_validation])
+    return data.model_copy(update=changes)
+
+
+def _in_folds(selection: Selection, folds: Sequence[str]) -> Selection:
+    return selection.model_copy(update={"folds": tuple(sorted(folds))})
 
 
 def _predict(cell: Cell) -> None:
@@ -246,6 +275,8 @@ def _predict(cell: Cell) -> None:
     rows = read_manifest(cell.config.data.manifest, class_names=run.class_names)
     rows = select_rows(rows, cell.config.data.test, "data.test")
     write_predictions(cell.folder, rows, predict_manifest(run, rows))
+    with atomic_path(cell.folder / CELL_RECORD) as temporary:
+        temporary.write_text(json.dumps(cell.prediction_fingerprint))
 
 
 def _read_predictions(cell: Cell) -> CellPredictions:
@@ -265,6 +296,25 @@ def _read_predictions(cell: Cell) -> CellPredictions:
         groups=named if any(groups) else None,
         attention_inside=table["attention_inside"].to_numpy(float),
     )
+
+
+def _training_notes(methods: dict[str, RunConfig]) -> list[str]:
+    """What the table's readers must know of the training: lengths, and layers that were frozen or cached."""
+    notes: dict[str, list[str]] = {}
+    for name, config in methods.items():
+        for stage in config.stages:
+            if stage.frozen_through is not None:
+                cached = ", their activations computed once per flip" if stage.cache_activations else ""
+                text = f"Stage {stage.name} does not train the layers up to {stage.frozen_through}{cached}"
+                notes.setdefault(text, []).append(config.title or name)
+    lengths = {" + ".join(str(stage.epochs) for stage in config.stages) for config in methods.values()}
+    capped = {str(dict(config.data.max_images_per_class)) for config in methods.values()} - {"{}"}
+    lines = [f"Epochs per stage: {'; '.join(sorted(lengths))}."]
+    lines += [f"Training images are capped: {cap}." for cap in sorted(capped)]
+    lines += [
+        f"{text}: {'all methods' if len(names) == len(methods) else ', '.join(names)}." for text, names in notes.items()
+    ]
+    return ["", *(f"- {line}" for line in lines)]
 
 
 class _Clock:

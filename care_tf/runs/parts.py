@@ -17,6 +17,8 @@ from care_tf.losses import AttentionLoss
 from care_tf.stage import Stage
 from care_tf.training import CAREModel
 
+METRICS = ("mean_class_accuracy", "rarest_class_recall")
+
 
 @dataclasses.dataclass(frozen=True)
 class Manifests:
@@ -26,14 +28,19 @@ class Manifests:
     validation: Manifest | None
 
 
-def read_training_manifests(config: RunConfig) -> Manifests:
-    """Reads the manifest once and selects the rows to train and validate on.
+def read_training_manifests(config: RunConfig, manifest: Manifest | None = None) -> Manifests:
+    """Selects the rows to train and validate on.
+
+    Args:
+      config: The run.
+      manifest: All rows, where they have been read already.
 
     Raises:
       InputError: The manifest is bad, a selection is empty or overlaps another, or a named class does not exist.
     """
     data = config.data
-    manifest = read_manifest(data.manifest, class_names=data.class_names)
+    if manifest is None:
+        manifest = read_manifest(data.manifest, class_names=data.class_names)
     _check_class_names(manifest, data.mask_classes or (), "data.mask_classes")
     _check_class_names(manifest, data.max_images_per_class, "data.max_images_per_class")
     train = select_rows(manifest, data.train, "data.train")
@@ -140,8 +147,8 @@ def compile_model(config: RunConfig, model: CAREModel, stage: Stage, loss: keras
         optimizer=optimizer,
         loss=loss,
         metrics=[
-            metrics.MeanClassAccuracy(name="mean_class_accuracy"),
-            metrics.ClassRecall(rarest_class, name="rarest_class_recall"),
+            metrics.MeanClassAccuracy(name=METRICS[0]),
+            metrics.ClassRecall(rarest_class, name=METRICS[1]),
         ],
         jit_compile=training.jit_compile,
     )

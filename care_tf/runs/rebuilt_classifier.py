@@ -12,6 +12,35 @@ from care_tf.training.last_dense import embedding_model, last_dense
 SCALE_LAYER = "class_scale"
 
 
+def chooses_tau(stage: Stage) -> bool:
+    """Whether a stage chooses tau on validation images."""
+    return setting_name(stage.classifier) == "tau_normalize" and "tau" not in setting_arguments(stage.classifier)
+
+
+def check_classifier(stage: Stage, classifier: keras.Model, has_validation: bool) -> None:
+    """Tries what a stage does to the last layer, without doing it.
+
+    Raises:
+      InputError: An argument is out of range, tau has nothing to be chosen on, or the network does not end as it must.
+    """
+    name, arguments = setting_name(stage.classifier), setting_arguments(stage.classifier)
+    if chooses_tau(stage) and not has_validation:
+        raise InputError(
+            f"Stage {stage.name!r}: tau is chosen on validation images, and there are none. Set data.validation, or "
+            "classifier={name: tau_normalize, tau: 0.7}."
+        )
+    if name == "keep":
+        return
+    kernel, bias = _kernel_and_bias(last_dense(classifier))
+    if name == "scale":
+        scaled_classifier(classifier)
+    elif name == "tau_normalize":
+        tau_normalized(kernel, bias, arguments.get("tau", 1.0))
+    elif name == "nearest_class_mean":
+        num_classes = kernel.shape[1]
+        nearest_class_mean(np.eye(num_classes, len(kernel)), np.arange(num_classes), num_classes, **arguments)
+
+
 def scaled_classifier(classifier: keras.Model) -> keras.Model:
     """The classifier with a trainable scale per class on its logits, sharing all layers but the last.
 
@@ -52,23 +81,17 @@ def compute_classifier(
       classifier: The network; only the last layer changes.
       train: Batches (images or {"image": ...}, labels), unchanged images.
       validation: The same, to choose tau on.
-
-    Raises:
-      InputError: An argument is unknown or out of range, or the layer has one unit.
     """
     dense = last_dense(classifier)
     kernel, bias = _kernel_and_bias(dense)
     name, arguments = setting_name(stage.classifier), setting_arguments(stage.classifier)
-    try:
-        if name == "tau_normalize":
-            if "tau" not in arguments and validation is not None:
-                arguments["tau"] = choose_tau(kernel, bias, *_embeddings(classifier, validation), **arguments)
-                print(f"{stage.name}: tau {arguments['tau']:.2f} has the best mean class accuracy on validation")
-            new = tau_normalized(kernel, bias, arguments["tau"])
-        else:
-            new = nearest_class_mean(*_embeddings(classifier, train), num_classes=dense.units, **arguments)
-    except TypeError as error:
-        raise InputError(f"Stage {stage.name!r}: classifier {name} has an unknown argument ({error}).") from error
+    if name == "tau_normalize":
+        if validation is not None and chooses_tau(stage):
+            arguments["tau"] = choose_tau(kernel, bias, *_embeddings(classifier, validation))
+            print(f"{stage.name}: tau {arguments['tau']:.2f} has the best mean class accuracy on validation images")
+        new = tau_normalized(kernel, bias, arguments["tau"])
+    else:
+        new = nearest_class_mean(*_embeddings(classifier, train), num_classes=dense.units, **arguments)
     _set_kernel_and_bias(dense, *new)
 
 

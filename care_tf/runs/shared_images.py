@@ -11,10 +11,10 @@ import tensorflow as tf
 
 from care_tf.data import Manifest, image_loader
 from care_tf.data.activation_cache import ActivationCache, Signs, compute_activations
-from care_tf.data.image_source import ImageLoader
+from care_tf.data.image_source import ImageLoader, images_key
 
-# Images and activations of training and validation rows, for a stage and for the one that other runs come back to.
-CAPACITY = 4
+# Enough for SqueezeNet's activations of several thousand images, for a stage and for one that runs come back to.
+CAPACITY_BYTES = 4 * 2**30
 
 
 class SharedImages:
@@ -32,7 +32,8 @@ class SharedImages:
     def loader(self, rows: Manifest, image_size: tuple[int, int]) -> ImageLoader:
         """The function that gives one image by its index in `rows`."""
         key = ("images", rows.image_paths, image_size)
-        return self._once(key, lambda: image_loader(rows, image_size, self._cache))
+        num_bytes = len(rows) * image_size[0] * image_size[1] * 3 if self._cache == "memory" else 0
+        return self._once(key, lambda: (image_loader(rows, image_size, self._cache), num_bytes))
 
     def activations(
         self,
@@ -59,21 +60,23 @@ class SharedImages:
         key = ("activations", rows.image_paths, digest.hexdigest())
         folder = None
         if self._cache not in (None, "memory"):
-            digest.update("\n".join(rows.image_paths).encode())
+            digest.update(images_key(rows, image_size).encode())
             folder = Path(self._cache) / f"activations-{digest.hexdigest()[:16]}"
 
-        def compute() -> ActivationCache:
+        def compute() -> tuple[ActivationCache, int]:
             def from_rgb(images: tf.Tensor) -> tf.Tensor:
                 return lower(preprocess(images), training=False)
 
-            return compute_activations(rows, self.loader(rows, image_size), from_rgb, signs, folder=folder)
+            cache = compute_activations(rows, self.loader(rows, image_size), from_rgb, signs, folder=folder)
+            return cache, 0 if folder is not None else cache.activations.nbytes
 
         return self._once(key, compute)
 
-    def _once(self, key: tuple, make: Callable[[], Any]) -> Any:
+    def _once(self, key: tuple, make: Callable[[], tuple[Any, int]]) -> Any:
+        """What is kept under the key, or what `make` gives with its size in bytes."""
         if key not in self._kept:
             self._kept[key] = make()
-            while len(self._kept) > CAPACITY:
-                self._kept.popitem(last=False)
         self._kept.move_to_end(key)
-        return self._kept[key]
+        while len(self._kept) > 1 and sum(num_bytes for _, num_bytes in self._kept.values()) > CAPACITY_BYTES:
+            self._kept.popitem(last=False)
+        return self._kept[key][0]

@@ -21,10 +21,11 @@ from care_tf.losses.class_weights import class_weights
 from care_tf.losses.embedding import get_embedding_loss
 from care_tf.runs import parts
 from care_tf.runs.parts import Manifests
-from care_tf.runs.rebuilt_classifier import compute_classifier, fold_scales, scaled_classifier
+from care_tf.runs.rebuilt_classifier import check_classifier, compute_classifier, fold_scales, scaled_classifier
 from care_tf.runs.shared_images import SharedImages
-from care_tf.stage import Stage, setting_arguments, setting_name
+from care_tf.stage import Stage, setting_name
 from care_tf.training import CAREModel, StageSetup
+from care_tf.training.care_model import EMBEDDING_MEANS, LOGGED_MEANS
 from care_tf.training.frozen_layers import freeze_through, unfreeze
 from care_tf.training.last_dense import last_dense, reinitialized
 from care_tf.training.network_parts import INPUT_ACTIVATION, cut_network
@@ -68,12 +69,8 @@ def stage_parts(config: RunConfig, stage: Stage, manifests: Manifests, classifie
         augmented_classes(train.class_names, augmentation)  # raises for an unknown class
     if stage.cache_activations:
         flips_of(augmentation)
-    chooses_tau = setting_name(stage.classifier) == "tau_normalize" and "tau" not in setting_arguments(stage.classifier)
-    if chooses_tau and manifests.validation is None:
-        raise InputError(
-            f"Stage {stage.name!r}: tau is chosen on validation images, and there are none. Set data.validation, or "
-            "classifier={name: tau_normalize, tau: 0.7}."
-        )
+    check_classifier(stage, classifier, manifests.validation is not None)
+    _check_monitor(stage, manifests.validation is not None)
     frozen = _frozen_layer(config, stage, classifier)
     freeze_through(classifier, frozen)  # raises where nothing would be left to train
     unfreeze(classifier)
@@ -241,6 +238,15 @@ class _Setup:
     def _validation_batches(self):
         validation = self.manifests.validation
         return None if validation is None else self._plain_batches(validation, bool(validation.has_boxes.any()))
+
+
+def _check_monitor(stage: Stage, has_validation: bool) -> None:
+    known = [*LOGGED_MEANS, *(EMBEDDING_MEANS if stage.embedding_loss is not None else ()), *parts.METRICS]
+    known += [f"val_{name}" for name in known] if has_validation else []
+    if stage.monitor not in known:
+        raise InputError(
+            f"Stage {stage.name!r}: monitor={stage.monitor!r} is not a log. Available: {', '.join(known)}."
+        )
 
 
 def _frozen_layer(config: RunConfig, stage: Stage, classifier: keras.Model) -> str | None:

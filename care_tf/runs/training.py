@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -17,8 +18,10 @@ from care_tf.runs import folder as run_folder
 from care_tf.runs import parts
 from care_tf.runs.epoch_lines import EpochLines
 from care_tf.runs.parts import Manifests
+from care_tf.runs.rebuilt_classifier import chooses_tau
 from care_tf.runs.shared_images import SharedImages
 from care_tf.runs.stage_setups import StageParts, check_models, stage_parts, stage_setup_function
+from care_tf.stage import Stage
 from care_tf.training import StageRun, run_stages
 from care_tf.training.frozen_layers import unfreeze
 from care_tf.training.stages import check_progress, check_start_weights
@@ -58,6 +61,7 @@ def train_run(
         ),
         fingerprints=run.fingerprints,
         checkpoints=folder / run_folder.CHECKPOINTS,
+        seed=config.seed,
         on_epoch=functools.partial(run_folder.write_history, folder),
         callbacks=lambda index: [EpochLines(config.stages, index)] if show_progress else [],
     )
@@ -117,25 +121,34 @@ def stage_fingerprint(config: RunConfig, manifests: Manifests, index: int) -> st
     their first stage.
     """
     train = manifests.train
-    stages = [dataclasses.asdict(dataclasses.replace(stage, reuse=None)) for stage in config.stages[: index + 1]]
+    stages = [_result_settings(stage) for stage in config.stages[: index + 1]]
     content = config.model_dump(mode="json", include={"seed", "model", "training"})
     content["image_size_px"] = config.data.image_size_px
     content["stages"] = stages
-    uses_attention = any(stage["alpha"] > 0 for stage in stages)
+    uses_attention = any(stage["alpha"] > 0 or "attention" in stage["monitor"] for stage in stages)
     content["care"] = config.care.model_dump(mode="json") if uses_attention else None
     content["data"] = (train if uses_attention else train.without_boxes()).fingerprint()
-    is_validated = any(stage["monitor"].startswith("val_") or stage["classifier"] != "keep" for stage in stages)
+    is_validated = any(stage["monitor"].startswith("val_") or stage["chooses_tau"] for stage in stages)
     if manifests.validation is not None and is_validated:
         content["validation"] = manifests.validation.fingerprint()
-    content["files"] = [_content_digest(name) for name in (config.model.weights, *(s["start_from"] for s in stages))]
-    if content["files"][0] is not None:  # what is in it counts, not where it lies
-        content["model"]["weights"] = None
+    content["model"]["weights"] = _content_digest(config.model.weights)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def _result_settings(stage: Stage) -> dict[str, Any]:
+    """The settings of a stage that its result depends on."""
+    settings = dataclasses.asdict(stage)
+    del settings["reuse"], settings["cache_activations"]
+    if stage.embedding_loss is None:
+        del settings["embedding_weight"]
+    settings["start_from"] = _content_digest(stage.start_from)
+    return {**settings, "chooses_tau": chooses_tau(stage)}
+
+
 def _content_digest(name: str | None) -> str | None:
+    """A file is known by what is in it, not by where it lies; another name by itself."""
     path = Path(name or "")
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else name
 
 
 def _check_folder(folder: Path) -> None:

@@ -198,7 +198,10 @@ class CAREModel(keras.Model):
         num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
         with self._observed.embedding() as seen:
             terms = self._forward_with_attention(batch, image, y, sample_weight, training)
-        loss = at_least_float32(self.embedding_loss(class_index(y, num_outputs), seen[-1]))
+        index = class_index(y, num_outputs)
+        # An image of no class is like no other, not even like another of no class.
+        index = tf.where(index < 0, -1 - tf.range(tf.size(index)), index)
+        loss = at_least_float32(self.embedding_loss(index, seen[-1]))
         return dataclasses.replace(terms, embedding=seen[-1], embedding_loss=loss)
 
     def _forward_with_attention(self, batch: ImageBatch, image, y, sample_weight, training: bool) -> _Terms:

@@ -3,6 +3,7 @@
 import keras
 
 from care_tf.errors import InputError
+from care_tf.training.random_layers import random_layers
 
 INPUT_ACTIVATION = "cached_activation"
 
@@ -22,7 +23,8 @@ def cut_network(classifier: keras.Model, layer_name: str, observed_layer: str) -
       lower: images -> activations, upper: activations -> predictions.
 
     Raises:
-      InputError: The classifier has no such layer at its top level, or another path leads around it.
+      InputError: The classifier has no such layer at its top level, another path leads around it, or a random layer
+        such as dropout lies below it.
     """
     names = [layer.name for layer in getattr(classifier, "layers", [])]
     if not hasattr(classifier, "inputs") or layer_name not in names:
@@ -32,6 +34,11 @@ def cut_network(classifier: keras.Model, layer_name: str, observed_layer: str) -
         )
     activation = classifier.get_layer(layer_name).output
     lower = keras.Model(classifier.inputs, activation, name="lower")
+    if random_layers(lower):
+        raise InputError(
+            f"Activations cannot be cached at {layer_name!r}: {', '.join(random_layers(lower)[:3])} below it draws "
+            "random numbers in training, which a cache would leave out. Cut before it, or set cache_activations to false."
+        )
     try:
         upper = keras.Model(activation, classifier.outputs[0], name="upper")
     except ValueError as error:

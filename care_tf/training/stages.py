@@ -17,6 +17,7 @@ from care_tf.stage import Stage
 from care_tf.training.care_model import CAREModel
 from care_tf.training.finite_loss import FiniteLoss
 from care_tf.training.plateau import Plateau
+from care_tf.training.random_layers import set_random_layers
 from care_tf.training.two_stage_schedule import ramped_alpha
 
 Row = dict[str, Any]
@@ -68,6 +69,7 @@ class StageRun:
       setup: Stage index -> its setup.
       fingerprints: One text per stage that changes with anything its result depends on.
       checkpoints: Folder for the weights after each stage and for the last epoch.
+      seed: Of dropout and other random layers, >= 0; each epoch of each stage draws from its own.
       callbacks: Stage index -> callbacks for its `fit`, after the run's own.
       on_epoch: Called with all rows after each finished epoch.
     """
@@ -75,6 +77,7 @@ class StageRun:
     setup: Callable[[int], StageSetup]
     fingerprints: Sequence[str]
     checkpoints: Path
+    seed: int = 0
     callbacks: Callable[[int], Sequence[keras.callbacks.Callback]] = lambda index: ()
     on_epoch: Callable[[list[Row]], None] = lambda rows: None
 
@@ -110,7 +113,9 @@ def run_stages(classifier: keras.Model, stages: Sequence[Stage], run: StageRun) 
             classifier.load_weights(str(weights))
             continue
         if stage.reuse is not None:
-            progress.rows += _reuse(stage, index, run, weights)
+            # Rows of its own are those of an interrupted try to train what is now taken over.
+            own = [row for row in progress.rows if row["stage"] != stage.name]
+            progress.rows = own + _reuse(stage, index, run, weights)
             classifier.load_weights(str(weights))
         else:
             load_start_weights(classifier, stages, index, run.checkpoints, initial)
@@ -200,7 +205,7 @@ def _train_stage(stage: Stage, index: int, run: StageRun, progress: Progress) ->
             steps_per_epoch=setup.steps_per_epoch,
             validation_data=setup.validation_data,
             shuffle=False,  # the dataset shuffles itself, reproducibly
-            callbacks=[_StageEpochs(stage, run, progress), FiniteLoss(), *run.callbacks(index)],
+            callbacks=[_StageEpochs(stage, index, run, progress), FiniteLoss(), *run.callbacks(index)],
             verbose=0,
         )
     setup.finish()
@@ -213,12 +218,13 @@ def _is_over(stage: Stage, progress: Progress) -> bool:
 class _StageEpochs(keras.callbacks.Callback):
     """Sets alpha, ends the stage, and keeps the run resumable."""
 
-    def __init__(self, stage: Stage, run: StageRun, progress: Progress):
+    def __init__(self, stage: Stage, index: int, run: StageRun, progress: Progress):
         super().__init__()
-        self.stage, self.run, self.progress = stage, run, progress
+        self.stage, self.index, self.run, self.progress = stage, index, run, progress
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.model.alpha = ramped_alpha(self.stage.alpha, epoch, self.stage.ramp_epochs)
+        set_random_layers(self.model, self.run.seed, self.index, epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.runs import load_run, train_run
+from care_tf.runs import load_run, train_run, training
 from care_tf.training.last_dense import last_dense
 
 FLIPS = {"rotation_degrees": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
@@ -125,6 +125,45 @@ def test_a_stage_starts_from_the_weights_that_it_names(config, tmp_path):
     other = train_run(config("from_file", stages=again), show_progress=False)
     for a, b in zip(model_of(run).get_weights(), model_of(other).get_weights(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "finetune",
+    [
+        {"frozen_through": FROZEN, "cache_activations": True, "alpha": 0.5},
+        {"classifier": "scale", "sampling": "progressively_balanced"},
+        {"classifier": "retrain", "frozen_through": "features", "loss": "balanced_softmax"},
+    ],
+    ids=["cached", "scale", "retrain"],
+)
+def test_a_stage_interrupted_half_way_ends_as_an_uninterrupted_one(config, monkeypatch, finetune):
+    settings = {
+        "training": {"batch_size": 16, "optimizer": "SGD"},
+        "every_stage": {"augmentation": FLIPS, "learning_rate": 0.05},
+        "stages": stages({"epochs": 2, **finetune}),
+    }
+    whole = train_run(config("whole", **settings), show_progress=False)
+
+    class Interruption(keras.callbacks.Callback):
+        def __init__(self, stages, index):
+            super().__init__()
+            self.index = index
+
+        def on_epoch_begin(self, epoch, logs=None):
+            if (self.index, epoch) == (1, 1):
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "EpochLines", Interruption)
+        with pytest.raises(KeyboardInterrupt):
+            train_run(config("resumed", **settings))
+    resumed = train_run(config("resumed", **settings), show_progress=False)
+    expected = weights_of(whole)
+    for name, array in weights_of(resumed).items():
+        np.testing.assert_allclose(array, expected[name], atol=1e-5, err_msg=name)
+    histories = [pd.read_csv(run / "history.csv") for run in (whole, resumed)]
+    np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-4)
 
 
 @pytest.mark.parametrize(
