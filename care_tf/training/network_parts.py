@@ -37,7 +37,8 @@ def cut_network(classifier: keras.Model, layer_name: str, observed_layer: str) -
     if random_layers(lower):
         raise InputError(
             f"Activations cannot be cached at {layer_name!r}: {', '.join(random_layers(lower)[:3])} below it draws "
-            "random numbers in training, which a cache would leave out. Cut before it, or set cache_activations to false."
+            "random numbers in training, which a cache would leave out. Cut before it, or set cache_activations to "
+            "false."
         )
     try:
         upper = keras.Model(activation, classifier.outputs[0], name="upper")

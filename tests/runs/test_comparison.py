@@ -1,6 +1,7 @@
 """A comparison of methods from the configurations to the tables, interrupted on the way."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pandas as pd
@@ -123,6 +124,46 @@ def test_a_cell_of_other_settings_is_refused(configs, tmp_path):
     changed = comparison.read_methods(configs[:1], ["stages.finetune.learning_rate=0.5"])
     with pytest.raises(InputError, match="other settings or data"):
         comparison.plan_cells(changed, None, None, tmp_path / "out")
+
+
+def test_folds_keep_the_split_and_the_number_of_validation_folds(configs, tmp_path, manifest):
+    rows = read_manifest(manifest)
+    splits = tuple("train" if index % 2 else "test" for index in range(len(rows)))
+    write_manifest(dataclasses.replace(rows, splits=splits), manifest.parent / "split.csv")
+    content = yaml.safe_load(configs[0].read_text())
+    content["data"] |= {
+        "manifest": str(manifest.parent / "split.csv"),
+        "train": {"split": "train", "folds": [1]},
+        "validation": {"split": "train", "folds": [2]},
+        "test": {"split": "test", "folds": [3]},
+    }
+    (tmp_path / "split.yaml").write_text(yaml.safe_dump(content))
+    cells = comparison.plan_cells(comparison.read_methods([tmp_path / "split.yaml"]), ["1", "3"], None, tmp_path)
+    data = [cell.config.data for cell in cells]
+    assert [(d.train.folds, d.validation.folds, d.test.folds) for d in data] == [
+        (("3",), ("2",), ("1",)),
+        (("1",), ("2",), ("3",)),
+    ]
+    assert {(d.train.split, d.validation.split, d.test.split) for d in data} == {("train", "train", "test")}
+
+
+def test_predictions_of_other_images_or_maps_are_made_again(configs, tmp_path):
+    def plan(*overrides):
+        return comparison.plan_cells(comparison.read_methods(configs[:1], overrides), None, None, tmp_path)[0]
+
+    cell = plan()
+    assert not cell.is_finished
+    cell.folder.mkdir(parents=True)
+    (cell.folder / comparison.CELL_RECORD).write_text(json.dumps(cell.prediction_fingerprint))
+    assert plan().is_finished
+    assert not plan("care.cam=layercam").is_finished
+    assert not plan("data.test.folds=[2]", "data.train.folds=[1, 3]").is_finished
+
+
+def test_a_fold_without_enough_images_of_a_class_is_found_before_training(configs, tmp_path):
+    sampling = "every_stage.sampling={name: class_aware, images_per_class: 16}"
+    with pytest.raises(InputError, match="images_per_class=16"):
+        comparison.plan_cells(comparison.read_methods(configs[:1], [sampling]), ["1"], None, tmp_path)
 
 
 def test_bad_comparisons_are_refused(configs, tmp_path):

@@ -76,6 +76,11 @@ def test_fingerprints_change_with_what_a_stage_depends_on(config):
     assert not changed(0, output="elsewhere") and not changed(1, output="elsewhere")
     reused = {"stages": {"pretrain": {"epochs": 1, "reuse": "x"}, "finetune": {"epochs": 1, "alpha": 0.5}}}
     assert not changed(0, **reused) and not changed(1, **reused)
+    watching = {"stages": {"pretrain": {"epochs": 1, "monitor": "attention_loss"}, "finetune": {"epochs": 1}}}
+    both = [config(**watching, care={"tau": tau}) for tau in (0.7, 0.3)]
+    assert len({stage_fingerprint(c, read_training_manifests(c), 0) for c in both}) == 2
+    same = {"stages": {"pretrain": {"epochs": 1, "embedding_weight": 3.0}, "finetune": {"epochs": 1, "alpha": 0.5}}}
+    assert not changed(0, **same)
     for change in ({"seed": 1}, {"training__batch_size": 8}, {"every_stage": {}}, {"data__image_size_px": 48}):
         assert changed(0, **change) and changed(1, **change)
 

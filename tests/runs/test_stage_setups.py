@@ -67,8 +67,8 @@ def test_classifiers_are_rebuilt_alone(config):
     for name, finetune in {
         "tau_normalize": {"epochs": 0},
         "nearest_class_mean": {"epochs": 0},
-        "scale": {"epochs": 1, "sampling": "class_balanced", "learning_rate": 0.1},
-        "retrain": {"epochs": 1, "sampling": "class_balanced", "frozen_through": "features", "learning_rate": 1e-6},
+        "scale": {"epochs": 1, "sampling": "class_balanced", "class_weight": None, "learning_rate": 0.1},
+        "retrain": {"epochs": 1, "sampling": "square_root", "frozen_through": "features", "learning_rate": 1e-6},
     }.items():
         both = {"pretrain": {**pretrain, "reuse": first}, "finetune": {**finetune, "classifier": name}}
         run = train_run(config(name, stages=both), show_progress=False)
@@ -98,6 +98,7 @@ def test_an_embedding_loss_is_logged_and_trains(config):
         "embedding_loss": {"name": "triplet", "mining": "batch_hard"},
         "classification_weight": 0.0,
         "sampling": {"name": "class_aware", "classes_per_batch": 4},
+        "class_weight": None,
         "monitor": "embedding_loss",
         "learning_rate": 0.01,
     }
@@ -174,7 +175,7 @@ def test_a_stage_interrupted_half_way_ends_as_an_uninterrupted_one(config, monke
         ({"epochs": 1, "class_weight": "inverse"}, "inverse"),
         ({"epochs": 1, "embedding_loss": "quadruplet"}, "quadruplet"),
         ({"epochs": 1, "sampling": "uniform"}, "uniform"),
-        ({"epochs": 1, "sampling": {"name": "class_aware", "images_per_class": 8}}, "5"),
+        ({"epochs": 1, "class_weight": None, "sampling": {"name": "class_aware", "images_per_class": 8}}, "5"),
         ({"epochs": 1, "frozen_through": "block9"}, "block9"),
         ({"epochs": 1, "frozen_through": "predictions"}, "Nothing would be left to train"),
         ({"epochs": 1, "frozen_through": FROZEN, "cache_activations": True}, "cached for flips"),
@@ -196,6 +197,21 @@ def test_weights_of_another_network_are_refused(config, tmp_path):
     other.save_weights(str(tmp_path / "other.weights.h5"))
     with pytest.raises(InputError, match="do not fit .*another network"):
         train_run(config(stages={"finetune": {"epochs": 1, "start_from": str(tmp_path / "other.weights.h5")}}))
+
+
+@pytest.mark.parametrize(
+    ("finetune", "message"),
+    [
+        ({"epochs": 0, "classifier": {"name": "tau_normalize", "tau": -1}}, "tau"),
+        ({"epochs": 0, "classifier": {"name": "nearest_class_mean", "metric": "manhattan"}}, "manhattan"),
+        ({"epochs": 1, "monitor": "val_losss"}, "monitor='val_losss' is not a log. Available: loss, .*val_loss"),
+        ({"epochs": 1, "monitor": "embedding_loss"}, "is not a log"),
+    ],
+)
+def test_what_a_later_stage_would_stumble_over_is_refused_first(config, tmp_path, finetune, message):
+    with pytest.raises(InputError, match=message):
+        train_run(config("refused", stages=stages(finetune)), show_progress=False)
+    assert not (tmp_path / "refused").exists()
 
 
 def test_tau_without_validation_images_is_refused(config):

@@ -97,6 +97,15 @@ def test_one_hot_labels_give_the_same(network, images):
     assert values[0] == pytest.approx(values[1], abs=1e-6)
 
 
+def test_images_of_no_class_are_like_no_other(network, images):
+    image, labels, _ = images
+    rows = np.eye(3, dtype=np.float32)[labels]
+    rows[:] = 0
+    model = CAREModel(network(), embedding_loss=TripletLoss())
+    model.compile("adam", "categorical_crossentropy")
+    assert model.evaluate(image, rows, batch_size=16, verbose=0, return_dict=True)["embedding_loss"] == 0.0
+
+
 def test_regularization_does_not_depend_on_the_weights(network, images):
     image, labels, _ = images
     totals = []

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from care_tf import CAREModel
+from care_tf import CAREModel, keras_generation
 from care_tf.errors import InputError
 from care_tf.stage import Stage
 from care_tf.training import StageRun, StageSetup, run_stages
@@ -18,8 +18,8 @@ def run_in(network, images):
     """Trains STAGES in a folder; `stop` = (stage index, epoch) raises at the start of that epoch."""
     image, labels, mask = images
 
-    def run(folder, stages=STAGES, stop=None, fingerprints=("a", "b")):
-        model = CAREModel(network())
+    def run(folder, stages=STAGES, stop=None, fingerprints=("a", "b"), build=network, seed=0):
+        model = CAREModel(build())
 
         def dataset(index, first_epoch):
             def epoch(e):
@@ -49,6 +49,7 @@ def run_in(network, images):
             setup=setup,
             fingerprints=fingerprints,
             checkpoints=folder / "checkpoints",
+            seed=seed,
             callbacks=lambda index: [Stop(index)],
         )
         return run_stages(model.classifier, stages, stage_run), model.classifier.get_weights()
@@ -98,6 +99,38 @@ def test_a_reused_stage_gives_the_same_result_as_training_it(run_in, whole, tmp_
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.fixture
+def with_dropout(network):
+    def build():
+        classifier = network()
+        embedding = keras_generation.dropout(0.5, name="dropout")(classifier.get_layer("pool").output)
+        return keras.Model(classifier.inputs, classifier.get_layer("scores")(embedding))
+
+    return build
+
+
+def test_dropout_draws_the_same_however_a_run_came_about(run_in, with_dropout, tmp_path):
+    _, expected = run_in(tmp_path / "whole", build=with_dropout)
+    reusing = (dataclasses.replace(STAGES[0], reuse=str(tmp_path / "whole")), STAGES[1])
+    _, reused = run_in(tmp_path / "reusing", stages=reusing, build=with_dropout)
+    with pytest.raises(KeyboardInterrupt):
+        run_in(tmp_path / "resumed", stop=(1, 1), build=with_dropout)
+    _, resumed = run_in(tmp_path / "resumed", build=with_dropout)
+    _, other = run_in(tmp_path / "other", build=with_dropout, seed=1)
+    for weights in (reused, resumed):
+        for found, wanted in zip(weights, expected, strict=True):
+            np.testing.assert_allclose(found, wanted, atol=1e-6)
+    assert max(np.abs(a - b).max() for a, b in zip(other, expected, strict=True)) > 1e-4
+
+
+def test_rows_of_an_interrupted_try_give_way_to_those_taken_over(run_in, whole, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_in(tmp_path / "x", stop=(0, 1))
+    reusing = (dataclasses.replace(STAGES[0], reuse=str(tmp_path / "whole")), STAGES[1])
+    rows, _ = run_in(tmp_path / "x", stages=reusing)
+    assert [(row["stage"], row["epoch"]) for row in rows] == [(row["stage"], row["epoch"]) for row in whole[0]]
+
+
 def test_patience_ends_a_stage(run_in, tmp_path):
     stages = (dataclasses.replace(STAGES[0], epochs=9, patience=2, min_delta=100.0), STAGES[1])
     rows, _ = run_in(tmp_path, stages=stages)
@@ -133,6 +166,11 @@ def test_reuse_of_an_unfinished_or_different_stage_is_refused(run_in, whole, tmp
         ({"classification_weight": 0.0}, "contradicts itself: .*nothing to learn from"),
         ({"classification_weight": 0.0, "embedding_loss": "triplet", "embedding_weight": 0.0}, "nothing to learn from"),
         ({"classifier": "scale", "embedding_loss": "triplet"}, "contradicts itself: classifier=scale"),
+        ({"classifier": "scale", "alpha": 0.5}, "contradicts itself: classifier=scale"),
+        ({"classifier": "tau_normalize", "epochs": 0, "alpha": 0.5}, "contradicts itself: .*neither alpha"),
+        ({"classifier": {"name": "tau_normalize", "grid": 3}, "epochs": 0}, "without the unknown arguments grid"),
+        ({"sampling": "class_balanced", "class_weight": "balanced"}, "contradicts itself: its sampling balances"),
+        ({"sampling": {"name": "class_aware"}, "loss": "balanced_softmax"}, "contradicts itself: its sampling"),
     ],
 )
 def test_bad_stages_are_refused(arguments, message):
