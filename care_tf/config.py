@@ -132,7 +132,7 @@ class RunConfig(_Section):
     Attributes:
       output: Run folder.
       title: What tables and plots call it; None takes the folder's name.
-      baseline: Title-independent name (the configuration file's, without .yaml) of the run it is compared with.
+      baseline: Name, without .yaml, of the configuration file that a comparison compares it with.
       seed: Seed of weights, shuffling and augmentation.
       data, model, care, training: The sections.
       every_stage: Settings of all stages that do not say otherwise; any of `Stage` but name and reuse.
@@ -233,7 +233,11 @@ def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, 
 
     visit(path, ())
     from_bases = [found.pop(file) for file in bases]
-    return [*from_bases, *map(_read_yaml, base_changes), *found.values()]
+    changes = [_read_yaml(file) for file in base_changes]
+    for file, settings in zip(base_changes, changes, strict=True):
+        if "extends" in settings:
+            raise InputError(f"{file} is given as with=, and such a file cannot extend others. Remove its `extends`.")
+    return [*from_bases, *changes, *found.values()]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -270,11 +274,19 @@ def validate_config(content: dict[str, Any], where: str) -> RunConfig:
         return RunConfig.model_validate(content)
     except pydantic.ValidationError as error:
         problems = "; ".join(
-            f"{'.'.join(str(part) for part in entry['loc'])}: {entry['msg']}"
+            f"{_key_of(content, entry['loc'])}: {entry['msg'].removeprefix('Value error, ').rstrip('.')}"
             + (f" (received {entry['input']!r})" if not isinstance(entry["input"], dict) else "")
             for entry in error.errors()
         )
         raise InputError(f"The configuration {where} is not valid: {problems}.") from error
+
+
+def _key_of(content: dict[str, Any], location: Sequence[Any]) -> str:
+    """The key as the file has it: stages by their names."""
+    parts = [str(part) for part in location]
+    if len(parts) > 1 and parts[0] == "stages" and parts[1].isdecimal() and isinstance(content.get("stages"), dict):
+        parts[1] = str(list(content["stages"])[int(parts[1])])
+    return ".".join(parts)
 
 
 def dump_config(config: RunConfig) -> str:

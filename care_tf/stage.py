@@ -121,6 +121,10 @@ _CONTRADICTIONS = (
         "its classifier is computed, so neither alpha nor an embedding loss would do anything. Leave them out.",
     ),
     (
+        lambda stage: stage.frozen_through == "features" and _learns_embedding(stage),
+        "frozen_through=features leaves no layer that an embedding loss could train. Leave embedding_loss out.",
+    ),
+    (
         lambda stage: setting_name(stage.classifier) == "scale" and (stage.alpha > 0 or _learns_embedding(stage)),
         "classifier=scale trains one factor per class, which changes neither the scaled map nor the embedding. Leave "
         "alpha and embedding_loss out.",

@@ -109,9 +109,11 @@ def test_files_that_extend_each_other_in_a_circle_are_refused(tmp_path):
     write(tmp_path, a={"extends": "b.yaml"}, b={"extends": "a.yaml"})
     with pytest.raises(InputError, match="circle: a.yaml -> b.yaml -> a.yaml"):
         load_config(tmp_path / "a.yaml")
-    write(tmp_path, c={"extends": 3}, d={"extends": "missing.yaml"})
+    write(tmp_path, c={"extends": 3}, d={"extends": "missing.yaml"}, e={})
     with pytest.raises(InputError, match="extends must be the name of a file"):
         load_config(tmp_path / "c.yaml")
+    with pytest.raises(InputError, match="a.yaml is given as with=, and such a file cannot extend"):
+        load_config(tmp_path / "e.yaml", [f"with={tmp_path / 'a.yaml'}"])
     with pytest.raises(InputError, match="missing.yaml cannot be read"):
         load_config(tmp_path / "d.yaml")
 

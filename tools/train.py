@@ -1,6 +1,6 @@
 """Trains a run from a configuration; started again, it goes on where it stopped.
 
-Example: python tools/train.py configs/isic2018_squeezenet_cpu.yaml output=runs/care stages.finetune.alpha=0.5
+Example: python tools/train.py configs/isic2018/care_csl.yaml output=runs/care stages.finetune.alpha=0.3
 """
 
 import argparse

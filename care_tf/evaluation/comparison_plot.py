@@ -21,7 +21,7 @@ _BESIDE = 0.27  # how far, in rows, the baseline's dot lies above the method's o
 def comparison_figure(comparison: Comparison, focus_classes: Sequence[str]) -> "Figure":
     """Draws a comparison: a column per figure, a row per method, paired differences below.
 
-    Above: the mean over a method's trained models with its 95 % interval, its own baseline in grey beside it, the
+    Above: the mean over a method's trained models with its 95 % interval, its own baseline in gray beside it, the
     single models as faint ticks. Below: method minus its own baseline, filled in color where the interval excludes 0.
     A method follows its baseline; a band marks those that belong together.
 
@@ -214,7 +214,7 @@ def _legend(figure: Any, has_differences: bool, is_narrow: bool) -> None:
         face = "white" if is_hollow else color
         return Line2D([], [], color=color, marker="o", markersize=size, markerfacecolor=face, linewidth=2, label=label)
 
-    above = [dot(INK, "mean over models, 95 % interval")]
+    above = [dot(INK, "mean over models, 95 % interval over test images, not over training")]
     if has_differences:
         above += [dot(RUN, "the same, of a method with a baseline"), dot(FAINT, "its baseline", size=4)]
         below = [

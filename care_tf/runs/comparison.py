@@ -4,7 +4,6 @@ import dataclasses
 import datetime
 import hashlib
 import itertools
-import json
 import os
 import time
 from collections.abc import Sequence
@@ -66,7 +65,9 @@ class Cell:
     def is_finished(self) -> bool:
         """Whether it has been trained and has predicted its test images, as they are now."""
         record = self.folder / CELL_RECORD
-        return record.exists() and json.loads(record.read_text()) == self.prediction_fingerprint
+        if not record.exists() or not (self.folder / run_folder.PREDICTIONS).exists():
+            return False
+        return record.read_text() == self.prediction_fingerprint
 
     @property
     def num_epochs(self) -> int:
@@ -83,6 +84,8 @@ def read_methods(paths: Sequence[str | os.PathLike], overrides: Sequence[str] = 
     Raises:
       InputError: A configuration is bad, two have one name, or their classes or manifests differ.
     """
+    if not paths:
+        raise InputError("A comparison needs at least one configuration. Received none.")
     methods: dict[str, RunConfig] = {}
     for path in paths:
         name = Path(path).stem
@@ -125,6 +128,11 @@ def plan_cells(
       InputError: A fold does not exist, a class has no training image in one, or a finished cell in the folder has
         other settings.
     """
+    for name, values in (("folds", folds), ("seeds", seeds)):
+        if values is not None and (len(set(values)) < len(values) or not values):
+            raise InputError(
+                f"--{name} must name different {name}, at least one. Received {', '.join(map(str, values))}."
+            )
     cells: list[Cell] = []
     trained: dict[str, Path] = {}
     first = next(iter(methods.values())).data
@@ -185,7 +193,7 @@ def write_tables(methods: dict[str, RunConfig], cells: Sequence[Cell], output: P
       num_resamples: Bootstrap resamples.
 
     Returns:
-      The Markdown.
+      The tables with one line per row, for a terminal.
 
     Raises:
       InputError: No cell is finished.
@@ -193,13 +201,14 @@ def write_tables(methods: dict[str, RunConfig], cells: Sequence[Cell], output: P
     class_names = cells[0].config.data.class_names or ()
     focus = focus_classes(cells)
     comparison = compare_methods(method_specs(methods), read_cells(cells), class_names, num_resamples)
-    text = "\n".join([comparison_markdown(comparison, focus), *_training_notes(methods)]) + "\n"
+    notes = "\n".join(f"- {line}" for line in [*_coverage_notes(methods, cells), *_training_notes(methods)])
+    text = f"{comparison_markdown(comparison, focus).rstrip()}\n\n{notes}\n"
     with atomic_path(output / "comparison.md") as temporary:
         temporary.write_text(text)
     write_comparison_csv(output / "comparison.csv", comparison)
     write_cells_csv(output / "cells.csv", comparison)
     write_comparison_plot(output / "comparison.png", comparison, focus)
-    return text
+    return f"{comparison_markdown(comparison, focus, has_ranges=False).rstrip()}\n\n{notes}"
 
 
 def focus_classes(cells: Sequence[Cell]) -> list[str]:
@@ -276,15 +285,17 @@ def _predict(cell: Cell) -> None:
     rows = select_rows(rows, cell.config.data.test, "data.test")
     write_predictions(cell.folder, rows, predict_manifest(run, rows))
     with atomic_path(cell.folder / CELL_RECORD) as temporary:
-        temporary.write_text(json.dumps(cell.prediction_fingerprint))
+        temporary.write_text(cell.prediction_fingerprint)
 
 
 def _read_predictions(cell: Cell) -> CellPredictions:
     import pandas as pd
 
-    table = pd.read_csv(cell.folder / run_folder.PREDICTIONS, dtype={"group": str, "image": str}, keep_default_na=True)
+    table = pd.read_csv(
+        cell.folder / run_folder.PREDICTIONS, dtype={"label": str, "group": str, "image": str}, keep_default_na=False
+    )
     class_names = list(cell.config.data.class_names or ())
-    groups = table["group"].fillna("").tolist()
+    groups = table["group"].tolist()
     named = [group or f"row {index}, no group" for index, group in enumerate(groups)]
     return CellPredictions(
         method=cell.method,
@@ -294,8 +305,20 @@ def _read_predictions(cell: Cell) -> CellPredictions:
         labels=np.array([class_names.index(name) for name in table["label"]]),
         probabilities=table[class_names].to_numpy(),
         groups=named if any(groups) else None,
-        attention_inside=table["attention_inside"].to_numpy(float),
+        attention_inside=pd.to_numeric(table["attention_inside"], errors="coerce").to_numpy(float),
     )
+
+
+def _coverage_notes(methods: dict[str, RunConfig], cells: Sequence[Cell]) -> list[str]:
+    """What the comparison covers: how much of the plan is finished, and which baselines are not in it."""
+    num_finished = sum(cell.is_finished for cell in cells)
+    folds = ", ".join(dict.fromkeys(cell.fold for cell in cells))
+    seeds = ", ".join(dict.fromkeys(str(cell.config.seed) for cell in cells))
+    lines = [f"{num_finished} of {len(cells)} planned runs are finished. Folds tested on: {folds}. Seeds: {seeds}."]
+    for name, config in methods.items():
+        if config.baseline is not None and config.baseline not in methods:
+            lines.append(f"{config.title or name} has no difference: its baseline {config.baseline!r} is not compared.")
+    return lines
 
 
 def _training_notes(methods: dict[str, RunConfig]) -> list[str]:
@@ -314,7 +337,7 @@ def _training_notes(methods: dict[str, RunConfig]) -> list[str]:
     lines += [
         f"{text}: {'all methods' if len(names) == len(methods) else ', '.join(names)}." for text, names in notes.items()
     ]
-    return ["", *(f"- {line}" for line in lines)]
+    return lines
 
 
 class _Clock:

@@ -158,11 +158,16 @@ def augmentation(stage: Stage) -> Augmentation | None:
     """The augmentation of a stage; raises an InputError for an unknown argument."""
     if stage.augmentation is None:
         return None
+    known = [field.name for field in dataclasses.fields(Augmentation)]
+    unknown = sorted(map(str, set(stage.augmentation) - set(known)))
+    if unknown:
+        raise InputError(
+            f"Stage {stage.name!r}: augmentation has an unknown key, {', '.join(unknown)}. Known: {', '.join(known)}."
+        )
     try:
         return Augmentation(**stage.augmentation)
     except TypeError as error:
-        known = ", ".join(field.name for field in dataclasses.fields(Augmentation))
-        raise InputError(f"Stage {stage.name!r}: augmentation has an unknown key ({error}). Known: {known}.") from error
+        raise InputError(f"Stage {stage.name!r}: augmentation has a value of a wrong type ({error}).") from error
 
 
 def preprocess_function(config: RunConfig) -> Callable[[tf.Tensor], tf.Tensor]:

@@ -1,7 +1,6 @@
 """A comparison of methods from the configurations to the tables, interrupted on the way."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pandas as pd
@@ -92,7 +91,7 @@ def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_pa
     assert "6 runs: 2 finished, 4 to go" in printed and "left" in printed
 
     text = comparison.write_tables(methods, plan(), output, num_resamples=20)
-    assert "CARE" in text
+    assert "CARE" in text and "6 of 6 planned runs are finished. Folds tested on: 1, 2. Seeds: 0." in text
     table = pd.read_csv(output / "comparison.csv")
     cells = pd.read_csv(output / "cells.csv", dtype={"fold": str})
     own = cells[(cells.method == "care") & (cells.figure == "mean_class_accuracy")]
@@ -154,7 +153,9 @@ def test_predictions_of_other_images_or_maps_are_made_again(configs, tmp_path):
     cell = plan()
     assert not cell.is_finished
     cell.folder.mkdir(parents=True)
-    (cell.folder / comparison.CELL_RECORD).write_text(json.dumps(cell.prediction_fingerprint))
+    (cell.folder / comparison.CELL_RECORD).write_text(cell.prediction_fingerprint)
+    assert not plan().is_finished
+    (cell.folder / "predictions.csv").touch()
     assert plan().is_finished
     assert not plan("care.cam=layercam").is_finished
     assert not plan("data.test.folds=[2]", "data.train.folds=[1, 3]").is_finished
@@ -170,6 +171,10 @@ def test_bad_comparisons_are_refused(configs, tmp_path):
     methods = comparison.read_methods(configs)
     with pytest.raises(InputError, match="--folds names '9', but the folds .* are 1, 2, 3"):
         comparison.plan_cells(methods, ["9"], None, tmp_path)
+    with pytest.raises(InputError, match="--folds must name different folds.*1, 1"):
+        comparison.plan_cells(methods, ["1", "1"], None, tmp_path)
+    with pytest.raises(InputError, match="at least one configuration"):
+        comparison.read_methods([])
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / "plain.yaml"
     twin.write_text(configs[0].read_text())
