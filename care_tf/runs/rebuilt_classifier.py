@@ -62,7 +62,7 @@ def scaled_classifier(classifier: keras.Model) -> keras.Model:
     outputs = keras.layers.Activation(dense.activation, dtype="float32", name="scaled_scores")(
         ClassScale(name=SCALE_LAYER, dtype="float32")(logits)
     )
-    return keras.Model(classifier.inputs, outputs, name=f"{classifier.name}_scaled")
+    return keras.Model(classifier.inputs[0], outputs, name=f"{classifier.name}_scaled")
 
 
 def fold_scales(classifier: keras.Model, scaled_model: keras.Model) -> None:

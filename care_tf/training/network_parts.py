@@ -33,7 +33,7 @@ def cut_network(classifier: keras.Model, layer_name: str, observed_layer: str) -
             f"Functional model. Its last layers are {', '.join(names[-12:])}."
         )
     activation = classifier.get_layer(layer_name).output
-    lower = keras.Model(classifier.inputs, activation, name="lower")
+    lower = keras.Model(classifier.inputs[0], activation, name="lower")
     if random_layers(lower):
         raise InputError(
             f"Activations cannot be cached at {layer_name!r}: {', '.join(random_layers(lower)[:3])} below it draws "

@@ -43,9 +43,11 @@ def test_a_cut_at_the_attention_layer_leaves_a_layer_to_observe(network, images)
 def test_layers_that_cannot_be_cut_at_are_refused(network):
     with pytest.raises(InputError, match="'nowhere', which must be a layer of a flat Functional model.*scores"):
         cut_network(network(), "nowhere", "last_relu")
-    with pytest.raises(InputError, match="cannot be cached at 'dropout': dropout below it draws random numbers"):
-        cut_network(network(dropout=0.5), "dropout", "last_relu")
     image = keras.Input((8, 8, 3))
+    dropped = keras.layers.Dropout(0.5, name="drop")(keras.layers.Conv2D(2, 3)(image))
+    random = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(dropped)))
+    with pytest.raises(InputError, match="cannot be cached at 'drop': drop below it draws random numbers"):
+        cut_network(random, "drop", "drop")
     left = keras.layers.Conv2D(2, 3, name="left")(image)
     joined = keras.layers.Concatenate()([left, keras.layers.Conv2D(2, 3)(image)])
     branched = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(joined)))
