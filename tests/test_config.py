@@ -118,6 +118,13 @@ def test_files_that_extend_each_other_in_a_circle_are_refused(tmp_path):
         load_config(tmp_path / "d.yaml")
 
 
+def test_the_example_of_the_documentation_is_a_configuration(path):
+    text = Path("docs/strategies.md").read_text()
+    example = yaml.safe_load(text.split("```yaml")[1].split("```")[0])
+    write(path.parent, example={"extends": "run.yaml", **example})
+    assert load_config(path.parent / "example.yaml").stages[1].frozen_through == "penultimate_block"
+
+
 HARDWARE = Path("configs/hardware/squeezenet_two_cores.yaml")
 
 
