@@ -27,6 +27,9 @@ def get_embedding_loss(setting: Setting) -> keras.losses.Loss:
     Args:
       setting: One of `EMBEDDING_LOSSES`, "triplet", or with arguments of its class, {"name": "triplet", "margin": 0.3}.
 
+    Returns:
+      A loss of (labels, embeddings), to hand to `CAREModel(embedding_loss=...)` or to `compile`.
+
     Raises:
       InputError: The name or an argument is unknown, or an argument is outside its range.
 

@@ -79,7 +79,14 @@ class Cell:
 
 
 def read_methods(paths: Sequence[str | os.PathLike], overrides: Sequence[str] = ()) -> dict[str, RunConfig]:
-    """Reads the configurations: name of the file, without .yaml -> configuration.
+    """Reads the configurations.
+
+    Args:
+      paths: YAML files with different names.
+      overrides: As for `load_config`; they hold for all.
+
+    Returns:
+      Name of the file, without .yaml -> configuration.
 
     Raises:
       InputError: A configuration is bad, two have one name, or their classes or manifests differ.
@@ -103,7 +110,7 @@ def read_methods(paths: Sequence[str | os.PathLike], overrides: Sequence[str] = 
 
 
 def method_specs(methods: dict[str, RunConfig]) -> list[MethodSpec]:
-    """Names, titles and baselines; a baseline that is not compared gives no difference."""
+    """Names, titles and baselines of `read_methods`; a baseline that is not among them gives no difference."""
     return [
         MethodSpec(name, config.title or name, config.baseline if config.baseline in methods else None)
         for name, config in methods.items()
@@ -179,7 +186,7 @@ def run_cells(cells: Sequence[Cell], command: Sequence[str] = (), show_epochs: b
 
 
 def read_cells(cells: Sequence[Cell]) -> list[CellPredictions]:
-    """What the finished cells predicted."""
+    """What the finished cells predicted; cells of `plan_cells` that are not finished are left out."""
     return [_read_predictions(cell) for cell in cells if cell.is_finished]
 
 
