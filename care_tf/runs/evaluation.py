@@ -187,7 +187,7 @@ def _write_run_report(target, run, rows, rarest, scores, baseline_scores, differ
     history_path = run.folder / run_folder.HISTORY
     write_report(
         target / run_folder.REPORT,
-        title=run.folder.name,
+        title=run.config.title or run.folder.name,
         scores=scores,
         history=pd.read_csv(history_path) if history_path.exists() else pd.DataFrame(),
         examples=example_maps(run, rows, rarest),
