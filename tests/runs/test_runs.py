@@ -102,7 +102,7 @@ def test_boxes_do_not_enter_the_first_stages_fingerprint(config):
         ({"data__train": {"split": "test"}}, "data.train and data.test share 18 images"),
         ({"model__activation": "sigmoid"}, "sigmoid is one unit for two classes"),
         ({"model__backbone": "resnet51"}, "unknown backbone"),
-        ({"every_stage__augmentation": {"rotate": 3}}, "augmentation has an unknown key .*rotation_degrees"),
+        ({"every_stage__augmentation": {"rotate": 3}}, "augmentation has an unknown key, rotate.*rotation_degrees"),
         ({"training__optimizer": "Adamant"}, "training.optimizer='Adamant'"),
         ({"care__attention_layer": "nowhere"}, "attention_layer='nowhere' is not a layer"),
     ],
