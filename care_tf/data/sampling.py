@@ -12,6 +12,7 @@ import tensorflow as tf
 from care_tf.data.class_aware import check_class_aware, draw_class_aware_epoch
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
+from care_tf.stage import setting_arguments, setting_name
 
 CLASS_COUNTS = (
     "instance_balanced",
@@ -237,9 +238,8 @@ def _images_per_class(arguments: Mapping[str, Any], batch_size: int) -> Any:
 
 
 def _parse_setting(setting: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    arguments = dict(setting) if isinstance(setting, Mapping) else {"name": setting}
-    name = arguments.pop("name", None)
-    if not isinstance(name, str) or name not in SAMPLING:
+    name, arguments = setting_name(setting), setting_arguments(setting)
+    if name not in SAMPLING:
         raise InputError(f"sampling must be one of {', '.join(SAMPLING)}; received {setting!r}")
     unknown = sorted(set(arguments) - set(SAMPLING[name]), key=str)
     if unknown:

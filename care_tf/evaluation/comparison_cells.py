@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from care_tf.errors import InputError
-from care_tf.evaluation.scores import _checked_groups, _checked_predictions, _checked_shares
+from care_tf.evaluation.scores import checked_groups, checked_predictions, checked_shares
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _check_methods(methods: Sequence[MethodSpec], names: Sequence[str]) -> None:
 
 
 def _checked_cell(cell: CellPredictions, class_names: Sequence[str]) -> CheckedCell:
-    labels, probabilities = _checked_predictions(cell.labels, cell.probabilities, class_names)
+    labels, probabilities = checked_predictions(cell.labels, cell.probabilities, class_names)
     image_names = np.asarray(cell.image_names, dtype=object)
     if image_names.shape != labels.shape or len(set(image_names)) != len(labels):
         raise InputError(
@@ -152,8 +152,8 @@ def _checked_cell(cell: CellPredictions, class_names: Sequence[str]) -> CheckedC
             f"Received: {len(image_names)} names, {len(set(image_names))} of them different."
         )
     # An image that is its own group goes by its name: the same in every order of the images.
-    groups = _checked_groups(cell.image_names if cell.groups is None else cell.groups, len(labels))
-    share = _checked_shares("attention_inside", cell.attention_inside, len(labels))
+    groups = checked_groups(cell.image_names if cell.groups is None else cell.groups, len(labels))
+    share = checked_shares("attention_inside", cell.attention_inside, len(labels))
     order = np.argsort(image_names)
     return CheckedCell(cell.fold, *(values[order] for values in (image_names, labels, probabilities, groups, share)))
 

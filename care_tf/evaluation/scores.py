@@ -105,10 +105,10 @@ def evaluate_predictions(
       >>> scores.mean_class_accuracy.value
       0.75
     """
-    labels, probabilities = _checked_predictions(labels, probabilities, class_names)
-    group_of_image = _checked_groups(groups, len(labels))
-    share = _checked_shares("attention_inside", attention_inside, len(labels))
-    references = {k: _checked_shares(k, v, len(labels)) for k, v in (attention_references or {}).items()}
+    labels, probabilities = checked_predictions(labels, probabilities, class_names)
+    group_of_image = checked_groups(groups, len(labels))
+    share = checked_shares("attention_inside", attention_inside, len(labels))
+    references = {k: checked_shares(k, v, len(labels)) for k, v in (attention_references or {}).items()}
     statistics = run_statistics(labels, probabilities, class_names, share)
     points = statistics(np.ones((1, len(labels))))
     replicates = group_bootstrap(statistics, group_of_image, num_resamples, seed)
@@ -168,11 +168,11 @@ def paired_difference(
     Raises:
       InputError: As `evaluate_predictions`.
     """
-    labels, probabilities = _checked_predictions(labels, probabilities, class_names)
-    _, baseline_probabilities = _checked_predictions(labels, baseline_probabilities, class_names)
-    group_of_image = _checked_groups(groups, len(labels))
-    share = _checked_shares("attention_inside", attention_inside, len(labels))
-    baseline_share = _checked_shares("baseline_attention_inside", baseline_attention_inside, len(labels))
+    labels, probabilities = checked_predictions(labels, probabilities, class_names)
+    _, baseline_probabilities = checked_predictions(labels, baseline_probabilities, class_names)
+    group_of_image = checked_groups(groups, len(labels))
+    share = checked_shares("attention_inside", attention_inside, len(labels))
+    baseline_share = checked_shares("baseline_attention_inside", baseline_attention_inside, len(labels))
     has_both = ~np.isnan(share) & ~np.isnan(baseline_share)
     share, baseline_share = (np.where(has_both, values, np.nan) for values in (share, baseline_share))
     of_run = run_statistics(labels, probabilities, class_names, share)
@@ -195,7 +195,8 @@ def _mean_or_none(values: np.ndarray) -> float | None:
     return float(values.mean()) if values.size else None
 
 
-def _checked_predictions(labels, probabilities, class_names) -> tuple[np.ndarray, np.ndarray]:
+def checked_predictions(labels, probabilities, class_names) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and probabilities as arrays; raises an InputError where shapes or values do not fit."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
     if len(set(class_names)) != len(class_names):
         raise InputError(f"class names must differ. Received: {list(class_names)}.")
@@ -220,7 +221,8 @@ def _checked_predictions(labels, probabilities, class_names) -> tuple[np.ndarray
     return labels, probabilities
 
 
-def _checked_groups(groups, num_images: int) -> np.ndarray:
+def checked_groups(groups, num_images: int) -> np.ndarray:
+    """The groups as an array, each image its own for None; raises an InputError where one is missing."""
     if groups is None:
         return np.arange(num_images)
     listed = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
@@ -235,7 +237,8 @@ def _checked_groups(groups, num_images: int) -> np.ndarray:
     return np.asarray(listed)
 
 
-def _checked_shares(name: str, values, num_images: int) -> np.ndarray:
+def checked_shares(name: str, values, num_images: int) -> np.ndarray:
+    """Shares in [0, 1] as float64 (n,), NaN where unknown; raises an InputError for any other value."""
     if values is None:
         return np.full(num_images, np.nan)
     values = np.asarray(values, np.float64)

@@ -5,7 +5,6 @@ import datetime
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,11 +126,6 @@ def write_history(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
 
     with atomic_path(folder / HISTORY) as temporary:
         pd.DataFrame(list(rows)).to_csv(temporary, index=False)
-
-
-def current_command() -> list[str]:
-    """The command line that started this process."""
-    return [os.path.basename(sys.argv[0]), *sys.argv[1:]]
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -96,7 +96,7 @@ def compute_classifier(
 
 
 def _embeddings(classifier: keras.Model, batches: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    embed = tf.function(embedding_model(classifier), autograph=False, reduce_retracing=True)
+    embed = embedding_model(classifier)
     embeddings, labels = [], []
     for inputs, label in batches:
         embeddings.append(embed(inputs["image"] if isinstance(inputs, dict) else inputs).numpy())

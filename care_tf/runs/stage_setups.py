@@ -1,6 +1,7 @@
 """What each stage of a run is trained with: its network, losses, sampling and data."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import keras
@@ -127,6 +128,10 @@ def stage_setup_function(
     return setup
 
 
+def _leave_as_trained() -> None:
+    """What most stages do when they end."""
+
+
 @dataclasses.dataclass(frozen=True)
 class _Setup:
     """The making of one stage's setup."""
@@ -149,7 +154,8 @@ class _Setup:
     def make(self) -> StageSetup:
         stage, classifier = self.parts.stage, self.classifier
         change = setting_name(stage.classifier)
-        network, finish = classifier, lambda: None
+        network: keras.Model = classifier
+        finish: Callable[[], None] = _leave_as_trained
         freeze_through(classifier, self.parts.frozen_layer)
         if change == "retrain":
             reinitialized(last_dense(classifier), self.seed)
@@ -157,11 +163,10 @@ class _Setup:
             for layer in classifier.layers:
                 layer.trainable = False
             network = scaled_classifier(classifier)
-            finish = lambda: fold_scales(classifier, network)  # noqa: E731
+            finish = functools.partial(fold_scales, classifier, network)
         elif stage.computes_classifier:
-            finish = lambda: compute_classifier(  # noqa: E731
-                stage, classifier, self._plain_batches(self.manifests.train), self._validation_batches()
-            )
+            train, validation = self._plain_batches(self.manifests.train), self._validation_batches()
+            finish = functools.partial(compute_classifier, stage, classifier, train, validation)
         model = parts.care_model(self.config, network, stage, self.parts.embedding_loss)
         if stage.cache_activations and not stage.computes_classifier:
             return self._on_activations(network, model, finish)
