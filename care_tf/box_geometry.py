@@ -72,6 +72,26 @@ def scale_boxes(boxes: npt.ArrayLike, factor: float, width: float, height: float
     return np.clip(scaled, 0, np.array([width, height, width, height], np.float32))
 
 
+def tight_box(region: npt.ArrayLike) -> np.ndarray:
+    """The smallest half-open box around the nonzero pixels.
+
+    Args:
+      region: (H,W), nonzero inside.
+
+    Returns:
+      float32 (1,4) x0,y0,x1,y1; (0,4) when no pixel is set.
+
+    Example:
+      >>> tight_box([[0, 0, 0, 0], [0, 1, 1, 0]]).tolist()
+      [[1.0, 1.0, 3.0, 2.0]]
+    """
+    inside = np.asarray(region) > 0
+    if not inside.any():
+        return np.zeros((0, 4), np.float32)
+    columns, rows = np.flatnonzero(inside.any(axis=0)), np.flatnonzero(inside.any(axis=1))
+    return np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]], np.float32)
+
+
 def box_iou(first: npt.ArrayLike, second: npt.ArrayLike) -> np.ndarray:
     """Intersection over union of every pair.
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from care_tf.box_geometry import box_iou, rasterize_boxes, scale_boxes, union_mask, validate_boxes
+from care_tf.box_geometry import box_iou, rasterize_boxes, scale_boxes, tight_box, union_mask, validate_boxes
 from care_tf.errors import InputError
 
 
@@ -49,6 +49,14 @@ def test_union_mask_is_rasterize_boxes_at_scale_one(boxes):
     mask = union_mask(boxes, 15, 20)
     assert mask.dtype == bool
     np.testing.assert_array_equal(mask, _slow_mask(boxes, 1, 1, 15, 20))
+
+
+def test_tight_box_is_half_open_and_around_every_set_pixel():
+    region = np.zeros((4, 6))
+    region[1, 2] = region[3, 5] = 7
+    assert tight_box(region).tolist() == [[2, 1, 6, 4]]
+    assert tight_box(np.zeros((4, 6))).shape == (0, 4)
+    assert tight_box(np.ones((4, 6), bool)).tolist() == [[0, 0, 6, 4]]
 
 
 def test_box_iou_of_known_pairs():

@@ -14,16 +14,23 @@ PUBLIC_NAMES = "care_tf"
 # From the bottom up. A part imports from lower levels only, so parts of one level never import each other.
 # Every module at the top of care_tf that is not named here is of level 0, where modules may use each other.
 LEVELS = [
-    {"care_tf.data", "care_tf.attention", "care_tf.losses", "care_tf.metrics", "care_tf.backbones"},
-    {"care_tf.training"},
+    {
+        "care_tf.data",
+        "care_tf.boxes",
+        "care_tf.attention",
+        "care_tf.losses",
+        "care_tf.metrics",
+        "care_tf.backbones",
+    },
+    {"care_tf.training", "care_tf.segmentation"},
     {"care_tf.evaluation", "care_tf.serving", "care_tf.callbacks"},
     {PUBLIC_NAMES},
-    {"care_tf.runs"},
+    {"care_tf.runs", "care_tf.annotation", "care_tf.review"},
     {"tools"},
 ]
 LEVEL_OF = {part: level for level, parts in enumerate(LEVELS, start=1) for part in parts}
 # Seconds to import, or not needed to train: whoever needs one imports it there.
-LAZY_PACKAGES = ("keras_cv", "matplotlib", "pandas", "jinja2", "sklearn", "cv2", "pydantic", "skimage")
+LAZY_PACKAGES = ("keras_cv", "matplotlib", "pandas", "jinja2", "sklearn", "cv2", "pydantic", "skimage", "pydicom", "flask", "dask")
 
 
 def module_files() -> dict[str, Path]:

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 
+from care_tf.data.image_pixels import read_image
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
@@ -50,13 +51,9 @@ def write_contact_sheet(manifest: Manifest, path: str | os.PathLike, *, max_imag
 
 def _tile(path: str, boxes: np.ndarray):
     """A Pillow image of at most 200 x 200 px with the boxes drawn."""
-    from PIL import Image, ImageDraw, ImageOps
+    from PIL import Image, ImageDraw
 
-    try:
-        with Image.open(path) as file:
-            image = ImageOps.exif_transpose(file).convert("RGB")
-    except (OSError, ValueError) as error:
-        raise InputError(f"image {path} cannot be decoded: {error}") from error
+    image = Image.fromarray(read_image(path))
     scale = _TILE_PX / max(image.size)
     image = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)))
     draw = ImageDraw.Draw(image)

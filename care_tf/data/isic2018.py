@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from care_tf.box_geometry import scale_boxes
+from care_tf.box_geometry import scale_boxes, tight_box
 from care_tf.data.image_header import read_image_header
+from care_tf.data.image_pixels import read_mask
 from care_tf.data.manifest import Manifest
 from care_tf.data.manifest_rows import raise_problems
 from care_tf.data.splits import stratified_group_folds
@@ -85,22 +86,6 @@ def read_isic2018(
         box_sources=tuple(BOX_SOURCE if len(box) else "" for box in boxes),
         source=str(root.absolute()),
     )
-
-
-def lesion_box(mask: np.ndarray) -> np.ndarray:
-    """The tight half-open box around the nonzero pixels.
-
-    Args:
-      mask: (H,W), nonzero in the lesion.
-
-    Returns:
-      float32 (1,4) x0,y0,x1,y1; (0,4) when every pixel or none is set.
-    """
-    region = np.asarray(mask) > 0
-    if region.all() or not region.any():
-        return np.zeros((0, 4), np.float32)
-    columns, rows = np.flatnonzero(region.any(axis=0)), np.flatnonzero(region.any(axis=1))
-    return np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]], np.float32)
 
 
 def _check_layout(root: Path, needs_masks: bool) -> None:
@@ -189,16 +174,11 @@ def _lesion_boxes(
 
 
 def _box_of_image(folder: Path, image_path: str, box_scale: float) -> np.ndarray:
-    from PIL import Image
-
+    """float32 (k,4): k = 0 where the mask covers the whole frame, which says nothing, or nothing."""
     mask_path = folder / f"{Path(image_path).stem}_segmentation.png"
     image = read_image_header(image_path)
-    mask_header = read_image_header(mask_path)
-    try:
-        with Image.open(mask_path) as mask_image:
-            # "L" looks colors up in the palette; the raw numbers of the palette masks are inverted (0 = lesion).
-            mask = np.asarray(mask_image.convert("L"))
-    except OSError as error:
-        raise InputError(f"mask {mask_path} cannot be decoded: {error}") from error
-    scale_xy = np.array([image.width / mask_header.width, image.height / mask_header.height] * 2, np.float32)
-    return scale_boxes(lesion_box(mask) * scale_xy, box_scale, image.width, image.height)
+    mask = read_mask(mask_path)
+    if mask.all():
+        return np.zeros((0, 4), np.float32)
+    scale_xy = np.array([image.width / mask.shape[1], image.height / mask.shape[0]] * 2, np.float32)
+    return scale_boxes(tight_box(mask) * scale_xy, box_scale, image.width, image.height)

@@ -1,0 +1,1 @@
+"""Boxes for a whole manifest: made, imported, exported, judged."""
