@@ -16,8 +16,9 @@ def main(argv: list[str]) -> None:
 
     manifest = read_isic2018(
         arguments.root,
-        arguments.box_classes,
+        [] if arguments.lesion_masks else arguments.box_classes,
         box_scale=arguments.box_scale,
+        lesion_masks=arguments.lesion_masks,
         folds_file=arguments.folds,
         num_folds=arguments.num_folds,
         seed=arguments.seed,
@@ -35,6 +36,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, required=True, help="folder for manifest.csv and contact_sheet.png")
     parser.add_argument(
         "--box-classes", nargs="*", default=["DF"], metavar="CLASS", help="classes whose images get a box (default DF)"
+    )
+    parser.add_argument(
+        "--lesion-masks", action="store_true", help="every image gets its lesion mask, none a box: for segmentation"
     )
     parser.add_argument("--box-scale", type=float, default=1.0, help="side of the box / tight side (default 1)")
     parser.add_argument("--folds", type=Path, metavar="FILE", help="CSV with image,fold; otherwise folds are dealt")

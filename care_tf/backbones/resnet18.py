@@ -1,8 +1,9 @@
-"""ResNet18, which `keras.applications` does not have, from KerasCV: the only module that touches KerasCV's networks."""
+"""ResNet18, which `keras.applications` does not have, from KerasCV."""
 
 import keras
 
 from care_tf.backbones.backbone import Backbone, Weights
+from care_tf.backbones.keras_cv_networks import resnet18_backbone
 from care_tf.backbones.local_weights import load_weights
 from care_tf.backbones.preprocessing import unit_interval
 from care_tf.errors import InputError
@@ -27,18 +28,7 @@ def resnet18(image_size: tuple[int, int], weights: Weights = None) -> keras.Mode
         raise InputError(
             "KerasCV publishes no ImageNet weights for resnet18: pass the path of a local file, None, or use resnet50"
         )
-    try:
-        from keras_cv.models import ResNetBackbone  # Slow to import, and only needed here.
-    except ImportError as error:
-        raise InputError(f"resnet18 needs KerasCV, which cannot be imported ({error}): pip install keras-cv") from error
-    built = ResNetBackbone(
-        stackwise_filters=[64, 128, 256, 512],
-        stackwise_blocks=[2, 2, 2, 2],
-        stackwise_strides=[1, 2, 2, 2],
-        block_type="basic_block",
-        include_rescaling=False,
-        input_shape=(*image_size, 3),
-    )
+    built = resnet18_backbone(image_size)
     # The same layers in a plain model: what is saved with it loads without KerasCV.
     network = keras.Model(built.input, built.output, name="resnet18")
     if weights is not None:

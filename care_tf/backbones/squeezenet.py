@@ -23,13 +23,15 @@ _FILE_LAYOUT = (
 )
 
 
-def squeezenet1_1(image_size: tuple[int, int], weights: Weights = None) -> keras.Model:
+def squeezenet1_1(image_size: tuple[int, int], weights: Weights = None, padding: str = "valid") -> keras.Model:
     """SqueezeNet 1.1 up to the concatenation of fire9, 512 channels.
 
     Args:
       image_size: Height and width of the images, px.
       weights: None for random initial weights, or the path of a local file (`.h5` in the layout below, or
         `.weights.h5` / `.keras` as Keras writes them).
+      padding: Of the first convolution and the pools: "valid", as published, or "same", which makes the sizes exact
+        fractions (1/2, 1/4, 1/8, 1/16) of the image's, as segmentation needs. The weights fit both.
 
     Returns:
       A Functional model, (B,H,W,3) preprocessed images -> (B,h,w,512); 7 x 7 at 128 px, 13 x 13 at 224 px.
@@ -51,12 +53,12 @@ def squeezenet1_1(image_size: tuple[int, int], weights: Weights = None) -> keras
             f"{image_size}"
         )
     images = keras.Input((*image_size, 3), name="image")
-    x = keras.layers.Conv2D(64, 3, strides=2, activation="relu", name="conv1")(images)
-    x = keras.layers.MaxPooling2D(3, strides=2, name="pool1")(x)
+    x = keras.layers.Conv2D(64, 3, strides=2, padding=padding, activation="relu", name="conv1")(images)
+    x = keras.layers.MaxPooling2D(3, strides=2, padding=padding, name="pool1")(x)
     for index, channels in SQUEEZE_CHANNELS.items():
         x = _fire(x, channels, name=f"fire{index}")
         if index in POOL_AFTER:
-            x = keras.layers.MaxPooling2D(3, strides=2, name=f"pool{index}")(x)
+            x = keras.layers.MaxPooling2D(3, strides=2, padding=padding, name=f"pool{index}")(x)
     network = keras.Model(images, x, name="squeezenet1_1")
     if weights is not None:
         _load(network, weights)

@@ -31,6 +31,7 @@ def read_isic2018(
     box_classes: Sequence[str] = (),
     *,
     box_scale: float = 1.0,
+    lesion_masks: bool = False,
     folds_file: str | os.PathLike | None = None,
     num_folds: int = 5,
     seed: int = 0,
@@ -45,6 +46,7 @@ def read_isic2018(
         the lesion masks.
       box_classes: The classes whose images get a box.
       box_scale: New side / tight side of the boxes, about their centers and clipped to the image.
+      lesion_masks: Gives every image its lesion mask, to train a segmentation network on, and none a box.
       folds_file: CSV with the columns `image` and `fold`; None deals folds stratified by class, grouped by lesion.
       num_folds: How many folds to deal.
       seed: Of the deal.
@@ -61,10 +63,12 @@ def read_isic2018(
         raise InputError(f"the box scale must be a positive number; received {box_scale}")
     if not 0 <= seed < 2**32:
         raise InputError(f"seed must lie in [0, 2^32); received {seed}")
+    if lesion_masks and len(box_classes):
+        raise InputError("an image has a box or a mask, not both: name no box classes together with lesion masks")
     unknown = [name for name in box_classes if name not in CLASSES]
     if unknown:
         raise InputError(f"box class {', '.join(unknown)} is not one of {', '.join(CLASSES)}")
-    _check_layout(root, needs_masks=len(box_classes) > 0)
+    _check_layout(root, needs_masks=lesion_masks or len(box_classes) > 0)
     image_ids, labels = _read_labels(root / _LABELS)
     image_paths = tuple(str((root / _IMAGES / f"{name}.jpg").absolute()) for name in image_ids)
     raise_problems(str(root), [f"image {path} does not exist" for path in image_paths if not os.path.isfile(path)])
@@ -81,6 +85,7 @@ def read_isic2018(
         labels=labels,
         class_names=CLASSES,
         boxes=boxes,
+        mask_paths=_lesion_masks(root / _MASKS, image_paths) if lesion_masks else (),
         groups=tuple(groups),
         folds=tuple(folds),
         box_sources=tuple(BOX_SOURCE if len(box) else "" for box in boxes),
@@ -138,6 +143,33 @@ def _table(path: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, 
             raise InputError(f"{path} is not a CSV file in UTF-8: {error}") from error
 
 
+def _lesion_masks(folder: Path, image_paths: Sequence[str]) -> tuple[str, ...]:
+    """The mask file of every image; "" where it covers the whole frame or nothing."""
+    from tqdm import tqdm
+
+    paths = [str((folder / f"{Path(path).stem}_segmentation.png").absolute()) for path in image_paths]
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        results = tqdm(pool.map(_shows_a_region, paths), "reading lesion masks", len(paths), unit="mask")
+        usable = list(results)
+    _warn_without_background([path for path, shown in zip(image_paths, usable, strict=True) if not shown], "mask")
+    return tuple(path if shown else "" for path, shown in zip(paths, usable, strict=True))
+
+
+def _shows_a_region(path: str) -> bool:
+    mask = read_mask(path)
+    return bool(mask.any() and not mask.all())
+
+
+def _warn_without_background(image_paths: Sequence[str], kind: str) -> None:
+    if image_paths:
+        warnings.warn(
+            f"no {kind} for {', '.join(Path(path).stem for path in image_paths)}: the lesion mask covers the whole "
+            "frame or nothing",
+            UserWarning,
+            stacklevel=4,
+        )
+
+
 def _lesion_boxes(
     folder: Path, image_paths: Sequence[str], wants_box: np.ndarray, box_scale: float
 ) -> tuple[np.ndarray, ...]:
@@ -162,14 +194,9 @@ def _lesion_boxes(
             elif len(result):
                 boxes[i] = result
             else:
-                without_background.append(Path(image_paths[i]).stem)
+                without_background.append(image_paths[i])
     raise_problems(str(folder), problems)
-    if without_background:
-        warnings.warn(
-            f"no box for {', '.join(without_background)}: the lesion mask covers the whole frame or nothing",
-            UserWarning,
-            stacklevel=3,
-        )
+    _warn_without_background(without_background, "box")
     return tuple(boxes)
 
 

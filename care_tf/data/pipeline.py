@@ -97,7 +97,7 @@ def training_dataset(
     order = order or (epoch_order if shuffle else _manifest_order)
     check_order(order, len(manifest), batch_size, first_epoch)
     is_augmented = None if augmentation is None else augmented_classes(manifest.class_names, augmentation)
-    load = _loader(manifest, image_size, masks=masks, cache=cache)
+    load = example_loader(manifest, image_size, masks=masks, cache=cache)
 
     def finish(batch: dict[str, tf.Tensor], seeds: tf.Tensor) -> tuple:
         if augmentation is not None:
@@ -131,7 +131,7 @@ def evaluation_dataset(
       InputError: The manifest is empty, or an argument is out of range.
     """
     _check_arguments(manifest, image_size, batch_size)
-    load = _loader(manifest, image_size, masks=masks, cache=cache)
+    load = example_loader(manifest, image_size, masks=masks, cache=cache)
     num_classes = len(manifest.class_names) if one_hot else None
     examples = tf.data.Dataset.range(len(manifest)).map(load, tf.data.AUTOTUNE).batch(batch_size)
     return _deterministic(examples.map(lambda batch: _as_keras_batch(batch, preprocess, num_classes)))
@@ -157,10 +157,20 @@ def load_masks(manifest: Manifest, image_size: tuple[int, int], original_sizes: 
     return masks
 
 
-def _loader(
-    manifest: Manifest, image_size: tuple[int, int], *, masks: bool, cache: Cache
+def example_loader(
+    manifest: Manifest, image_size: tuple[int, int], *, masks: bool, cache: Cache = None
 ) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
-    """index -> {"image", "label"[, "mask"]}."""
+    """The function that loads one example by its index: what every dataset here maps over its indices.
+
+    Args:
+      manifest: The images.
+      image_size: Height and width, px.
+      masks: Whether the example has its mask.
+      cache: As in `training_dataset`.
+
+    Returns:
+      int64 scalar -> {"image": float32 (H,W,3) RGB 0..255, "label": int32 scalar[, "mask": float32 (H,W,1)]}.
+    """
     load_image: ImageLoader = image_loader(manifest, image_size, cache)
     labels = tf.constant(manifest.labels)
     load_mask = _mask_loader(manifest, image_size) if masks else None

@@ -6,6 +6,7 @@ from care_tf.losses.class_weights import effective_number_weights, inverse_frequ
 from care_tf.losses.classification import CLASSIFICATION_LOSSES, get_classification_loss
 from care_tf.losses.contrastive import ContrastiveLoss, contrastive_loss
 from care_tf.losses.cost_sensitive import CostSensitiveCrossEntropy, cost_sensitive_cross_entropy
+from care_tf.losses.dice import DiceLoss, dice_loss
 from care_tf.losses.embedding import EMBEDDING_LOSSES, get_embedding_loss
 from care_tf.losses.focal import FocalLoss, focal_loss
 from care_tf.losses.ldam import LDAMLoss, ldam_loss
@@ -21,6 +22,7 @@ __all__ = [
     "ClassCenterTripletLoss",
     "ContrastiveLoss",
     "CostSensitiveCrossEntropy",
+    "DiceLoss",
     "FocalLoss",
     "LDAMLoss",
     "LogitAdjustedLoss",
@@ -31,6 +33,7 @@ __all__ = [
     "class_center_triplet_loss",
     "contrastive_loss",
     "cost_sensitive_cross_entropy",
+    "dice_loss",
     "effective_number_weights",
     "focal_loss",
     "get_classification_loss",

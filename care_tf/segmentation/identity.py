@@ -1,0 +1,40 @@
+"""When two files show the same image: what the check against a network's training images stands on."""
+
+import hashlib
+import re
+from pathlib import Path
+
+from care_tf.errors import InputError
+
+# The archive gives each image one name for good, whatever set it is published in and however it is compressed.
+_ARCHIVE_NAME = re.compile(r"ISIC_\d{7}")
+
+
+def image_identities(path: str, group: str = "") -> frozenset[str]:
+    """What an image is known by; two images may show the same lesion when they share any of these.
+
+    The content of the file, the group (patient or lesion) where there is one, and the archive's name where the file
+    has one (ISIC_0024306.jpg). Other file names and folders do not count: sets name their images alike.
+
+    Args:
+      path: The image file.
+      group: Its patient or lesion; "" where unknown.
+
+    Returns:
+      Texts such as "sha256:9f86d0...", "group:HAM_0001466" and "isic:ISIC_0024306".
+
+    Raises:
+      InputError: The file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            digest = hashlib.sha256(file.read()).hexdigest()
+    except OSError as error:
+        raise InputError(f"image {path} cannot be read: {error.strerror}") from error
+    names = {f"sha256:{digest}"}
+    if group:
+        names.add(f"group:{group}")
+    archive_name = _ARCHIVE_NAME.match(Path(path).name)
+    if archive_name:
+        names.add(f"isic:{archive_name.group()}")
+    return frozenset(names)

@@ -1,0 +1,115 @@
+"""The probability of lesion at every pixel of one image, from any Keras segmentation model or SavedModel."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+
+from care_tf.backbones.keras_cv_networks import require_keras_cv
+from care_tf.errors import InputError
+
+_CONTRACT = (
+    "A segmentation model takes float32 RGB images 0..255 of shape (batch, height, width, 3) and gives probabilities "
+    "(batch, height, width, channels), the lesion in the last channel"
+)
+_DEFAULT_SIDE_PX = 256  # of a model that takes any size
+
+
+def load_segmentation_model(path: str | os.PathLike) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Loads a Keras model (.keras, .h5) or the folder of a SavedModel.
+
+    Args:
+      path: The file or folder.
+
+    Returns:
+      A function of images float32 (B,H,W,3), RGB 0..255, with the attribute `image_size`, (height, width) in px.
+
+    Raises:
+      InputError: Nothing is there, it cannot be loaded, or its input or output has another rank.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"there is no segmentation model {path}")
+    return _SavedModel(path) if path.is_dir() else _KerasModel(path)
+
+
+def lesion_probability(model: Callable[[tf.Tensor], tf.Tensor], image: np.ndarray) -> np.ndarray:
+    """The lesion's probability at every pixel.
+
+    Args:
+      model: As `load_segmentation_model` returns it.
+      image: uint8 (H,W,3) RGB, any size: it is resized to the model's and the result back, bilinearly.
+
+    Returns:
+      float32 (H,W) in [0, 1].
+
+    Raises:
+      InputError: The model's output is not (1,h,w,channels) in [0, 1].
+    """
+    height, width = model.image_size  # type: ignore[attr-defined]
+    resized = tf.image.resize(image[None].astype(np.float32), (height, width), antialias=True)
+    output = np.asarray(model(resized))
+    if output.ndim != 4 or output.shape[0] != 1 or not np.isfinite(output).all():
+        raise InputError(f"{_CONTRACT}; this one gave an output of shape {output.shape}")
+    probability = output[0, :, :, -1].astype(np.float32)
+    if probability.min() < -1e-3 or probability.max() > 1 + 1e-3:
+        raise InputError(
+            f"{_CONTRACT}; this one gave values from {probability.min():.3g} to {probability.max():.3g}: end it with a "
+            "softmax or sigmoid"
+        )
+    restored = cv2.resize(probability, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.clip(restored, 0.0, 1.0)
+
+
+class _KerasModel:
+    """A Keras model with a fixed or free input size, compiled into one function."""
+
+    def __init__(self, path: Path) -> None:
+        require_keras_cv("a saved segmentation model")  # registers the layers of DeepLabV3+
+        try:
+            self._model = keras.models.load_model(path, compile=False)
+        except Exception as error:  # Keras raises whatever its readers do
+            raise InputError(f"{path} is not a model that Keras can load: {str(error).splitlines()[0]}") from error
+        shape = _single(self._model.input_shape, path)
+        self.image_size = _image_size(shape, path)
+        self._call = tf.function(lambda images: self._model(images, training=False))
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        return self._call(images)
+
+
+class _SavedModel:
+    """The serving signature of a SavedModel with one image input and one output."""
+
+    def __init__(self, path: Path) -> None:
+        try:
+            loaded = tf.saved_model.load(os.fspath(path))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path} is not a SavedModel: {str(error).splitlines()[0]}") from error
+        signature = loaded.signatures.get("serving_default")
+        inputs = list(signature.structured_input_signature[1].items()) if signature is not None else []
+        if len(inputs) != 1 or len(signature.structured_outputs) != 1:
+            raise InputError(f'{path} needs a signature "serving_default" with one input and one output. {_CONTRACT}')
+        (self._name, specification), self._loaded, self._signature = inputs[0], loaded, signature
+        self.image_size = _image_size(tuple(specification.shape), path)
+
+    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+        (output,) = self._signature(**{self._name: images}).values()
+        return output
+
+
+def _single(shape: Any, path: Path) -> tuple:
+    if not isinstance(shape, tuple) or (shape and isinstance(shape[0], tuple | list)):
+        raise InputError(f"{path} has several inputs. {_CONTRACT}")
+    return shape
+
+
+def _image_size(shape: tuple, path: Path) -> tuple[int, int]:
+    if len(shape) != 4 or shape[-1] != 3:
+        raise InputError(f"{path} takes inputs of shape {shape}. {_CONTRACT}")
+    return (shape[1] or _DEFAULT_SIDE_PX, shape[2] or _DEFAULT_SIDE_PX)

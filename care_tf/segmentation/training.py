@@ -1,0 +1,192 @@
+"""Trains segmentation networks on images with lesion masks: one on a disjoint set, or several, cross-fitted."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from care_tf.data.manifest import Manifest
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+from care_tf.keras_generation import learning_rate
+from care_tf.losses.dice import DiceLoss
+from care_tf.segmentation.batches import segmentation_batches, with_region
+from care_tf.segmentation.cross_fitting import TrainedModel, deal_groups, write_record
+from care_tf.segmentation.identity import image_identities
+from care_tf.segmentation.network import build_segmentation_network
+
+_LEARNING_RATE_FACTOR = 0.3
+_PLATEAU_EPOCHS = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class SegmentationSettings:
+    """How the networks are trained.
+
+    Args:
+      image_size_px: Height and width.
+      backbone: As in `build_segmentation_network`.
+      weights: Of the backbone; None or a local file.
+      num_folds: Networks, each trained without one fold of the groups; 1 trains one network on everything, for
+        images of another set.
+      validation_fraction: Share of a network's images that decide when it stops; by groups.
+      max_images_per_class: At most so many images of each class, drawn under the seed; None takes all.
+      batch_size: Images per step.
+      max_epochs: Of each network.
+      patience_epochs: Training stops after so many epochs without a better validation loss; the best is kept.
+      initial_learning_rate: Of Adam; falls to 0.3 of itself after 2 epochs without a better validation loss.
+      seed: Of folds, draws, initial weights, order and augmentation.
+
+    Raises:
+      InputError: A value is out of range.
+    """
+
+    image_size_px: tuple[int, int] = (192, 256)
+    backbone: str = "squeezenet1_1"
+    weights: str | None = None
+    num_folds: int = 2
+    validation_fraction: float = 0.1
+    max_images_per_class: int | None = None
+    batch_size: int = 16
+    max_epochs: int = 60
+    patience_epochs: int = 6
+    initial_learning_rate: float = 1e-3
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("num_folds", "batch_size", "max_epochs", "patience_epochs"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1; received {getattr(self, name)}")
+        if self.max_images_per_class is not None and self.max_images_per_class < 1:
+            raise InputError(f"max_images_per_class must be at least 1; received {self.max_images_per_class}")
+        if not 0 < self.validation_fraction <= 0.5:
+            raise InputError(f"validation_fraction must be in (0, 0.5]; received {self.validation_fraction}")
+        if not self.initial_learning_rate > 0:
+            raise InputError(f"initial_learning_rate must be > 0; received {self.initial_learning_rate}")
+
+
+def train_segmentation(
+    manifest: Manifest,
+    folder: str | os.PathLike,
+    settings: SegmentationSettings,
+    *,
+    show_progress: bool = True,
+) -> list[TrainedModel]:
+    """Trains the networks; a network that an interrupted run finished is not trained again.
+
+    Args:
+      manifest: The images; those with a mask file are used.
+      folder: For the models, their histories and the record of what each saw.
+      settings: How.
+      show_progress: Prints a line for every epoch.
+
+    Returns:
+      The models, as the record has them.
+
+    Raises:
+      InputError: Too few images with masks or groups, settings that do not fit, or a folder of other training.
+
+    Source: Zhuang et al. 2023, section 4.4: DeepLabV3, Dice loss. Deviations: DeepLabV3+ with the backbones of
+      `build_segmentation_network`; early stopping on held-out groups; cross-fitting.
+    """
+    folder = Path(folder)
+    manifest = _drawn(manifest.subset(with_region(manifest)), settings)
+    _claim(folder, manifest, settings)
+    if settings.num_folds > 1:
+        folds = deal_groups(manifest.groups, settings.num_folds, settings.seed)
+    else:
+        folds = np.zeros(len(manifest), np.int64)
+    models = []
+    for number in range(1, settings.num_folds + 1):
+        file = f"model_{number}.keras"
+        seen = manifest.subset(folds != number)
+        if show_progress:
+            print(f"network {number} of {settings.num_folds}: {len(seen)} images", flush=True)
+        if not (folder / file).exists():
+            _train_network(seen, folder / file, settings, number, show_progress)
+        pairs = zip(seen.image_paths, seen.groups, strict=True)
+        models.append(TrainedModel(file, frozenset().union(*(image_identities(*pair) for pair in pairs))))
+    write_record(folder, models, dataclasses.asdict(settings))
+    return models
+
+
+def _drawn(manifest: Manifest, settings: SegmentationSettings) -> Manifest:
+    """At most the wanted number of images of each class."""
+    for name, count in manifest.class_counts.items():
+        if settings.max_images_per_class is not None and count > settings.max_images_per_class:
+            manifest = manifest.cap_class(name, settings.max_images_per_class, settings.seed)
+    num_groups = len(set(manifest.groups) - {""}) + sum(group == "" for group in manifest.groups)
+    if num_groups < 2 * settings.num_folds + 2:
+        raise InputError(
+            f"{manifest.source} has masks of {num_groups} groups (patients or lesions); training {settings.num_folds} "
+            f"networks needs at least {2 * settings.num_folds + 2}. Boxes alone are no outline to learn from"
+        )
+    return manifest
+
+
+def _claim(folder: Path, manifest: Manifest, settings: SegmentationSettings) -> None:
+    """Writes the training's fingerprint into a new folder; refuses a folder of another training."""
+    description = json.dumps([manifest.fingerprint(), dataclasses.asdict(settings)])
+    fingerprint = hashlib.sha256(description.encode()).hexdigest()
+    path = folder / "fingerprint.txt"
+    if path.exists() and path.read_text().strip() != fingerprint:
+        raise InputError(f"{folder} holds networks of other images or settings; choose another output")
+    if not path.exists() and folder.exists() and any(folder.iterdir()):
+        raise InputError(f"{folder} exists and is no segmentation training; choose another output")
+    with atomic_path(path) as temporary:
+        temporary.write_text(fingerprint + "\n")
+
+
+def _train_network(
+    manifest: Manifest, path: Path, settings: SegmentationSettings, number: int, show_progress: bool
+) -> None:
+    validation_folds = max(2, round(1 / settings.validation_fraction))
+    folds = deal_groups(manifest.groups, min(validation_folds, len(set(manifest.groups))), settings.seed + number)
+    train, validation = manifest.subset(folds != 1), manifest.subset(folds == 1)
+    network = build_segmentation_network(
+        settings.image_size_px, backbone=settings.backbone, weights=settings.weights, seed=settings.seed + number
+    )
+    network.compile(keras.optimizers.Adam(settings.initial_learning_rate), DiceLoss())
+    stopping = keras.callbacks.EarlyStopping("val_loss", patience=settings.patience_epochs, restore_best_weights=True)
+    callbacks = [keras.callbacks.ReduceLROnPlateau("val_loss", _LEARNING_RATE_FACTOR, _PLATEAU_EPOCHS), stopping]
+    if show_progress:
+        callbacks.append(_EpochLine())
+    batches = {"image_size": settings.image_size_px, "batch_size": settings.batch_size}
+    history = network.fit(
+        segmentation_batches(train, **batches, seed=settings.seed + number),
+        validation_data=segmentation_batches(validation, **batches),
+        epochs=settings.max_epochs,
+        shuffle=False,  # the batches are
+        callbacks=callbacks,
+        verbose=0,
+    )
+    if stopping.best_weights is not None:  # Keras 2 restores them only where it stopped early
+        network.set_weights(stopping.best_weights)
+    _write_history(path.with_suffix(".csv"), history.history)
+    with atomic_path(path) as temporary:
+        network.save(temporary)
+
+
+class _EpochLine(keras.callbacks.Callback):
+    """One line per epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = logs or {}
+        print(
+            f"epoch {epoch + 1}/{self.params['epochs']}  Dice loss {logs['loss']:.4f}  "
+            f"validation {logs['val_loss']:.4f}  learning rate {learning_rate(self.model.optimizer):.2g}",
+            flush=True,
+        )
+
+
+def _write_history(path: Path, history: dict[str, list]) -> None:
+    import pandas as pd
+
+    table = pd.DataFrame({name: np.asarray(values, np.float64) for name, values in history.items()})
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index_label="epoch")
