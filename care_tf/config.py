@@ -49,6 +49,8 @@ class DataConfig(_Section):
       train, validation, test: The rows of each part; no validation when None.
       class_names: Order of the classes; None sorts the labels.
       image_size_px: Height and width that images are resized to; one number for a square.
+      train_boxes: Manifest CSV whose boxes and masks the training images take in place of those in `manifest`, image
+        by image; evaluation keeps `manifest`'s. None trains with `manifest`'s own.
       mask_classes: Classes whose boxes are used in training; None uses every box there is.
       max_images_per_class: Class name -> largest number of training images of it, drawn under the seed.
       cache: "memory" or a folder keeps decoded images; None decodes each time.
@@ -60,6 +62,7 @@ class DataConfig(_Section):
     validation: Selection | None = None
     class_names: tuple[str, ...] | None = None
     image_size_px: tuple[pydantic.PositiveInt, pydantic.PositiveInt]
+    train_boxes: str | None = None
     mask_classes: tuple[str, ...] | None = None
     max_images_per_class: dict[str, pydantic.PositiveInt] = {}
     cache: str | None = None

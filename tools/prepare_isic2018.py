@@ -1,4 +1,4 @@
-"""From the ISIC 2018 task 3 download to a manifest with boxes, and a picture of the boxes to look at."""
+"""From the ISIC 2018 download of task 3 (or 1) to a manifest with boxes (or masks), and a picture of the boxes."""
 
 import argparse
 from pathlib import Path
@@ -12,17 +12,21 @@ def main(argv: list[str]) -> None:
     quiet_tensorflow()
     from care_tf.data.contact_sheet import write_contact_sheet
     from care_tf.data.isic2018 import read_isic2018
+    from care_tf.data.isic_segmentation import read_isic_segmentation
     from care_tf.data.manifest import write_manifest
 
-    manifest = read_isic2018(
-        arguments.root,
-        [] if arguments.lesion_masks else arguments.box_classes,
-        box_scale=arguments.box_scale,
-        lesion_masks=arguments.lesion_masks,
-        folds_file=arguments.folds,
-        num_folds=arguments.num_folds,
-        seed=arguments.seed,
-    )
+    if arguments.task == 1:
+        manifest = read_isic_segmentation(arguments.root)
+    else:
+        manifest = read_isic2018(
+            arguments.root,
+            [] if arguments.lesion_masks else arguments.box_classes,
+            box_scale=arguments.box_scale,
+            lesion_masks=arguments.lesion_masks,
+            folds_file=arguments.folds,
+            num_folds=arguments.num_folds,
+            seed=arguments.seed,
+        )
     sheet, table = arguments.output / "contact_sheet.png", arguments.output / "manifest.csv"
     write_contact_sheet(manifest, sheet, seed=arguments.seed)
     write_manifest(manifest, table)
@@ -32,6 +36,9 @@ def main(argv: list[str]) -> None:
 
 def _parse(argv: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="prepare_isic2018.py", description=__doc__)
+    parser.add_argument(
+        "--task", type=int, choices=(1, 3), default=3, help="3: classes (default); 1: lesion masks without classes"
+    )
     parser.add_argument("--root", type=Path, required=True, help="folder of the unpacked archives")
     parser.add_argument("--output", type=Path, required=True, help="folder for manifest.csv and contact_sheet.png")
     parser.add_argument(

@@ -114,6 +114,27 @@ class Manifest:
         """The same images with neither boxes nor masks."""
         return dataclasses.replace(self, boxes=(), mask_paths=(), box_sources=())
 
+    def with_boxes_from(self, other: "Manifest") -> "Manifest":
+        """The same images with the boxes, masks and box sources that another manifest has for them.
+
+        Args:
+          other: Has every image of this one, by path; its labels, folds and further images do not count.
+
+        Raises:
+          InputError: An image is not in the other manifest.
+        """
+        row_of = {path: row for row, path in enumerate(other.image_paths)}
+        missing = [path for path in self.image_paths if path not in row_of]
+        if missing:
+            raise InputError(
+                f"{other.source} has no row for {len(missing)} of {len(self)} images of {self.source}, for example "
+                f"{missing[0]}; boxes are taken from it by image, so it must list them all, with or without boxes"
+            )
+        rows = [row_of[path] for path in self.image_paths]
+        columns = ("boxes", "mask_paths", "box_sources")
+        taken: dict[str, Any] = {name: tuple(getattr(other, name)[row] for row in rows) for name in columns}
+        return dataclasses.replace(self, **taken)
+
     def cap_class(self, name: str, max_images: int, seed: int = 0) -> "Manifest":
         """Keeps at most `max_images` images of class `name`, chosen at random under `seed`; order is kept."""
         if name not in self.class_names:

@@ -46,6 +46,8 @@ def read_training_manifests(config: RunConfig, manifest: Manifest | None = None)
     train = select_rows(manifest, data.train, "data.train")
     for name, most in data.max_images_per_class.items():
         train = train.cap_class(name, most, config.seed)
+    if data.train_boxes is not None:
+        train = train.with_boxes_from(read_manifest(data.train_boxes))
     if data.mask_classes is not None:
         train = with_boxes_of(train, data.mask_classes)
     empty = [name for name, count in train.class_counts.items() if count == 0]

@@ -80,6 +80,17 @@ def test_a_mask_without_background_gives_no_box_and_says_so(download):
     assert manifest.box_sources[1] == ""
 
 
+def test_lesion_masks_are_named_for_every_image(download):
+    region = np.full((45, 60), 255, np.uint8)
+    Image.fromarray(region).save(download / "HAM10000_segmentations_lesion_tschandl/ISIC_2_segmentation.png")
+    with pytest.warns(UserWarning, match="no mask for ISIC_2: the lesion mask covers the whole frame"):
+        manifest = read_isic2018(download, lesion_masks=True, folds_file=download / "folds.csv")
+    assert [path != "" for path in manifest.mask_paths] == [True, True, False, True, True, True]
+    assert not any(len(boxes) for boxes in manifest.boxes)
+    with pytest.raises(InputError, match="a box or a mask, not both"):
+        read_isic2018(download, ["DF"], lesion_masks=True)
+
+
 def test_folds_are_dealt_by_lesion_when_none_are_given(download):
     with pytest.raises(InputError, match="class BKL has 1 groups, fewer than 2 folds"):
         read_isic2018(download, num_folds=2)

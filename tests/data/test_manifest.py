@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -74,6 +75,19 @@ def test_subset_takes_indices_and_conditions(image_folder):
     assert manifest.subset([4, 1]).image_paths == (manifest.image_paths[4], manifest.image_paths[1])
     assert manifest.subset(manifest.has_boxes).class_counts == {"common": 0, "rare": 3}
     assert not manifest.without_boxes().has_boxes.any()
+
+
+def test_boxes_come_from_another_manifest_by_image(image_folder):
+    manifest = read_manifest(image_folder / "manifest.csv")
+    boxes = tuple(np.array([[0, 0, 2, i + 1]], np.float32) for i in range(len(manifest)))
+    sources = tuple(f"dsr {i}" for i in range(len(manifest)))
+    other = dataclasses.replace(manifest.without_boxes(), boxes=boxes, box_sources=sources).subset(range(10, -1, -1))
+    taken = manifest.with_boxes_from(other)
+    assert taken.image_paths == manifest.image_paths and taken.groups == manifest.groups
+    assert [box.tolist() for box in taken.boxes] == [box.tolist() for box in boxes]
+    assert taken.box_sources == sources and not any(taken.mask_paths)
+    with pytest.raises(InputError, match="has no row for 2 of 11 images of .*, for example .*; boxes are taken"):
+        manifest.with_boxes_from(other.subset(range(9)))
 
 
 def test_cap_class_keeps_the_others_and_depends_on_the_seed_only(image_folder):

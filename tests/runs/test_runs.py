@@ -1,5 +1,6 @@
 """A tiny run from the manifest to the report, with the tools' own functions."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.runs import evaluate_run, load_run, train_run
 from care_tf.runs.evaluation import predict_manifest
@@ -91,6 +93,21 @@ def test_boxes_do_not_enter_the_first_stages_fingerprint(config):
     assert both[0].train.has_boxes.any() and not both[1].train.has_boxes.any()
     assert stage_fingerprint(first, both[0], 0) == stage_fingerprint(other, both[1], 0)
     assert stage_fingerprint(first, both[0], 1) != stage_fingerprint(other, both[1], 1)
+
+
+def test_training_takes_its_boxes_from_another_manifest_and_evaluation_does_not(config, data, tmp_path):
+    manifest = read_manifest(data)
+    made = tuple(boxes if not len(boxes) else np.array([[1, 2, 3, 4]], np.float32) for boxes in manifest.boxes)
+    write_manifest(dataclasses.replace(manifest, boxes=made, mask_paths=()), tmp_path / "made.csv")
+    changed = config(data__train_boxes=str(tmp_path / "made.csv"))
+    manifests = read_training_manifests(changed)
+    own = read_training_manifests(config())
+    with_boxes = np.flatnonzero(own.train.has_boxes)
+    assert len(with_boxes)
+    assert all(manifests.train.boxes[i].tolist() == [[1, 2, 3, 4]] for i in with_boxes)
+    assert manifests.validation.fingerprint() == own.validation.fingerprint()
+    assert stage_fingerprint(changed, manifests, 0) == stage_fingerprint(config(), own, 0)
+    assert stage_fingerprint(changed, manifests, 1) != stage_fingerprint(config(), own, 1)
 
 
 @pytest.mark.parametrize(

@@ -69,3 +69,25 @@ def test_a_wrong_folder_is_one_line_and_exit_code_2(tmp_path):
     assert "is not an ISIC 2018 task 3 download" in message[0]
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_lesion_masks_for_every_image_instead_of_boxes(tmp_path):
+    _download(tmp_path / "download")
+    done = _run("--root", tmp_path / "download", "--output", tmp_path, "--num-folds", 2, "--lesion-masks")
+    assert done.returncode == 0, done.stderr
+    manifest = read_manifest(tmp_path / "manifest.csv")
+    assert all(Path(path).name.endswith("_segmentation.png") for path in manifest.mask_paths)
+    assert not any(len(boxes) for boxes in manifest.boxes)
+
+
+def test_task_1_has_masks_and_no_classes(tmp_path):
+    images, masks = tmp_path / "ISIC2018_Task1-2_Training_Input", tmp_path / "ISIC2018_Task1_Training_GroundTruth"
+    images.mkdir()
+    masks.mkdir()
+    region = np.zeros((30, 40), np.uint8)
+    region[5:15, 10:30] = 255
+    Image.new("RGB", (40, 30), (200, 160, 150)).save(images / "ISIC_0000001.jpg")
+    Image.fromarray(region).save(masks / "ISIC_0000001_segmentation.png")
+    done = _run("--task", 1, "--root", tmp_path, "--output", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert read_manifest(tmp_path / "manifest.csv").class_counts == {"lesion": 1}
