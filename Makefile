@@ -11,7 +11,7 @@ VENV_TF215 := .venv-tf215
 # Written last: an installation that was cut short is done again.
 STAMP := $(VENV)/.installed
 STAMP_TF215 := $(VENV_TF215)/.installed
-PACKAGING := setup.py pyproject.toml requirements.txt requirements-dev.txt
+PACKAGING := setup.py pyproject.toml requirements.txt requirements-dev.txt requirements-dicom.txt requirements-dask.txt
 
 # Tests of one file stay in one process: they share what they have traced.
 PYTEST_ARGUMENTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile

@@ -21,7 +21,16 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=["care_tf", "care_tf.*"]),
-    package_data={"care_tf.evaluation": ["*.j2"]},
+    package_data={
+        "care_tf.evaluation": ["*.j2"],
+        "care_tf.annotation": ["*.j2"],
+        "care_tf.review": ["*.html", "*.js", "*.css", "*.svg"],
+    },
     install_requires=requirements("requirements.txt"),
-    extras_require={"addons": requirements("requirements-tf215.txt")},
+    extras_require={
+        "addons": requirements("requirements-tf215.txt"),
+        "dicom": requirements("requirements-dicom.txt"),
+        "dask": requirements("requirements-dask.txt"),
+        "ray": requirements("requirements-ray.txt"),
+    },
 )

@@ -1,15 +1,15 @@
 """ISIC 2018 task 3 (HAM10000), as downloaded, to a manifest with boxes from the published lesion masks."""
 
-import csv
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from care_tf.box_geometry import scale_boxes, tight_box
+from care_tf.data.csv_table import table_rows
 from care_tf.data.image_header import read_image_header
 from care_tf.data.image_pixels import read_mask
 from care_tf.data.manifest import Manifest
@@ -106,7 +106,7 @@ def _check_layout(root: Path, needs_masks: bool) -> None:
 def _read_labels(path: Path) -> tuple[list[str], np.ndarray]:
     """Image ids and labels int32 (n,) of the one-hot table."""
     image_ids, labels, problems = [], [], []
-    for line, row in _table(path, ("image", *CLASSES)):
+    for line, row in table_rows(path, ("image", *CLASSES)):
         hot = [label for label, name in enumerate(CLASSES) if row[name].strip() in ("1.0", "1")]
         if len(hot) != 1:
             problems.append(f"line {line}: {row['image']} has {len(hot)} classes instead of one")
@@ -122,25 +122,9 @@ def _read_labels(path: Path) -> tuple[list[str], np.ndarray]:
 
 def _read_column(path: Path, column: str, image_ids: Sequence[str]) -> list[str]:
     """The entry of every image, in the order of `image_ids`."""
-    entries = {row["image"]: row[column].strip() for _, row in _table(path, ("image", column))}
+    entries = {row["image"]: row[column].strip() for _, row in table_rows(path, ("image", column))}
     raise_problems(str(path), [f"no {column} for image {name}" for name in image_ids if not entries.get(name)])
     return [entries[name] for name in image_ids]
-
-
-def _table(path: Path, columns: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV with their line numbers; short rows have "" at their end."""
-    if not path.is_file():
-        raise InputError(f"there is no file {path}")
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, restval="")
-        try:
-            missing = [name for name in columns if name not in (reader.fieldnames or ())]
-            if missing:
-                raise InputError(f"{path} has no column {', '.join(missing)}; its first line is {reader.fieldnames}")
-            for row in reader:
-                yield reader.line_num, row
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise InputError(f"{path} is not a CSV file in UTF-8: {error}") from error
 
 
 def _lesion_masks(folder: Path, image_paths: Sequence[str]) -> tuple[str, ...]:

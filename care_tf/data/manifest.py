@@ -243,7 +243,7 @@ def _rows_named(kind: str, wanted: list[str], column: Sequence[str], source: str
 
 
 def _relative(path: str, folder: Path) -> str:
-    return Path(os.path.relpath(path, folder)).as_posix()
+    return os.path.relpath(path, folder).replace(os.sep, "/")
 
 
 def _folder_of(source: str) -> Path:

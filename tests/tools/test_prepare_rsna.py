@@ -1,0 +1,141 @@
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from prepare_rsna import main
+
+from care_tf.data import read_manifest
+from care_tf.errors import InputError
+
+pytest.importorskip("pydicom")
+
+from pydicom import uid
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
+
+_ROOT = Path(__file__).parents[2]
+_CLASSES = ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")
+
+
+def _run(*arguments):
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    command = [sys.executable, "tools/prepare_rsna.py", *map(str, arguments)]
+    return subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True)
+
+
+def _write_dicom(path, pixels, patient):
+    """Writes uint8 (H,W) as the challenge has it: JPEG baseline."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=95)
+    dataset = Dataset()
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = uid.JPEGBaseline8Bit
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = uid.SecondaryCaptureImageStorage
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+    dataset.PatientID, dataset.PatientName, dataset.PatientSex = patient, "Doe^Jane", "F"
+    dataset.Rows, dataset.Columns = pixels.shape
+    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
+    dataset.PixelData = encapsulate([file.getvalue()])
+    dataset["PixelData"].VR = "OB"
+    dataset.save_as(path, enforce_file_format=True)
+
+
+@pytest.fixture
+def download(tmp_path):
+    """Three images of every class, 100 x 80 px; Lung Opacity has two boxes, bright in the image, one over its edge."""
+    root = tmp_path / "download"
+    folder = root / "stage_2_train_images"
+    folder.mkdir(parents=True)
+    labels, classes = [["patientId", "x", "y", "width", "height", "Target"]], [["patientId", "class"]]
+    for i in range(9):
+        pixels = np.full((80, 100), 40, np.uint8)
+        if i % 3 == 2:
+            pixels[10:30, 20:60], pixels[50:, 80:] = 220, 220
+            labels += [[f"x{i}", "20.0", "10.0", "40.0", "20.0", "1"], [f"x{i}", "80.0", "50.0", "40.0", "30.0", "1"]]
+            classes += [[f"x{i}", _CLASSES[2]]] * 2
+        else:
+            labels.append([f"x{i}", "", "", "", "", "0"])
+            classes.append([f"x{i}", _CLASSES[i % 3]])
+        _write_dicom(folder / f"x{i}.dcm", pixels, f"secret-{i}")
+    for name, rows in (("stage_2_train_labels.csv", labels), ("stage_2_detailed_class_info.csv", classes)):
+        with open(root / name, "w", newline="") as file:
+            csv.writer(file).writerows(rows)
+    return root
+
+
+def test_it_writes_images_a_manifest_and_a_picture_of_the_boxes(download, tmp_path):
+    output = tmp_path / "new" / "prepared"
+    done = _run("--root", download, "--output", output, "--image-size", 50, "--num-folds", 3)
+    assert done.returncode == 0, done.stderr
+    assert "Lung Opacity           3       3       3" in done.stdout
+    assert sorted(path.name for path in output.iterdir()) == ["contact_sheet.png", "images", "manifest.csv"]
+    manifest = read_manifest(output / "manifest.csv", class_names=_CLASSES)
+    assert manifest.class_counts == dict.fromkeys(_CLASSES, 3)
+    assert sorted(manifest.folds) == ["1"] * 3 + ["2"] * 3 + ["3"] * 3
+    assert manifest.groups == tuple(f"x{i}" for i in range(9))
+    assert [boxes.tolist() for boxes in manifest.boxes if len(boxes)] == [[[10, 5, 30, 15], [40, 25, 50, 40]]] * 3
+    image = np.asarray(Image.open(manifest.image_paths[2])).astype(float)
+    assert image.shape == (40, 50)
+    assert image[6:14, 11:29].min() > 200 and image[26:, 41:].min() > 200 and image[:4].max() < 60
+    written = [path.read_bytes() for path in output.rglob("*") if path.is_file()] + [done.stdout.encode()]
+    assert not any(word in content for content in written for word in (b"Doe", b"secret"))
+
+
+def test_it_goes_on_where_it_stopped(download, tmp_path):
+    output, broken = tmp_path / "out", download / "stage_2_train_images" / "x4.dcm"
+    content = broken.read_bytes()
+    broken.write_bytes(content[:-100])
+    arguments = ["--root", str(download), "--output", str(output), "--num-folds", "2"]
+    with pytest.raises(InputError, match="has 1 problem: .*x4.dcm: the "):
+        main(arguments)
+    assert sorted(path.name for path in output.iterdir()) == ["images"]
+    assert len(list((output / "images").iterdir())) == 8
+
+    with pytest.warns(UserWarning, match="left out 1 of 9 images: .*x4.dcm"):
+        main([*arguments, "--skip-failed"])
+    assert len(read_manifest(output / "manifest.csv")) == 8
+
+    broken.write_bytes(content)
+    kept = {path: path.stat().st_mtime_ns for path in (output / "images").iterdir()}
+    main(arguments)
+    assert len(read_manifest(output / "manifest.csv")) == 9
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_the_paper_s_numbers_are_the_default(download, tmp_path, monkeypatch):
+    monkeypatch.setattr("care_tf.data.rsna.PAPER_IMAGES_PER_CLASS", {"Normal": 2})
+    arguments = ["--root", str(download), "--num-folds", "2", "--threads", "1", "--output"]
+    main([*arguments, str(tmp_path / "some")])
+    assert read_manifest(tmp_path / "some" / "manifest.csv").class_counts["Normal"] == 2
+    main([*arguments, str(tmp_path / "all"), "--all"])
+    assert read_manifest(tmp_path / "all" / "manifest.csv").class_counts["Normal"] == 3
+
+
+def test_images_of_a_patient_of_the_mapping_share_a_fold(download, tmp_path):
+    mapping = [{"subset_img_id": f"x{i}", "img_id": f"{i % 6:08d}_{i:03d}.png"} for i in range(9)]
+    (tmp_path / "mapping.json").write_text(json.dumps(mapping))
+    output = tmp_path / "out"
+    arguments = ["--root", str(download), "--output", str(output), "--num-folds", "2"]
+    main([*arguments, "--mapping", str(tmp_path / "mapping.json")])
+    manifest = read_manifest(output / "manifest.csv")
+    assert manifest.groups[:3] == manifest.groups[6:] == ("00000000", "00000001", "00000002")
+    assert manifest.folds[:3] == manifest.folds[6:]
+
+
+def test_bad_input_is_refused_before_anything_is_written(tmp_path, capsys):
+    arguments = ["--root", str(tmp_path), "--output", str(tmp_path / "out")]
+    with pytest.raises(InputError, match="is not an RSNA Pneumonia Detection Challenge download"):
+        main(arguments)
+    for option, least in (("--num-folds", 2), ("--image-size", 1), ("--threads", 1)):
+        with pytest.raises(SystemExit, match="2"):
+            main([*arguments, option, "0"])
+        assert f"{option} must be at least {least}; received 0" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
