@@ -165,3 +165,51 @@ def _inside_along_axis(intervals: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.T
     start, stop = intervals[:, :1], intervals[:, 1:]
     midpoint = tf.clip_by_value(tf.floor((start + stop) / 2), 0.0, size - 1.0)
     return (start <= centers) & (centers < stop), midpoint + 0.5 == centers
+
+
+def box_areas(boxes: npt.ArrayLike) -> np.ndarray:
+    """The area of every box, px^2: (k,4) -> float32 (k,); 0 for a box that is inverted or empty."""
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0), axis=1)
+
+
+def enclosing_box(boxes: npt.ArrayLike) -> np.ndarray:
+    """The smallest box around all boxes.
+
+    Args:
+      boxes: (k,4) boxes x0,y0,x1,y1.
+
+    Returns:
+      float32 (1,4); (0,4) without boxes.
+
+    Example:
+      >>> enclosing_box([[0, 4, 2, 6], [1, 1, 5, 2]]).tolist()
+      [[0.0, 1.0, 5.0, 6.0]]
+    """
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    if not len(boxes):
+        return np.zeros((0, 4), np.float32)
+    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])[np.newaxis]
+
+
+def clip_boxes(boxes: npt.ArrayLike, width: float, height: float) -> tuple[np.ndarray, np.ndarray]:
+    """Cuts boxes at the image border and drops those of which nothing is left.
+
+    Args:
+      boxes: (k,4) boxes x0,y0,x1,y1, anywhere.
+      width: The image's width, px.
+      height: The image's height, px.
+
+    Returns:
+      `(clipped, is_kept)`: float32 (m,4) inside the image, in the order received, and bool (k,), True for the m boxes
+      that are among them.
+
+    Example:
+      >>> clipped, is_kept = clip_boxes([[-3, 2, 4, 5], [10, 0, 12, 5]], width=10, height=8)
+      >>> clipped.tolist(), is_kept.tolist()
+      ([[0.0, 2.0, 4.0, 5.0]], [True, False])
+    """
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    clipped = np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
+    is_kept = np.all(clipped[:, :2] < clipped[:, 2:], axis=1)
+    return clipped[is_kept], is_kept

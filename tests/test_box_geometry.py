@@ -4,7 +4,17 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from care_tf.box_geometry import box_iou, rasterize_boxes, scale_boxes, tight_box, union_mask, validate_boxes
+from care_tf.box_geometry import (
+    box_areas,
+    box_iou,
+    clip_boxes,
+    enclosing_box,
+    rasterize_boxes,
+    scale_boxes,
+    tight_box,
+    union_mask,
+    validate_boxes,
+)
 from care_tf.errors import InputError
 
 
@@ -132,3 +142,49 @@ def test_bad_boxes_are_refused(boxes, message):
 def test_bad_scales_are_refused(factor):
     with pytest.raises(InputError, match="positive number"):
         scale_boxes([[0, 0, 1, 1]], factor, 5, 5)
+
+
+def _whole_pixels(boxes):
+    return np.floor(np.asarray(boxes).reshape(-1, 4)) + np.array([0, 0, 1, 1])
+
+
+@given(_BOXES)
+def test_the_enclosing_box_is_the_tight_box_of_the_union(boxes):
+    whole = _whole_pixels(boxes)
+    np.testing.assert_array_equal(enclosing_box(whole), tight_box(union_mask(whole, 21, 21)))
+
+
+@given(_BOXES)
+def test_areas_of_whole_pixel_boxes_count_pixels(boxes):
+    whole = _whole_pixels(boxes)
+    np.testing.assert_array_equal(box_areas(whole), [union_mask([box], 21, 21).sum() for box in whole])
+
+
+def test_an_inverted_box_has_no_area():
+    assert box_areas([[4, 4, 1, 1], [2, 3, 2, 9], [0, 0, 2.5, 2]]).tolist() == [0, 0, 5]
+
+
+@given(_BOXES, st.integers(1, 25), st.integers(1, 25))
+def test_clipped_boxes_are_valid_and_cover_what_the_boxes_cover_of_the_image(boxes, width, height):
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    clipped, is_kept = clip_boxes(boxes, width, height)
+    np.testing.assert_array_equal(validate_boxes(clipped, width, height, "clipped"), clipped)
+    image = np.array([[0, 0, width, height]], np.float32)
+    np.testing.assert_array_equal(is_kept, box_iou(boxes, image)[:, 0] > 0)
+    for box, cut in zip(boxes[is_kept], clipped, strict=True):
+        np.testing.assert_array_equal(cut, [*np.maximum(box[:2], 0), *np.minimum(box[2:], image[0, 2:])])
+
+
+def test_boxes_inside_the_image_are_not_changed_by_clipping():
+    boxes = np.array([[5, 2, 9, 4], [0, 0, 10, 8]], np.float32)
+    clipped, is_kept = clip_boxes(boxes, 10, 8)
+    np.testing.assert_array_equal(clipped, boxes)
+    assert is_kept.all()
+
+
+def test_no_boxes_have_no_enclosing_box_no_area_and_nothing_to_clip():
+    assert enclosing_box([]).shape == (0, 4)
+    assert box_areas([]).shape == (0,)
+    clipped, is_kept = clip_boxes([], 5, 5)
+    assert clipped.shape == (0, 4)
+    assert is_kept.shape == (0,)
