@@ -12,11 +12,18 @@ _TAIL_BYTES = 4096  # some cameras append a few bytes of their own after the end
 
 
 class ImageHeader(NamedTuple):
-    """Format ("JPEG" or "PNG") and size in px as displayed, that is after EXIF rotation."""
+    """Format ("JPEG" or "PNG"), size in px as displayed, that is after EXIF rotation, and EXIF orientation 1..8."""
 
     format: str
     width: int
     height: int
+    orientation: int = 1
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """(width, height) in px as stored, before EXIF rotation."""
+        is_transposed = self.orientation >= _FIRST_TRANSPOSED_ORIENTATION
+        return (self.height, self.width) if is_transposed else (self.width, self.height)
 
 
 def read_image_header(path: str | os.PathLike) -> ImageHeader:
@@ -54,7 +61,7 @@ def read_image_header(path: str | os.PathLike) -> ImageHeader:
         raise InputError(f"{path} is cut off before the end of the {image_format} data; copy it again")
     if orientation in range(_FIRST_TRANSPOSED_ORIENTATION, 9):
         width, height = height, width
-    return ImageHeader(image_format, width, height)
+    return ImageHeader(image_format, width, height, orientation if orientation in range(1, 9) else 1)
 
 
 def _has_end(path: str | os.PathLike, marker: bytes) -> bool:

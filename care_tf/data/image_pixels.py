@@ -47,7 +47,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
         pixels = image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB")
         if transposition is not None:
             pixels = pixels.transpose(Image.Transpose[transposition])
-        return np.asarray(pixels)
+    return np.asarray(pixels)
 
 
 def read_mask(path: str | os.PathLike) -> np.ndarray:
@@ -65,10 +65,10 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
     from PIL import Image
 
     with _named_errors(path, "mask"), Image.open(path, formats=("PNG",)) as image:
-        if image.mode.startswith("I") or image.mode == "1":
-            return np.asarray(image) > 0
+        is_wide = image.mode.startswith("I") or image.mode == "1"
         # Through the palette's colors, not its numbers: published lesion masks have 0 for the lesion.
-        return (np.asarray(image.convert("RGB")) > 0).any(axis=-1)
+        channels = np.asarray(image if is_wide else image.convert("RGB"))
+    return channels > 0 if channels.ndim == 2 else np.max(channels, axis=-1) > 0
 
 
 @contextlib.contextmanager

@@ -16,11 +16,12 @@ from care_tf.evaluation.figures import (
     recall_figure,
 )
 from care_tf.evaluation.headline import as_interval, as_value, headlines, rarest_class
+from care_tf.evaluation.page import render_page
 from care_tf.evaluation.pictures import BASELINE, RUN
 from care_tf.evaluation.scores import ClassScores, Estimate, Scores
 from care_tf.files import atomic_path
 
-_TEMPLATE = "report.html.j2"
+_TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
 def write_report(
@@ -76,19 +77,9 @@ def write_report(
         "config_text": config_text,
         "environment": dict(environment or {}),
     }
-    html = _render(page)
+    html = render_page(_TEMPLATE, page)
     with atomic_path(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
-
-
-def _render(page: Mapping[str, Any]) -> str:
-    import jinja2
-
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template(_TEMPLATE).render(page)
 
 
 def _check_comparable(scores: Scores, baseline: Scores | None, differences: Mapping[str, Estimate] | None) -> None:

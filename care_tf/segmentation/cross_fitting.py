@@ -121,7 +121,8 @@ class CrossFittedSegmentation:
                 f"all {len(self.models)} segmentation models saw the mask of {Path(image_path).name}, of its group "
                 f"{group!r} or of a copy of it: train with --num-folds 2 or more, so that one did not"
             )
-        return np.mean([lesion_probability(self._model(index), image) for index in allowed], axis=0, dtype=np.float32)
+        maps = np.stack([lesion_probability(self._model(index), image) for index in allowed])
+        return maps.mean(axis=0, dtype=np.float32)
 
     def _model(self, index: int) -> Callable:
         if index not in self._loaded:

@@ -118,10 +118,9 @@ def _resnet18(image_size: tuple[int, int], weights: _Weights) -> Any:
     return network
 
 
+_BLUE, _GREEN, _RED = IMAGENET_MEAN_BGR
 _ENCODERS = {
-    "squeezenet1_1": _Encoder(
-        _squeezenet, "conv1", "fire9_concat", 2, tuple(reversed(IMAGENET_MEAN_BGR)), (1.0, 1.0, 1.0)
-    ),
+    "squeezenet1_1": _Encoder(_squeezenet, "conv1", "fire9_concat", 2, (_RED, _GREEN, _BLUE), (1.0, 1.0, 1.0)),
     "resnet18": _Encoder(
         _resnet18, "v2_stack_0_block2_out", "v2_stack_3_block2_out", 4, (0.0, 0.0, 0.0), (255.0**2,) * 3
     ),

@@ -156,10 +156,10 @@ def _train_network(
     callbacks = [keras.callbacks.ReduceLROnPlateau("val_loss", _LEARNING_RATE_FACTOR, _PLATEAU_EPOCHS), stopping]
     if show_progress:
         callbacks.append(_EpochLine())
-    batches = {"image_size": settings.image_size_px, "batch_size": settings.batch_size}
+    size, batch_size = settings.image_size_px, settings.batch_size
     history = network.fit(
-        segmentation_batches(train, **batches, seed=settings.seed + number),
-        validation_data=segmentation_batches(validation, **batches),
+        segmentation_batches(train, size, batch_size, seed=settings.seed + number),
+        validation_data=segmentation_batches(validation, size, batch_size),
         epochs=settings.max_epochs,
         shuffle=False,  # the batches are
         callbacks=callbacks,
