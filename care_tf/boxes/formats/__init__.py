@@ -1,0 +1,7 @@
+"""Annotation files of other tools: read to `AnnotatedImage`s and written from them, one format per file."""
+
+from care_tf.boxes.formats.annotated_image import AnnotatedImage
+from care_tf.boxes.formats.detection import detect_format
+from care_tf.boxes.formats.registry import FORMATS, get_format, read_annotations, write_annotations
+
+__all__ = ["FORMATS", "AnnotatedImage", "detect_format", "get_format", "read_annotations", "write_annotations"]

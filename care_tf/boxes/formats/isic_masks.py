@@ -1,0 +1,96 @@
+"""ISIC lesion masks: a folder of NAME_segmentation.png, white where the lesion is."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from care_tf.box_geometry import tight_box, union_mask
+from care_tf.boxes.formats.annotated_image import AnnotatedImage
+from care_tf.boxes.formats.file_names import files_per_image, files_with_suffix
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+
+SUFFIX = "_segmentation.png"
+LABEL = "lesion"
+_NUM_THREADS = min(32, 4 * (os.cpu_count() or 1))  # opening files waits for the disk, not for a core
+
+
+def mask_to_image(mask: np.ndarray, name: str, where: str) -> AnnotatedImage:
+    """The tight rectangle around all of a mask's set pixels.
+
+    A mask that is all set or all clear says nothing about where the lesion is: it gives no box and is listed in
+    `ignored`.
+
+    Args:
+      mask: bool (H,W).
+      name: The image's name.
+      where: The file, for messages.
+
+    Returns:
+      One box or none, labeled "lesion"; the stated size is the mask's.
+    """
+    says_nothing = bool(mask.all() or not mask.any())
+    return AnnotatedImage(
+        name=name,
+        boxes=np.zeros((0, 4)) if says_nothing else tight_box(mask),
+        labels=() if says_nothing else (LABEL,),
+        width=mask.shape[1],
+        height=mask.shape[0],
+        where=where,
+        ignored=(f"mask of the {'whole frame' if mask.all() else 'empty set'}",) if says_nothing else (),
+    )
+
+
+def read_isic_masks(path: str | os.PathLike) -> list[AnnotatedImage]:
+    """`mask_to_image` of every *_segmentation.png below a folder; the image's name is the rest of the file's path.
+
+    Raises:
+      InputError: There are no such files, or one is no whole PNG.
+    """
+    path = Path(path)
+    files = files_with_suffix(path, (SUFFIX,))
+    if not files:
+        raise InputError(f"{path} holds no files that end in {SUFFIX}; give the folder of lesion masks")
+
+    def read(file: Path) -> AnnotatedImage:
+        name = file.relative_to(path).as_posix()[: -len(SUFFIX)]
+        return mask_to_image(_set_pixels(file), name, str(file))
+
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        return list(pool.map(read, files))
+
+
+def write_isic_masks(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> None:
+    """Writes a folder with NAME_segmentation.png per image, the boxes filled with 255; whole or not at all.
+
+    A pixel is set when its center lies in a box. Several boxes are read back as the one tight rectangle around them.
+
+    Raises:
+      InputError: A size is unknown, or two images would share a file.
+    """
+    from PIL import Image
+
+    files = files_per_image(images, SUFFIX)
+    with atomic_path(path) as folder:
+        folder.mkdir()
+        for image, name in files:
+            width, height = image.stated_size("a mask")
+            mask = union_mask(image.in_pixels().boxes, height, width)
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(mask.astype(np.uint8) * 255).save(folder / name)
+
+
+def _set_pixels(path: Path) -> np.ndarray:
+    """bool (H,W): nonzero in any channel, by a palette's colors rather than its numbers."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            if image.mode.startswith("I") or image.mode in ("1", "L"):
+                return np.asarray(image) > 0
+            return np.any(np.asarray(image.convert("RGB")) > 0, axis=-1)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise InputError(f"mask {path} cannot be decoded: {error}; copy it again") from error

@@ -1,0 +1,107 @@
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from care_tf.boxes.formats.coco import parse_coco, read_coco
+from care_tf.errors import InputError
+
+# As CVAT writes it: a crowd with run lengths, attributes, a rotated box, an image without annotations.
+_CVAT = {
+    "licenses": [{"name": "", "id": 0, "url": ""}],
+    "info": {"contributor": "", "date_created": "", "description": "", "url": "", "version": "", "year": ""},
+    "categories": [{"id": 1, "name": "lesion", "supercategory": ""}, {"id": 2, "name": "ruler", "supercategory": ""}],
+    "images": [
+        {"id": 1, "width": 600, "height": 450, "file_name": "skin/ISIC_0024306.jpg", "license": 0, "flickr_url": ""},
+        {"id": 2, "width": 600, "height": 450, "file_name": "skin/ISIC_0024307.jpg", "license": 0, "flickr_url": ""},
+    ],
+    "annotations": [
+        {
+            "id": 1,
+            "image_id": 1,
+            "category_id": 1,
+            "segmentation": [],
+            "area": 9375.0,
+            "bbox": [100.5, 50.25, 125.0, 75.0],
+            "iscrowd": 0,
+            "attributes": {"occluded": False, "rotation": 0.0},
+        },
+        {
+            "id": 2,
+            "image_id": 1,
+            "category_id": 2,
+            "segmentation": {"counts": [1000, 5, 269000], "size": [450, 600]},
+            "area": 5,
+            "bbox": [2.0, 100.0, 1.0, 5.0],
+            "iscrowd": 1,
+            "attributes": {"occluded": False},
+        },
+        {
+            "id": 3,
+            "image_id": 1,
+            "category_id": 1,
+            "segmentation": [],
+            "area": 800.0,
+            "bbox": [200.0, 200.0, 40.0, 20.0],
+            "iscrowd": 0,
+            "attributes": {"occluded": False, "rotation": 90.0},
+        },
+    ],
+}
+
+
+def test_a_file_of_cvat(tmp_path):
+    (tmp_path / "instances_default.json").write_text(json.dumps(_CVAT))
+    first, second = read_coco(tmp_path / "instances_default.json")
+    assert (first.name, first.width, first.height, first.unit) == ("skin/ISIC_0024306.jpg", 600, 450, "px")
+    expected = [[100.5, 50.25, 225.5, 125.25], [2, 100, 3, 105], [210, 190, 230, 230]]
+    np.testing.assert_allclose(first.boxes, expected, atol=1e-9)
+    assert first.labels == ("lesion", "ruler", "lesion")
+    assert second.boxes.shape == (0, 4) and second.labels == ()
+
+
+def _with(**changes):
+    """The file with one annotation, changed."""
+    document = copy.deepcopy(_CVAT)
+    document["annotations"] = [{**document["annotations"][0], **changes}]
+    return document
+
+
+@pytest.mark.parametrize("segmentation", [[[10, 20, 30, 25, 15, 60], [5, 30, 12, 31, 8, 33]], [5, 20, 30, 25, 15, 60]])
+def test_polygons_become_their_tight_rectangle(segmentation):
+    document = _with(bbox=[], segmentation=segmentation)
+    assert parse_coco(document, "f")[0].boxes.tolist() == [[5, 20, 30, 60]]
+
+
+def test_an_annotation_without_a_category_has_no_label():
+    assert parse_coco(_with(category_id=None), "f")[0].labels == ("",)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ([], "f is not a COCO file: a list of detections lacks the images' names"),
+        ({"shapes": []}, "f is not a COCO file: it has no images"),
+        ({"images": {}}, "f: images must be a list of objects"),
+        ({"images": [{"id": 1}]}, "f: an image's file_name must be a text"),
+        ({"images": [{"id": None, "file_name": "a"}]}, "an image: id must be a whole number; received None"),
+        ({"images": [{"id": 1, "file_name": "a"}] * 2}, "f has two images with the id 1"),
+        ({"images": [{"id": 1, "file_name": "a", "width": -3, "height": 3}]}, "image a: the image's width must be"),
+        (_with(image_id=7), "f: annotation 1 belongs to image 7, which the file does not list"),
+        (_with(category_id=7), "f: annotation 1 has the category 7, which the file does not list"),
+        (_with(bbox=[1, 2, 3]), "annotation 1: bbox must be a list of 4 numbers"),
+        (_with(bbox=[1, 2, 3, 4, 30]), "bbox has five numbers"),
+        (_with(bbox=[1, 2, None, 4]), "annotation 1: bbox must be a finite number; received None"),
+        (_with(bbox=[10, 10, -5, 5]), "image skin/ISIC_0024306.jpg: box .10, 10, 5, 15. has no area"),
+        (_with(bbox=[10, 10, 0, 5]), "has no area"),
+        (_with(bbox=None, segmentation={"counts": "abc", "size": [2, 2]}), "a run-length mask but no bbox"),
+        (_with(bbox=None, segmentation=[]), "neither a bbox nor a segmentation"),
+        (_with(bbox=None, segmentation=[[1, 2, 3]]), "a polygon must be x,y of at least three points"),
+        (_with(bbox=None, segmentation=[[1, 2, 3, 4, 5, "x"]]), "segmentation must be a finite number"),
+        (_with(attributes={"rotation": "steep"}), "attributes.rotation must be a finite number"),
+    ],
+)
+def test_bad_files_are_refused(document, message):
+    with pytest.raises(InputError, match=message):
+        parse_coco(document, "f")

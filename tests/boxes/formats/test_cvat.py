@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from care_tf.boxes.formats.cvat import parse_cvat, read_cvat
+from care_tf.boxes.formats.xml_files import parse_xml
+from care_tf.errors import InputError
+
+_CVAT = """<?xml version="1.0" encoding="utf-8"?>
+<annotations>
+  <version>1.1</version>
+  <meta>
+    <task>
+      <id>7</id>
+      <name>skin</name>
+      <size>3</size>
+      <mode>annotation</mode>
+      <labels>
+        <label><name>lesion</name><color>#fa3253</color><type>any</type><attributes></attributes></label>
+      </labels>
+    </task>
+    <dumped>2024-08-11 03:45:18.553526+00:00</dumped>
+  </meta>
+  <image id="0" name="skin/ISIC_0024306.jpg" width="600" height="450">
+    <box label="lesion" source="manual" occluded="0" xtl="100.50" ytl="50.25" xbr="225.50" ybr="125.25" z_order="0">
+      <attribute name="sure">yes</attribute>
+    </box>
+    <box label="lesion" source="manual" occluded="0" xtl="200.00" ytl="200.00" xbr="240.00" ybr="220.00"
+      rotation="90.00" z_order="0"></box>
+    <box label="lesion" source="manual" occluded="0" xtl="0.00" ytl="0.00" xbr="10.00" ybr="10.00" rotation="315.00"
+      z_order="0"></box>
+    <polygon label="lesion" source="manual" occluded="0" points="10.00,20.00;30.50,25.00;15.00,60.00" z_order="0">
+    </polygon>
+    <ellipse label="hair" source="manual" occluded="0" cx="50.00" cy="60.00" rx="10.00" ry="20.00" rotation="90.00"
+      z_order="0"></ellipse>
+    <mask label="hair" source="semi-auto" occluded="0" rle="3, 5, 4" left="104" top="76" width="4" height="3"
+      z_order="0"></mask>
+    <points label="hair" source="manual" occluded="0" points="1.00,2.00" z_order="0"></points>
+    <tag label="blurred" source="manual"></tag>
+  </image>
+  <image id="1" name="skin/ISIC_0024307.jpg" width="600" height="450">
+  </image>
+</annotations>
+"""
+
+
+def _parse(text):
+    return parse_cvat(parse_xml(text.encode(), "f.xml"), "f.xml")
+
+
+def test_shapes_become_their_tight_rectangles_turned_about_their_centers(tmp_path):
+    (tmp_path / "annotations.xml").write_text(_CVAT)
+    first, second = read_cvat(tmp_path)
+    assert (first.name, first.width, first.height) == ("skin/ISIC_0024306.jpg", 600, 450)
+    half = 5 * np.sqrt(2)
+    expected = [
+        [100.5, 50.25, 225.5, 125.25],
+        [210, 190, 230, 230],
+        [5 - half, 5 - half, 5 + half, 5 + half],
+        [10, 20, 30.5, 60],
+        [30, 50, 70, 70],
+        [104, 76, 108, 79],
+    ]
+    np.testing.assert_allclose(first.boxes, expected, atol=1e-9)
+    assert first.labels == ("lesion",) * 4 + ("hair",) * 2
+    assert first.ignored == ("points hair",)
+    assert second.boxes.shape == (0, 4) and second.ignored == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<annotation/>", "f.xml is not a CVAT file: its root is <annotation>"),
+        ("<annotations><track id='0' label='x'/></annotations>", "tracks of a video; export it as .CVAT for images"),
+        ("<annotations><image id='0'/></annotations>", "f.xml: an image's name must be a text"),
+        (
+            _CVAT.replace('xtl="100.50"', 'xtl="left"'),
+            "image skin/ISIC_0024306.jpg, box 1: xtl must be a finite number",
+        ),
+        (_CVAT.replace('xtl="100.50"', ""), "xtl must be a finite number; received None"),
+        (_CVAT.replace('xtl="100.50"', 'xtl="300"'), "has no area"),
+        (_CVAT.replace("10.00,20.00;", "10.00;"), "polygon 4: a point of points must be a list of 2 numbers"),
+        (_CVAT.replace('width="600"', 'width="0.5"', 1), "the image's width must be a number of pixels"),
+        (_CVAT.replace("polygon", "hexagon"), "hexagon 4 is no shape of CVAT"),
+        (_CVAT.replace('rotation="90.00"', 'rotation="NaN"'), "rotation must be a finite number"),
+    ],
+)
+def test_bad_files_are_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        _parse(text)

@@ -1,0 +1,129 @@
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from care_tf.boxes.formats import fields
+from care_tf.boxes.formats.text_files import parse_csv, parse_json, read_text
+from care_tf.errors import InputError
+
+
+@pytest.mark.parametrize(("value", "expected"), [(3, 3), (-2.5, -2.5), (" 4e1 ", 40), ("1.25", 1.25)])
+def test_numbers(value, expected):
+    assert fields.number(value, "x", "here") == expected
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, "", "1_0", "1,5", "nan", "inf", float("nan"), float("inf"), [1], 10**400]
+)
+def test_what_is_no_number_is_refused(value):
+    with pytest.raises(InputError, match="here: x must be a finite number; received"):
+        fields.number(value, "x", "here")
+
+
+@pytest.mark.parametrize(("value", "expected"), [(None, None), ("", None), (0, None), ("640", 640), (640.0, 640)])
+def test_sizes(value, expected):
+    assert fields.size_px(value, "width", "here") == expected
+
+
+@pytest.mark.parametrize("value", [-1, 1.5, 10**7, "wide"])
+def test_what_is_no_size_is_refused(value):
+    with pytest.raises(InputError, match="here: width must be a"):
+        fields.size_px(value, "width", "here")
+
+
+def test_half_a_size_is_none():
+    assert fields.stated_size(640, 0, "here") == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: fields.numbers([1, 2], 3, "bbox", "here"), "here: bbox must be a list of 3 numbers"),
+        (lambda: fields.points([], "points", "here"), "here: points must be a list that is not empty"),
+        (lambda: fields.points([[1]], "points", "here"), "a point of points must be a list of 2 numbers"),
+        (lambda: fields.items({"a": [1]}, "a", "here"), "here: a must be a list of objects"),
+        (lambda: fields.text("  ", "name", "here"), "here: name must be a text that is not empty"),
+    ],
+)
+def test_other_kinds_are_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+def test_a_missing_list_is_empty():
+    assert fields.items({"a": None}, "a", "here") == fields.items({}, "a", "here") == []
+
+
+def test_a_message_stays_short():
+    nested = [["x" * 1000] * 1000] * 1000
+    with pytest.raises(InputError) as caught:
+        fields.number(nested, "x", "here")
+    assert len(str(caught.value)) < 500
+
+
+@given(st.floats(0, 1e6, width=32))
+def test_the_shortest_number_reads_back_as_the_same_float32(value):
+    assert np.float32(json.loads(json.dumps(fields.shortest(value)))) == np.float32(value)
+    assert len(str(fields.shortest(value))) <= len(str(value))
+
+
+def test_a_finer_number_stays():
+    assert fields.shortest(0.1 + 0.2) == 0.1 + 0.2
+    assert str(fields.shortest(12.0)) == "12"
+
+
+class TestFiles:
+    def test_a_byte_order_mark_is_no_text(self, tmp_path):
+        (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfna\xc3\xafve")
+        assert read_text(tmp_path / "a.txt") == "na\u00efve"
+
+    @pytest.mark.parametrize(
+        ("contents", "message"),
+        [(b"ok\nna\xefve\n", r"a.txt is not UTF-8 text \(line 2\)"), ("x".encode("utf-16"), "a.txt is UTF-16")],
+    )
+    def test_another_encoding_is_refused(self, tmp_path, contents, message):
+        (tmp_path / "a.txt").write_bytes(contents)
+        with pytest.raises(InputError, match=message):
+            read_text(tmp_path / "a.txt")
+
+    def test_missing_files_and_folders_are_refused(self, tmp_path):
+        with pytest.raises(InputError, match="there is no file .*a.txt"):
+            read_text(tmp_path / "a.txt")
+        with pytest.raises(InputError, match="cannot be read"):
+            read_text(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ('{\n"a": 1,}', "f.json is not JSON: .* on line 2"),
+            ('{"a": NaN}', "f.json holds NaN"),
+            ("[-Infinity]", "f.json holds -Infinity"),
+            ("[" * 100_000, "f.json is (nested too deeply|not JSON)"),
+            ("1" * 5000, "f.json is not an annotation file"),
+            ("", "f.json is not JSON"),
+        ],
+    )
+    def test_what_is_no_json_is_refused(self, text, message):
+        with pytest.raises(InputError, match=message):
+            parse_json(text, "f.json")
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("", "f.csv has no column a, b; its first line is ''"),
+            ("a,c\n1,2\n", "f.csv has no column b"),
+            ("a,b,b\n1,2,3\n", "f.csv has the column b more than once"),
+            ("a,b\n\n1,2,3\n", "f.csv, line 3 has 3 cells and the header 2"),
+            ('a,b\n"1,2\n', "f.csv, line 2 is not CSV"),
+        ],
+    )
+    def test_what_is_no_table_is_refused(self, text, message):
+        with pytest.raises(InputError, match=message):
+            list(parse_csv(text, "f.csv", ("a", "b")))
+
+    def test_rows_know_their_lines(self):
+        rows = list(parse_csv('a , b\n"x\ny", 2\n\n3,4\n', "f.csv", ("a", "b")))
+        assert rows == [("f.csv, line 3", {"a": "x\ny", "b": "2"}), ("f.csv, line 5", {"a": "3", "b": "4"})]

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+
+from care_tf.boxes.formats import AnnotatedImage
+from care_tf.boxes.formats.yolo import parse_class_names, parse_yolo, read_yolo, write_yolo
+from care_tf.errors import InputError
+
+_LABELIMG = "0 0.271667 0.194444 0.208333 0.166667\n1 0.500000 0.500000 1.000000 1.000000\n"
+
+
+def test_a_folder_of_labelimg(tmp_path):
+    (tmp_path / "ISIC_0024306.txt").write_text(_LABELIMG)
+    (tmp_path / "ISIC_0024307.txt").write_text("")
+    (tmp_path / "classes.txt").write_text("lesion\nwhole image\n")
+    first, second = read_yolo(tmp_path)
+    assert (first.name, first.unit, first.width) == ("ISIC_0024306", "fraction", None)
+    assert first.labels == ("lesion", "whole image")
+    np.testing.assert_allclose(
+        first.boxes, [[0.1675005, 0.1111105, 0.3758335, 0.2777775], [0, 0, 1, 1]], rtol=0, atol=1e-12
+    )
+    assert second.name == "ISIC_0024307" and second.boxes.shape == (0, 4)
+
+
+def test_a_data_set_of_ultralytics(tmp_path):
+    (tmp_path / "data.yaml").write_text(
+        "# skin\npath: ../datasets/skin\ntrain: images/train\nval: images/val\nnames:\n  0: lesion\n  1: NO\n"
+    )
+    (tmp_path / "labels" / "train").mkdir(parents=True)
+    (tmp_path / "labels" / "train" / "1.2.840.txt").write_text("1 .5 .5 .2 .2\r\n")
+    (tmp_path / "labels" / "train" / "classes.txt").write_text("lesion\nNO\n")
+    (tmp_path / "README.txt").write_text("not labels\n")
+    for path in (tmp_path, tmp_path / "data.yaml"):
+        (image,) = read_yolo(path)
+        assert (image.name, image.labels) == ("train/1.2.840", ("NO",))
+
+
+def test_a_confidence_is_ignored_and_corners_become_a_rectangle():
+    text = "0 .5 .5 .5 .5 .93\n0 .1 .2 .4 .1 .5 .3\n0 .5 .1 .9 .5 .5 .9 .1 .5\n"
+    image = parse_yolo(text, "f.txt", name="a")
+    np.testing.assert_allclose(image.boxes, [[0.25, 0.25, 0.75, 0.75], [0.1, 0.1, 0.5, 0.3], [0.1, 0.1, 0.9, 0.9]])
+    assert image.labels == ("0", "0", "0")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0 .5 .5 .5 .5\n\n0 .5 .5 .5\n", "f.txt, line 3 has 3 numbers after the class"),
+        ("0 .1 .2 .3 .4 .5 .6 .7", "has 7 numbers after the class"),
+        ("0 .5 .5 .5 x", "f.txt, line 1: a position must be a finite number; received 'x'"),
+        ("0 .5 .5 .5 nan", "a position must be a finite number"),
+        ("0 .5 .5 -.5 .5", "has no area"),
+        ("lesion .5 .5 .5 .5", "the class must be a finite number; received 'lesion'"),
+        ("-1 .5 .5 .5 .5", "the class must be a number 0, 1, 2"),
+        ("1.5 .5 .5 .5 .5", "the class must be a number 0, 1, 2"),
+        ("2 .5 .5 .5 .5", "has class 2, but the list of classes has 2, from 0"),
+    ],
+)
+def test_bad_lines_are_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_yolo(text, "f.txt", name="a", class_names=["x", "y"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("names: [a, b", "data.yaml is not YAML .line 1"),
+        ("train: x", "needs names"),
+        ("names: {0: a, 2: b}", "needs names: a list of classes, or one numbered from 0 without gaps"),
+        ("names: [[a]]", "needs names"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]", "needs names"),
+        ("- a", "needs names"),
+    ],
+)
+def test_bad_yaml_is_refused(text, message):
+    with pytest.raises(InputError, match=message):
+        parse_class_names(text, "data.yaml")
+
+
+def test_nothing_in_yaml_is_executed(tmp_path):
+    text = f"names: !!python/object/apply:os.mkdir [{tmp_path / 'made'}]"
+    assert parse_class_names(text, "data.yaml") == [str(tmp_path / "made")]
+    assert not (tmp_path / "made").exists()
+
+
+def test_names_in_a_list_and_with_blanks():
+    assert parse_class_names("names: ['melanoma in situ', yes, 3]\nnc: 3", "data.yaml") == [
+        "melanoma in situ",
+        "yes",
+        "3",
+    ]
+    assert parse_class_names("a b\nc\n\n", "classes.txt") == ["a b", "c"]
+    with pytest.raises(InputError, match="classes.txt has an empty class name among its 3"):
+        parse_class_names("a\n\nb\n", "classes.txt")
+
+
+def test_lists_of_classes_that_differ_are_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("0 .5 .5 .5 .5")
+    (tmp_path / "classes.txt").write_text("x\n")
+    (tmp_path / "data.yaml").write_text("names: [y]\n")
+    with pytest.raises(InputError, match="classes .*data.yaml, .*classes.txt differ"):
+        read_yolo(tmp_path)
+    assert read_yolo(tmp_path, class_file=tmp_path / "classes.txt")[0].labels == ("x",)
+
+
+def test_a_folder_without_label_files_is_refused(tmp_path):
+    (tmp_path / "classes.txt").write_text("x\n")
+    with pytest.raises(InputError, match="holds no label files"):
+        read_yolo(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "size", "message"),
+    [
+        ("a.jpg", "x", {}, "YOLO needs the size of every image; a.jpg has none"),
+        ("a.jpg", "x\ny", {"width": 5, "height": 5}, "YOLO needs labels of one line"),
+        ("a.jpg", "", {"width": 5, "height": 5}, "YOLO needs labels of one line"),
+        ("classes.jpg", "x", {"width": 5, "height": 5}, "an image called classes"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(tmp_path, name, label, size, message):
+    with pytest.raises(InputError, match=message):
+        write_yolo([AnnotatedImage(name, [[0, 0, 1, 1]], (label,), **size)], tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
