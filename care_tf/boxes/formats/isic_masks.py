@@ -12,6 +12,7 @@ from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.boxes.formats.file_names import files_per_image, files_with_suffix
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+from care_tf.image_pixels import read_mask
 
 SUFFIX = "_segmentation.png"
 LABEL = "lesion"
@@ -57,7 +58,7 @@ def read_isic_masks(path: str | os.PathLike) -> list[AnnotatedImage]:
 
     def read(file: Path) -> AnnotatedImage:
         name = file.relative_to(path).as_posix()[: -len(SUFFIX)]
-        return mask_to_image(_set_pixels(file), name, str(file))
+        return mask_to_image(read_mask(file), name, str(file))
 
     with ThreadPoolExecutor(_NUM_THREADS) as pool:
         return list(pool.map(read, files))
@@ -81,16 +82,3 @@ def write_isic_masks(images: Sequence[AnnotatedImage], path: str | os.PathLike) 
             mask = union_mask(image.in_pixels().boxes, height, width)
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(mask.astype(np.uint8) * 255).save(folder / name)
-
-
-def _set_pixels(path: Path) -> np.ndarray:
-    """bool (H,W): nonzero in any channel, by a palette's colors rather than its numbers."""
-    from PIL import Image
-
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            if image.mode.startswith("I") or image.mode in ("1", "L"):
-                return np.asarray(image) > 0
-            return np.any(np.asarray(image.convert("RGB")) > 0, axis=-1)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"mask {path} cannot be decoded: {error}; copy it again") from error

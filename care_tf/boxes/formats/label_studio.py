@@ -66,10 +66,16 @@ def name_of_url(url: str) -> str:
       ('data/upload/3/1a2b3c4d-ISIC_001.jpg', 'skin/a b.jpg')
       >>> name_of_url("s3://bucket/skin/a.jpg"), name_of_url("https://host/a.jpg?token=1"), name_of_url("skin/50%.jpg")
       ('skin/a.jpg', 'a.jpg', 'skin/50%.jpg')
+
+    Raises:
+      InputError: It is no address.
     """
     if "://" not in url and not url.startswith(("/data/upload/", "/data/local-files")):
         return url
-    address = urlsplit(url)
+    try:
+        address = urlsplit(url)
+    except ValueError as error:
+        raise InputError(f"{fields.shown(url)} is no address of an image: {error}; mend the task's data") from error
     if address.path.rstrip("/").endswith("/local-files"):
         return parse_qs(address.query).get("d", [""])[0].lstrip("/")
     return unquote(address.path).lstrip("/")

@@ -185,6 +185,7 @@ def _changed(**changes):
         (_changed(original_width=-600), "the image's width must be a number of pixels"),
         ([_task([_region(_rectangle(1, 1, 1, 1)), _region(_rectangle(1, 1, 1, 1), original_width=5)])],
          "its regions state different sizes"),
+        ([{"image": "http://[bad/a.jpg", "label": [{"x": 1, "y": 2, "width": 3, "height": 4}]}], "no address"),
     ],
 )  # fmt: skip
 def test_bad_files_are_refused(document, message):
