@@ -20,8 +20,8 @@ def main(argv: list[str]) -> None:
     else:
         manifest = read_isic2018(
             arguments.root,
-            [] if arguments.lesion_masks else arguments.box_classes,
-            box_scale=arguments.box_scale,
+            arguments.box_classes if arguments.box_classes is not None else [] if arguments.lesion_masks else ["DF"],
+            box_scale=1.0 if arguments.box_scale is None else arguments.box_scale,
             lesion_masks=arguments.lesion_masks,
             folds_file=arguments.folds,
             num_folds=arguments.num_folds,
@@ -41,17 +41,31 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--root", type=Path, required=True, help="folder of the unpacked archives")
     parser.add_argument("--output", type=Path, required=True, help="folder for manifest.csv and contact_sheet.png")
-    parser.add_argument(
-        "--box-classes", nargs="*", default=["DF"], metavar="CLASS", help="classes whose images get a box (default DF)"
-    )
+    parser.add_argument("--box-classes", nargs="*", metavar="CLASS", help="classes whose images get a box (default DF)")
     parser.add_argument(
         "--lesion-masks", action="store_true", help="every image gets its lesion mask, none a box: for segmentation"
     )
-    parser.add_argument("--box-scale", type=float, default=1.0, help="side of the box / tight side (default 1)")
+    parser.add_argument("--box-scale", type=float, help="side of the box / tight side (default 1)")
     parser.add_argument("--folds", type=Path, metavar="FILE", help="CSV with image,fold; otherwise folds are dealt")
     parser.add_argument("--num-folds", type=int, default=5, help="how many folds to deal (default 5)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the folds and of the picture's choice (default 0)")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    _check_fit(parser, arguments)
+    return arguments
+
+
+def _check_fit(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Nothing that was asked for is left out silently."""
+    if arguments.task == 1 or arguments.lesion_masks:
+        chosen = "--task 1" if arguments.task == 1 else "--lesion-masks"
+        without = {"--box-classes": arguments.box_classes, "--box-scale": arguments.box_scale}
+        if arguments.task == 1:
+            without |= {"--lesion-masks": arguments.lesion_masks or None, "--folds": arguments.folds}
+        given = [name for name, value in without.items() if value is not None]
+        if given:
+            parser.error(f"{chosen} gives masks and takes no {', '.join(given)}")
+    if not 0 <= arguments.seed < 2**32:
+        parser.error(f"--seed must lie in [0, 2^32); received {arguments.seed}")
 
 
 if __name__ == "__main__":

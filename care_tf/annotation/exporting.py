@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from care_tf.annotation.image_names import common_folder
 from care_tf.box_geometry import tight_box
 from care_tf.boxes.formats import get_format, write_annotations
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
-from care_tf.data.image_header import read_image_header
-from care_tf.data.image_pixels import read_mask
 from care_tf.data.manifest import Manifest
 from care_tf.data.manifest_rows import raise_problems
 from care_tf.errors import InputError
+from care_tf.image_header import read_image_header
+from care_tf.image_pixels import read_mask
 
 _NUM_THREADS = min(32, 4 * (os.cpu_count() or 1))  # opening files waits for the disk, not for a core
 
@@ -101,7 +102,8 @@ def export_boxes(
       label: As in `annotations_of_manifest`.
       include_empty: As in `annotations_of_manifest`.
       image_root: As in `annotations_of_manifest`.
-      overwrite: Replaces what is at `path`. A folder that holds anything but files of this format is never replaced.
+      overwrite: Replaces what is at `path`. A folder that holds anything but files of this format is never replaced,
+        and neither is the manifest, an image or a mask of its.
       **options: The format's own.
 
     Returns:
@@ -114,6 +116,7 @@ def export_boxes(
     _check_target(Path(path), entry.folder_files, overwrite)
     if "class_file" in options:
         _check_target(Path(options["class_file"]), (), overwrite)
+    _check_sources(manifest, [path, options.get("class_file")])
     annotated = _annotated_rows(manifest, label, include_empty, image_root)
     images = [image for image, _ in annotated]
     write_annotations(images, path, format_name, **options)
@@ -178,6 +181,23 @@ def _annotated(manifest: Manifest, row: int, root: str, label: str | None) -> tu
         image_class=class_name,
     )
     return annotated, header.orientation
+
+
+def _check_sources(manifest: Manifest, outputs: Sequence[str | os.PathLike | None]) -> None:
+    """An output must not take the place of the manifest or of a file that it names."""
+    sources = [path for path in (manifest.source, *manifest.image_paths, *manifest.mask_paths) if path]
+    folders = {os.path.realpath(os.path.dirname(path)) for path in sources}
+    for output in (os.path.realpath(path) for path in outputs if path is not None):
+        lost = next((path for path in sources if os.path.realpath(path) == output), None)
+        lost = lost or next(
+            (folder for folder in folders if os.path.isdir(output) and _is_within(folder, output)), None
+        )
+        if lost is not None:
+            raise InputError(f"{output} is, or holds, what the manifest is made of ({lost}); choose another output")
+
+
+def _is_within(folder: str, other: str) -> bool:
+    return os.path.commonpath([folder, other]) == other
 
 
 def _check_target(path: Path, folder_files: tuple[str, ...], overwrite: bool) -> None:

@@ -1,4 +1,4 @@
-"""From the frame an annotation tool saw to the image's own: EXIF rotation, another size, the borders."""
+"""From the frame an annotation tool saw to the image's own: EXIF rotation, another size."""
 
 from typing import NamedTuple
 
@@ -6,11 +6,10 @@ import numpy as np
 import numpy.typing as npt
 
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
-from care_tf.data.image_header import ImageHeader
 from care_tf.errors import InputError
+from care_tf.image_header import ImageHeader
 
 EXIF_FRAMES = ("auto", "oriented", "stored")
-_ROUNDING_PX = 0.01  # boxes that overshoot by less were rounded, not drawn outside
 
 
 class FramedBoxes(NamedTuple):
@@ -106,25 +105,6 @@ def turned_boxes(boxes: npt.ArrayLike, orientation: int, width: int, height: int
         8: (vertical, mirrored_horizontal),
     }[orientation]
     return np.stack([left, top, right, bottom], axis=1)
-
-
-def clip_boxes(boxes: np.ndarray, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Cuts boxes at the image's borders.
-
-    Args:
-      boxes: (k,4) in the image's px.
-      width: The image's width, px.
-      height: The image's height, px.
-
-    Returns:
-      The boxes inside, float32 (k,4); bool (k,), True where more than 0.01 px was cut off; bool (k,), True where
-      nothing is left, and the box to be left out.
-    """
-    borders = np.array([width, height, width, height], np.float64)
-    inside = np.clip(boxes, 0, borders).astype(np.float32)
-    is_outside = (inside[:, 0] >= inside[:, 2]) | (inside[:, 1] >= inside[:, 3])
-    is_clipped = (np.abs(np.clip(boxes, 0, borders) - boxes) > _ROUNDING_PX).any(axis=1) & ~is_outside
-    return inside, is_clipped, is_outside
 
 
 def _same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:

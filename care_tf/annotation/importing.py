@@ -1,6 +1,7 @@
 """Boxes of an annotation file into a manifest."""
 
 import dataclasses
+import itertools
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -9,18 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from care_tf.annotation.image_frame import EXIF_FRAMES, boxes_in_image, clip_boxes
+from care_tf.annotation.image_frame import EXIF_FRAMES, boxes_in_image
 from care_tf.annotation.image_names import common_folder, match_image_names
 from care_tf.annotation.import_summary import ImportSummary
-from care_tf.box_geometry import scale_boxes, validate_boxes
+from care_tf.box_geometry import clip_boxes, scale_boxes, validate_boxes
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
-from care_tf.data.image_header import ImageHeader, read_image_header
 from care_tf.data.manifest import Manifest
 from care_tf.data.manifest_rows import raise_problems
 from care_tf.errors import InputError
+from care_tf.image_header import ImageHeader, read_image_header
 
 EXISTING = ("refuse", "keep", "replace")
 OUTSIDE = ("refuse", "drop")
+_ROUNDING_PX = 0.01  # boxes that overshoot by less were rounded, not drawn outside
 _SAME_BOX_PX = 0.01  # boxes that differ by less are not "other boxes"
 _NUM_THREADS = min(32, 4 * (os.cpu_count() or 1))  # opening files waits for the disk, not for a core
 
@@ -183,24 +185,24 @@ def _boxes_of(
 ) -> np.ndarray:
     """The image's boxes as the manifest wants them, float32 (k,4)."""
     framed = boxes_in_image(annotated, header, exif=exif)
-    inside, is_clipped, is_outside = clip_boxes(framed.boxes, header.width, header.height)
+    inside, is_inside = clip_boxes(framed.boxes, header.width, header.height)
+    is_clipped = np.abs(inside - framed.boxes[is_inside]).max(axis=1, initial=0) > _ROUNDING_PX
     where = annotated.where or annotated.name
     size = f"the image of {header.width} x {header.height} px"
     texts = [f"[{', '.join(f'{edge:g}' for edge in box)}] of {where}" for box in framed.boxes]
-    dropped = [text for text, is_out in zip(texts, is_outside, strict=True) if is_out]
+    dropped = list(itertools.compress(texts, ~is_inside))
     if dropped and outside == "refuse":
         raise InputError(
             f"box {' and '.join(dropped)} lies outside of {size}; mend it there, or have such boxes dropped"
         )
     record.outside += dropped
-    record.clipped += [text for text, is_cut in zip(texts, is_clipped, strict=True) if is_cut]
+    record.clipped += itertools.compress(itertools.compress(texts, is_inside), is_clipped)
     if len(framed.boxes):
         record.scaled += [f"{annotated.name} from {framed.scaled}"] if framed.scaled else []
         record.turned += [f"{annotated.name} ({framed.turned})"] if framed.turned else []
         record.untold += [annotated.name] if framed.untold else []
-    kept = inside[~is_outside]
-    distinct = kept[np.sort(np.unique(kept, axis=0, return_index=True)[1])] if len(kept) else kept
-    record.num_repeated += len(kept) - len(distinct)
+    distinct = inside[np.sort(np.unique(inside, axis=0, return_index=True)[1])] if len(inside) else inside
+    record.num_repeated += len(inside) - len(distinct)
     boxes = distinct if scale == 1 else scale_boxes(distinct, scale, header.width, header.height)
     return validate_boxes(boxes, header.width, header.height, where)
 

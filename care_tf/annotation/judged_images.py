@@ -10,11 +10,11 @@ import numpy as np
 
 from care_tf.box_geometry import tight_box
 from care_tf.boxes.quality import best_box_iou, box_coverage, mask_coverage, union_iou
-from care_tf.data.image_header import read_image_header
-from care_tf.data.image_pixels import read_mask
 from care_tf.data.manifest import Manifest
 from care_tf.data.manifest_rows import MAX_LISTED_PROBLEMS
 from care_tf.errors import InputError
+from care_tf.image_header import read_image_header
+from care_tf.image_pixels import read_mask
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 
 from care_tf.annotation.judged_images import JudgedImage
 from care_tf.annotation.quality import GOOD_IOU, BoxQuality, ClassQuality, placed_images
-from care_tf.data.image_pixels import read_image
 from care_tf.evaluation.pictures import BASELINE, FAINT, INK, RUN, Picture, drawing, jpeg_picture, svg_picture
+from care_tf.image_pixels import read_image
 
 TRUE_COLOR, MADE_COLOR = "#00e63c", "#ff4dff"
 """Green and magenta: told apart with any color vision, and neither is a color of skin."""

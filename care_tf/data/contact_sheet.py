@@ -5,10 +5,10 @@ import os
 
 import numpy as np
 
-from care_tf.data.image_pixels import read_image
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+from care_tf.image_pixels import read_image
 
 _TILE_PX = 200
 _CAPTION_PX = 16

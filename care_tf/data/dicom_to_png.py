@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from care_tf.data.dicom import DicomHeader, read_dicom, read_dicom_header
-from care_tf.data.image_header import read_image_header
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+from care_tf.image_header import read_image_header
 
 
 class ConvertedDicom(NamedTuple):

@@ -1,7 +1,6 @@
 """ISIC 2018 task 3 (HAM10000), as downloaded, to a manifest with boxes from the published lesion masks."""
 
 import os
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,12 +9,13 @@ import numpy as np
 
 from care_tf.box_geometry import scale_boxes, tight_box
 from care_tf.data.csv_table import table_rows
-from care_tf.data.image_header import read_image_header
-from care_tf.data.image_pixels import read_mask
+from care_tf.data.lesion_masks import usable_masks, warn_without_background
 from care_tf.data.manifest import Manifest
 from care_tf.data.manifest_rows import raise_problems
 from care_tf.data.splits import stratified_group_folds
 from care_tf.errors import InputError
+from care_tf.image_header import read_image_header
+from care_tf.image_pixels import read_mask
 
 CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 BOX_SOURCE = "ground-truth"
@@ -85,7 +85,9 @@ def read_isic2018(
         labels=labels,
         class_names=CLASSES,
         boxes=boxes,
-        mask_paths=_lesion_masks(root / _MASKS, image_paths) if lesion_masks else (),
+        mask_paths=usable_masks([_mask_path(root / _MASKS, path) for path in image_paths], str(root))
+        if lesion_masks
+        else (),
         groups=tuple(groups),
         folds=tuple(folds),
         box_sources=tuple(BOX_SOURCE if len(box) else "" for box in boxes),
@@ -127,33 +129,6 @@ def _read_column(path: Path, column: str, image_ids: Sequence[str]) -> list[str]
     return [entries[name] for name in image_ids]
 
 
-def _lesion_masks(folder: Path, image_paths: Sequence[str]) -> tuple[str, ...]:
-    """The mask file of every image; "" where it covers the whole frame or nothing."""
-    from tqdm import tqdm
-
-    paths = [str((folder / f"{Path(path).stem}_segmentation.png").absolute()) for path in image_paths]
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        results = tqdm(pool.map(_shows_a_region, paths), "reading lesion masks", len(paths), unit="mask")
-        usable = list(results)
-    _warn_without_background([path for path, shown in zip(image_paths, usable, strict=True) if not shown], "mask")
-    return tuple(path if shown else "" for path, shown in zip(paths, usable, strict=True))
-
-
-def _shows_a_region(path: str) -> bool:
-    mask = read_mask(path)
-    return bool(mask.any() and not mask.all())
-
-
-def _warn_without_background(image_paths: Sequence[str], kind: str) -> None:
-    if image_paths:
-        warnings.warn(
-            f"no {kind} for {', '.join(Path(path).stem for path in image_paths)}: the lesion mask covers the whole "
-            "frame or nothing",
-            UserWarning,
-            stacklevel=4,
-        )
-
-
 def _lesion_boxes(
     folder: Path, image_paths: Sequence[str], wants_box: np.ndarray, box_scale: float
 ) -> tuple[np.ndarray, ...]:
@@ -180,16 +155,19 @@ def _lesion_boxes(
             else:
                 without_background.append(image_paths[i])
     raise_problems(str(folder), problems)
-    _warn_without_background(without_background, "box")
+    warn_without_background(without_background, "box")
     return tuple(boxes)
 
 
 def _box_of_image(folder: Path, image_path: str, box_scale: float) -> np.ndarray:
     """float32 (k,4): k = 0 where the mask covers the whole frame, which says nothing, or nothing."""
-    mask_path = folder / f"{Path(image_path).stem}_segmentation.png"
     image = read_image_header(image_path)
-    mask = read_mask(mask_path)
+    mask = read_mask(_mask_path(folder, image_path))
     if mask.all():
         return np.zeros((0, 4), np.float32)
     scale_xy = np.array([image.width / mask.shape[1], image.height / mask.shape[0]] * 2, np.float32)
     return scale_boxes(tight_box(mask) * scale_xy, box_scale, image.width, image.height)
+
+
+def _mask_path(folder: Path, image_path: str) -> Path:
+    return folder / f"{Path(image_path).stem}_segmentation.png"

@@ -37,7 +37,7 @@ def dice_loss(masks: Any, predictions: Any, smooth: float = 1.0) -> tf.Tensor:
     """
     smooth = checked_number("smooth", smooth, is_open=True)
     predictions = tf.convert_to_tensor(predictions)
-    if not predictions.dtype.is_floating:
+    if predictions.dtype != tf.float64:  # 16 bits cannot count the pixels of an image
         predictions = tf.cast(predictions, tf.float32)
     masks = tf.cast(masks, predictions.dtype)
     region = predictions[..., -1] if predictions.shape.rank == 4 else predictions

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from care_tf.data.image_header import ORIENTATION_TAG
-from care_tf.data.image_pixels import read_image
+from care_tf.image_header import ORIENTATION_TAG
+from care_tf.image_pixels import read_image
 
 _PLAIN_MODES = ("RGB", "L")
 

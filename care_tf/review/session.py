@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from care_tf.box_geometry import validate_boxes
-from care_tf.data.image_header import read_image_header
 from care_tf.data.manifest import Manifest, write_manifest
 from care_tf.errors import InputError
+from care_tf.image_header import read_image_header
 from care_tf.review.decisions import decision_of, reviewed_source
 from care_tf.review.doubt import Doubt
 

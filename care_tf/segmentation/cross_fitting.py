@@ -1,6 +1,7 @@
 """Which network may segment which image: never one that saw the image's mask."""
 
 import dataclasses
+import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -31,7 +32,7 @@ def deal_groups(groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndar
     Raises:
       InputError: Fewer groups than folds.
     """
-    names, of_image = np.unique([group or f"\0{i}" for i, group in enumerate(groups)], return_inverse=True)
+    names, of_image = np.unique(_own_groups(groups), return_inverse=True)
     if not 2 <= num_folds <= len(names):
         raise InputError(
             f"the number of folds must be at least 2 and at most the {len(names)} groups; received {num_folds}"
@@ -48,6 +49,23 @@ def deal_groups(groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndar
     return fold_of_group[of_image]
 
 
+def count_groups(groups: Sequence[str]) -> int:
+    """How many groups there are; each "" is one of its own."""
+    return len(set(_own_groups(groups)))
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+    """sha256 (hex) of a file's content.
+
+    Raises:
+      InputError: The file cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainedModel:
     """A network and what it saw.
@@ -55,17 +73,19 @@ class TrainedModel:
     Args:
       file: Its path, relative to the record.
       saw: Identities (see `image_identities`) of all images whose masks it was trained or stopped on.
+      sha256: Of the file, hex, by which another network in its place is noticed; "" where it was not recorded.
     """
 
     file: str
     saw: frozenset[str]
+    sha256: str = ""
 
 
 def write_record(folder: Path, models: Iterable[TrainedModel], settings: dict[str, Any]) -> None:
     """Writes segmentation.json: the models, what each saw, and the settings they were trained with."""
     record = {
         "settings": settings,
-        "models": [{"file": model.file, "saw": sorted(model.saw)} for model in models],
+        "models": [{"file": model.file, "sha256": model.sha256, "saw": sorted(model.saw)} for model in models],
     }
     with atomic_path(folder / RECORD) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
@@ -82,10 +102,16 @@ def read_record(folder: str | os.PathLike) -> tuple[list[TrainedModel], dict[str
         raise InputError(f"{folder} has no {RECORD}: it must be the output of tools/train_segmentation.py, finished")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        models = [TrainedModel(str(model["file"]), frozenset(model["saw"])) for model in record["models"]]
-        return models, dict(record["settings"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged ({error}): train again") from error
+        models = [
+            TrainedModel(str(model["file"]), frozenset(model["saw"]), str(model.get("sha256", "")))
+            for model in record["models"]
+        ]
+        settings = dict(record["settings"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged ({error!r}): train again") from error
+    if not models:
+        raise InputError(f"{path} is damaged (it names no models): train again")
+    return models, settings
 
 
 def unseen_by(models: Sequence[TrainedModel], identities: frozenset[str]) -> list[int]:
@@ -102,7 +128,8 @@ class CrossFittedSegmentation:
       folder: Output of `train_segmentation`.
 
     Raises:
-      InputError: The folder has no record. A call: every network saw the image, its group, or a copy of it.
+      InputError: The folder has no record. A call: every network saw the image, its group, or a copy of it; or a
+        network is not the one that the record is about.
     """
 
     name = "segmentation"
@@ -126,8 +153,17 @@ class CrossFittedSegmentation:
 
     def _model(self, index: int) -> Callable:
         if index not in self._loaded:
-            self._loaded[index] = load_segmentation_model(os.path.join(self.folder, self.models[index].file))
+            model = self.models[index]
+            path = os.path.join(self.folder, model.file)
+            if model.sha256 and file_sha256(path) != model.sha256:
+                raise InputError(f"{path} is not the network that {RECORD} knows the images of; train again")
+            self._loaded[index] = load_segmentation_model(path)
         return self._loaded[index]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded": {}}
+
+
+def _own_groups(groups: Sequence[str]) -> list[str]:
+    """The groups by name; an image without one is a group of its own."""
+    return [group or f"\0{i}" for i, group in enumerate(groups)]

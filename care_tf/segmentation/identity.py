@@ -7,14 +7,15 @@ from pathlib import Path
 from care_tf.errors import InputError
 
 # The archive gives each image one name for good, whatever set it is published in and however it is compressed.
-_ARCHIVE_NAME = re.compile(r"ISIC_\d{7}")
+_ARCHIVE_NAME = re.compile(r"ISIC_\d{7}", re.IGNORECASE)
 
 
 def image_identities(path: str, group: str = "") -> frozenset[str]:
     """What an image is known by; two images may show the same lesion when they share any of these.
 
     The content of the file, the group (patient or lesion) where there is one, and the archive's name where the file
-    has one (ISIC_0024306.jpg). Other file names and folders do not count: sets name their images alike.
+    holds one (ISIC_0024306.jpg, small_isic_0024306.png). Other file names and folders do not count: sets name their
+    images alike.
 
     Args:
       path: The image file.
@@ -34,7 +35,7 @@ def image_identities(path: str, group: str = "") -> frozenset[str]:
     names = {f"sha256:{digest}"}
     if group:
         names.add(f"group:{group}")
-    archive_name = _ARCHIVE_NAME.match(Path(path).name)
+    archive_name = _ARCHIVE_NAME.search(Path(path).name)
     if archive_name:
-        names.add(f"isic:{archive_name.group()}")
+        names.add(f"isic:{archive_name.group().upper()}")
     return frozenset(names)

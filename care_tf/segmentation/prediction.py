@@ -74,8 +74,11 @@ class _KerasModel:
         try:
             self._model = keras.models.load_model(path, compile=False)
         except Exception as error:  # Keras raises whatever its readers do
-            raise InputError(f"{path} is not a model that Keras can load: {str(error).splitlines()[0]}") from error
-        shape = _single(self._model.input_shape, path)
+            raise InputError(f"{path} is not a model that Keras can load: {_first_line(error)}") from error
+        shape = _single(getattr(self._model, "input_shape", None), "input", path)
+        output_shape = getattr(self._model, "output_shape", None)  # a subclassed model may know it only when called
+        if output_shape is not None:
+            _single(output_shape, "output", path)
         self.image_size = _image_size(shape, path)
         self._call = tf.function(lambda images: self._model(images, training=False))
 
@@ -90,23 +93,32 @@ class _SavedModel:
         try:
             loaded = tf.saved_model.load(os.fspath(path))
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} is not a SavedModel: {str(error).splitlines()[0]}") from error
+            raise InputError(f"{path} is not a SavedModel: {_first_line(error)}") from error
         signature = loaded.signatures.get("serving_default")
         inputs = list(signature.structured_input_signature[1].items()) if signature is not None else []
         if len(inputs) != 1 or len(signature.structured_outputs) != 1:
             raise InputError(f'{path} needs a signature "serving_default" with one input and one output. {_CONTRACT}')
         (self._name, specification), self._loaded, self._signature = inputs[0], loaded, signature
-        self.image_size = _image_size(tuple(specification.shape), path)
+        if not specification.dtype.is_floating:
+            raise InputError(f"{path} takes images of {specification.dtype.name}. {_CONTRACT}")
+        self._dtype = specification.dtype
+        self.image_size = _image_size(() if specification.shape.rank is None else tuple(specification.shape), path)
 
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
-        (output,) = self._signature(**{self._name: images}).values()
+        (output,) = self._signature(**{self._name: tf.cast(images, self._dtype)}).values()
         return output
 
 
-def _single(shape: Any, path: Path) -> tuple:
+def _single(shape: Any, kind: str, path: Path) -> tuple:
+    if isinstance(shape, list) and len(shape) == 1:  # a model built from a list of one
+        shape = shape[0]
     if not isinstance(shape, tuple) or (shape and isinstance(shape[0], tuple | list)):
-        raise InputError(f"{path} has several inputs. {_CONTRACT}")
+        raise InputError(f"{path} must have one {kind}; received {shape}. {_CONTRACT}")
     return shape
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _image_size(shape: tuple, path: Path) -> tuple[int, int]:

@@ -1,22 +1,26 @@
 """Trains segmentation networks on images with lesion masks: one on a disjoint set, or several, cross-fitted."""
 
 import dataclasses
+import datetime
 import hashlib
 import json
 import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
+from care_tf.data.decoding import corrupt_files_refused
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.keras_generation import learning_rate
 from care_tf.losses.dice import DiceLoss
 from care_tf.segmentation.batches import segmentation_batches, with_region
-from care_tf.segmentation.cross_fitting import TrainedModel, deal_groups, write_record
+from care_tf.segmentation.cross_fitting import TrainedModel, count_groups, deal_groups, file_sha256, write_record
 from care_tf.segmentation.identity import image_identities
 from care_tf.segmentation.network import build_segmentation_network
 
@@ -34,7 +38,8 @@ class SegmentationSettings:
       weights: Of the backbone; None or a local file.
       num_folds: Networks, each trained without one fold of the groups; 1 trains one network on everything, for
         images of another set.
-      validation_fraction: Share of a network's images that decide when it stops; by groups.
+      validation_fraction: Share of a network's images that decide when it stops, rounded to 1/2, 1/3, 1/4, ...; by
+        groups.
       max_images_per_class: At most so many images of each class, drawn under the seed; None takes all.
       batch_size: Images per step.
       max_epochs: Of each network.
@@ -68,8 +73,11 @@ class SegmentationSettings:
             raise InputError(f"validation_fraction must be in (0, 0.5]; received {self.validation_fraction}")
         if not self.initial_learning_rate > 0:
             raise InputError(f"initial_learning_rate must be > 0; received {self.initial_learning_rate}")
+        if not 0 <= self.seed < 2**32:
+            raise InputError(f"seed must lie in [0, 2^32); received {self.seed}")
 
 
+@corrupt_files_refused()
 def train_segmentation(
     manifest: Manifest,
     folder: str | os.PathLike,
@@ -83,34 +91,38 @@ def train_segmentation(
       manifest: The images; those with a mask file are used.
       folder: For the models, their histories and the record of what each saw.
       settings: How.
-      show_progress: Prints a line for every epoch.
+      show_progress: Prints a line for every epoch, with the longest time that is left.
 
     Returns:
       The models, as the record has them.
 
     Raises:
-      InputError: Too few images with masks or groups, settings that do not fit, or a folder of other training.
+      InputError: Too few images with masks or groups, settings that do not fit, an image or mask that cannot be
+        decoded, or a folder of other training.
 
     Source: Zhuang et al. 2023, section 4.4: DeepLabV3, Dice loss. Deviations: DeepLabV3+ with the backbones of
       `build_segmentation_network`; early stopping on held-out groups; cross-fitting.
     """
     folder = Path(folder)
     manifest = _drawn(manifest.subset(with_region(manifest)), settings)
-    _claim(folder, manifest, settings)
+    pairs = zip(manifest.image_paths, manifest.groups, strict=True)
+    identities = [image_identities(*pair) for pair in pairs]
+    _claim(folder, manifest, identities, settings)
     if settings.num_folds > 1:
         folds = deal_groups(manifest.groups, settings.num_folds, settings.seed)
     else:
         folds = np.zeros(len(manifest), np.int64)
     models = []
     for number in range(1, settings.num_folds + 1):
-        file = f"model_{number}.keras"
-        seen = manifest.subset(folds != number)
+        path = folder / f"model_{number}.keras"
+        is_seen = folds != number
         if show_progress:
-            print(f"network {number} of {settings.num_folds}: {len(seen)} images", flush=True)
-        if not (folder / file).exists():
-            _train_network(seen, folder / file, settings, number, show_progress)
-        pairs = zip(seen.image_paths, seen.groups, strict=True)
-        models.append(TrainedModel(file, frozenset().union(*(image_identities(*pair) for pair in pairs))))
+            print(f"network {number} of {settings.num_folds}: {is_seen.sum()} images", flush=True)
+        if not path.exists():
+            progress = [_EpochLine(settings, number)] if show_progress else []
+            _train_network(manifest.subset(is_seen), path, settings, number, progress)
+        saw = frozenset().union(*(identities[i] for i in np.flatnonzero(is_seen)))
+        models.append(TrainedModel(path.name, saw, file_sha256(path)))
     write_record(folder, models, dataclasses.asdict(settings))
     return models
 
@@ -120,7 +132,7 @@ def _drawn(manifest: Manifest, settings: SegmentationSettings) -> Manifest:
     for name, count in manifest.class_counts.items():
         if settings.max_images_per_class is not None and count > settings.max_images_per_class:
             manifest = manifest.cap_class(name, settings.max_images_per_class, settings.seed)
-    num_groups = len(set(manifest.groups) - {""}) + sum(group == "" for group in manifest.groups)
+    num_groups = count_groups(manifest.groups)
     if num_groups < 2 * settings.num_folds + 2:
         raise InputError(
             f"{manifest.source} has masks of {num_groups} groups (patients or lesions); training {settings.num_folds} "
@@ -129,12 +141,23 @@ def _drawn(manifest: Manifest, settings: SegmentationSettings) -> Manifest:
     return manifest
 
 
-def _claim(folder: Path, manifest: Manifest, settings: SegmentationSettings) -> None:
-    """Writes the training's fingerprint into a new folder; refuses a folder of another training."""
-    description = json.dumps([manifest.fingerprint(), dataclasses.asdict(settings)])
+def _claim(
+    folder: Path, manifest: Manifest, identities: Sequence[frozenset[str]], settings: SegmentationSettings
+) -> None:
+    """Writes the training's fingerprint into a new folder; refuses a folder of another training.
+
+    The files' content counts, not their names only: a finished network is kept, and the record must tell what it saw.
+    """
+    masks = [file_sha256(path) for path in manifest.mask_paths]
+    images = [sorted(each) for each in identities]
+    description = json.dumps([manifest.fingerprint(), images, masks, dataclasses.asdict(settings)])
     fingerprint = hashlib.sha256(description.encode()).hexdigest()
     path = folder / "fingerprint.txt"
-    if path.exists() and path.read_text().strip() != fingerprint:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, and the networks need a folder; choose another output")
+    # Without a finished network there is nothing to mix: settings that were refused may be mended in place.
+    is_other = path.exists() and path.read_text().strip() != fingerprint
+    if is_other and any(folder.glob("model_*.keras")):
         raise InputError(f"{folder} holds networks of other images or settings; choose another output")
     if not path.exists() and folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} exists and is no segmentation training; choose another output")
@@ -143,26 +166,28 @@ def _claim(folder: Path, manifest: Manifest, settings: SegmentationSettings) -> 
 
 
 def _train_network(
-    manifest: Manifest, path: Path, settings: SegmentationSettings, number: int, show_progress: bool
+    manifest: Manifest,
+    path: Path,
+    settings: SegmentationSettings,
+    number: int,
+    progress: Sequence[keras.callbacks.Callback],
 ) -> None:
-    validation_folds = max(2, round(1 / settings.validation_fraction))
-    folds = deal_groups(manifest.groups, min(validation_folds, len(set(manifest.groups))), settings.seed + number)
+    num_folds = min(max(2, round(1 / settings.validation_fraction)), count_groups(manifest.groups))
+    folds = deal_groups(manifest.groups, num_folds, settings.seed + number)
     train, validation = manifest.subset(folds != 1), manifest.subset(folds == 1)
     network = build_segmentation_network(
         settings.image_size_px, backbone=settings.backbone, weights=settings.weights, seed=settings.seed + number
     )
     network.compile(keras.optimizers.Adam(settings.initial_learning_rate), DiceLoss())
     stopping = keras.callbacks.EarlyStopping("val_loss", patience=settings.patience_epochs, restore_best_weights=True)
-    callbacks = [keras.callbacks.ReduceLROnPlateau("val_loss", _LEARNING_RATE_FACTOR, _PLATEAU_EPOCHS), stopping]
-    if show_progress:
-        callbacks.append(_EpochLine())
+    slowing = keras.callbacks.ReduceLROnPlateau("val_loss", _LEARNING_RATE_FACTOR, _PLATEAU_EPOCHS)
     size, batch_size = settings.image_size_px, settings.batch_size
     history = network.fit(
         segmentation_batches(train, size, batch_size, seed=settings.seed + number),
         validation_data=segmentation_batches(validation, size, batch_size),
         epochs=settings.max_epochs,
         shuffle=False,  # the batches are
-        callbacks=callbacks,
+        callbacks=[slowing, stopping, *progress],
         verbose=0,
     )
     if stopping.best_weights is not None:  # Keras 2 restores them only where it stopped early
@@ -173,13 +198,26 @@ def _train_network(
 
 
 class _EpochLine(keras.callbacks.Callback):
-    """One line per epoch."""
+    """One line per epoch; the time left counts all epochs that this and later networks may still take."""
+
+    def __init__(self, settings: SegmentationSettings, number: int) -> None:
+        super().__init__()
+        self._epochs_of_all = (settings.num_folds - number + 1) * settings.max_epochs
+        self._max_epochs = settings.max_epochs
+        self._seconds: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._start = time.monotonic()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
+        self._seconds.append(time.monotonic() - self._start)
+        typical = sorted(self._seconds)[len(self._seconds) // 2]
+        left = datetime.timedelta(seconds=round(typical * (self._epochs_of_all - epoch - 1)))
         print(
-            f"epoch {epoch + 1}/{self.params['epochs']}  Dice loss {logs['loss']:.4f}  "
-            f"validation {logs['val_loss']:.4f}  learning rate {learning_rate(self.model.optimizer):.2g}",
+            f"epoch {epoch + 1}/{self._max_epochs}  Dice loss {logs['loss']:.4f}  "
+            f"validation {logs['val_loss']:.4f}  learning rate {learning_rate(self.model.optimizer):.2g}  "
+            f"{self._seconds[-1]:.0f} s, at most {left} left",
             flush=True,
         )
 

@@ -138,6 +138,25 @@ class TestTargets:
         export_boxes(manifest, tmp_path / "out", "voc", overwrite=True)
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["1.xml"]
 
+    def test_what_the_manifest_is_made_of_is_never_replaced(self, folder, tmp_path):
+        mask = tmp_path / "masks" / "1_segmentation.png"
+        mask.parent.mkdir()
+        Image.fromarray(np.pad(np.ones((4, 4), np.uint8), ((4, 24), (8, 36)))).save(mask)
+        before = mask.read_bytes()
+        masked = dataclasses.replace(_manifest(folder, ["1.jpg"], [_NONE]), mask_paths=(str(mask),))
+        for path in (tmp_path / "masks", tmp_path):
+            with pytest.raises(InputError, match="what the manifest is made of"):
+                export_boxes(masked, path, "isic-masks", overwrite=True)
+        assert mask.read_bytes() == before
+        table = tmp_path / "manifest.csv"
+        table.write_text("image,label\n")
+        boxed = dataclasses.replace(_manifest(folder, ["1.jpg"], [[[1, 2, 3, 4]]]), source=str(table))
+        for options in ({"path": table}, {"path": tmp_path / "out.csv", "class_file": table}):
+            with pytest.raises(InputError, match="what the manifest is made of"):
+                export_boxes(boxed, format_name="rsna", image_size=None, overwrite=True, **options)
+        assert table.read_text() == "image,label\n"
+        export_boxes(masked, tmp_path / "new", "isic-masks")
+
     def test_an_empty_folder_is_no_loss(self, manifest, tmp_path):
         (tmp_path / "out").mkdir()
         export_boxes(manifest, tmp_path / "out", "yolo")

@@ -4,12 +4,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from care_tf.annotation.image_frame import boxes_in_image, clip_boxes, turned_boxes
+from care_tf.annotation.image_frame import boxes_in_image, turned_boxes
 from care_tf.box_geometry import tight_box
 from care_tf.boxes.formats import AnnotatedImage
-from care_tf.data.image_header import ImageHeader, read_image_header
-from care_tf.data.image_pixels import read_image
 from care_tf.errors import InputError
+from care_tf.image_header import ImageHeader, read_image_header
+from care_tf.image_pixels import read_image
 
 _STORED = (48, 32)  # width, height
 _BOX = [8, 8, 24, 16]
@@ -104,12 +104,3 @@ def test_another_shape_than_both_of_a_turned_image_is_refused():
 def test_fractions_are_of_the_image():
     framed = boxes_in_image(_annotated([[0.25, 0.5, 0.75, 1]], unit="fraction"), ImageHeader("PNG", 200, 100))
     assert framed.boxes.tolist() == [[50, 50, 150, 100]] and framed.scaled == ""
-
-
-def test_clipping():
-    boxes = np.array([[1, 1, 5, 5], [-3, 1, 5, 5], [1, 1, 5, 10.005], [10, 1, 15, 5], [-5, -5, 0, 0], [-5, 2, 50, 3]])
-    inside, is_clipped, is_outside = clip_boxes(boxes, 10, 10)
-    assert inside.dtype == np.float32
-    assert inside[~is_outside].tolist() == [[1, 1, 5, 5], [0, 1, 5, 5], [1, 1, 5, 10], [0, 2, 10, 3]]
-    assert is_clipped.tolist() == [False, True, False, False, False, True]
-    assert is_outside.tolist() == [False, False, False, True, True, False]

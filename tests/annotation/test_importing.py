@@ -61,6 +61,10 @@ def test_boxes_are_clipped_and_listed(manifest):
     assert imported.boxes[0].tolist() == [[0, 5, 10, 30], [1, 1, 2, 2]]
     assert summary.clipped == ("[-2, 5, 10, 40] of f: a",)
     assert "warning: 1 boxes leave their image and were clipped: [-2, 5, 10, 40] of f: a" in summary.text()
+    rounded, far = [1, 1, 5, _HEIGHT + 0.005], [1, 1, 1e300, 5]
+    imported, summary = import_boxes(manifest, [_of("a", [-5, -5, 0, 0], rounded, far)], outside="drop")
+    assert imported.boxes[0].tolist() == [[1, 1, 5, _HEIGHT], [1, 1, _WIDTH, 5]]
+    assert summary.clipped == ("[1, 1, 1e+300, 5] of f: a",) and summary.outside == ("[-5, -5, 0, 0] of f: a",)
 
 
 def test_boxes_outside_are_refused_or_dropped(manifest):

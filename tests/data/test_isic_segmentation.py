@@ -34,6 +34,13 @@ def test_a_mask_of_everything_is_left_out(download):
     assert manifest.has_boxes.tolist() == [True, False, True]
 
 
+def test_all_unreadable_masks_are_listed(download):
+    for number in (0, 2):
+        (download / MASKS / f"ISIC_000000{number}_segmentation.png").write_text("no mask")
+    with pytest.raises(InputError, match="has 2 problems: .*ISIC_0000000_segmentation.*ISIC_0000002_segmentation"):
+        read_isic_segmentation(download)
+
+
 def test_incomplete_downloads_are_refused(download, tmp_path):
     (download / MASKS / "ISIC_0000002_segmentation.png").unlink()
     with pytest.raises(InputError, match="ISIC_0000002_segmentation.png does not exist"):

@@ -56,6 +56,23 @@ def test_an_empty_mask_is_finite_and_costs_nothing_where_nothing_is_predicted():
     assert (dice_loss(empty, np.ones((2, 4, 4), np.float32)).numpy() > 0.9).all()
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_16_bits_do_not_overflow_in_a_large_image(dtype):
+    masks = np.ones((1, 300, 300), np.float32)
+    loss = dice_loss(masks, tf.cast(masks, dtype))
+    assert loss.dtype == tf.float32
+    assert loss.numpy() == pytest.approx(0, abs=1e-6)
+
+
+def test_it_compiles_to_the_same_values():
+    random = np.random.default_rng(0)
+    masks = (random.uniform(size=(2, 4, 4)) > 0.5).astype(np.float32)
+    predictions = random.uniform(size=(2, 4, 4, 2)).astype(np.float32)
+    expected = dice_loss(masks, predictions)
+    np.testing.assert_allclose(tf.function(dice_loss)(masks, predictions), expected, rtol=1e-6)
+    np.testing.assert_allclose(tf.function(dice_loss, jit_compile=True)(masks, predictions), expected, rtol=1e-6)
+
+
 def test_of_several_channels_the_last_is_the_lesion():
     random = np.random.default_rng(0)
     masks = (random.uniform(size=(2, 4, 4, 1)) > 0.5).astype(np.float32)

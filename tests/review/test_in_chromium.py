@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from care_tf.data.image_pixels import read_image
 from care_tf.data.manifest import read_manifest, write_manifest
+from care_tf.image_pixels import read_image
 from care_tf.review import session as session_module
 from care_tf.review.opening import open_review
 from care_tf.review.server import make_review_server

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from care_tf.data.image_pixels import read_image
 from care_tf.errors import InputError
+from care_tf.image_pixels import read_image
 from care_tf.review.served_image import browser_image
 
 

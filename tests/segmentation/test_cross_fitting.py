@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from care_tf.data.image_pixels import read_image
 from care_tf.errors import InputError
+from care_tf.image_pixels import read_image
 from care_tf.segmentation.cross_fitting import (
     CrossFittedSegmentation,
     TrainedModel,
+    count_groups,
     deal_groups,
+    file_sha256,
     read_record,
     unseen_by,
     write_record,
@@ -34,6 +36,11 @@ def test_no_group_is_torn_and_the_folds_are_even(groups, seed):
     largest_group = max(names.count(name) for name in names)
     assert abs(np.sum(folds == 1) - np.sum(folds == 2)) <= largest_group
     np.testing.assert_array_equal(folds, deal_groups(groups, 2, seed))
+
+
+def test_an_image_without_group_is_a_group_of_its_own():
+    assert count_groups(["", "a", "", "a", "b"]) == 4
+    assert sorted(deal_groups(["", "", ""], 3)) == [1, 2, 3]
 
 
 def test_too_few_groups_are_refused():
@@ -66,7 +73,8 @@ def trained(tmp_path, lesions):
     for number, value, seen in ((1, 0.25, range(6)), (2, 0.75, range(4, 10))):
         _constant(value).save(folder / f"model_{number}.keras")
         saw = [image_identities(lesions.image_paths[i], lesions.groups[i]) for i in seen]
-        models.append(TrainedModel(f"model_{number}.keras", frozenset().union(*saw)))
+        digest = file_sha256(folder / f"model_{number}.keras")
+        models.append(TrainedModel(f"model_{number}.keras", frozenset().union(*saw), digest))
     write_record(folder, models, {"seed": 3})
     return folder
 
@@ -112,12 +120,26 @@ def test_it_survives_pickling_with_its_models_loaded(trained, lesions):
 def test_the_record_survives_writing(trained):
     models, settings = read_record(trained)
     assert [model.file for model in models] == ["model_1.keras", "model_2.keras"]
+    assert [model.sha256 for model in models] == [file_sha256(trained / model.file) for model in models]
     assert {"group:lesion_0"} <= models[0].saw and not {"group:lesion_0"} & models[1].saw
     assert settings == {"seed": 3}
 
 
+def test_another_network_in_a_recorded_ones_place_is_refused(trained, lesions):
+    """Model 1, which saw image 0, under the name of model 2, which did not."""
+    shutil.copy(trained / "model_1.keras", trained / "model_2.keras")
+    with pytest.raises(InputError, match="model_2.keras is not the network that segmentation.json knows the images of"):
+        _answer(CrossFittedSegmentation(trained), lesions, 0)
+    (trained / "model_2.keras").unlink()
+    with pytest.raises(InputError, match="model_2.keras cannot be read"):
+        _answer(CrossFittedSegmentation(trained), lesions, 0)
+
+
 def test_bad_records_are_refused(trained, tmp_path):
     with pytest.raises(InputError, match="has no segmentation.json"):
+        CrossFittedSegmentation(tmp_path)
+    write_record(tmp_path, [], {})
+    with pytest.raises(InputError, match="names no models"):
         CrossFittedSegmentation(tmp_path)
     record = json.loads((trained / "segmentation.json").read_text())
     del record["models"][0]["saw"]
@@ -127,4 +149,4 @@ def test_bad_records_are_refused(trained, tmp_path):
 
 
 def test_models_are_plain_data():
-    assert dataclasses.astuple(TrainedModel("a", frozenset("b"))) == ("a", frozenset("b"))
+    assert dataclasses.astuple(TrainedModel("a", frozenset("b"))) == ("a", frozenset("b"), "")

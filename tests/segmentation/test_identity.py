@@ -33,6 +33,8 @@ def test_an_archive_name_survives_recompression_and_other_names_do_not_count(tmp
     one, two = tmp_path / "one", tmp_path / "two"
     archive = image_identities(str(one / "ISIC_0024306.jpg")) & image_identities(str(two / "ISIC_0024306.jpg"))
     assert archive == {"isic:ISIC_0024306"}
+    Image.new("RGB", (2, 2)).save(tmp_path / "small_isic_0024306.png")
+    assert image_identities(str(tmp_path / "small_isic_0024306.png")) >= archive
     assert not image_identities(str(one / "image1.jpg")) & image_identities(str(two / "image1.jpg"))
 
 

@@ -86,6 +86,18 @@ def test_a_classifier_is_refused(tmp_path):
         lesion_probability(load_segmentation_model(tmp_path / "model.keras"), _image())
 
 
+@pytest.mark.parametrize(
+    ("shape", "dtype", "message"),
+    [((None, 16, 16, 3), tf.uint8, "takes images of uint8"), (None, tf.float32, r"takes inputs of shape \(\)")],
+)
+def test_saved_models_of_other_inputs_are_refused(tmp_path, shape, dtype, message):
+    serve = tf.function(lambda image: {"probability": tf.cast(image, tf.float32) / 255})
+    signature = serve.get_concrete_function(tf.TensorSpec(shape, dtype, name="image"))
+    tf.saved_model.save(tf.Module(), str(tmp_path / "saved"), signatures={"serving_default": signature})
+    with pytest.raises(InputError, match=message):
+        load_segmentation_model(tmp_path / "saved")
+
+
 def test_bad_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="there is no segmentation model"):
         load_segmentation_model(tmp_path / "nothing.keras")
@@ -95,6 +107,14 @@ def test_bad_files_are_refused(tmp_path):
     (tmp_path / "folder").mkdir()
     with pytest.raises(InputError, match="is not a SavedModel"):
         load_segmentation_model(tmp_path / "folder")
+    images, others = keras.Input((16, 16, 3)), keras.Input((16, 16, 3))
+    layer = keras.layers.Conv2D(1, 1, activation="sigmoid")
+    keras.Model(images, [layer(images), keras.layers.Flatten()(images)]).save(tmp_path / "two_outputs.keras")
+    with pytest.raises(InputError, match="must have one output"):
+        load_segmentation_model(tmp_path / "two_outputs.keras")
+    keras.Model([images, others], layer(images + others)).save(tmp_path / "two_inputs.keras")
+    with pytest.raises(InputError, match="must have one input"):
+        load_segmentation_model(tmp_path / "two_inputs.keras")
     keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)]).save(tmp_path / "dense.keras")
     with pytest.raises(InputError, match=r"takes inputs of shape \(None, 8\)"):
         load_segmentation_model(tmp_path / "dense.keras")

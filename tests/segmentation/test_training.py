@@ -1,11 +1,14 @@
 import csv
 import dataclasses
+import shutil
 
+import keras
 import numpy as np
 import pytest
+from PIL import Image
 
-from care_tf.data.image_pixels import read_image, read_mask
 from care_tf.errors import InputError
+from care_tf.image_pixels import read_image, read_mask
 from care_tf.losses import DiceLoss
 from care_tf.segmentation import training
 from care_tf.segmentation.batches import segmentation_batches
@@ -14,6 +17,18 @@ from care_tf.segmentation.identity import image_identities
 from care_tf.segmentation.training import SegmentationSettings, train_segmentation
 
 SETTINGS = SegmentationSettings(image_size_px=(32, 48), batch_size=4, max_epochs=2, validation_fraction=0.34)
+
+
+@pytest.fixture
+def small_network(monkeypatch):
+    """In the place of DeepLabV3+, whose building alone takes seconds."""
+
+    def build(image_size, **_):
+        images = keras.Input((*image_size, 3))
+        scaled = keras.layers.Rescaling(1 / 255)(images)
+        return keras.Model(images, keras.layers.Conv2D(2, 3, padding="same", activation="softmax")(scaled))
+
+    monkeypatch.setattr(training, "build_segmentation_network", build)
 
 
 def _files(folder):
@@ -53,7 +68,11 @@ def test_cross_fitted_training_end_to_end(lesions, tmp_path, capsys):
         "model_2.keras",
         "segmentation.json",
     ]
-    assert "network 1 of 2: 6 images" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "network 1 of 2: 6 images" in printed
+    lines = [line for line in printed.splitlines() if line.startswith("epoch")]
+    assert len(lines) == 4 and all("left" in line for line in lines)
+    assert lines[-1].endswith("at most 0:00:00 left") and not lines[1].endswith("at most 0:00:00 left")
     assert len(_history(folder / "model_1.csv", "val_loss")) == 2
     # Each image: exactly one network that did not see it, and that is the one of its fold.
     folds = deal_groups(lesions.groups, 2)
@@ -87,8 +106,8 @@ def test_a_network_learns_dark_disks(lesions, tmp_path):
         segmentation(read_image(lesions.image_paths[0]), lesions.image_paths[0], "")
 
 
-def test_the_best_epoch_is_kept_even_when_training_runs_to_its_end(lesions, tmp_path, monkeypatch):
-    """The last epoch is made a bad one by a learning rate that explodes: its weights must not be what is saved."""
+def test_the_best_epoch_is_kept_even_when_training_runs_to_its_end(lesions, tmp_path, small_network, monkeypatch):
+    """The last epoch is made a bad one, in which no lesion is found: its weights must not be what is saved."""
     saved = []
     build = training.build_segmentation_network
 
@@ -96,13 +115,65 @@ def test_the_best_epoch_is_kept_even_when_training_runs_to_its_end(lesions, tmp_
         saved.append(build(*arguments, **options))
         return saved[-1]
 
+    class Spoiler(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.epoch == 2:
+                kernel, _ = self.model.get_weights()
+                self.model.set_weights([0 * kernel, np.array([20.0, -20.0], np.float32)])
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.epoch = epoch
+
     monkeypatch.setattr(training, "build_segmentation_network", remember)
+    monkeypatch.setattr(training, "_EpochLine", lambda *_: Spoiler())
     settings = dataclasses.replace(SETTINGS, num_folds=1, max_epochs=3, patience_epochs=9, initial_learning_rate=0.5)
-    train_segmentation(lesions, tmp_path / "networks", settings, show_progress=False)
+    train_segmentation(lesions, tmp_path / "networks", settings)
     history = _history(tmp_path / "networks/model_1.csv", "val_loss")
+    assert history[-1] > min(history) + 0.01
     folds = deal_groups(lesions.groups, 3, settings.seed + 1)
     ((images, masks),) = segmentation_batches(lesions.subset(folds == 1), (32, 48), 12, cache=None)
     assert float(DiceLoss()(masks, saved[0](images))) == pytest.approx(min(history), abs=2e-3)
+
+
+def _without_training(monkeypatch):
+    monkeypatch.setattr(training, "_train_network", lambda manifest, path, *_: path.write_bytes(b"network"))
+
+
+def test_images_without_groups_are_groups_of_their_own(lesions, tmp_path, small_network):
+    manifest = dataclasses.replace(lesions, groups=())
+    settings = dataclasses.replace(SETTINGS, num_folds=1, max_epochs=1)
+    train_segmentation(manifest, tmp_path / "networks", settings, show_progress=False)
+    assert len(_history(tmp_path / "networks/model_1.csv", "val_loss")) == 1
+
+
+@pytest.mark.parametrize("kind", ["image", "mask"])
+def test_a_finished_network_is_not_taken_for_one_of_other_files_of_the_same_names(lesions, tmp_path, monkeypatch, kind):
+    _without_training(monkeypatch)
+    train_segmentation(lesions, tmp_path / "networks", SETTINGS, show_progress=False)
+    paths = lesions.image_paths if kind == "image" else lesions.mask_paths
+    shutil.copy(paths[1], paths[0])
+    with pytest.raises(InputError, match="holds networks of other images or settings"):
+        train_segmentation(lesions, tmp_path / "networks", SETTINGS, show_progress=False)
+
+
+def test_refused_settings_can_be_mended_in_the_same_folder(lesions, tmp_path, monkeypatch):
+    wrong = dataclasses.replace(SETTINGS, image_size_px=(30, 40))
+    with pytest.raises(InputError, match="multiples of 16 px"):
+        train_segmentation(lesions, tmp_path / "networks", wrong, show_progress=False)
+    _without_training(monkeypatch)
+    assert len(train_segmentation(lesions, tmp_path / "networks", SETTINGS, show_progress=False)) == 2
+
+
+@pytest.mark.parametrize("kind", ["image", "mask"])
+def test_a_corrupt_file_is_named(lesions, tmp_path, small_network, kind):
+    path = lesions.image_paths[0] if kind == "image" else lesions.mask_paths[0]
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 48), np.uint8)).save(path)
+    with open(path, "r+b") as file:  # header and end are whole
+        file.seek(200)
+        file.write(b"\0" * 300)
+    settings = dataclasses.replace(SETTINGS, num_folds=1, max_epochs=1)
+    with pytest.raises(InputError, match=f"{kind}_0.png: this {kind} is corrupt"):
+        train_segmentation(lesions, tmp_path / "networks", settings, show_progress=False)
 
 
 def test_classes_are_capped_and_images_without_mask_left_out(lesions, tmp_path, monkeypatch):
@@ -123,6 +194,7 @@ def test_classes_are_capped_and_images_without_mask_left_out(lesions, tmp_path, 
         ({"validation_fraction": 0.6}, "validation_fraction must be in"),
         ({"max_images_per_class": 0}, "max_images_per_class must be at least 1"),
         ({"initial_learning_rate": 0.0}, "initial_learning_rate must be > 0"),
+        ({"seed": -1}, "seed must lie in"),
     ],
 )
 def test_bad_settings_are_refused(changes, message):
@@ -138,3 +210,5 @@ def test_a_manifest_without_masks_and_a_foreign_folder_are_refused(lesions, tmp_
     with pytest.raises(InputError, match="exists and is no segmentation training"):
         train_segmentation(lesions, tmp_path / "mine", SETTINGS)
     assert _files(tmp_path / "mine") == ["thesis.txt"]
+    with pytest.raises(InputError, match="thesis.txt is a file, and the networks need a folder"):
+        train_segmentation(lesions, tmp_path / "mine/thesis.txt", SETTINGS)

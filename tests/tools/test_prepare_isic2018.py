@@ -1,10 +1,12 @@
 import csv
+import importlib
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from care_tf.data import read_manifest
@@ -91,3 +93,19 @@ def test_task_1_has_masks_and_no_classes(tmp_path):
     done = _run("--task", 1, "--root", tmp_path, "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     assert read_manifest(tmp_path / "manifest.csv").class_counts == {"lesion": 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "1", "--box-scale", "2", "--folds", "f"], "--task 1 gives masks and takes no --box-scale, --folds"),
+        (["--lesion-masks", "--box-classes", "DF"], "--lesion-masks gives masks and takes no --box-classes"),
+        (["--task", "1", "--seed", "-1"], "--seed must lie in"),
+    ],
+)  # fmt: skip
+def test_options_that_do_not_fit_are_refused(capsys, monkeypatch, arguments, message):
+    monkeypatch.syspath_prepend(str(_ROOT / "tools"))
+    main = importlib.import_module("prepare_isic2018").main
+    with pytest.raises(SystemExit, match="2"):
+        main(["--root", "download", "--output", "out", *arguments])
+    assert message in capsys.readouterr().err

@@ -4,8 +4,8 @@ import tensorflow as tf
 from PIL import Image
 
 from care_tf.data.decoding import decode_image, decode_mask
-from care_tf.data.image_pixels import read_image, read_mask
 from care_tf.errors import InputError
+from care_tf.image_pixels import read_image, read_mask
 
 
 def _random(shape, dtype=np.uint8, top=256):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from care_tf.data.image_header import ORIENTATION_TAG
 from care_tf.errors import InputError
+from care_tf.image_header import ORIENTATION_TAG
 
 # What undoes an EXIF orientation, as Pillow names it; orientation 1 needs nothing.
 _TRANSPOSITIONS = {

@@ -1,0 +1,80 @@
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from care_tf.errors import InputError
+from care_tf.segmentation import training
+from care_tf.segmentation.cross_fitting import read_record
+
+_ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def main(monkeypatch):
+    monkeypatch.syspath_prepend(str(_ROOT / "tools"))
+    return importlib.import_module("train_segmentation").main
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    rows = ["image,label,mask"]
+    for number in range(8):
+        Image.fromarray(np.full((8, 8, 3), number, np.uint8)).save(tmp_path / f"{number}.png")
+        Image.fromarray(np.tri(8, dtype=np.uint8)).save(tmp_path / f"mask_{number}.png")
+        rows.append(f"{number}.png,{'AB'[number % 2]},mask_{number}.png")
+    (tmp_path / "manifest.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path / "manifest.csv"
+
+
+def test_the_options_reach_the_training_and_the_record(main, manifest, tmp_path, monkeypatch, capsys):
+    trained = []
+
+    def train(manifest, path, *_):
+        trained.append(len(manifest))
+        path.write_bytes(b"network")
+
+    monkeypatch.setattr(training, "_train_network", train)
+    options = "--num-folds 3 --image-size 32 64 --max-images-per-class 4 --max-epochs 5 --batch-size 2 --seed 7"
+    main([str(manifest), "--output", str(tmp_path / "networks"), *options.split(), "--backbone", "resnet18"])
+    models, settings = read_record(tmp_path / "networks")
+    assert len(models) == 3 and trained == [8 - 3, 8 - 3, 8 - 2]
+    given = {"num_folds": 3, "image_size_px": [32, 64], "max_images_per_class": 4, "max_epochs": 5, "batch_size": 2}
+    assert given | {"seed": 7, "backbone": "resnet18", "weights": None} == {
+        name: value
+        for name, value in settings.items()
+        if name not in ("patience_epochs", "initial_learning_rate", "validation_fraction")
+    }
+    assert f"wrote 3 networks and segmentation.json to {tmp_path / 'networks'}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seed", "-1"], "seed must lie in"),
+        (["--batch-size", "0"], "batch_size must be at least 1"),
+        (["--num-folds", "9"], "training 9 networks needs at least 20"),
+        (["--image-size", "30", "40"], "multiples of 16 px"),
+        (["--backbone", "vgg"], "must be one of squeezenet1_1, resnet18"),
+        (["--weights", "nowhere.h5"], "not a file"),
+    ],
+)
+def test_bad_options_are_refused_and_leave_no_networks(main, manifest, tmp_path, options, message):
+    with pytest.raises(InputError, match=message):
+        main([str(manifest), "--output", str(tmp_path / "networks"), *options])
+    assert not list(tmp_path.glob("networks/model_*")) and not list(tmp_path.glob("networks/segmentation.json"))
+
+
+def test_bad_manifests_are_refused(main, manifest, tmp_path):
+    (tmp_path / "no_masks.csv").write_text("image,label\n0.png,A\n1.png,B\n")
+    for path, message in (
+        (tmp_path / "nowhere.csv", "there is no manifest"),
+        (tmp_path, "there is no manifest"),
+        (tmp_path / "0.png", "is not a UTF-8 CSV file"),
+        (tmp_path / "no_masks.csv", "has masks of 0 groups"),
+    ):
+        with pytest.raises(InputError, match=message):
+            main([str(path), "--output", str(tmp_path / "networks")])
+    assert not (tmp_path / "networks").exists()
