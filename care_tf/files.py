@@ -23,12 +23,17 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
 
     Yields:
       The path to write to.
+
+    Raises:
+      InputError: The folder cannot be made or written to.
     """
     target = Path(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{target} cannot be written: {error.strerror}. Choose another output.") from error
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise InputError(f"{target} cannot be written: no permission in {target.parent}. Choose another output.")
     token = uuid.uuid4().hex[:8]
     temporary = target.with_name(f".{target.name}.{token}{''.join(target.suffixes)}")
     try:

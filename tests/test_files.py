@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from care_tf.errors import InputError
 from care_tf.files import atomic_path
 
 
@@ -84,5 +85,15 @@ def test_writing_nothing_is_an_error(tmp_path):
     with (
         pytest.raises(FileNotFoundError, match=r"nothing was written for .*report\.html"),
         atomic_path(tmp_path / "report.html"),
+    ):
+        pass
+
+
+def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
+    # The tests may run as root, to whom every folder is open.
+    monkeypatch.setattr("care_tf.files.os.access", lambda path, mode: False)
+    with (
+        pytest.raises(InputError, match="manifest.csv cannot be written: no permission in"),
+        atomic_path(tmp_path / "manifest.csv"),
     ):
         pass

@@ -30,7 +30,10 @@ LEVELS = [
 ]
 LEVEL_OF = {part: level for level, parts in enumerate(LEVELS, start=1) for part in parts}
 # Seconds to import, or not needed to train: whoever needs one imports it there.
-LAZY_PACKAGES = ("keras_cv", "matplotlib", "pandas", "jinja2", "sklearn", "cv2", "pydantic", "skimage", "pydicom", "flask", "dask")
+LAZY_PACKAGES = (
+    *("keras_cv", "matplotlib", "pandas", "jinja2", "sklearn", "cv2", "pydantic"),
+    *("skimage", "pydicom", "flask", "dask", "defusedxml"),
+)
 
 
 def module_files() -> dict[str, Path]:

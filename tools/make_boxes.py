@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from command_line import quiet_tensorflow, run_tool
 
@@ -31,10 +31,11 @@ def main(argv: list[str]) -> None:
     }.items():
         os.environ.setdefault(name, value)
     quiet_tensorflow()
-    from care_tf.annotation.making import details_path, make_boxes
-    from care_tf.annotation.methods import get_method
+    from care_tf.annotation.making import make_boxes
+    from care_tf.annotation.methods import box_settings_of, get_method
     from care_tf.annotation.one_image import BoxSettings
     from care_tf.annotation.workers import Workers
+    from care_tf.data.box_details import details_path
     from care_tf.data.manifest import read_manifest
     from care_tf.errors import InputError
 
@@ -52,13 +53,7 @@ def main(argv: list[str]) -> None:
         made = make_boxes(
             manifest,
             method,
-            BoxSettings(
-                threshold=_threshold(arguments.threshold),
-                min_area_fraction=arguments.min_area_fraction,
-                boxes=arguments.boxes,
-                max_boxes=arguments.max_boxes,
-                scale=arguments.scale,
-            ),
+            BoxSettings(**box_settings_of(arguments.method) | _given_settings(arguments)),
             classes=arguments.classes,
             split=arguments.split,
             folds=_separate(arguments.folds),
@@ -113,21 +108,22 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="an image that has boxes or a mask: replace them, or keep them and leave it out (default: replace)",
     )
     boxes = parser.add_argument_group("from the map to boxes")
-    boxes.add_argument("--threshold", default="0.5", help="a number in (0, 1), otsu or adaptive (default: 0.5)")
+    boxes.add_argument(
+        "--threshold", help="a number in (0, 1), otsu or adaptive (default: 0.15 for dsr, 0.2 for bms, otherwise 0.5)"
+    )
     boxes.add_argument(
         "--min-area-fraction",
         type=float,
-        default=0.01,
         help="drop regions below this share of the image (default: 0.01)",
     )
     boxes.add_argument(
         "--boxes",
         choices=("one", "largest", "each"),
-        default="one",
-        help="one box around all regions, the largest region's, or one for each (default: one)",
+        help="one box around all regions, the largest region's, or one for each (default: largest; one for a function "
+        "of your own)",
     )
     boxes.add_argument("--max-boxes", type=int, help="with --boxes each: the largest so many regions (default: all)")
-    boxes.add_argument("--scale", type=float, default=1.0, help="box side / tight side, 0.7 to 1.1 (default: 1)")
+    boxes.add_argument("--scale", type=float, help="box side / tight side, 0.7 to 1.1 (default: 1)")
     boxes.add_argument("--keep-maps", type=Path, metavar="FOLDER", help="save the maps as 8-bit PNG to look at")
     segmentation = parser.add_argument_group("--method segmentation")
     segmentation.add_argument(
@@ -147,6 +143,13 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 
 def _separate(folds: list[str] | None) -> list[str] | None:
     return None if folds is None else [fold for text in folds for fold in text.split(",") if fold]
+
+
+def _given_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says of how maps become boxes."""
+    names = ("threshold", "min_area_fraction", "boxes", "max_boxes", "scale")
+    given = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
+    return {**given, "threshold": _threshold(given["threshold"])} if "threshold" in given else given
 
 
 def _threshold(text: str) -> float | str:

@@ -18,11 +18,10 @@ from care_tf.annotation.one_image import BoxSettings, ImageResult, ImageTask, fi
 from care_tf.annotation.progress_journal import ProgressJournal
 from care_tf.annotation.result_stream import stream_results
 from care_tf.annotation.workers import Workers
+from care_tf.data.box_details import DETAIL_COLUMNS, details_path
 from care_tf.data.manifest import Manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
-
-DETAIL_COLUMNS = ("image", "status", "num_boxes", "doubt", "seconds", "message")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,11 +112,6 @@ def make_boxes(
             f"all {len(results)} images failed, so {output} was not written; the first: {results[0].message}"
         )
     return made
-
-
-def details_path(output: str | os.PathLike) -> Path:
-    """Where the details of a manifest stand: NAME.details.csv beside NAME.csv."""
-    return Path(output).with_suffix(".details.csv")
 
 
 def _chosen_rows(

@@ -113,6 +113,23 @@ def get_method(
     raise InputError(f"method must be one of {known}, or module:function for your own; received {name!r}")
 
 
+def box_settings_of(name: str) -> dict[str, Any]:
+    """How the maps of a method best become boxes: the arguments of `BoxSettings` that differ from its defaults.
+
+    Args:
+      name: As for `get_method`.
+
+    Returns:
+      The `BOX_SETTINGS` that stand beside dsr and bms, and the largest region for segmentation, chosen on two of four
+      folds of dermoscopy images; {} for a function of your own.
+    """
+    if name == "segmentation":
+        return {"boxes": "largest"}
+    if name not in _BUILT_IN:
+        return {}
+    return dict(importlib.import_module(_BUILT_IN[name].partition(":")[0]).BOX_SETTINGS)
+
+
 _BUILT_IN = {"dsr": "care_tf.boxes.dsr:dsr_saliency", "bms": "care_tf.boxes.bms:bms_saliency"}
 
 

@@ -16,9 +16,9 @@ from care_tf.errors import InputError
 
 # What `dsr_saliency` takes for the published method without anything before it.
 PLAIN_RECIPE: dict[str, Any] = {"ignore_dark_frame": False, "remove_hair": False, "max_side_px": None}
-# For `boxes_from_map` on the default map. The threshold, the reduced size and hair left alone were chosen on two of four
+# For `boxes_from_map` on the default map. Threshold, smaller size and hair left alone were chosen on two of four
 # folds of HAM10000's DF, VASC and AKIEC (mean IoU .723, .650, .653); the other two folds have .728, .693, .654, where
-# the best fixed boxes of the first two have .580, .470, .617. Lesions that touch the image border come out too small.
+# the best fixed boxes of the first two have .579, .469, .619. Lesions that touch the image border come out too small.
 BOX_SETTINGS: dict[str, Any] = {"threshold": 0.15, "min_area_fraction": 0.01, "boxes": "largest"}
 MIN_CONTRAST = 2  # gray levels
 

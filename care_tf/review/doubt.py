@@ -11,7 +11,6 @@ from care_tf.box_geometry import box_areas, union_mask
 from care_tf.data.csv_table import table_rows
 from care_tf.errors import InputError
 
-DETAILS_SUFFIX = ".details.csv"
 _COLUMNS = ("image", "status", "doubt", "message")
 _NO_BOX = 1.0
 _SEVERAL_BOXES = 0.6
@@ -60,11 +59,6 @@ def geometric_doubt(boxes: np.ndarray, width: float, height: float) -> Doubt:
         findings.append((_TOUCHES_BORDER, "touches the border"))
     value = 1 - math.prod(1 - weight for weight, _ in findings)
     return Doubt(round(value, 6), ", ".join(reason for _, reason in findings))
-
-
-def details_path(manifest_path: str | os.PathLike) -> Path:
-    """Where the details of a manifest's boxes stand: beside it, `manifest.details.csv` for `manifest.csv`."""
-    return Path(manifest_path).with_suffix(DETAILS_SUFFIX)
 
 
 def read_details(path: str | os.PathLike) -> dict[str, Doubt]:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from care_tf.data.box_details import details_path
 from care_tf.data.manifest import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.image_header import read_image_header
 from care_tf.review.decisions import decision_of
-from care_tf.review.doubt import Doubt, details_path, geometric_doubt, read_details
+from care_tf.review.doubt import Doubt, geometric_doubt, read_details
 from care_tf.review.session import ReviewSession
 
 ORDERS = ("doubt", "manifest")

@@ -12,13 +12,14 @@ import pytest
 from PIL import Image
 
 from care_tf.annotation import result_stream
-from care_tf.annotation.making import details_path, make_boxes
+from care_tf.annotation.making import make_boxes
 from care_tf.annotation.methods import FunctionMethod
 from care_tf.annotation.one_image import BoxSettings, annotate
 from care_tf.annotation.progress_journal import ProgressJournal
 from care_tf.annotation.workers import Workers
 from care_tf.box_geometry import scale_boxes
 from care_tf.boxes.doubt import box_doubt
+from care_tf.data.box_details import details_path
 from care_tf.data.manifest import Manifest, read_manifest, write_manifest
 from care_tf.errors import InputError
 

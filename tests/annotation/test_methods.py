@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from care_tf.annotation.methods import FunctionMethod, get_method
+from care_tf.annotation.methods import FunctionMethod, box_settings_of, get_method
+from care_tf.annotation.one_image import BoxSettings
+from care_tf.boxes import bms, dsr
 from care_tf.boxes.bms import bms_saliency
 from care_tf.boxes.dsr import dsr_saliency
 from care_tf.errors import InputError
@@ -184,3 +186,10 @@ def test_a_file_that_is_no_model_is_refused_before_any_image(tmp_path):
     (tmp_path / "model.keras").write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"model\.keras is not a model that Keras can load"):
         get_method("segmentation", model=tmp_path / "model.keras", trained_elsewhere=True)
+
+
+def test_every_method_brings_how_its_maps_best_become_boxes():
+    assert box_settings_of("bms") == bms.BOX_SETTINGS and box_settings_of("dsr") == dsr.BOX_SETTINGS
+    assert BoxSettings(**box_settings_of("dsr")).threshold == 0.15
+    assert box_settings_of("segmentation") == {"boxes": "largest"}
+    assert box_settings_of("my_package:my_function") == {}

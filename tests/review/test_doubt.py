@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from care_tf.data.box_details import details_path
 from care_tf.errors import InputError
-from care_tf.review.doubt import details_path, geometric_doubt, read_details
+from care_tf.review.doubt import geometric_doubt, read_details
 
 
 def _doubt(*boxes):

@@ -55,7 +55,7 @@ def parse_class_names(text: str, where: str) -> list[str]:
     """The classes of a `classes.txt` (a name a line) or, where `where` ends in .yaml or .yml, of the YAML's `names`.
 
     Raises:
-      InputError: One is empty, or the YAML's `names` is neither a list nor numbered from 0.
+      InputError: One is empty, the YAML's `names` is neither a list nor numbered from 0, or it is of key points.
     """
     if not where.lower().endswith((".yaml", ".yml")):
         names = [line.strip() for line in text.strip().splitlines()]
@@ -184,6 +184,9 @@ def _names_in_yaml(text: str, where: str) -> list[str]:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark is not None else ""
         raise InputError(f"{where} is not YAML{line}") from error
+    if isinstance(document, dict) and "kpt_shape" in document:
+        # Their lines have a box and then key points: as many numbers as a polygon, which they are not.
+        raise InputError(f"{where} is of a pose data set (kpt_shape); export boxes or polygons")
     names: Any = document.get("names") if isinstance(document, dict) else None
     if isinstance(names, dict):
         names = [names.get(str(number)) for number in range(len(names))]

@@ -69,6 +69,7 @@ def test_bad_lines_are_refused(text, message):
         ("names: [[a]]", "needs names"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nnames: [*b, *b]", "needs names"),
         ("- a", "needs names"),
+        ("names: [lesion]\nkpt_shape: [3, 2]", "is of a pose data set"),
     ],
 )
 def test_bad_yaml_is_refused(text, message):
