@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import importlib.metadata
 import math
 import os
 import sys
@@ -22,6 +23,9 @@ from care_tf.data.box_details import DETAIL_COLUMNS, details_path
 from care_tf.data.manifest import Manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+
+# What maps come from: other versions may give other maps.
+_PACKAGES = ("numpy", "opencv-python-headless", "scikit-image", "tensorflow")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +64,8 @@ def make_boxes(
 
     A chosen image gets the boxes that its map shows, `box_source` the method's name, and no mask. Where nothing is
     found or something fails, it is left without boxes and mask, so that no boxes of two kinds mix unseen. The result
-    is the same whatever the number of workers, and whether or not the run was cut short in between.
+    is the same whatever the number of workers, and whether or not the run was cut short in between; for networks as far
+    as TensorFlow gives the same numbers on each machine.
 
     Args:
       manifest: The images; its own files are only read.
@@ -71,7 +76,8 @@ def make_boxes(
       folds: Only these folds'; None: all.
       existing: A chosen image that has boxes or a mask: "replace" them, or "keep" them and leave the image out.
       workers: Who does the work; None: one process per core of this machine.
-      maps_folder: Where to put the maps as 8-bit PNG, IMAGE.png in the images' own folders; None: nowhere.
+      maps_folder: Where to put the maps as 8-bit PNG, IMAGE.png in the images' own folders; None: nowhere. A resumed
+        run takes maps that are there for its own: one folder for one method.
       output: The manifest to write, and beside it NAME.details.csv. Progress is kept in a hidden file beside it until
         then: the same call after a kill goes on, and does again only the images that failed or changed. None: nothing
         is written.
@@ -102,8 +108,9 @@ def make_boxes(
         finished = _finished(tasks, journal)
         results = _run(tasks, finished, packed, workers, journal)
         made = MadeBoxes(_with_boxes(manifest, results, method.name), results, len(finished))
-        _write_details(made, Path(output))
         all_failed = bool(results) and len(made.rows("failed")) == len(results)
+        if not (all_failed and os.path.exists(output)):  # else they are those of the manifest that stays
+            _write_details(made, Path(output))
         if not all_failed:
             write_manifest(made.manifest, output)
         journal.remove()
@@ -146,14 +153,18 @@ def _check_output(manifest: Manifest, output: Path) -> None:
     if output.suffix != ".csv":
         raise InputError(f"a manifest is a .csv file; received {output}")
     if manifest.source and os.path.exists(manifest.source):
-        same = os.path.realpath(output) == os.path.realpath(manifest.source)
-        if same or (output.exists() and os.path.samefile(output, manifest.source)):
-            raise InputError(f"the new manifest must not replace the one it is made from, {manifest.source}")
+        for written in (output, details_path(output)):
+            same = os.path.realpath(written) == os.path.realpath(manifest.source)
+            if same or (written.exists() and os.path.samefile(written, manifest.source)):
+                raise InputError(
+                    f"{written} must not replace the one it is made from, {manifest.source}; choose another output"
+                )
 
 
 def _fingerprint(method: SaliencyMethod, settings: BoxSettings) -> dict[str, Any]:
     return {
         "care_tf": __version__,
+        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
         "method": method.name,
         "method_settings": dict(method.settings),
         "box_settings": dataclasses.asdict(settings),

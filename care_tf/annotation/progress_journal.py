@@ -76,8 +76,13 @@ class ProgressJournal:
     def _write(self, entry: Mapping[str, Any]) -> None:
         if self._file is None:
             raise RuntimeError("a journal is written inside its `with` block only")
-        self._file.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps(entry, separators=(",", ":")).encode() + b"\n")
+            self._file.flush()
+        except OSError as error:
+            raise InputError(
+                f"{self.path} cannot be written to: {error.strerror}; what it holds is kept: make room, start again"
+            ) from error
 
     def _open_locked(self) -> IO[bytes]:
         while True:
@@ -94,6 +99,11 @@ class ProgressJournal:
                     f"another run is at work on {self.path.parent / self.path.name[1:].removesuffix('.progress.jsonl')}"
                     "; wait for it, stop it, or choose another output"
                 ) from None
+            except OSError as error:
+                file.close()
+                raise InputError(
+                    f"{self.path.parent} cannot be locked ({error.strerror}); choose an output on another file system"
+                ) from error
             # A run that ended between our open and our lock has deleted the file we hold: take the new one.
             if self.path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(self.path)):
                 return file

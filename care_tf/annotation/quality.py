@@ -210,4 +210,5 @@ def _figures(
 def _estimate(value: float, replicates: np.ndarray) -> Estimate:
     if np.isnan(value):
         return Estimate(None, None, None)
-    return Estimate(value, *percentile_interval(replicates))
+    low, high = percentile_interval(replicates)
+    return Estimate(value, None, None) if np.isnan(low) else Estimate(value, low, high)

@@ -54,8 +54,8 @@ def bms_saliency(image: np.ndarray, *, form: str = "tpami_object", ignore_dark_f
     Source:
       Zhang and Sclaroff, Saliency detection: a boolean map approach, ICCV 2013 ("iccv2013"); Exploiting surroundedness
       for saliency detection: a boolean map approach, TPAMI 38(5), 2016 (the others). A width w of a morphological
-      operation is (w - 1) / 2 iterations of a 3 x 3 square. Ours: the symmetric root in the whitening, Otsu's two
-      classes for the sigmoid's mu1 and mu2, at most 1800 px of height at width 600, and the dark frame.
+      operation is floor((w - 1) / 2) iterations of a 3 x 3 square. Ours: the symmetric root in the whitening, Otsu's
+      two classes for the sigmoid's mu1 and mu2, at most 1800 px of height at width 600, and the dark frame.
     """
     if form not in FORMS:
         raise InputError(f"the form of boolean map saliency must be one of {', '.join(FORMS)}; received {form!r}")

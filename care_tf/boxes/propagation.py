@@ -100,7 +100,7 @@ def propagated_errors(errors: np.ndarray, features: np.ndarray, num_clusters: in
     """Clusters, propagates, and scales each kind of error to [0, 1].
 
     Args:
-      errors: float (n,k).
+      errors: float (n,k), of the superpixels of all scales: they are clustered, mixed and scaled together.
       features: float (n,d).
       num_clusters: > 0.
 

@@ -13,7 +13,7 @@ from care_tf.errors import InputError
 from care_tf.image_header import read_image_header
 from care_tf.review.decisions import decision_of
 from care_tf.review.doubt import Doubt, geometric_doubt, read_details
-from care_tf.review.session import ReviewSession
+from care_tf.review.session import ReviewSession, file_version
 
 ORDERS = ("doubt", "manifest")
 OUTPUT_SUFFIX = ".reviewed.csv"
@@ -54,12 +54,17 @@ def open_review(
     if output.resolve() == manifest_path.resolve():
         raise InputError(f"{output} is the manifest itself, which a review never changes; choose another output")
     manifest = read_manifest(manifest_path)
+    version = file_version(output)
     decided = _earlier_decisions(manifest, output) if output.exists() else {}
     asked = _asked_images(manifest, classes)
     doubts = _doubts(manifest, asked, details_path(manifest_path))
     # Sorting is stable: images of equal doubt keep the manifest's order.
     numbers = sorted(asked, key=lambda number: -doubts[number].value) if order == "doubt" else asked
-    return ReviewSession(manifest, [(number, doubts[number]) for number in numbers], output, decided=decided)
+    session = ReviewSession(manifest, [(number, doubts[number]) for number in numbers], output, decided=decided)
+    # Opening a large manifest takes a while; what another review decided meanwhile would be overwritten.
+    if file_version(output) != version:
+        raise InputError(f"{output} changed while it was read; end the other review of it and start this one again")
+    return session
 
 
 def _asked_images(manifest: Manifest, classes: Sequence[str] | None) -> list[int]:

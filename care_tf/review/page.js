@@ -15,6 +15,7 @@ let current = 0; // position in items
 let isShown = false; // the current image is on the stage: nothing is decided unseen
 let openOnly = true;
 let numUnsaved = 0;
+let alarmed = null; // the item that the alert is about
 let saving = Promise.resolve(); // decisions are sent one after the other
 const visited = []; // where "previous" goes
 const drafts = new Map(); // item -> {boxes, undo, redo}: edits that were not accepted survive a look elsewhere
@@ -210,10 +211,12 @@ function decide(decision) {
     try {
       const answer = await send(item.number, { decision, boxes });
       Object.assign(item, { boxes: answer.item.boxes, decision: answer.item.decision });
+      if (alarmed === item) find("alert").hidden = true; // another image's success says nothing about it
       renderProgress(answer.progress);
     } catch (error) {
       Object.assign(item, before);
       drafts.set(item, { boxes, undo: [before.boxes], redo: [] });
+      alarmed = item;
       alarm(`${item.name} was not saved. ${error.message}`);
       show(items.indexOf(item));
     } finally {
@@ -238,7 +241,6 @@ async function send(number, content) {
   }
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.error);
-  find("alert").hidden = true;
   return body;
 }
 

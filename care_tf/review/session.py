@@ -75,7 +75,7 @@ class ReviewSession:
         self._last_decision: float | None = None
         self._seconds: deque[float] = deque(maxlen=_NUM_TIMED)
         self._lock = threading.Lock()
-        self._version = _version_of(self.output)
+        self._version = file_version(self.output)
 
     def image_path(self, number: int) -> str:
         """The file of a queued image.
@@ -165,7 +165,7 @@ class ReviewSession:
         self._last_decision = now
 
     def _save(self) -> None:
-        if _version_of(self.output) != self._version:
+        if file_version(self.output) != self._version:
             raise InputError(
                 f"{self.output} was changed by another program since this review wrote or read it; "
                 "nothing was saved. Stop this review and start it again"
@@ -174,7 +174,7 @@ class ReviewSession:
             self.manifest, boxes=tuple(self._boxes), box_sources=tuple(self._sources), source=str(self.output)
         )
         write_manifest(reviewed, self.output)
-        self._version = _version_of(self.output)
+        self._version = file_version(self.output)
 
     @contextlib.contextmanager
     def _restored_on_failure(self, number: int) -> Iterator[None]:
@@ -201,7 +201,7 @@ def _numbers(boxes: Any) -> np.ndarray:
         raise InputError("a box holds a number that is too large; give positions inside the image, px") from None
 
 
-def _version_of(path: Path) -> tuple[int, int, int] | None:
+def file_version(path: Path) -> tuple[int, int, int] | None:
     """What changes when a file is written; None where there is no file."""
     try:
         status = os.stat(path)

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import pathlib
 import pickle
 import sys
 
@@ -258,6 +259,17 @@ def test_a_map_that_is_none_fails_the_image(manifest, tmp_path, monkeypatch, fun
     assert not journal_of(tmp_path / "boxes.csv").exists()
 
 
+def test_where_every_image_fails_an_old_output_keeps_its_own_details(manifest, tmp_path):
+    output = tmp_path / "boxes.csv"
+    make_boxes(manifest, Red(tmp_path), classes=["DF"], workers=ONE_WORKER, output=output)
+    before = output.read_bytes(), details_path(output).read_bytes()
+    for path in manifest.image_paths:
+        pathlib.Path(path).write_bytes(b"no image any more")
+    with pytest.raises(InputError, match="all 4 images failed"):
+        make_boxes(manifest, Red(tmp_path), classes=["DF"], workers=ONE_WORKER, output=output)
+    assert (output.read_bytes(), details_path(output).read_bytes()) == before
+
+
 # Cut short and started again
 
 
@@ -434,8 +446,23 @@ def test_the_input_is_never_the_output(manifest, tmp_path, kind):
         os.link(source, output)
     else:
         output = source if kind == "itself" else tmp_path / "images" / ".." / "manifest.csv"
-    with pytest.raises(InputError, match="the new manifest must not replace the one it is made from"):
+    with pytest.raises(InputError, match="must not replace the one it is made from"):
         make_boxes(manifest, Red(tmp_path), classes=["DF"], workers=ONE_WORKER, output=output)
+    assert source.read_bytes() == before
+
+
+def test_the_details_do_not_replace_the_input_either(manifest, tmp_path):
+    source = tmp_path / "boxes.details.csv"
+    os.rename(tmp_path / "manifest.csv", source)
+    before = source.read_bytes()
+    with pytest.raises(InputError, match="boxes.details.csv must not replace the one it is made from"):
+        make_boxes(
+            dataclasses.replace(manifest, source=str(source)),
+            Red(tmp_path),
+            classes=["DF"],
+            workers=ONE_WORKER,
+            output=tmp_path / "boxes.csv",
+        )
     assert source.read_bytes() == before
 
 

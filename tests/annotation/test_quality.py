@@ -165,6 +165,18 @@ def test_a_method_without_any_box_scores_0(truth):
     json.dumps(quality.to_dict(), allow_nan=False)
 
 
+def test_a_figure_that_no_resample_defines_has_no_interval(truth):
+    made = _shifted(truth, 0, without=range(1, 12))  # one image with a box, in one of six groups
+    lows = []
+    for seed in range(10):
+        quality = judge_boxes(truth, [made], num_resamples=1, seed=seed)
+        json.dumps(quality.to_dict(), allow_nan=False)
+        with_box = _method(quality, "all", "shift 0").figures["mean_iou_with_box"]
+        assert with_box.value == 1
+        lows.append(with_box.low)
+    assert set(lows) == {None, 1}
+
+
 # errors
 
 

@@ -438,6 +438,34 @@ def test_a_decision_that_cannot_be_saved_is_shown_again(person, monkeypatch):
     assert person.saved("a") == ([[60, 50, 120, 110]], "reviewed:corrected")
 
 
+def test_the_alert_stays_until_its_own_image_is_saved(person, monkeypatch):
+    free, calls = threading.Event(), []
+
+    def disk_that_fails_once(*arguments):
+        assert free.wait(20)
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise OSError(28, "No space left on device")
+        write_manifest(*arguments)
+
+    person.page.expected_complaint = "500 (INTERNAL SERVER ERROR)"
+    monkeypatch.setattr(session_module, "write_manifest", disk_that_fails_once)
+    try:
+        for name in "ab":
+            person.sees(name)
+            person.press("r")
+    finally:
+        free.set()
+    person.waits_until_saved(1)  # b, which was decided before the failure was known
+    person.sees("a")
+    alert = person.page.get_by_role("alert")
+    assert alert.is_visible() and "a.png was not saved" in alert.inner_text()
+    person.press("r")
+    person.waits_until_saved(2)
+    assert not alert.is_visible()
+    assert [person.saved(name)[1] for name in "ab"] == ["reviewed:rejected"] * 2
+
+
 def test_an_image_that_cannot_be_shown_is_skipped(manifest_path, review, page, serve):
     (manifest_path.parent / "a.png").write_bytes(b"nothing")
     page.expected_complaint = "422 (UNPROCESSABLE ENTITY)"

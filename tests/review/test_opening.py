@@ -7,6 +7,8 @@ import pytest
 
 from care_tf.data.manifest import read_manifest, write_manifest
 from care_tf.errors import InputError
+from care_tf.image_header import read_image_header
+from care_tf.review import opening
 from care_tf.review.opening import open_review
 
 
@@ -91,6 +93,21 @@ def test_what_a_review_wrote_can_be_reviewed_in_turn(manifest_path, tmp_path):
     assert _decisions(second) == {"a": "accepted"}
     second.decide(_number(second, "a"), "accept", [[50, 40, 110, 100]])
     assert read_manifest(second.output).box_sources[0] == "reviewed:dsr"
+
+
+def test_a_decision_taken_while_another_review_opens_is_not_lost(manifest_path, monkeypatch):
+    first = open_review(manifest_path)
+    first.decide(_number(first, "a"), "reject")
+
+    def slow_header(path):
+        first.decide(_number(first, "e"), "reject")
+        return read_image_header(path)
+
+    monkeypatch.setattr(opening, "read_image_header", slow_header)
+    with pytest.raises(InputError, match=r"manifest.reviewed.csv changed while it was read; end the other review"):
+        open_review(manifest_path)
+    monkeypatch.undo()
+    assert _decisions(open_review(manifest_path)) == {"a": "rejected", "e": "rejected"}
 
 
 @pytest.mark.parametrize(
