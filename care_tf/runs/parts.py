@@ -84,6 +84,8 @@ def with_boxes_of(manifest: Manifest, class_names: tuple[str, ...]) -> Manifest:
         manifest,
         boxes=tuple(boxes if kept else boxes[:0] for boxes, kept in zip(manifest.boxes, keep, strict=True)),
         mask_paths=tuple(path if kept else "" for path, kept in zip(manifest.mask_paths, keep, strict=True)),
+        # Who drew boxes that are not used is nothing a result depends on, and not part of its fingerprint.
+        box_sources=tuple(source if kept else "" for source, kept in zip(manifest.box_sources, keep, strict=True)),
     )
 
 

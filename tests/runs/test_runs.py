@@ -110,6 +110,19 @@ def test_training_takes_its_boxes_from_another_manifest_and_evaluation_does_not(
     assert stage_fingerprint(changed, manifests, 1) != stage_fingerprint(config(), own, 1)
 
 
+def test_who_drew_boxes_that_are_not_used_does_not_matter(config, data, tmp_path):
+    manifest = read_manifest(data)
+    rare = [manifest.class_names[label] == "dermatofibroma" for label in manifest.labels]
+    sources = tuple(
+        source if is_rare else "somebody" for source, is_rare in zip(manifest.box_sources, rare, strict=True)
+    )
+    write_manifest(dataclasses.replace(manifest, box_sources=sources), tmp_path / "other.csv")
+    own = config(data__mask_classes=["dermatofibroma"])
+    other = config(data__mask_classes=["dermatofibroma"], data__train_boxes=str(tmp_path / "other.csv"))
+    both = [stage_fingerprint(c, read_training_manifests(c), 1) for c in (own, other)]
+    assert read_training_manifests(own).train.has_boxes.any() and both[0] == both[1]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
