@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from care_tf.errors import InputError
+from care_tf.named_function import named_function
 
 
 class SaliencyMethod(Protocol):
@@ -49,7 +50,7 @@ class FunctionMethod:
 
     def __call__(self, image: np.ndarray, image_path: str, group: str) -> np.ndarray:
         """The function's map of the image; path and group play no part."""
-        return _resolve(self.function)(image)
+        return named_function(self.function, "method")[1](image)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,10 +106,10 @@ def get_method(
         return _segmentation(model, training_manifest, trained_elsewhere)
     if name in _BUILT_IN:
         # By its code, not only the version: a run that goes on must not mix the boxes of two forms of a method.
-        folder = Path(cast(str, inspect.getsourcefile(_resolve(_BUILT_IN[name])))).parent
+        folder = Path(cast(str, inspect.getsourcefile(named_function(_BUILT_IN[name], "method")[1]))).parent
         return FunctionMethod(name, _BUILT_IN[name], {"source_sha256": _digest(sorted(folder.glob("*.py")))})
     if ":" in name:
-        return FunctionMethod(name, name, {"source_sha256": _digest(_source_files(_resolve(name)))})
+        return FunctionMethod(name, name, {"source_sha256": _digest(_source_files(named_function(name, "method")[1]))})
     known = ", ".join([*_BUILT_IN, "segmentation"])
     raise InputError(f"method must be one of {known}, or module:function for your own; received {name!r}")
 
@@ -165,22 +166,6 @@ def _cross_fitted(folder: str, record_sha256: str) -> SaliencyMethod:
     from care_tf.segmentation.cross_fitting import CrossFittedSegmentation
 
     return CrossFittedSegmentation(folder)
-
-
-def _resolve(name: str) -> Callable[[np.ndarray], np.ndarray]:
-    module_name, _, function_name = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, ValueError) as error:
-        raise InputError(
-            f"method {name}: module {module_name!r} cannot be imported ({error}); it must be installed or in a folder "
-            "on PYTHONPATH, on every machine that works on the images"
-        ) from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        found = "is missing" if function is None else f"is a {type(function).__name__}"
-        raise InputError(f"method {name}: {function_name!r} in {module_name} must be a function; it {found}")
-    return function
 
 
 def _source_files(function: Callable[..., Any]) -> list[Path]:

@@ -1,10 +1,6 @@
 """A network of the user's own, named "module:function"."""
 
-import importlib
 import inspect
-from collections.abc import Callable
-from types import ModuleType
-from typing import Any
 
 import keras
 
@@ -12,6 +8,7 @@ from care_tf.backbones.backbone import Backbone, Weights
 from care_tf.backbones.local_weights import load_weights
 from care_tf.backbones.preprocessing import identity
 from care_tf.errors import InputError
+from care_tf.named_function import named_function
 
 _DEFAULT_IMAGE_SIZE_PX = 224
 
@@ -27,7 +24,7 @@ def user_backbone(name: str) -> Backbone:
     Raises:
       InputError: The module cannot be imported, or the function is not there or not callable.
     """
-    module, builder = _resolve(name)
+    module, builder = named_function(name, "backbone")
     return Backbone(
         name=name,
         attention_layer="auto",
@@ -57,7 +54,7 @@ def build_with_user_function(
         raise InputError(f"dropout belongs inside the builder {name}: set it to 0; received {dropout}")
     if weights == "imagenet":
         raise InputError(f'weights="imagenet" belongs inside the builder {name}: use None or a local file')
-    _, builder = _resolve(name)
+    _, builder = named_function(name, "backbone")
     try:
         inspect.signature(builder).bind(image_size=image_size, num_classes=num_classes)
     except TypeError as error:
@@ -73,19 +70,3 @@ def build_with_user_function(
     if weights is not None:
         load_weights(model, weights)
     return model
-
-
-def _resolve(name: str) -> tuple[ModuleType, Callable[..., Any]]:
-    module_name, _, function_name = name.partition(":")
-    try:
-        module = importlib.import_module(module_name)
-    except (ImportError, ValueError) as error:
-        raise InputError(
-            f"backbone {name}: module {module_name!r} cannot be imported ({error}); it must be installed or in a "
-            "folder on PYTHONPATH"
-        ) from error
-    builder = getattr(module, function_name, None)
-    if not callable(builder):
-        found = "is missing" if builder is None else f"is a {type(builder).__name__}"
-        raise InputError(f"backbone {name}: {function_name!r} in {module_name} must be a function; it {found}")
-    return module, builder

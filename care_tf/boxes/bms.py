@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from care_tf.boxes.bms_post_processing import SQUARE, dilate, min_max, reconstructed, smoothed
+from care_tf.boxes.bms_post_processing import SQUARE, dilate, reconstructed, smoothed
 from care_tf.boxes.frame import dark_frame, require_rgb_image
+from care_tf.boxes.scaling import min_max
 from care_tf.errors import InputError
 
 FORMS = ("iccv2013", "tpami", "tpami_object")

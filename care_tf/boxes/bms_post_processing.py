@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from care_tf.boxes.scaling import min_max
+
 SQUARE = np.ones((3, 3), np.uint8)
 _STEPS_BETWEEN_CHECKS = 8  # of a reconstruction; a check costs as much as a step
 
@@ -59,14 +61,6 @@ def reconstruct(marker: np.ndarray, mask: np.ndarray) -> np.ndarray:
         if np.array_equal(spread, marker):
             return spread
         marker = spread
-
-
-def min_max(values: np.ndarray) -> np.ndarray:
-    """(values - least) / (greatest - least) as float32; all 0 where all values are equal."""
-    low, high = float(values.min()), float(values.max())
-    if high - low <= 1e-12:
-        return np.zeros(values.shape, np.float32)
-    return np.clip((values - low) / (high - low), 0.0, 1.0).astype(np.float32)
 
 
 def dilate(values: np.ndarray, width: int) -> np.ndarray:

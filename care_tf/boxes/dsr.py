@@ -12,6 +12,7 @@ from care_tf.boxes.hair import without_hair
 from care_tf.boxes.pixel_saliency import pixel_saliency
 from care_tf.boxes.propagation import propagated_errors
 from care_tf.boxes.reconstruction import dense_error, sparse_error
+from care_tf.boxes.scaling import min_max
 from care_tf.errors import InputError
 
 # What `dsr_saliency` takes for the published method without anything before it.
@@ -82,7 +83,7 @@ def dsr_saliency(
     small_field = cv2.resize(field.astype(np.uint8), size, interpolation=cv2.INTER_AREA) > 0
     saliency = field_saliency(without_hair(pixels) if remove_hair else pixels, small_field, num_iterations)
     saliency = cv2.resize(saliency, (width, height), interpolation=cv2.INTER_LINEAR)
-    return superpixels.min_max(saliency, field)
+    return min_max(saliency, field)
 
 
 def field_saliency(image: np.ndarray, field: np.ndarray, num_iterations: int) -> np.ndarray:
@@ -126,7 +127,7 @@ def reconstruction_errors(features: np.ndarray, is_background: np.ndarray) -> np
       float64 (n,2) in [0,1]: the dense error, the sparse error.
     """
     errors = dense_error(features, is_background), sparse_error(features, is_background)
-    return np.stack([superpixels.min_max(error) for error in errors], axis=1)
+    return np.stack([min_max(error) for error in errors], axis=1)
 
 
 def _check_settings(max_side_px: int | None, num_iterations: int) -> None:

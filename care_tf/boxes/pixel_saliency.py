@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from care_tf.boxes.superpixels import min_max
+from care_tf.boxes.scaling import min_max
 
 EPSILON = 1e-6
 SIGMA_FRACTION = 0.25

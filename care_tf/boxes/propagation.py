@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from care_tf.boxes.superpixels import min_max
+from care_tf.boxes.scaling import min_max
 
 NUM_CLUSTERS = 8
 OWN_SHARE = 0.5

@@ -1,7 +1,5 @@
 """Superpixels at several scales and what describes them: color, position, and whether they lie at the border."""
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from care_tf.errors import InputError
@@ -130,29 +128,3 @@ def touches_edge(labels: np.ndarray) -> np.ndarray:
     inner = cv2.erode(field, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
     at_edge = labels[(field == 1) & (inner == 0)]
     return np.bincount(at_edge, minlength=int(labels.max()) + 1) > 0
-
-
-def min_max(values: np.ndarray, where: np.ndarray | Sequence[bool] | None = None) -> np.ndarray:
-    """(v - min) / (max - min), 0 where nothing varies.
-
-    Args:
-      values: float, any shape.
-      where: bool of the same shape, the entries that count; the others become 0. None: all.
-
-    Returns:
-      The same dtype and shape, in [0, 1].
-
-    Example:
-      >>> import numpy as np
-      >>> min_max(np.array([1.0, 2.0, 5.0])).tolist(), min_max(np.array([3.0, 3.0])).tolist()
-      ([0.0, 0.25, 1.0], [0.0, 0.0])
-    """
-    counted = values if where is None else values[where]
-    if counted.size == 0:
-        return np.zeros_like(values)
-    low, high = counted.min(), counted.max()
-    # Differences in the last digits are rounding: scaled up they would look like an object.
-    if not high - low > 1e-7 * max(abs(float(low)), abs(float(high)), 1e-3):
-        return np.zeros_like(values)
-    scaled = np.clip((values - low) / (high - low), 0, 1)
-    return scaled if where is None else np.where(where, scaled, values.dtype.type(0))

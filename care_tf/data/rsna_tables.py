@@ -74,6 +74,16 @@ def read_classes(path: Path) -> dict[str, str]:
 
 
 def check_agreement(root: Path, boxes: Mapping[str, np.ndarray], labels: Mapping[str, str]) -> None:
+    """Checks that both tables name the same images, and that those of the class with boxes, and no others, have some.
+
+    Args:
+      root: The folder of the tables, for the message.
+      boxes: Image name -> float (k,4).
+      labels: Image name -> class name.
+
+    Raises:
+      InputError: They do not agree; up to 20 images are listed.
+    """
     problems = [f"{name} is in {LABELS_FILE} but not in {CLASSES_FILE}" for name in boxes if name not in labels]
     problems += [f"{name} is in {CLASSES_FILE} but not in {LABELS_FILE}" for name in labels if name not in boxes]
     for name in boxes.keys() & labels.keys():

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage import morphology
 
-from care_tf.boxes.bms_post_processing import dilate, erode, min_max, reconstruct, reconstructed, smoothed
+from care_tf.boxes.bms_post_processing import dilate, erode, reconstruct, reconstructed, smoothed
+from care_tf.boxes.scaling import min_max
 
 
 def _neighborhood(values, row, column):

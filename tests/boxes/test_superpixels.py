@@ -1,16 +1,12 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from skimage.color import rgb2lab
 from skimage.segmentation import slic
 
 from care_tf.boxes.superpixels import (
     SCALES,
     lab_image,
-    min_max,
     pixel_features,
     superpixel_features,
     superpixel_labels,
@@ -106,24 +102,6 @@ def test_edges_equal_the_slow_oracle(image):
         found = touches_edge(labels)
         assert found.shape == (labels.max() + 1,) and not found.all()
         assert set(np.flatnonzero(found)) == slow_edges(labels)
-
-
-@given(hnp.arrays(np.float64, st.integers(1, 20), elements=st.floats(-1e3, 1e3)))
-def test_min_max_fills_the_unit_interval_and_keeps_the_order(values):
-    scaled = min_max(values)
-    assert scaled.min() >= 0 and scaled.max() <= 1
-    order = np.argsort(values, kind="stable")
-    assert (np.diff(scaled[order]) >= 0).all()
-    if np.ptp(values) > 1e-3:
-        assert scaled.min() == 0 and scaled.max() == 1
-
-
-def test_min_max_takes_rounding_for_nothing():
-    assert not min_max(np.array([0.3, 0.3 + 1e-16, 0.1 + 0.2])).any()
-    assert not min_max(np.array([])).size
-    masked = min_max(np.array([5.0, 1.0, 3.0]), np.array([False, True, True]))
-    assert masked.tolist() == [0.0, 0.0, 1.0]
-    assert not min_max(np.array([5.0, 1.0]), np.array([False, False])).any()
 
 
 def test_an_empty_field_is_refused(image):

@@ -1,29 +1,16 @@
+import functools
 import json
-import sys
 
 import export_boxes
 import pytest
-from command_line import run_tool
 from PIL import Image
 
 from care_tf.boxes.formats import FORMATS, read_annotations
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Runs the tool in tmp_path as the command line would; returns exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["export_boxes.py", *map(str, arguments)])
-        code = 0
-        try:
-            run_tool(export_boxes.main)
-        except SystemExit as exit_:
-            code = exit_.code
-        return code, *capsys.readouterr()
-
-    return run
+def run(run_main):
+    return functools.partial(run_main, export_boxes.main)
 
 
 @pytest.fixture(autouse=True)

@@ -1,9 +1,8 @@
+import functools
 import json
-import sys
 
 import import_boxes
 import pytest
-from command_line import run_tool
 from PIL import Image
 
 from care_tf.boxes.formats import FORMATS
@@ -11,20 +10,8 @@ from care_tf.data.manifest import read_manifest
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Runs the tool in tmp_path as the command line would; returns exit code, stdout, stderr."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["import_boxes.py", *map(str, arguments)])
-        code = 0
-        try:
-            run_tool(import_boxes.main)
-        except SystemExit as exit_:
-            code = exit_.code
-        return code, *capsys.readouterr()
-
-    return run
+def run(run_main):
+    return functools.partial(run_main, import_boxes.main)
 
 
 @pytest.fixture(autouse=True)
