@@ -12,9 +12,12 @@ def requirements(name: str) -> list[str]:
     return [line for line in lines if line]
 
 
+_, _, version = (ROOT / "care_tf" / "version.py").read_text(encoding="utf-8").partition("__version__ = ")
+version = version.strip().strip('"')
+
 setup(
     name="care_tf",
-    version="0.1.0",
+    version=version,
     description="Class-specific attention regularization for imbalanced medical image classification in Keras",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
@@ -23,8 +26,8 @@ setup(
     packages=find_packages(include=["care_tf", "care_tf.*"]),
     package_data={
         "care_tf.evaluation": ["*.j2"],
-        "care_tf.annotation": ["*.j2"],
-        "care_tf.review": ["*.html", "*.js", "*.css", "*.svg"],
+        "care_tf.boxes.judging": ["*.j2"],
+        "care_tf.boxes.review": ["*.html", "*.js", "*.css", "*.svg"],
     },
     install_requires=requirements("requirements.txt"),
     extras_require={

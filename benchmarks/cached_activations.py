@@ -27,10 +27,11 @@ def main() -> None:
 
     from care_tf import CAREModel
     from care_tf.backbones import build_classifier, get_backbone
-    from care_tf.data import Augmentation, SyntheticLesions, image_loader, read_manifest, training_dataset
+    from care_tf.data import Augmentation, image_loader, read_manifest, training_dataset
     from care_tf.data.activation_cache import activation_training_dataset, compute_activations, flips_of
-    from care_tf.training.frozen_layers import freeze_through
-    from care_tf.training.network_parts import cut_network
+    from care_tf.datasets import SyntheticLesions
+    from care_tf.network.cutting import cut_network
+    from care_tf.network.freezing import freeze_through
 
     size, flips = (128, 128), Augmentation(rotation_degrees=0, brightness=0, contrast=0, saturation=0, hue=0)
     with tempfile.TemporaryDirectory() as folder:

@@ -52,14 +52,14 @@ def measure(
 
 def dsr_steps(image: np.ndarray, num_iterations: int) -> dict[str, Callable[[np.ndarray], object]]:
     """DSR's steps at the image's own size, each on what the one before it gave."""
-    from care_tf.boxes import superpixels
-    from care_tf.boxes.bayesian import integrate
-    from care_tf.boxes.dsr import reconstruction_errors
-    from care_tf.boxes.frame import dark_frame
-    from care_tf.boxes.hair import without_hair
-    from care_tf.boxes.pixel_saliency import pixel_saliency
-    from care_tf.boxes.propagation import propagated_errors
-    from care_tf.boxes.reconstruction import dense_error, sparse_error
+    from care_tf.boxes.saliency import superpixels
+    from care_tf.boxes.saliency.bayesian import integrate
+    from care_tf.boxes.saliency.dsr import reconstruction_errors
+    from care_tf.boxes.saliency.frame import dark_frame
+    from care_tf.boxes.saliency.hair import without_hair
+    from care_tf.boxes.saliency.pixel_saliency import pixel_saliency
+    from care_tf.boxes.saliency.propagation import propagated_errors
+    from care_tf.boxes.saliency.reconstruction import dense_error, sparse_error
 
     field = np.ones(image.shape[:2], bool)
     lab = superpixels.lab_image(image)
@@ -102,8 +102,8 @@ def main() -> None:
     arguments = parser.parse_args()
     import cv2
 
-    from care_tf.boxes.bms import bms_saliency
-    from care_tf.boxes.dsr import PLAIN_RECIPE, dsr_saliency
+    from care_tf.boxes.saliency.bms import bms_saliency
+    from care_tf.boxes.saliency.dsr import PLAIN_RECIPE, dsr_saliency
 
     cv2.setNumThreads(1)
     images = lesion_images(arguments.images, arguments.height, arguments.width)

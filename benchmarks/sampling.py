@@ -79,7 +79,8 @@ def main() -> None:
     arguments = parser.parse_args()
     import tensorflow as tf
 
-    from care_tf.data import SyntheticLesions, read_manifest
+    from care_tf.data import read_manifest
+    from care_tf.datasets import SyntheticLesions
 
     counts = tuple(max(8, round(arguments.images * part)) for part in (0.52, 0.24, 0.21, 0.03))
     lesions = SyntheticLesions(

@@ -8,7 +8,11 @@ os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "2")
 os.environ.setdefault("TF_NUM_INTEROP_THREADS", "2")
 os.environ.setdefault("MPLBACKEND", "agg")
 
+import csv
+import json
+
 import hypothesis
+import numpy as np
 import pytest
 
 # No deadline: the first example of a property traces a graph. Derandomized: a failure in CI is a failure everywhere.
@@ -26,3 +30,62 @@ def same_start():
     keras.utils.set_random_seed(0)
     yield
     keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.fixture
+def network():
+    """Builds a small classifier by name, always with the same weights."""
+    from classifiers import BUILDERS
+
+    return lambda name="functional", **kwargs: BUILDERS[name](**kwargs)
+
+
+@pytest.fixture
+def images():
+    """Images (16, 12, 12, 3), labels (16,), masks: the first six images have a box."""
+    rng = np.random.default_rng(0)
+    image = rng.random((16, 12, 12, 3)).astype(np.float32)
+    mask = np.zeros((16, 12, 12, 1), np.float32)
+    for index in range(6):
+        mask[index, 2 + index % 3 : 7, 1:6] = 1
+    return image, rng.integers(0, 3, 16).astype(np.int32), mask
+
+
+@pytest.fixture
+def write_rows():
+    """Writes rows (dicts) as a CSV with the given columns; returns the path."""
+
+    def write(path, rows, columns=("image", "label", "boxes", "mask", "group", "split", "fold", "box_source")):
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def image_folder(tmp_path, write_rows):
+    """Eleven 20 x 10 px images of two classes, three of the rare one with boxes; returns the folder."""
+    from PIL import Image
+
+    random = np.random.default_rng(0)
+    rows = []
+    for i in range(11):
+        name = f"image_{i}.png" if i % 2 else f"image_{i}.jpg"
+        Image.fromarray(random.integers(0, 256, (10, 20, 3), np.uint8)).save(tmp_path / name)
+        rare = i in (1, 4, 7)
+        rows.append(
+            {
+                "image": name,
+                "label": "rare" if rare else "common",
+                "boxes": json.dumps([[i, 1, i + 4, 6]]) if rare else "",
+                "group": f"patient_{i // 2}",
+                "split": "train" if i < 8 else "test",
+                "fold": i % 3,
+                "box_source": "hand" if rare else "",
+            }
+        )
+    write_rows(tmp_path / "manifest.csv", rows)
+    return tmp_path

@@ -14,18 +14,20 @@ PUBLIC_NAMES = "care_tf"
 # From the bottom up. A part imports from lower levels only, so parts of one level never import each other.
 # Every module at the top of care_tf that is not named here is of level 0, where modules may use each other.
 LEVELS = [
+    {"care_tf.images"},
     {
-        "care_tf.data",
-        "care_tf.boxes",
         "care_tf.attention",
+        "care_tf.backbones",
+        "care_tf.data",
         "care_tf.losses",
         "care_tf.metrics",
-        "care_tf.backbones",
+        "care_tf.network",
     },
-    {"care_tf.training", "care_tf.segmentation"},
-    {"care_tf.evaluation", "care_tf.serving", "care_tf.callbacks"},
+    {"care_tf.datasets", "care_tf.model"},
+    {"care_tf.callbacks", "care_tf.evaluation", "care_tf.serving"},
+    {"care_tf.boxes"},
     {PUBLIC_NAMES},
-    {"care_tf.runs", "care_tf.annotation", "care_tf.review"},
+    {"care_tf.runs"},
     {"tools"},
 ]
 LEVEL_OF = {part: level for level, parts in enumerate(LEVELS, start=1) for part in parts}

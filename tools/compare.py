@@ -25,7 +25,7 @@ def main(argv: list[str]) -> None:
     arguments = parser.parse_intermixed_args(argv)  # key=value may stand behind the options, too
 
     quiet_tensorflow()
-    from care_tf.runs import comparison as runs
+    from care_tf.runs import comparison_runs as runs
 
     overrides = [entry for entry in arguments.configs if "=" in entry]
     paths = [entry for entry in arguments.configs if "=" not in entry]

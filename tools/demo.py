@@ -22,9 +22,9 @@ def main(argv: list[str]) -> None:
     start = time.monotonic()
 
     quiet_tensorflow()
-    from care_tf.config import load_config
-    from care_tf.data import SyntheticLesions
+    from care_tf.datasets import SyntheticLesions
     from care_tf.runs import evaluate_run, load_run, train_run
+    from care_tf.runs.config import load_config
     from care_tf.serving import export_saved_model
 
     manifest = output / "data" / "manifest.csv"

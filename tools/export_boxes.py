@@ -12,7 +12,7 @@ def main(argv: list[str]) -> None:
     """Writes the file or folder and prints what is in it and what the format could not hold."""
     arguments = _parse(argv)
     quiet_tensorflow()
-    from care_tf.annotation.exporting import export_boxes
+    from care_tf.boxes.exchange.exporting import export_boxes
     from care_tf.data.manifest import read_manifest
 
     summary = export_boxes(

@@ -13,7 +13,7 @@ def main(argv: list[str]) -> None:
     """Writes the new manifest and prints what was matched, unmatched, clipped, scaled and turned."""
     arguments = _parse(argv)
     quiet_tensorflow()
-    from care_tf.annotation.importing import import_boxes
+    from care_tf.boxes.exchange.importing import import_boxes
     from care_tf.boxes.formats import detect_format, read_annotations
     from care_tf.data.manifest import read_manifest, write_manifest
     from care_tf.errors import InputError

@@ -10,8 +10,8 @@ def main(argv: list[str]) -> None:
     """Writes OUTPUT/box_quality.csv, .json and .html, and prints the mean IoU of every class and method."""
     arguments = _parse(argv)
     quiet_tensorflow()
-    from care_tf.annotation.quality import judge_boxes
-    from care_tf.annotation.quality_report import write_box_quality
+    from care_tf.boxes.judging.quality import judge_boxes
+    from care_tf.boxes.judging.quality_report import write_box_quality
     from care_tf.data.manifest import read_manifest
 
     quality = judge_boxes(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from command_line import quiet_tensorflow, run_tool
 
 if TYPE_CHECKING:
-    from care_tf.annotation.making import MadeBoxes
+    from care_tf.boxes.making.manifest_boxes import MadeBoxes
 
 _MAX_LISTED = 20
 
@@ -31,11 +31,11 @@ def main(argv: list[str]) -> None:
     }.items():
         os.environ.setdefault(name, value)
     quiet_tensorflow()
-    from care_tf.annotation.making import make_boxes
-    from care_tf.annotation.methods import box_settings_of, get_method
-    from care_tf.annotation.one_image import BoxSettings
-    from care_tf.annotation.workers import Workers
-    from care_tf.data.box_details import details_path
+    from care_tf.boxes.box_details import details_path
+    from care_tf.boxes.making.manifest_boxes import make_boxes
+    from care_tf.boxes.making.methods import box_settings_of, get_method
+    from care_tf.boxes.making.one_image import BoxSettings
+    from care_tf.boxes.making.workers import Workers
     from care_tf.data.manifest import read_manifest
     from care_tf.errors import InputError
 

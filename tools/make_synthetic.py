@@ -18,7 +18,7 @@ def main(argv: list[str]) -> None:
     arguments = parser.parse_args(argv)
 
     quiet_tensorflow()
-    from care_tf.data.synthetic_lesions import SyntheticLesions
+    from care_tf.datasets.synthetic_lesions import SyntheticLesions
 
     lesions = SyntheticLesions(seed=arguments.seed, size_px=arguments.size_px)
     print(f"{lesions.write(arguments.output, force=arguments.force)} lists {lesions.num_images} images")

@@ -10,10 +10,10 @@ def main(argv: list[str]) -> None:
     """Writes OUTPUT/manifest.csv and OUTPUT/contact_sheet.png, and prints what is in them."""
     arguments = _parse(argv)
     quiet_tensorflow()
-    from care_tf.data.contact_sheet import write_contact_sheet
-    from care_tf.data.isic2018 import read_isic2018
-    from care_tf.data.isic_segmentation import read_isic_segmentation
     from care_tf.data.manifest import write_manifest
+    from care_tf.datasets.contact_sheet import write_contact_sheet
+    from care_tf.datasets.isic2018 import read_isic2018
+    from care_tf.datasets.isic_segmentation import read_isic_segmentation
 
     if arguments.task == 1:
         manifest = read_isic_segmentation(arguments.root)

@@ -10,10 +10,10 @@ def main(argv: list[str]) -> None:
     """Writes OUTPUT/images/*.png, contact_sheet.png and, last, manifest.csv, and prints what is in them."""
     arguments = _parse(argv)
     quiet_tensorflow()
-    from care_tf.data.contact_sheet import write_contact_sheet
-    from care_tf.data.dicom_to_png import convert_dicoms
     from care_tf.data.manifest import write_manifest
-    from care_tf.data.rsna import PAPER_IMAGES_PER_CLASS, read_rsna, rsna_manifest
+    from care_tf.datasets.contact_sheet import write_contact_sheet
+    from care_tf.datasets.dicom_to_png import convert_dicoms
+    from care_tf.datasets.rsna import PAPER_IMAGES_PER_CLASS, read_rsna, rsna_manifest
 
     images = read_rsna(
         arguments.root,

@@ -10,8 +10,8 @@ def main(argv: list[str]) -> None:
     """Serves the review of a manifest on 127.0.0.1 until Ctrl-C."""
     arguments = _parse(argv)
     quiet_tensorflow()
-    from care_tf.review.opening import open_review
-    from care_tf.review.server import serve_review
+    from care_tf.boxes.review.opening import open_review
+    from care_tf.boxes.review.server import serve_review
 
     session = open_review(arguments.manifest, arguments.output, classes=arguments.classes, order=arguments.order)
     serve_review(session, port=arguments.port, open_browser=not arguments.no_browser)

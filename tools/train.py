@@ -17,8 +17,8 @@ def main(argv: list[str]) -> None:
     arguments = parser.parse_args(argv)
 
     quiet_tensorflow()
-    from care_tf.config import load_config
     from care_tf.runs import train_run
+    from care_tf.runs.config import load_config
 
     folder = train_run(load_config(arguments.config, arguments.overrides), command=["tools/train.py", *sys.argv[1:]])
     print(f"wrote {folder}; next: python tools/evaluate.py {folder}")

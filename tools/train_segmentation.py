@@ -14,8 +14,8 @@ def main(argv: list[str]) -> None:
     """Writes OUTPUT/model_1.keras ..., a history of each, and segmentation.json, what each saw."""
     arguments = _parse(argv)
     quiet_tensorflow()
+    from care_tf.boxes.segmentation.segmentation_training import SegmentationSettings, train_segmentation
     from care_tf.data.manifest import read_manifest
-    from care_tf.segmentation.training import SegmentationSettings, train_segmentation
 
     settings = SegmentationSettings(
         image_size_px=tuple(arguments.image_size),

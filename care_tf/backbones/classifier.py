@@ -3,7 +3,7 @@
 import keras
 
 from care_tf.backbones.backbone import Weights
-from care_tf.backbones.registry import get_backbone
+from care_tf.backbones.named_backbones import get_backbone
 from care_tf.backbones.user_builder import build_with_user_function, is_user_builder
 from care_tf.errors import InputError
 from care_tf.keras_generation import dropout as dropout_layer

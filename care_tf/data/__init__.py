@@ -1,22 +1,17 @@
 """From image files, labels and boxes to batches."""
 
 from care_tf.data.augmentation import Augmentation, augment_batch, flip_signs
-from care_tf.data.decoding import corrupt_files_refused
 from care_tf.data.epochs import epoch_order, num_drawn
 from care_tf.data.image_source import image_loader
-from care_tf.data.isic2018 import read_isic2018
 from care_tf.data.manifest import Manifest, read_manifest, write_manifest
 from care_tf.data.pipeline import epoch_indices, evaluation_dataset, steps_per_epoch, training_dataset
 from care_tf.data.sampling import draw_epoch, epoch_class_counts, get_sampling
 from care_tf.data.splits import stratified_group_folds, stratified_image_split
-from care_tf.data.synthetic_lesions import SyntheticLesions
 
 __all__ = [
     "Augmentation",
     "Manifest",
-    "SyntheticLesions",
     "augment_batch",
-    "corrupt_files_refused",
     "draw_epoch",
     "epoch_class_counts",
     "epoch_indices",
@@ -26,7 +21,6 @@ __all__ = [
     "get_sampling",
     "image_loader",
     "num_drawn",
-    "read_isic2018",
     "read_manifest",
     "steps_per_epoch",
     "stratified_group_folds",

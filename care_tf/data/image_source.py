@@ -9,10 +9,10 @@ from typing import TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from care_tf.data.decoding import decode_image_named
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+from care_tf.images.decoding import decode_image_named
 
 ImageLoader: TypeAlias = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 Cache: TypeAlias = str | os.PathLike | ImageLoader | None

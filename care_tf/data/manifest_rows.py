@@ -13,7 +13,7 @@ from typing import Any
 
 from care_tf.box_geometry import validate_boxes
 from care_tf.errors import InputError
-from care_tf.image_header import ImageHeader, read_image_header
+from care_tf.images.header import ImageHeader, read_image_header
 
 COLUMNS = ("image", "label", "boxes", "mask", "group", "split", "fold", "box_source")
 MAX_LISTED_PROBLEMS = 20

@@ -12,7 +12,7 @@ import tensorflow as tf
 from care_tf.data.class_aware import check_class_aware, draw_class_aware_epoch
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
-from care_tf.stage import setting_arguments, setting_name
+from care_tf.settings import setting_arguments, setting_name
 
 CLASS_COUNTS = (
     "instance_balanced",

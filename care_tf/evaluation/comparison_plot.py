@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from care_tf.evaluation.comparison import CellMean, Comparison, MethodScores, focus_figures
+from care_tf.evaluation.method_comparison import CellMean, Comparison, MethodScores, focus_figures
 from care_tf.evaluation.pictures import BASELINE, FAINT, INK, RUN, drawing, hide_spines
 from care_tf.files import atomic_path
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from care_tf.evaluation.comparison import CellMean, Comparison, MethodScores, focus_figures
+from care_tf.evaluation.method_comparison import CellMean, Comparison, MethodScores, focus_figures
 from care_tf.files import atomic_path
 
 _NUMBERS = ("value", "low", "high", "min", "max", "num_cells")

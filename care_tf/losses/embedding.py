@@ -10,7 +10,7 @@ from care_tf.losses.contrastive import ContrastiveLoss
 from care_tf.losses.n_pair import NPairLoss
 from care_tf.losses.supervised_contrastive import SupervisedContrastiveLoss
 from care_tf.losses.triplet import TripletLoss
-from care_tf.stage import Setting, setting_arguments, setting_name
+from care_tf.settings import Setting, setting_arguments, setting_name
 
 EMBEDDING_LOSSES: dict[str, type[keras.losses.Loss]] = {
     "contrastive": ContrastiveLoss,

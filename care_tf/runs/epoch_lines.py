@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tqdm
 
-from care_tf.stage import Stage
+from care_tf.runs.stage import Stage
 
 SHOWN = (
     "loss",

@@ -12,15 +12,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-import care_tf
 from care_tf.backbones import get_backbone
-from care_tf.config import RunConfig, dump_config, load_config
 from care_tf.data import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
-from care_tf.runs.parts import care_model, preprocess_function
-from care_tf.training import CAREModel
-from care_tf.training.stages import stage_weights_path
+from care_tf.model import CAREModel
+from care_tf.runs.config import RunConfig, dump_config, load_config
+from care_tf.runs.run_parts import care_model, preprocess_function
+from care_tf.runs.stages import stage_weights_path
+from care_tf.version import __version__
 
 CONFIG, ENVIRONMENT, HISTORY, METRICS = "config.yaml", "environment.json", "history.csv", "metrics.json"
 MODEL, CHECKPOINTS, REPORT, PREDICTIONS = "model.keras", "checkpoints", "report.html", "predictions.csv"
@@ -98,7 +98,7 @@ def write_environment(folder: Path, config: RunConfig, command: Sequence[str], t
     if (folder / ENVIRONMENT).exists():
         return
     environment = {
-        "care_tf": care_tf.__version__,
+        "care_tf": __version__,
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "python": platform.python_version(),

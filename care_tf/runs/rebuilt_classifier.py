@@ -5,9 +5,10 @@ import numpy as np
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.stage import Stage, setting_arguments, setting_name
-from care_tf.training.decoupled_classifier import ClassScale, choose_tau, nearest_class_mean, scaled, tau_normalized
-from care_tf.training.last_dense import embedding_model, last_dense
+from care_tf.network.decoupled_classifier import ClassScale, choose_tau, nearest_class_mean, scaled, tau_normalized
+from care_tf.network.last_dense import embedding_model, last_dense
+from care_tf.runs.stage import Stage
+from care_tf.settings import setting_arguments, setting_name
 
 SCALE_LAYER = "class_scale"
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 import keras
 
 from care_tf.backbones import get_backbone
-from care_tf.config import RunConfig
 from care_tf.data import Augmentation, Manifest, evaluation_dataset, get_sampling, steps_per_epoch, training_dataset
 from care_tf.data.activation_cache import (
     activation_evaluation_dataset,
@@ -20,16 +19,19 @@ from care_tf.errors import InputError
 from care_tf.losses import get_classification_loss
 from care_tf.losses.class_weights import class_weights
 from care_tf.losses.embedding import get_embedding_loss
-from care_tf.runs import parts
-from care_tf.runs.parts import Manifests
+from care_tf.model import CAREModel
+from care_tf.model.care_model import EMBEDDING_MEANS, LOGGED_MEANS
+from care_tf.network.cutting import INPUT_ACTIVATION, cut_network
+from care_tf.network.freezing import freeze_through, unfreeze
+from care_tf.network.last_dense import last_dense, reinitialized
+from care_tf.runs import run_parts as parts
+from care_tf.runs.config import RunConfig
 from care_tf.runs.rebuilt_classifier import check_classifier, compute_classifier, fold_scales, scaled_classifier
+from care_tf.runs.run_parts import Manifests
 from care_tf.runs.shared_images import SharedImages
-from care_tf.stage import Stage, setting_name
-from care_tf.training import CAREModel, StageSetup
-from care_tf.training.care_model import EMBEDDING_MEANS, LOGGED_MEANS
-from care_tf.training.frozen_layers import freeze_through, unfreeze
-from care_tf.training.last_dense import last_dense, reinitialized
-from care_tf.training.network_parts import INPUT_ACTIVATION, cut_network
+from care_tf.runs.stage import Stage
+from care_tf.runs.stages import StageSetup
+from care_tf.settings import setting_name
 
 # Seeds of two stages of one run, or of runs with neighboring seeds, are this far apart, so that a stage sees the same
 # batches however long the one before it took.

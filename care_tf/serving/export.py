@@ -12,7 +12,7 @@ from care_tf.files import atomic_path
 from care_tf.serving.signatures import ServedClassifier
 
 if TYPE_CHECKING:
-    from care_tf.training import CAREModel
+    from care_tf.model import CAREModel
 
 
 def export_saved_model(

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from care_tf.data.decoding import decode_image
+from care_tf.images.decoding import decode_image
 from care_tf.keras_generation import call_model, tensorflow_variable
 
 if TYPE_CHECKING:
-    from care_tf.training import CAREModel
+    from care_tf.model import CAREModel
 
 Outputs = dict[str, tf.Tensor]
 

@@ -3,21 +3,14 @@
 import numpy as np
 import pytest
 
-from care_tf.data import (
-    Augmentation,
-    SyntheticLesions,
-    evaluation_dataset,
-    get_sampling,
-    image_loader,
-    read_manifest,
-    training_dataset,
-)
+from care_tf.data import Augmentation, evaluation_dataset, get_sampling, image_loader, read_manifest, training_dataset
 from care_tf.data.activation_cache import (
     activation_evaluation_dataset,
     activation_training_dataset,
     compute_activations,
     flips_of,
 )
+from care_tf.datasets import SyntheticLesions
 from care_tf.errors import InputError
 
 SIZE = (24, 32)

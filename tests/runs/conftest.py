@@ -2,8 +2,8 @@
 
 import pytest
 
-from care_tf.config import validate_config
-from care_tf.data import SyntheticLesions
+from care_tf.datasets import SyntheticLesions
+from care_tf.runs.config import validate_config
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.runs import load_run, train_run, training
-from care_tf.training.last_dense import last_dense
+from care_tf.network.last_dense import last_dense
+from care_tf.runs import load_run, train_run
+from care_tf.runs import run_training as training
 
 FLIPS = {"rotation_degrees": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
 FROZEN = "block2_relu"

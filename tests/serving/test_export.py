@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from care_tf.data.decoding import decode_image
 from care_tf.errors import InputError
+from care_tf.images.decoding import decode_image
+from care_tf.model import CAREModel
 from care_tf.serving import export_saved_model
-from care_tf.training import CAREModel
 
 SIZE = (24, 32)
 CLASSES = ("AKIEC", "DF", "NV")

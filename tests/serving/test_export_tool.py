@@ -13,7 +13,7 @@ import tensorflow as tf
 from command_line import run_tool
 
 from care_tf.errors import InputError
-from care_tf.training import CAREModel
+from care_tf.model import CAREModel
 
 TOOL = Path(__file__).parents[2] / "tools" / "export.py"
 

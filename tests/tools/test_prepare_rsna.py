@@ -111,7 +111,7 @@ def test_it_goes_on_where_it_stopped(download, tmp_path):
 
 
 def test_the_paper_s_numbers_are_the_default(download, tmp_path, monkeypatch):
-    monkeypatch.setattr("care_tf.data.rsna.PAPER_IMAGES_PER_CLASS", {"Normal": 2})
+    monkeypatch.setattr("care_tf.datasets.rsna.PAPER_IMAGES_PER_CLASS", {"Normal": 2})
     arguments = ["--root", str(download), "--num-folds", "2", "--threads", "1", "--output"]
     main([*arguments, str(tmp_path / "some")])
     assert read_manifest(tmp_path / "some" / "manifest.csv").class_counts["Normal"] == 2

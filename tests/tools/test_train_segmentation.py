@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from care_tf.boxes.segmentation import segmentation_training as training
+from care_tf.boxes.segmentation.cross_fitting import read_record
 from care_tf.errors import InputError
-from care_tf.segmentation import training
-from care_tf.segmentation.cross_fitting import read_record
 
 _ROOT = Path(__file__).parents[2]
 

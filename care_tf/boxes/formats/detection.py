@@ -6,7 +6,7 @@ from typing import Any
 
 from care_tf.boxes.formats.file_names import files_with_suffix
 from care_tf.boxes.formats.isic_masks import SUFFIX as MASK_SUFFIX
-from care_tf.boxes.formats.rsna import LABELS_FILE
+from care_tf.boxes.formats.rsna_labels import LABELS_FILE
 from care_tf.boxes.formats.text_files import parse_json, read_text
 from care_tf.boxes.formats.xml_files import read_xml
 from care_tf.boxes.formats.yolo import CLASS_FILES

@@ -12,7 +12,7 @@ from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.boxes.formats.file_names import files_per_image, files_with_suffix
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
-from care_tf.image_pixels import read_mask
+from care_tf.images.pixels import read_mask
 
 SUFFIX = "_segmentation.png"
 LABEL = "lesion"

@@ -1,1 +1,0 @@
-"""Boxes for a whole manifest: made, imported, exported, judged."""

@@ -1,0 +1,1 @@
+"""Boxes of a manifest from and to the files of annotation tools."""

@@ -1,0 +1,1 @@
+"""How good boxes are, beside boxes that look at nothing."""

@@ -1,0 +1,213 @@
+"""One image from file to boxes: all that a worker process does."""
+
+import contextlib
+import dataclasses
+import functools
+import math
+import os
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from care_tf.box_geometry import scale_boxes, validate_boxes
+from care_tf.boxes.from_map import BOX_RULES, THRESHOLD_RULES, boxes_from_map
+from care_tf.boxes.map_doubt import box_doubt
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+from care_tf.images.pixels import read_image
+
+MIN_SCALE, MAX_SCALE = 0.7, 1.1
+
+
+@dataclasses.dataclass(frozen=True)
+class BoxSettings:
+    """How a map becomes boxes.
+
+    Args:
+      threshold: Of the map, in (0, 1); or "otsu" or "adaptive".
+      min_area_fraction: Smaller regions are dropped; area / image area, in [0, 1).
+      boxes: "one" box around all regions, the "largest" region's, or one for "each".
+      max_boxes: With "each": the largest so many regions only; None: all.
+      scale: Side of the written box / tight side, 0.7 to 1.1.
+
+    Raises:
+      InputError: A value outside its range.
+    """
+
+    threshold: float | str = 0.5
+    min_area_fraction: float = 0.01
+    boxes: Literal["one", "largest", "each"] = "one"
+    max_boxes: int | None = None
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.threshold, str):
+            if self.threshold not in THRESHOLD_RULES:
+                raise InputError(
+                    f"threshold must be a number in (0, 1) or one of {', '.join(THRESHOLD_RULES)}; "
+                    f"received {self.threshold!r}"
+                )
+        elif not 0 < self.threshold < 1:
+            raise InputError(f"threshold must lie in (0, 1), as the maps do; received {self.threshold}")
+        if not 0 <= self.min_area_fraction < 1:
+            raise InputError(f"min_area_fraction must lie in [0, 1); received {self.min_area_fraction}")
+        if self.boxes not in BOX_RULES:
+            raise InputError(f"boxes must be one of {', '.join(BOX_RULES)}; received {self.boxes!r}")
+        if self.max_boxes is not None and (self.max_boxes < 1 or self.boxes != "each"):
+            raise InputError(
+                f'max_boxes must be at least 1 and goes with boxes "each"; received {self.max_boxes} with {self.boxes}'
+            )
+        if not MIN_SCALE <= self.scale <= MAX_SCALE:
+            raise InputError(f"scale must lie between {MIN_SCALE} and {MAX_SCALE}; received {self.scale}")
+
+
+class ImageTask(NamedTuple):
+    """One image to do: its row in the manifest, where it lies, whom it shows, and where its map goes ("": nowhere)."""
+
+    row: int
+    image_path: str
+    group: str
+    map_path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageResult:
+    """What became of one image.
+
+    Args:
+      row: Its row in the manifest.
+      status: "boxes", "no box" or "failed".
+      boxes: [x0, y0, x1, y1] in the oriented image's pixels.
+      doubt: 0 (a clear box) to 1, NaN where the image failed.
+      seconds: From opening the file to the boxes.
+      message: Why it failed, or "".
+      size: Of the file, bytes; -1 where there is none.
+      modified_ns: When the file was last written, ns; -1 where there is none.
+    """
+
+    row: int
+    status: Literal["boxes", "no box", "failed"]
+    boxes: list[list[float]] = dataclasses.field(default_factory=list)
+    doubt: float = math.nan
+    seconds: float = 0.0
+    message: str = ""
+    size: int = -1
+    modified_ns: int = -1
+
+
+def pack(method: Callable[..., np.ndarray], settings: BoxSettings) -> bytes:
+    """What `annotate` needs beside the image, once for a whole run.
+
+    Raises:
+      InputError: The method cannot be pickled.
+    """
+    try:
+        return pickle.dumps((method, settings))
+    except Exception as error:  # pickle raises what it likes: PicklingError, AttributeError, TypeError
+        raise InputError(
+            f"the method {getattr(method, 'name', method)} must be picklable, since worker processes get a copy: "
+            f"{error}; define it at the top of a module and load models when it is first called"
+        ) from error
+
+
+def annotate(packed: bytes, task: ImageTask) -> ImageResult:
+    """Reads an image, asks the method for a map and makes boxes of it; never raises.
+
+    Args:
+      packed: What `pack` returned. A process unpacks it once, so a model that the method loads stays loaded.
+      task: The image.
+
+    Returns:
+      The boxes; or status "failed" with the reason, whatever it was.
+    """
+    start = time.perf_counter()
+    size, modified_ns = file_state(task.image_path)
+    try:
+        method, settings = _unpack(packed)
+        with _one_thread():
+            boxes, doubt = _boxes_and_doubt(method, settings, task)
+        status: Literal["boxes", "no box", "failed"] = "boxes" if boxes else "no box"
+        message = ""
+    except Exception as error:
+        boxes, doubt, status = [], math.nan, "failed"
+        name = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        message = " ".join(f"{name}{error}".split())
+    return ImageResult(
+        row=task.row,
+        status=status,
+        boxes=boxes,
+        doubt=doubt,
+        seconds=time.perf_counter() - start,
+        message=message,
+        size=size,
+        modified_ns=modified_ns,
+    )
+
+
+def file_state(path: str) -> tuple[int, int]:
+    """Size in bytes and time of the last change in ns; (-1, -1) where there is no file."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return -1, -1
+    return state.st_size, state.st_mtime_ns
+
+
+def _boxes_and_doubt(method: Any, settings: BoxSettings, task: ImageTask) -> tuple[list[list[float]], float]:
+    image = read_image(task.image_path)
+    height, width = image.shape[:2]
+    saliency = _checked_map(method(image, task.image_path, task.group), height, width)
+    found = boxes_from_map(
+        saliency,
+        threshold=settings.threshold,
+        min_area_fraction=settings.min_area_fraction,
+        boxes=settings.boxes,
+        max_boxes=settings.max_boxes,
+    )
+    if task.map_path:
+        _save_map(saliency, task.map_path)
+    boxes = validate_boxes(scale_boxes(found, settings.scale, width, height), width, height, Path(task.image_path).name)
+    return boxes.tolist(), float(box_doubt(saliency, found))
+
+
+def _checked_map(saliency: Any, height: int, width: int) -> np.ndarray:
+    saliency = np.asarray(saliency, np.float32)
+    if saliency.shape != (height, width):
+        raise InputError(f"the method must return a map of the image's size {height, width}; received {saliency.shape}")
+    if not (np.isfinite(saliency).all() and saliency.min() >= 0 and saliency.max() <= 1):
+        raise InputError(f"the method's map must lie in [0, 1]; received {saliency.min():g} to {saliency.max():g}")
+    return saliency
+
+
+def _save_map(saliency: np.ndarray, path: str) -> None:
+    from PIL import Image
+
+    with atomic_path(path) as temporary:
+        Image.fromarray(np.round(saliency * 255).astype(np.uint8)).save(temporary)
+
+
+@functools.lru_cache(maxsize=1)
+def _unpack(packed: bytes) -> tuple[Any, BoxSettings]:
+    return pickle.loads(packed)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """One thread per image: the cores are shared out among images, and sums come out the same everywhere.
+
+    TensorFlow's threads cannot be changed once it has started; `workers` sees to them in worker processes.
+    """
+    import cv2
+    import threadpoolctl
+
+    num_threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with threadpoolctl.threadpool_limits(1):
+            yield
+    finally:
+        cv2.setNumThreads(num_threads)

@@ -1,0 +1,60 @@
+"""The bytes a browser gets, so that it shows the pixels the boxes are measured in."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+
+from care_tf.images.header import ORIENTATION_TAG
+from care_tf.images.pixels import read_image
+
+_PLAIN_MODES = ("RGB", "L")
+
+
+def browser_image(path: str | os.PathLike) -> tuple[bytes, str]:
+    """An image file as it is where every browser shows it as the package reads it, else its pixels as a PNG.
+
+    As it is: a JPEG without EXIF rotation and a PNG without EXIF, both 8-bit RGB or grayscale. A rotated JPEG is
+    rotated here, and a PNG's EXIF, which the package does not honor and browsers may, does not leave.
+
+    Args:
+      path: A JPEG or PNG file.
+
+    Returns:
+      The bytes and their media type, "image/jpeg" or "image/png".
+
+    Raises:
+      InputError: The file is missing, cut off or no JPEG or PNG.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        data = Path(path).read_bytes()
+        with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
+            is_png = image.format == "PNG"
+            if image.mode in _PLAIN_MODES and not (_has_exif_chunk(data) if is_png else _is_rotated(image)):
+                return data, "image/png" if is_png else "image/jpeg"
+    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
+        pass  # read_image fails the same way and says it well
+    return _png(read_image(path)), "image/png"
+
+
+def _is_rotated(image) -> bool:
+    exif = image.getexif()  # falls back on XMP, which only makes the answer more careful
+    return exif.get(ORIENTATION_TAG, 1) != 1
+
+
+def _has_exif_chunk(png: bytes) -> bool:
+    """Anywhere in the file: Pillow knows of a chunk after the pixels only once it has decoded them."""
+    return b"eXIf" in png
+
+
+def _png(pixels: np.ndarray) -> bytes:
+    from PIL import Image
+
+    is_gray = (pixels[..., :1] == pixels[..., 1:]).all()
+    buffer = io.BytesIO()
+    # Level 1: a large X-ray must not keep the person waiting for a smaller file that goes nowhere.
+    Image.fromarray(pixels[..., 0] if is_gray else pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

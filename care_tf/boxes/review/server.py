@@ -1,0 +1,82 @@
+"""Serves a review to this machine's browser until Ctrl-C."""
+
+import os
+import socket
+import webbrowser
+from typing import TYPE_CHECKING
+
+from care_tf.boxes.review.app import create_app
+from care_tf.boxes.review.session import ReviewSession
+from care_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from werkzeug.serving import BaseWSGIServer
+
+ADDRESS = "127.0.0.1"
+
+
+def make_review_server(session: ReviewSession, port: int = 0) -> "tuple[BaseWSGIServer, str]":
+    """Binds a server to this machine alone.
+
+    Args:
+      session: The review.
+      port: The TCP port; 0 takes a free one.
+
+    Returns:
+      The server, not yet serving, and the page's URL.
+
+    Raises:
+      InputError: The port is taken, not allowed or no port.
+    """
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class QuietHandler(WSGIRequestHandler):
+        """Answers without a line per request."""
+
+        def log(self, type: str, message: str, *args: object) -> None:
+            pass
+
+    app = create_app(session)
+    # Bound here: werkzeug would print its own message for a taken port and exit.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        if os.name == "posix":  # a port just left can be had again; elsewhere this would share a port in use
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((ADDRESS, port))
+        except (OSError, OverflowError) as error:
+            raise InputError(f"port {port} cannot be used: {error}. Choose another, or 0 for a free one") from error
+        listener.listen()
+        port = listener.getsockname()[1]
+        # The server works on a duplicate of the descriptor.
+        server = make_server(ADDRESS, port, app, threaded=True, request_handler=QuietHandler, fd=listener.fileno())
+    return server, f"http://{ADDRESS}:{port}/{app.config['TOKEN']}/"
+
+
+def serve_review(session: ReviewSession, *, port: int = 0, open_browser: bool = True) -> None:
+    """Prints the page's URL, opens it and serves it until Ctrl-C, then prints what was reviewed.
+
+    Args:
+      session: The review.
+      port: The TCP port; 0 takes a free one.
+      open_browser: Opens the page in the default browser.
+
+    Raises:
+      InputError: As `make_review_server`.
+    """
+    server, url = make_review_server(session, port)
+    progress = session.progress()
+    print(f"{progress.total} images to review, {progress.reviewed} done. Every decision goes to {session.output}")
+    if session.num_masks:
+        print(f"{session.num_masks} images with a mask instead of boxes are left out and stay as they are")
+    print(f"{url}\nCtrl-C ends the review; the same command goes on with it later", flush=True)
+    if open_browser:
+        webbrowser.open(url)
+    try:
+        server.serve_forever()  # returns on Ctrl-C
+    finally:
+        server.server_close()
+    progress = session.progress()  # waits for a save in progress
+    print(
+        f"\nreviewed {progress.reviewed} of {progress.total}: {progress.accepted} accepted, "
+        f"{progress.corrected} corrected, {progress.rejected} rejected"
+    )

@@ -1,0 +1,1 @@
+"""Saliency maps of single images: DSR and BMS, each step a function."""

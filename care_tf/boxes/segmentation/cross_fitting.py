@@ -1,0 +1,169 @@
+"""Which network may segment which image: never one that saw the image's mask."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from care_tf.boxes.segmentation.image_identity import image_identities
+from care_tf.boxes.segmentation.prediction import lesion_probability, load_segmentation_model
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+
+RECORD = "segmentation.json"
+
+
+def deal_groups(groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndarray:
+    """Deals images to folds of about equal size without tearing a group apart.
+
+    Args:
+      groups: n patients or lesions; "" is a group of its own.
+      num_folds: At least 2.
+      seed: Of the deal.
+
+    Returns:
+      int64 (n,): the fold of every image, 1..num_folds.
+
+    Raises:
+      InputError: Fewer groups than folds.
+    """
+    names, of_image = np.unique(_own_groups(groups), return_inverse=True)
+    if not 2 <= num_folds <= len(names):
+        raise InputError(
+            f"the number of folds must be at least 2 and at most the {len(names)} groups; received {num_folds}"
+        )
+    sizes = np.bincount(of_image)
+    loads = np.zeros(num_folds, np.int64)
+    fold_of_group = np.zeros(len(names), np.int64)
+    # Large groups first, each to the emptiest fold; the draw decides among groups of one size.
+    shuffled = np.random.default_rng(seed).permutation(len(names))
+    for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")]:
+        fold = int(np.argmin(loads))
+        fold_of_group[group] = fold + 1
+        loads[fold] += sizes[group]
+    return fold_of_group[of_image]
+
+
+def count_groups(groups: Sequence[str]) -> int:
+    """How many groups there are; each "" is one of its own."""
+    return len(set(_own_groups(groups)))
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+    """sha256 (hex) of a file's content.
+
+    Raises:
+      InputError: The file cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+    """A network and what it saw.
+
+    Args:
+      file: Its path, relative to the record.
+      saw: Identities (see `image_identities`) of all images whose masks it was trained or stopped on.
+      sha256: Of the file, hex, by which another network in its place is noticed; "" where it was not recorded.
+    """
+
+    file: str
+    saw: frozenset[str]
+    sha256: str = ""
+
+
+def write_record(folder: Path, models: Iterable[TrainedModel], settings: dict[str, Any]) -> None:
+    """Writes segmentation.json: the models, what each saw, and the settings they were trained with."""
+    record = {
+        "settings": settings,
+        "models": [{"file": model.file, "sha256": model.sha256, "saw": sorted(model.saw)} for model in models],
+    }
+    with atomic_path(folder / RECORD) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def read_record(folder: str | os.PathLike) -> tuple[list[TrainedModel], dict[str, Any]]:
+    """The models of a folder that `train_segmentation` wrote, and their settings.
+
+    Raises:
+      InputError: There is no record, or it is damaged.
+    """
+    path = Path(folder) / RECORD
+    if not path.is_file():
+        raise InputError(f"{folder} has no {RECORD}: it must be the output of tools/train_segmentation.py, finished")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+        models = [
+            TrainedModel(str(model["file"]), frozenset(model["saw"]), str(model.get("sha256", "")))
+            for model in record["models"]
+        ]
+        settings = dict(record["settings"])
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path} is damaged ({error!r}): train again") from error
+    if not models:
+        raise InputError(f"{path} is damaged (it names no models): train again")
+    return models, settings
+
+
+def unseen_by(models: Sequence[TrainedModel], identities: frozenset[str]) -> list[int]:
+    """Positions of the models that saw none of an image's identities."""
+    return [index for index, model in enumerate(models) if not model.saw & identities]
+
+
+class CrossFittedSegmentation:
+    """Segments an image with the mean of all networks that never saw its mask; refuses it where there is none.
+
+    Picklable: networks are loaded where they are first used.
+
+    Args:
+      folder: Output of `train_segmentation`.
+
+    Raises:
+      InputError: The folder has no record. A call: every network saw the image, its group, or a copy of it; or a
+        network is not the one that the record is about.
+    """
+
+    name = "segmentation"
+
+    def __init__(self, folder: str | os.PathLike) -> None:
+        self.folder = os.path.abspath(folder)
+        self.models, training_settings = read_record(folder)
+        self.settings: dict[str, Any] = {"models": self.folder, "training": training_settings}
+        self._loaded: dict[int, Callable] = {}
+
+    def __call__(self, image: np.ndarray, image_path: str, group: str) -> np.ndarray:
+        """uint8 (H,W,3) RGB, its file and its group -> float32 (H,W), the lesion's probability."""
+        allowed = unseen_by(self.models, image_identities(image_path, group))
+        if not allowed:
+            raise InputError(
+                f"all {len(self.models)} segmentation models saw the mask of {Path(image_path).name}, of its group "
+                f"{group!r} or of a copy of it: train with --num-folds 2 or more, so that one did not"
+            )
+        maps = np.stack([lesion_probability(self._model(index), image) for index in allowed])
+        return maps.mean(axis=0, dtype=np.float32)
+
+    def _model(self, index: int) -> Callable:
+        if index not in self._loaded:
+            model = self.models[index]
+            path = os.path.join(self.folder, model.file)
+            if model.sha256 and file_sha256(path) != model.sha256:
+                raise InputError(f"{path} is not the network that {RECORD} knows the images of; train again")
+            self._loaded[index] = load_segmentation_model(path)
+        return self._loaded[index]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_loaded": {}}
+
+
+def _own_groups(groups: Sequence[str]) -> list[str]:
+    """The groups by name; an image without one is a group of its own."""
+    return [group or f"\0{i}" for i, group in enumerate(groups)]

@@ -1,0 +1,66 @@
+"""A picture of a manifest's boxes: the quickest check that they are where they should be."""
+
+import math
+import os
+
+import numpy as np
+
+from care_tf.data.manifest import Manifest
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+from care_tf.images.pixels import read_image
+
+_TILE_PX = 200
+_CAPTION_PX = 16
+_NUM_COLUMNS = 6
+_BOX_COLOR = (0, 230, 60)
+_BACKGROUND = (24, 24, 24)
+
+
+def write_contact_sheet(manifest: Manifest, path: str | os.PathLike, *, max_images: int = 24, seed: int = 0) -> None:
+    """Draws images with their boxes, chosen at random among those that have any (among all if none has).
+
+    Args:
+      manifest: What to draw from.
+      path: The PNG to write; whole or not at all.
+      max_images: At most so many tiles.
+      seed: Of the choice.
+
+    Raises:
+      InputError: An image is corrupt, or the manifest is empty.
+    """
+    from PIL import Image, ImageDraw
+
+    candidates = np.flatnonzero([len(boxes) > 0 for boxes in manifest.boxes])
+    candidates = candidates if len(candidates) else np.arange(len(manifest))
+    chosen = np.sort(np.random.default_rng(seed).permutation(candidates)[:max_images])
+    if not len(chosen):
+        raise InputError(f"the manifest {manifest.source} has no images to draw")
+    num_columns = min(_NUM_COLUMNS, len(chosen))
+    row_height = _TILE_PX + _CAPTION_PX
+    sheet = Image.new("RGB", (num_columns * _TILE_PX, math.ceil(len(chosen) / num_columns) * row_height), _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    for place, i in enumerate(chosen.tolist()):
+        left, top = place % num_columns * _TILE_PX, place // num_columns * row_height
+        sheet.paste(_tile(manifest.image_paths[i], manifest.boxes[i]), (left, top + _CAPTION_PX))
+        name = os.path.splitext(os.path.basename(manifest.image_paths[i]))[0]
+        draw.text((left + 3, top + 2), f"{manifest.class_names[manifest.labels[i]]} {name}", fill=(255, 255, 255))
+    with atomic_path(path) as temporary:
+        sheet.save(temporary)
+
+
+def _tile(path: str, boxes: np.ndarray):
+    """A Pillow image of at most 200 x 200 px with the boxes drawn."""
+    from PIL import Image, ImageDraw
+
+    image = Image.fromarray(read_image(path))
+    scale = _TILE_PX / max(image.size)
+    image = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)))
+    draw = ImageDraw.Draw(image)
+    for x0, y0, x1, y1 in boxes * scale:
+        draw.rectangle(
+            (float(x0), float(y0), max(float(x1) - 1, float(x0)), max(float(y1) - 1, float(y0))),
+            outline=_BOX_COLOR,
+            width=2,
+        )
+    return image

@@ -1,0 +1,173 @@
+"""ISIC 2018 task 3 (HAM10000), as downloaded, to a manifest with boxes from the published lesion masks."""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from care_tf.box_geometry import scale_boxes, tight_box
+from care_tf.csv_files import table_rows
+from care_tf.data.manifest import Manifest
+from care_tf.data.manifest_rows import raise_problems
+from care_tf.data.splits import stratified_group_folds
+from care_tf.datasets.lesion_masks import usable_masks, warn_without_background
+from care_tf.errors import InputError
+from care_tf.images.header import read_image_header
+from care_tf.images.pixels import read_mask
+
+CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
+BOX_SOURCE = "ground-truth"
+_IMAGES = "ISIC2018_Task3_Training_Input"
+_LABELS = "ISIC2018_Task3_Training_GroundTruth/ISIC2018_Task3_Training_GroundTruth.csv"
+_GROUPS = "ISIC2018_Task3_Training_LesionGroupings.csv"
+_MASKS = "HAM10000_segmentations_lesion_tschandl"
+_NUM_THREADS = min(32, 4 * (os.cpu_count() or 1))
+
+
+def read_isic2018(
+    root: str | os.PathLike,
+    box_classes: Sequence[str] = (),
+    *,
+    box_scale: float = 1.0,
+    lesion_masks: bool = False,
+    folds_file: str | os.PathLike | None = None,
+    num_folds: int = 5,
+    seed: int = 0,
+) -> Manifest:
+    """Reads the official layout.
+
+    A box is the tight rectangle around the lesion mask, in the image's own pixels; image and mask may differ in
+    size. A mask without background says nothing about where the lesion is: that image gets no box, with a warning.
+
+    Args:
+      root: The folder that holds the images' and the ground truth's folders, the lesion groupings and, for boxes,
+        the lesion masks.
+      box_classes: The classes whose images get a box.
+      box_scale: New side / tight side of the boxes, about their centers and clipped to the image.
+      lesion_masks: Gives every image its lesion mask, to train a segmentation network on, and none a box.
+      folds_file: CSV with the columns `image` and `fold`; None deals folds stratified by class, grouped by lesion.
+      num_folds: How many folds to deal.
+      seed: Of the deal.
+
+    Returns:
+      All images of the ground truth in its order, groups = lesions. The classes are in the official order MEL, NV,
+      BCC, AKIEC, BKL, DF, VASC; a manifest read back from its CSV has them sorted unless they are named.
+
+    Raises:
+      InputError: A folder, file or column is missing, or images, labels, groups, folds or masks do not agree.
+    """
+    root = Path(root)
+    if not 0 < box_scale < float("inf"):
+        raise InputError(f"the box scale must be a positive number; received {box_scale}")
+    if not 0 <= seed < 2**32:
+        raise InputError(f"seed must lie in [0, 2^32); received {seed}")
+    if lesion_masks and len(box_classes):
+        raise InputError("an image has a box or a mask, not both: name no box classes together with lesion masks")
+    unknown = [name for name in box_classes if name not in CLASSES]
+    if unknown:
+        raise InputError(f"box class {', '.join(unknown)} is not one of {', '.join(CLASSES)}")
+    _check_layout(root, needs_masks=lesion_masks or len(box_classes) > 0)
+    image_ids, labels = _read_labels(root / _LABELS)
+    image_paths = tuple(str((root / _IMAGES / f"{name}.jpg").absolute()) for name in image_ids)
+    raise_problems(str(root), [f"image {path} does not exist" for path in image_paths if not os.path.isfile(path)])
+    groups = _read_column(root / _GROUPS, "lesion_id", image_ids)
+    if folds_file is not None:
+        folds = _read_column(Path(folds_file), "fold", image_ids)
+    else:
+        names = [CLASSES[label] for label in labels]  # rather than numbers, for the messages
+        folds = [str(fold) for fold in stratified_group_folds(names, groups, num_folds, seed)]
+    wants_box = np.isin(labels, [CLASSES.index(name) for name in box_classes])
+    boxes = _lesion_boxes(root / _MASKS, image_paths, wants_box, box_scale)
+    return Manifest(
+        image_paths=image_paths,
+        labels=labels,
+        class_names=CLASSES,
+        boxes=boxes,
+        mask_paths=usable_masks([_mask_path(root / _MASKS, path) for path in image_paths], str(root))
+        if lesion_masks
+        else (),
+        groups=tuple(groups),
+        folds=tuple(folds),
+        box_sources=tuple(BOX_SOURCE if len(box) else "" for box in boxes),
+        source=str(root.absolute()),
+    )
+
+
+def _check_layout(root: Path, needs_masks: bool) -> None:
+    needed = [_IMAGES, _LABELS, _GROUPS, *([_MASKS] if needs_masks else [])]
+    missing = [name for name in needed if not (root / name).exists()]
+    if missing:
+        raise InputError(
+            f"{root} is not an ISIC 2018 task 3 download: {', '.join(missing)} missing; "
+            "give the folder that holds all of the unpacked archives"
+        )
+
+
+def _read_labels(path: Path) -> tuple[list[str], np.ndarray]:
+    """Image ids and labels int32 (n,) of the one-hot table."""
+    image_ids, labels, problems = [], [], []
+    for line, row in table_rows(path, ("image", *CLASSES)):
+        hot = [label for label, name in enumerate(CLASSES) if row[name].strip() in ("1.0", "1")]
+        if len(hot) != 1:
+            problems.append(f"line {line}: {row['image']} has {len(hot)} classes instead of one")
+        image_ids.append(row["image"])
+        labels.append(hot[0] if hot else 0)
+    if len(set(image_ids)) != len(image_ids):
+        problems.append("an image occurs more than once")
+    raise_problems(str(path), problems)
+    if not image_ids:
+        raise InputError(f"{path} has no rows")
+    return image_ids, np.array(labels, np.int32)
+
+
+def _read_column(path: Path, column: str, image_ids: Sequence[str]) -> list[str]:
+    """The entry of every image, in the order of `image_ids`."""
+    entries = {row["image"]: row[column].strip() for _, row in table_rows(path, ("image", column))}
+    raise_problems(str(path), [f"no {column} for image {name}" for name in image_ids if not entries.get(name)])
+    return [entries[name] for name in image_ids]
+
+
+def _lesion_boxes(
+    folder: Path, image_paths: Sequence[str], wants_box: np.ndarray, box_scale: float
+) -> tuple[np.ndarray, ...]:
+    """float32 (k,4) for every image: k = 1 where a box is wanted and the mask has foreground and background."""
+    from tqdm import tqdm
+
+    boxes = [np.zeros((0, 4), np.float32)] * len(image_paths)
+    chosen = np.flatnonzero(wants_box).tolist()
+    problems, without_background = [], []
+
+    def read(i: int) -> np.ndarray | InputError:
+        try:
+            return _box_of_image(folder, image_paths[i], box_scale)
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor(_NUM_THREADS) as pool:
+        results = tqdm(pool.map(read, chosen), "reading lesion masks", len(chosen), unit="mask", disable=not chosen)
+        for i, result in zip(chosen, results, strict=True):
+            if isinstance(result, InputError):
+                problems.append(str(result))
+            elif len(result):
+                boxes[i] = result
+            else:
+                without_background.append(image_paths[i])
+    raise_problems(str(folder), problems)
+    warn_without_background(without_background, "box")
+    return tuple(boxes)
+
+
+def _box_of_image(folder: Path, image_path: str, box_scale: float) -> np.ndarray:
+    """float32 (k,4): k = 0 where the mask covers the whole frame, which says nothing, or nothing."""
+    image = read_image_header(image_path)
+    mask = read_mask(_mask_path(folder, image_path))
+    if mask.all():
+        return np.zeros((0, 4), np.float32)
+    scale_xy = np.array([image.width / mask.shape[1], image.height / mask.shape[0]] * 2, np.float32)
+    return scale_boxes(tight_box(mask) * scale_xy, box_scale, image.width, image.height)
+
+
+def _mask_path(folder: Path, image_path: str) -> Path:
+    return folder / f"{Path(image_path).stem}_segmentation.png"

@@ -1,0 +1,1 @@
+"""Image files: headers, pixels, orientation, decoding in the graph."""

@@ -1,0 +1,365 @@
+"""CAREModel: a Keras model around an unchanged classifier, trained with the attention loss."""
+
+import dataclasses
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from care_tf import keras_generation
+from care_tf.attention import get_activation_map
+from care_tf.errors import InputError
+from care_tf.losses import AttentionLoss
+from care_tf.metrics import attention_inside_share, embedding_spread
+from care_tf.model.batches import ImageBatch, class_index, split_inputs
+from care_tf.model.observed_classifier import ObservedClassifier
+from care_tf.network.anatomy import Anatomy
+from care_tf.network.random_geometry import refuse_random_geometry
+from care_tf.precision import at_least_float32
+
+LOGGED_MEANS = ("loss", "classification_loss", "attention_loss", "attention_inside")
+EMBEDDING_MEANS = ("embedding_loss", "embedding_spread")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Terms:
+    """What one forward pass gives: attention loss and share without masks, and the embedding without its loss, unset.
+
+    Attributes:
+      predictions: (B, classes).
+      attention_loss: Scalar, this replica's part of the global L_a.
+      share: (B,), share of each map's energy inside its mask.
+      has_mask: bool (B,).
+      embedding: (B, d), the input of the last Dense layer.
+      embedding_loss: Scalar, L_e of this replica's images.
+    """
+
+    predictions: tf.Tensor
+    attention_loss: Any = 0.0
+    share: tf.Tensor | None = None
+    has_mask: tf.Tensor | None = None
+    embedding: tf.Tensor | None = None
+    embedding_loss: Any = 0.0
+
+
+@keras_generation.register
+class CAREModel(keras.Model):
+    """Trains a classifier with class attention to regions of lesion.
+
+    L = (1 - alpha) L_c + alpha L_a
+
+    L_c is the compiled loss (with sample and class weights), L_a the attention loss of the true class's activation
+    map against the masks in x. With an embedding loss L_e, w_c L_c + w_e L_e takes the place of L_c. Regularization
+    losses of the layers are added in full whatever the weights are. With alpha = 0, or without masks, the weights are
+    those of a plain Keras fit.
+
+    A batch is `({"image": (B, H, W, C), "mask": (B, H, W, 1)}, y[, sample_weight])`; bare images, or a dict without
+    "mask", are accepted everywhere. "mask_class", int (B,), names the class a mask belongs to where y does not say it
+    (several positive labels in one image); -1 means none. Images of sample weight 0 are left out of L_a too.
+
+    Activations of a frozen lower part may stand in for the images, as "activation"; the classifier is then the rest of
+    the network, and the masks keep the images' size.
+
+    Logs: `loss`, `classification_loss` (L_c with regularization: what plain Keras calls loss), `attention_loss` (L_a),
+    `attention_inside` (mean share of the map's energy inside the mask over masked images; 0 when there were none),
+    with an embedding loss `embedding_loss` (L_e) and `embedding_spread` (1 for embeddings in all directions, 0 when
+    they have collapsed into one), and the compiled metrics. To monitor one of them, give `EarlyStopping` and its like
+    a `mode`: Keras 3 guesses it for compiled metrics only.
+
+    Args:
+      classifier: Any Keras classifier with one output (B, classes): Functional, Sequential, nested, or subclassed.
+        Ending in softmax, sigmoid, or logits; one unit means binary.
+      attention_layer: Layer name, "outer/inner" path, or "auto": the last layer whose output is 4-D with h, w > 1. A
+        layer of transformer tokens (B, tokens, d) may be named; a square grid, with or without a leading class token,
+        is folded back.
+      alpha: Weight of the attention loss, in [0, 1]. `model.alpha` is a variable; assign to it to change it.
+      attention_loss: An `AttentionLoss`; None means its defaults (the paper's).
+      cam: Activation-map method: "gradcam" (the paper's), "gradcam++", "hirescam", "layercam", "xgradcam", or a
+        function.
+      second_order: True differentiates the map through its own gradients sigma_k; False treats them as constants.
+      features: For networks whose attention layer cannot be found: the classifier's attribute (or its name) that maps
+        images to features. Needs `head`; `classifier(x)` must equal `head(features(x))`.
+      head: The classifier's attribute (or its name) that maps features to predictions.
+      embedding_loss: L_e, a loss of (labels, embeddings) such as `care_tf.losses.TripletLoss`; the embedding is the
+        input of the classifier's last Dense layer. None for none. Sample weights do not enter it.
+      embedding_weight: w_e, >= 0.
+      classification_weight: w_c, >= 0; 0 trains on the embedding alone.
+
+    Raises:
+      InputError: An argument is out of range, the attention layer is unknown or without spatial extent, the classifier
+        moves images at random, or second-order gradients do not exist between the attention layer and the logits.
+
+    Source: Zhuang et al. 2023, Eq. 4 and Algorithm 2. Deviations: the map is that of the class score instead of the
+      classification loss; one backward pass instead of two; full second order instead of constant sigma_k.
+    """
+
+    def __init__(
+        self,
+        classifier: keras.Model,
+        attention_layer: str = "auto",
+        alpha: float = 0.5,
+        attention_loss: AttentionLoss | None = None,
+        cam: str = "gradcam",
+        second_order: bool = True,
+        features: Any = None,
+        head: Any = None,
+        embedding_loss: keras.losses.Loss | None = None,
+        embedding_weight: float = 1.0,
+        classification_weight: float = 1.0,
+        **kwargs: Any,
+    ):
+        # The wrapper hands images on untouched, whatever its own dtype policy: the classifier casts for itself.
+        super().__init__(**{"autocast": False, **kwargs})
+        if not isinstance(classifier, keras.Model):
+            raise InputError(f"classifier must be a keras.Model. Received {type(classifier).__name__}.")
+        refuse_random_geometry(classifier)
+        self.classifier = classifier
+        self.attention_layer = attention_layer
+        self.attention_loss = attention_loss or AttentionLoss()
+        self.cam = cam
+        self.second_order = bool(second_order)
+        self.embedding_loss = embedding_loss
+        self.embedding_weight = _check_weight("embedding_weight", embedding_weight)
+        self.classification_weight = _check_weight("classification_weight", classification_weight)
+        self._observed = ObservedClassifier(classifier, attention_layer, get_activation_map(cam), features, head)
+        self._initial_alpha = _check_alpha(alpha)
+        self._alpha = keras_generation.add_scalar(self, "alpha", alpha)
+        self._trackers = {
+            name: keras.metrics.Mean(name=name, dtype="float32") for name in LOGGED_MEANS + EMBEDDING_MEANS
+        }
+        self._mapper = tf.function(self._map_at_image_size, autograph=False, reduce_retracing=True)
+        self._image_shape: list[int | None] | None = None
+        if getattr(classifier, "inputs", None):
+            self._image_shape = [None, *classifier.inputs[0].shape[1:]]
+            self._observed.study(classifier.inputs[0].shape, classifier.inputs[0].dtype, self.second_order)
+            self.built = True
+
+    # --- the classifier ---------------------------------------------------------------------------------------------
+
+    @property
+    def alpha(self):
+        """The variable alpha of Eq. 4; assign a number to it to change it."""
+        return self._alpha
+
+    @alpha.setter
+    def alpha(self, value: float) -> None:
+        self._alpha.assign(_check_alpha(value))
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """Where the attention map and the logits are found; known once the classifier has been built."""
+        return self._observed.anatomy
+
+    def build(self, input_shape: Any = None) -> None:
+        """Builds the classifier for an image shape, or for a dict of shapes with "image"."""
+        shape = input_shape
+        if isinstance(input_shape, dict):
+            shape = input_shape["image"] if "image" in input_shape else input_shape["activation"]
+        if shape is not None:
+            self._image_shape = [None, *tuple(shape)[1:]]
+            if not self.classifier.built:
+                self.classifier.build(tuple(self._image_shape))
+        self.built = True
+
+    def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
+        """The classifier's predictions for a bare image batch or a batch dict."""
+        return self._observed.predict(split_inputs(inputs).image, training)
+
+    # --- fit and evaluate -------------------------------------------------------------------------------------------
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One optimizer step on L; a single backward pass through the backbone."""
+        x, y, sample_weight = keras_generation.unpack_batch(data)
+        batch = split_inputs(x)
+        with tf.GradientTape() as tape:
+            terms = self._forward(batch, y, sample_weight, training=True)
+            loss = self._total_loss(x, y, sample_weight, terms, training=True)
+            loss = keras_generation.scaled_loss(self.optimizer, loss)
+        keras_generation.apply_gradients(self, loss, tape)
+        return self.compute_metrics(x, y, terms.predictions, sample_weight)
+
+    def test_step(self, data: Any) -> dict[str, Any]:
+        """The same terms without a step; batches without masks are fine."""
+        x, y, sample_weight = keras_generation.unpack_batch(data)
+        terms = self._forward(split_inputs(x), y, sample_weight, training=False)
+        self._total_loss(x, y, sample_weight, terms, training=False)
+        return self.compute_metrics(x, y, terms.predictions, sample_weight)
+
+    def _forward(self, batch: ImageBatch, y, sample_weight, training: bool) -> _Terms:
+        """One forward pass: predictions, and what the attention and the embedding loss are made of."""
+        image = tf.convert_to_tensor(batch.image)
+        if not self.built:  # the steps never call the wrapper itself, and Keras saves the state of built models only
+            self.build(image.shape)
+        if isinstance(y, dict):
+            class_index(y, 0)  # raises: one rule for y, with or without masks
+        if self.embedding_loss is None:
+            return self._forward_with_attention(batch, image, y, sample_weight, training)
+        num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
+        with self._observed.embedding() as seen:
+            terms = self._forward_with_attention(batch, image, y, sample_weight, training)
+        index = class_index(y, num_outputs)
+        # An image of no class is like no other, not even like another of no class.
+        index = tf.where(index < 0, -1 - tf.range(tf.size(index)), index)
+        loss = at_least_float32(self.embedding_loss(index, seen[-1]))
+        return dataclasses.replace(terms, embedding=seen[-1], embedding_loss=loss)
+
+    def _forward_with_attention(self, batch: ImageBatch, image, y, sample_weight, training: bool) -> _Terms:
+        if batch.mask is None:
+            return _Terms(self._observed.predict(image, training))
+        num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
+        index = class_index(y, num_outputs) if batch.mask_class is None else batch.mask_class
+        index = tf.cast(tf.reshape(index, (-1,)), tf.int32)
+        mask = batch.mask * _counted(index, sample_weight)
+        predictions, attention = self._observed.predict_with_attention(image, index, training, self.second_order)
+        has_mask = tf.reduce_any(mask > 0, axis=(1, 2))
+        num_classes = max(num_outputs, 2)  # one unit means two classes
+        weights = self.attention_loss.image_weights(has_mask, index, num_classes, keras_generation.sum_over_replicas)
+        per_image = self.attention_loss.per_image(attention, mask)
+        local_part = tf.reduce_sum(tf.cast(weights, per_image.dtype) * per_image)
+        return _Terms(predictions, local_part, attention_inside_share(attention, mask), has_mask)
+
+    def _total_loss(self, x, y, sample_weight, terms: _Terms, training: bool) -> tf.Tensor:
+        """L of Eq. 4, this replica's part of the global mean; updates the logged means."""
+        num_replicas = keras_generation.number_of_replicas()
+        batch_size = tf.shape(terms.predictions)[0]
+        classification = keras_generation.compiled_loss(self, x, y, terms.predictions, sample_weight, training)
+        classification = at_least_float32(classification)
+        dtype = classification.dtype
+        attention = tf.cast(terms.attention_loss, dtype)
+        alpha = tf.cast(self._alpha, dtype)
+        factor = (1.0 - alpha) * self.classification_weight
+        loss = factor * classification + alpha * attention
+        if self.losses:
+            # The compiled loss already holds `factor` of the regularization, which must not depend on the weights.
+            loss += (1.0 - factor) * tf.add_n([tf.cast(term, dtype) for term in self.losses]) / num_replicas
+        if terms.embedding is not None:
+            embedding_loss = tf.cast(terms.embedding_loss, dtype) / num_replicas
+            loss += (1.0 - alpha) * self.embedding_weight * embedding_loss
+            self._trackers["embedding_loss"].update_state(embedding_loss * num_replicas, sample_weight=batch_size)
+            self._trackers["embedding_spread"].update_state(embedding_spread(terms.embedding), batch_size)
+        for name, value in (("loss", loss), ("classification_loss", classification), ("attention_loss", attention)):
+            self._trackers[name].update_state(value * num_replicas, sample_weight=batch_size)
+        if terms.share is not None:
+            self._trackers["attention_inside"].update_state(terms.share, tf.cast(terms.has_mask, tf.float32))
+        return loss
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The logged means first, then the compiled metrics. Keras's own loss mean is replaced by that of L."""
+        logged = LOGGED_MEANS if self.embedding_loss is None else LOGGED_MEANS + EMBEDDING_MEANS
+        own = list(self._trackers.values())
+        others = [metric for metric in super().metrics if metric.name != "loss" and metric not in own]
+        return [self._trackers[name] for name in logged] + others
+
+    # --- attention maps ---------------------------------------------------------------------------------------------
+
+    def predictions_and_attention(self, image: tf.Tensor, class_index: tf.Tensor | None = None):
+        """Predictions and attention maps in inference mode, as TensorFlow operations.
+
+        Args:
+          image: (B, H, W, C), as the classifier takes it.
+          class_index: int (B,); None takes the predicted class.
+
+        Returns:
+          predictions (B, classes) as the classifier gives them, attention float32 (B, h, w) in [0, 1].
+        """
+        image = tf.convert_to_tensor(image)
+        return self._observed.predict_with_attention(image, class_index, training=False, second_order=False)
+
+    def probabilities(self, predictions: tf.Tensor) -> tf.Tensor:
+        """Class probabilities, float32 (B, classes): logits go through softmax, a single one through sigmoid."""
+        predictions = tf.cast(predictions, tf.float32)
+        if self.anatomy.output_activation == "linear":
+            return tf.nn.sigmoid(predictions) if predictions.shape[-1] == 1 else tf.nn.softmax(predictions)
+        return tf.exp(predictions) if self.anatomy.output_activation == "log_softmax" else predictions
+
+    def attention_map(self, images: Any, class_index: Any = None, batch_size: int = 32) -> np.ndarray:
+        """Attention maps at image size, for looking at.
+
+        Args:
+          images: (B, H, W, C), as the classifier takes it.
+          class_index: An int for all, ints (B,), or None for each image's predicted class.
+          batch_size: Images per forward pass.
+
+        Returns:
+          float32 (B, H, W) in [0, 1]; all zeros where the map is flat.
+
+        Source: Zhuang et al. 2023, Algorithm 1 (normalized, then resized bilinearly).
+        """
+        images = np.asarray(images)
+        if images.ndim != 4:
+            raise InputError(f"images must be a batch (B, H, W, C). Received shape {images.shape}.")
+        if class_index is not None:
+            class_index = np.broadcast_to(np.asarray(class_index, np.int32), (len(images),))
+        maps = []
+        for start in range(0, len(images), batch_size):
+            part = slice(start, start + batch_size)
+            index = None if class_index is None else tf.constant(class_index[part])
+            maps.append(self._mapper(tf.constant(images[part]), index).numpy())
+        return np.concatenate(maps) if maps else np.zeros(images.shape[:3], np.float32)
+
+    def _map_at_image_size(self, image: tf.Tensor, index: tf.Tensor | None) -> tf.Tensor:
+        _, attention = self.predictions_and_attention(image, index)
+        return tf.image.resize(attention[..., None], tf.shape(image)[1:3], method="bilinear")[..., 0]
+
+    # --- saving -----------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments; the classifier with its architecture."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "classifier": serialize(self.classifier),
+            "attention_layer": self.attention_layer,
+            "alpha": self._initial_alpha,
+            "attention_loss": serialize(self.attention_loss),
+            "cam": self.cam if isinstance(self.cam, str) else serialize(self.cam),
+            "second_order": self.second_order,
+            "embedding_loss": None if self.embedding_loss is None else serialize(self.embedding_loss),
+            "embedding_weight": self.embedding_weight,
+            "classification_weight": self.classification_weight,
+            "features": self._observed.features_name,
+            "head": self._observed.head_name,
+        }
+
+    def get_build_config(self) -> dict[str, Any]:
+        """The image shape that a loaded model is built for, before its weights and optimizer are restored."""
+        return {"input_shape": self._image_shape}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """The inverse of `get_build_config`."""
+        self.build(config["input_shape"])
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> "CAREModel":
+        """The inverse of `get_config`."""
+        config = dict(config)
+        for key in ("classifier", "attention_loss", "cam", "embedding_loss"):
+            if isinstance(config.get(key), dict):
+                config[key] = keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
+        return cls(**config)
+
+
+def _check_alpha(alpha: float) -> float:
+    if not 0.0 <= float(alpha) <= 1.0:
+        raise InputError(
+            f"alpha weights the attention loss against the classification loss and must lie in [0, 1]. "
+            f"Received alpha={alpha!r}."
+        )
+    return float(alpha)
+
+
+def _check_weight(name: str, weight: float) -> float:
+    if not 0.0 <= float(weight) < float("inf"):
+        raise InputError(f"{name} weights a loss and must be at least 0. Received {name}={weight!r}.")
+    return float(weight)
+
+
+def _counted(index: tf.Tensor, sample_weight: Any) -> tf.Tensor:
+    """float32 (B, 1, 1): 0 for images whose mask does not count (class -1, sample weight 0), else 1."""
+    counted = index >= 0
+    if sample_weight is not None:
+        counted &= tf.reshape(tf.cast(sample_weight, tf.float32), (-1,)) != 0
+    return tf.cast(counted, tf.float32)[:, None, None]

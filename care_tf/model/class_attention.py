@@ -1,0 +1,146 @@
+"""Predictions and the attention map of a class, in one forward pass of an unchanged classifier."""
+
+import contextlib
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from care_tf.attention import normalize_map
+from care_tf.attention.activation_maps import ActivationMap
+from care_tf.network.anatomy import Anatomy, token_grid_size
+from care_tf.network.observation import observing
+from care_tf.precision import at_least_float32
+
+# Gradients of a float16 score with respect to a feature map are of the order of weight / (h w) and would fall among
+# float16's subnormal numbers. A power of two scales them exactly and is taken out again in float32.
+HALF_PRECISION_SCALE = 1024.0
+
+Forward = Callable[[tf.Tensor, Callable[[tf.Tensor], None]], tf.Tensor]
+
+
+def class_scores(logits: tf.Tensor, class_index: tf.Tensor) -> tf.Tensor:
+    """The pre-softmax score Y^c of one class per image.
+
+    Args:
+      logits: float (B, C); (B, 1) is a binary classifier with one unit, where the score of class 0 is minus the logit.
+      class_index: int (B,); -1 gives a score of 0, which has no gradient.
+
+    Returns:
+      float (B,), in the dtype of the logits.
+
+    Source: Zhuang et al. 2023, Eqs. 1-2. Algorithm 2 backpropagates the classification loss instead; a saturated
+      probability would have no gradient.
+    """
+    return tf.reduce_sum(logits * _class_selector(class_index, logits.shape[-1], logits.dtype), axis=-1)
+
+
+def _class_selector(class_index: tf.Tensor, num_outputs: int, dtype: tf.DType) -> tf.Tensor:
+    if num_outputs == 1:
+        sign = tf.where(class_index == 1, 1, tf.where(class_index == 0, -1, 0))
+        return tf.cast(sign, dtype)[:, None]
+    return tf.one_hot(class_index, num_outputs, dtype=dtype)
+
+
+def predict_with_attention(
+    forward: Forward,
+    anatomy: Anatomy,
+    image: tf.Tensor,
+    class_index: tf.Tensor | None,
+    cam: ActivationMap,
+    second_order: bool = True,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """One forward pass, and the normalized attention map of one class per image.
+
+    Args:
+      forward: (image, on_features) -> predictions. It calls `on_features` with the features of an explicit features
+        model; otherwise the attention layer's output is observed.
+      anatomy: Of the classifier behind `forward`.
+      image: (B, H, W, C).
+      class_index: int (B,); None takes the predicted class.
+      cam: Activation-map method.
+      second_order: False treats the gradients inside the map (sigma_k) as constants when the map is differentiated.
+
+    Returns:
+      predictions (B, C) exactly as `forward` gives them, and attention (B, h, w) in [0, 1], float32 (float64 for
+      float64 features); all zeros where the map is flat.
+
+    Source: Zhuang et al. 2023, Eqs. 2-3 and Algorithm 1.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        features, logits, predictions = _observed_forward(forward, anatomy, image, tape)
+        if class_index is None:
+            class_index = predicted_class(logits)
+        scale = HALF_PRECISION_SCALE if features.dtype == tf.float16 else 1.0
+        scores = class_scores(logits, class_index) * tf.cast(scale, logits.dtype)
+    if anatomy.pooled_dense is None:
+        gradients = at_least_float32(tape.gradient(scores, features)) / scale
+    else:
+        gradients = pooled_dense_gradients(features, anatomy.pooled_dense.kernel, class_index)
+    if not second_order:
+        gradients = tf.stop_gradient(gradients)
+    activation_map = cam(_to_grid(at_least_float32(features)), _to_grid(gradients))
+    return predictions, normalize_map(activation_map)
+
+
+def pooled_dense_gradients(features: tf.Tensor, kernel: tf.Tensor, class_index: tf.Tensor) -> tf.Tensor:
+    """dY^c / dA in closed form for a head of global average pooling + Dense.
+
+    G_ijk = W_kc / (h w)
+
+    Equal to the tape's gradient, without a backward pass; still differentiable with respect to W.
+
+    Args:
+      features: (B, h, w, d).
+      kernel: (d, C), the Dense layer's kernel W; (d, 1) for a binary classifier.
+      class_index: int (B,).
+
+    Returns:
+      float32 (float64 of a float64 kernel) (B, h, w, d).
+
+    Source: Zhuang et al. 2023, Eqs. 1-2.
+    """
+    kernel = at_least_float32(kernel)
+    size = tf.shape(features)
+    columns = _class_selector(class_index, kernel.shape[-1], kernel.dtype) @ tf.transpose(kernel)
+    return tf.broadcast_to(columns[:, None, None, :] / tf.cast(size[1] * size[2], kernel.dtype), size)
+
+
+def predicted_class(logits: tf.Tensor) -> tf.Tensor:
+    """int32 (B,): the largest logit; for one unit, 1 where the logit is positive."""
+    if logits.shape[-1] == 1:
+        return tf.cast(logits[:, 0] > 0, tf.int32)
+    return tf.argmax(logits, axis=-1, output_type=tf.int32)
+
+
+def _observed_forward(forward, anatomy, image, tape) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Runs `forward` once, taking the features and the logits out of the layers' own calls."""
+    seen: dict[str, tf.Tensor] = {}
+
+    def on_features(features: tf.Tensor) -> None:
+        # Watched from here on only: the tape records the head, never the backbone.
+        if anatomy.pooled_dense is None:
+            tape.watch(features)
+        seen["features"] = features
+
+    def on_logits(args: tuple, _result) -> None:
+        seen["logits"] = args[0]
+
+    with contextlib.ExitStack() as stack:
+        if anatomy.attention_layer is not None:
+            stack.enter_context(observing(anatomy.attention_layer, "call", lambda _, result: on_features(result)))
+        if anatomy.logit_layer is not None:
+            has_activation = callable(getattr(anatomy.logit_layer, "activation", None))
+            attribute = "activation" if has_activation else "call"
+            stack.enter_context(observing(anatomy.logit_layer, attribute, on_logits))
+        predictions = forward(image, on_features)
+    return seen["features"], seen.get("logits", predictions), predictions
+
+
+def _to_grid(features: tf.Tensor) -> tf.Tensor:
+    """Folds (B, tokens, d) to (B, side, side, d); a 4-D tensor passes through."""
+    if features.shape.rank == 4:
+        return features
+    grid = token_grid_size(features.shape[1])
+    assert grid is not None  # the anatomy was refused otherwise
+    side, leading = grid
+    return tf.reshape(features[:, leading:], (-1, side, side, features.shape[-1]))

@@ -1,0 +1,136 @@
+"""A classifier together with what is known about it: how to call it, and where its map and logits are."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from care_tf.attention.activation_maps import ActivationMap
+from care_tf.errors import InputError
+from care_tf.keras_generation import call_model
+from care_tf.model.class_attention import predict_with_attention
+from care_tf.network.anatomy import Anatomy, study_classifier
+from care_tf.network.observation import layers_by_path, observing
+
+
+class ObservedClassifier:
+    """Calls a classifier, with or without the attention map of a class.
+
+    Args:
+      classifier: The network; it is never changed.
+      attention_layer: "auto", a layer name, or an "outer/inner" path.
+      cam: Activation-map method.
+      features: The classifier's attribute, or its name, that maps images to features; None to find the layer.
+      head: The classifier's attribute, or its name, that maps features to predictions.
+
+    Raises:
+      InputError: `features` or `head` is no attribute of the classifier, or only one of them is given.
+    """
+
+    def __init__(
+        self, classifier: keras.Model, attention_layer: str, cam: ActivationMap, features: Any = None, head: Any = None
+    ):
+        if (features is None) != (head is None):
+            raise InputError("features and head belong together: give both or neither.")
+        self._classifier = classifier
+        self._attention_layer = attention_layer
+        self._cam = cam
+        self.features_name = None if features is None else _attribute_name(classifier, features, "features")
+        self.head_name = None if head is None else _attribute_name(classifier, head, "head")
+        self._anatomy: Anatomy | None = None
+
+    @property
+    def anatomy(self) -> Anatomy:
+        """Where the map and the logits are found; known once the classifier has an input shape."""
+        if self._anatomy is None:
+            raise InputError("The classifier has no input shape yet: call the model on a batch, or build it, first.")
+        return self._anatomy
+
+    def study(self, image_shape: Any, dtype: Any, second_order: bool) -> Anatomy:
+        """Reads the anatomy once.
+
+        Args:
+          image_shape: Shape of an image batch; the batch size is ignored.
+          dtype: Of the images.
+          second_order: Whether maps will be differentiated through their gradients.
+
+        Raises:
+          InputError: As for `study_classifier`, or second-order gradients do not exist behind the attention layer.
+        """
+        if self._anatomy is None:
+            spec = tf.TensorSpec([None, *image_shape[1:]], dtype)
+            self._build(spec)
+            layers = layers_by_path(self._classifier)
+            self._anatomy = study_classifier(self._features_and_predictions, layers, spec, self._attention_layer)
+        anatomy = self._anatomy
+        if second_order and anatomy.pooled_dense is None and anatomy.first_order_only:
+            raise InputError(
+                f"Between the attention layer {anatomy.attention_path!r} and the logits the classifier uses "
+                f"{', '.join(anatomy.first_order_only)}, which has no second-order gradient in TensorFlow. Choose an "
+                "attention layer behind it, or pass second_order=False."
+            )
+        return anatomy
+
+    def _build(self, image_spec: tf.TensorSpec) -> None:
+        """Calls a network that has never been called once, unobserved: Keras runs `call` once more to build it."""
+        layers = layers_by_path(self._classifier).values()
+        if not self._classifier.built or not all(layer.built for layer in layers):
+            with tf.init_scope():
+                tf.function(lambda image: self._features_and_predictions(image)[1]).get_concrete_function(image_spec)
+
+    def predict(self, image: tf.Tensor, training: bool | None, on_features=lambda features: None) -> tf.Tensor:
+        """The predictions; `on_features` gets the output of an explicit features model."""
+        if self.features_name is None or self.head_name is None:
+            return call_model(self._classifier, image, training)
+        features = call_model(getattr(self._classifier, self.features_name), image, training)
+        on_features(features)
+        return call_model(getattr(self._classifier, self.head_name), features, training)
+
+    def predict_with_attention(
+        self, image: tf.Tensor, class_index: tf.Tensor | None, training: bool, second_order: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Predictions and normalized maps of one class per image; see `class_attention.predict_with_attention`."""
+
+        def forward(image, on_features):
+            return self.predict(image, training, on_features)
+
+        anatomy = self.study(image.shape, image.dtype, second_order)
+        return predict_with_attention(forward, anatomy, image, class_index, self._cam, second_order)
+
+    @contextlib.contextmanager
+    def embedding(self) -> Iterator[list[tf.Tensor]]:
+        """Collects the input of the last Dense layer, (B, d), of every forward pass inside the block.
+
+        Raises:
+          InputError: The classifier does not end in a Dense layer.
+        """
+        dense = self.anatomy.last_dense
+        if dense is None:
+            raise InputError(
+                "An embedding loss acts on the input of the classifier's last Dense layer, and this classifier does "
+                "not end in one. End it with Dense(classes), or leave embedding_loss out."
+            )
+        seen: list[tf.Tensor] = []
+        with observing(dense, "call", lambda args, _: seen.append(args[0])):
+            yield seen
+
+    def _features_and_predictions(self, image: tf.Tensor) -> tuple[tf.Tensor | None, tf.Tensor]:
+        features: list[tf.Tensor] = []
+        predictions = self.predict(image, False, features.append)
+        return (features[0] if features else None), predictions
+
+
+def _attribute_name(classifier: keras.Model, part: Any, argument: str) -> str:
+    """The name of the classifier's attribute that is `part`: what a saved model can find again."""
+    if isinstance(part, str):
+        names = [part] if isinstance(getattr(classifier, part, None), keras.layers.Layer) else []
+    else:
+        names = [name for name, value in vars(classifier).items() if value is part]
+    if not names:
+        raise InputError(
+            f"{argument} must be a layer or model that the classifier holds as an attribute, or that attribute's name, "
+            f"so that a saved model finds it again. Received {part!r}."
+        )
+    return names[0]

@@ -1,0 +1,320 @@
+"""The configuration of a run: a YAML file, validated whole, with key=value overrides."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+import yaml
+
+from care_tf.errors import InputError
+from care_tf.runs.stage import Stage
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class Selection(_Section):
+    """Rows of the manifest: those of a split, of some folds, or both.
+
+    Attributes:
+      split: Value of the manifest's `split` column.
+      folds: Values of its `fold` column.
+    """
+
+    split: str | None = None
+    folds: tuple[str, ...] | None = None
+
+    @pydantic.field_validator("folds", mode="before")
+    @classmethod
+    def _folds_as_text(cls, value: Any) -> Any:
+        if value is None:
+            return None
+        return tuple(str(fold) for fold in (value if isinstance(value, list | tuple) else [value]))
+
+    @pydantic.model_validator(mode="after")
+    def _selects_something(self) -> "Selection":
+        if self.split is None and self.folds is None:
+            raise ValueError("give split, folds, or both")
+        return self
+
+
+class DataConfig(_Section):
+    """Which images, and how they are read.
+
+    Attributes:
+      manifest: Path of the manifest CSV.
+      train, validation, test: The rows of each part; no validation when None.
+      class_names: Order of the classes; None sorts the labels.
+      image_size_px: Height and width that images are resized to; one number for a square.
+      train_boxes: Manifest CSV whose boxes and masks the training images take in place of those in `manifest`, image
+        by image; evaluation keeps `manifest`'s. None trains with `manifest`'s own.
+      mask_classes: Classes whose boxes are used in training; None uses every box there is.
+      max_images_per_class: Class name -> largest number of training images of it, drawn under the seed.
+      cache: "memory" or a folder keeps decoded images; None decodes each time.
+    """
+
+    manifest: str
+    train: Selection
+    test: Selection
+    validation: Selection | None = None
+    class_names: tuple[str, ...] | None = None
+    image_size_px: tuple[pydantic.PositiveInt, pydantic.PositiveInt]
+    train_boxes: str | None = None
+    mask_classes: tuple[str, ...] | None = None
+    max_images_per_class: dict[str, pydantic.PositiveInt] = {}
+    cache: str | None = None
+
+    @pydantic.field_validator("image_size_px", mode="before")
+    @classmethod
+    def _square(cls, value: Any) -> Any:
+        return (value, value) if isinstance(value, int) else value
+
+
+class ModelConfig(_Section):
+    """The classifier.
+
+    Attributes:
+      backbone: A name of `care_tf.backbones`, or "module:function".
+      weights: "imagenet", a local file, or None for random weights.
+      dropout: Dropout rate before the last layer, in [0, 1).
+      activation: "softmax", or "sigmoid" for one unit of a binary classifier.
+    """
+
+    backbone: str
+    weights: str | None = None
+    dropout: float = pydantic.Field(default=0.0, ge=0.0, lt=1.0)
+    activation: Literal["softmax", "sigmoid"] = "softmax"
+
+
+class CareConfig(_Section):
+    """The attention loss.
+
+    Attributes:
+      attention_layer: Layer name or path, "auto", or "backbone" for the backbone's own choice.
+      cam: Activation-map method.
+      tau: Cap of the mean attention inside the box.
+      lam: Weight of the attention outside the box.
+      reduction: "batch" (the paper's), "masked" or "class_balanced".
+      second_order: Whether the map is differentiated through its own gradients.
+    """
+
+    attention_layer: str = "backbone"
+    cam: str = "gradcam"
+    tau: float = pydantic.Field(default=0.7, ge=0.0, le=1.0)
+    lam: float = pydantic.Field(default=1.0, ge=0.0)
+    reduction: Literal["batch", "masked", "class_balanced"] = "batch"
+    second_order: bool = True
+
+
+class TrainingConfig(_Section):
+    """What is the same in all stages.
+
+    Attributes:
+      batch_size: Images per step.
+      optimizer: Name of a Keras optimizer.
+      weight_decay: Decoupled weight decay of AdamW; None leaves the optimizer's own.
+      clipnorm: Largest norm of each gradient; None for no clipping.
+      precision: Keras dtype policy.
+      jit_compile: Whether XLA compiles the step.
+    """
+
+    batch_size: pydantic.PositiveInt = 96
+    optimizer: str = "AdamW"
+    weight_decay: float | None = pydantic.Field(default=None, ge=0.0)
+    clipnorm: float | None = pydantic.Field(default=None, gt=0.0)
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    jit_compile: bool = False
+
+
+class RunConfig(_Section):
+    """A whole run.
+
+    Attributes:
+      output: Run folder.
+      title: What tables and plots call it; None takes the folder's name.
+      baseline: Name, without .yaml, of the configuration file that a comparison compares it with.
+      seed: Seed of weights, shuffling and augmentation.
+      data, model, care, training: The sections.
+      every_stage: Settings of all stages that do not say otherwise; any of `Stage` but name and reuse.
+      stages: Stage name -> its settings, in order.
+    """
+
+    output: str
+    title: str | None = None
+    baseline: str | None = None
+    seed: pydantic.NonNegativeInt = 0
+    data: DataConfig
+    model: ModelConfig
+    care: CareConfig = CareConfig()
+    training: TrainingConfig = TrainingConfig()
+    every_stage: dict[str, Any] = {}
+    stages: tuple[Stage, ...] = pydantic.Field(min_length=1)
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _complete_stages(cls, content: Any) -> Any:
+        """Gives every stage its name and what `every_stage` says."""
+        if not isinstance(content, dict) or not isinstance(content.get("stages"), dict):
+            return content
+        shared = content.get("every_stage") or {}
+        if not isinstance(shared, dict) or {"name", "reuse"} & set(shared):
+            raise ValueError("every_stage must be a mapping of stage settings, without name and reuse")
+        stages = []
+        for name, own in content["stages"].items():
+            if own is not None and not isinstance(own, dict):
+                raise ValueError(f"stages.{name} must be a mapping of settings, received {own!r}")
+            stages.append({"name": name, **shared, **(own or {})})
+        return {**content, "stages": stages}
+
+    @pydantic.field_validator("stages")
+    @classmethod
+    def _distinct(cls, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+        names = [stage.name for stage in stages]
+        if len(set(names)) != len(names):
+            raise ValueError(f"stages need different names, received {', '.join(names)}")
+        return stages
+
+
+def load_config(path: str | os.PathLike, overrides: Sequence[str] = ()) -> RunConfig:
+    """Reads and validates a configuration.
+
+    A file may build on others: `extends: baseline.yaml`, or a list, relative to the file. Mappings are merged key by
+    key, and what comes later wins: each file after those that it extends, every file once.
+
+    Args:
+      path: YAML file.
+      overrides: "key.of.section=value" texts; the value is read as YAML, and must name a key that the file or the
+        schema has. "with=FILE" merges the settings of a file, which need not be a whole configuration, right after the
+        files that extend nothing: a change of the base, to which the files that extend it still add.
+
+    Returns:
+      The validated configuration; without `output`, its run folder is runs/<name of the file>.
+
+    Raises:
+      InputError: A file cannot be read, files extend each other in a circle, or a key is unknown, missing or out of
+        range; all problems in one message.
+    """
+    path = Path(path)
+    content: dict[str, Any] = {}
+    base_changes = [override.partition("=")[2] for override in overrides if override.startswith("with=")]
+    for settings in _in_merge_order(path, [Path(change) for change in base_changes]):
+        content = _merged(content, settings)
+    content.setdefault("output", f"runs/{path.stem}")
+    for override in overrides:
+        if not override.startswith("with="):
+            _apply_override(content, override)
+    return validate_config(content, str(path))
+
+
+def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, Any]]:
+    """The settings of all files of a configuration: those that extend nothing, the changes, then each after what it
+    extends.
+    """
+    found: dict[Path, dict[str, Any]] = {}
+    bases: list[Path] = []
+
+    def visit(file: Path, extending: tuple[Path, ...]) -> None:
+        key = file.resolve()
+        if key in extending:
+            circle = " -> ".join(str(entry.name) for entry in (*extending[extending.index(key) :], key))
+            raise InputError(f"Configurations extend each other in a circle: {circle}. Remove one `extends`.")
+        if key in found:
+            return
+        settings = _read_yaml(file)
+        extended = settings.pop("extends", None) or []
+        extended = [extended] if isinstance(extended, str) else extended
+        if not isinstance(extended, list) or not all(isinstance(entry, str) for entry in extended):
+            raise InputError(f"{file}: extends must be the name of a file, or a list of names. Received {extended!r}.")
+        for entry in extended:
+            visit(file.parent / entry, (*extending, key))
+        if not extended:
+            bases.append(key)
+        found[key] = settings
+
+    visit(path, ())
+    from_bases = [found.pop(file) for file in bases]
+    changes = [_read_yaml(file) for file in base_changes]
+    for file, settings in zip(base_changes, changes, strict=True):
+        if "extends" in settings:
+            raise InputError(f"{file} is given as with=, and such a file cannot extend others. Remove its `extends`.")
+    return [*from_bases, *changes, *found.values()]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise InputError(f"The configuration {path} cannot be read: {error.strerror}.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"The configuration {path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    if not isinstance(content, dict):
+        raise InputError(f"The configuration {path} must be a mapping of sections. Received {type(content).__name__}.")
+    return content
+
+
+# A mapping under one of these is one value: arguments of another choice must not stay behind.
+_WHOLE_VALUES = ("augmentation", "class_weight", "loss", "embedding_loss", "sampling", "classifier", "train", "test")
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Both mappings as one, key by key; `over` wins."""
+    result = dict(under)
+    for key, value in over.items():
+        below = result.get(key)
+        if isinstance(value, dict) and isinstance(below, dict) and key not in _WHOLE_VALUES:
+            result[key] = _merged(below, value)
+        else:
+            result[key] = value
+    return result
+
+
+def validate_config(content: dict[str, Any], where: str) -> RunConfig:
+    """Validates a configuration given as nested dicts; `where` names its origin in errors."""
+    try:
+        return RunConfig.model_validate(content)
+    except pydantic.ValidationError as error:
+        problems = "; ".join(
+            f"{_key_of(content, entry['loc'])}: {entry['msg'].removeprefix('Value error, ').rstrip('.')}"
+            + (f" (received {entry['input']!r})" if not isinstance(entry["input"], dict) else "")
+            for entry in error.errors()
+        )
+        raise InputError(f"The configuration {where} is not valid: {problems}.") from error
+
+
+def _key_of(content: dict[str, Any], location: Sequence[Any]) -> str:
+    """The key as the file has it: stages by their names."""
+    parts = [str(part) for part in location]
+    if len(parts) > 1 and parts[0] == "stages" and parts[1].isdecimal() and isinstance(content.get("stages"), dict):
+        parts[1] = str(list(content["stages"])[int(parts[1])])
+    return ".".join(parts)
+
+
+def dump_config(config: RunConfig) -> str:
+    """The resolved configuration as YAML that `load_config` reads back."""
+    content = config.model_dump(mode="json")
+    # What a stage has from `every_stage` stays there, so that changing it in the file written changes all stages.
+    stages, shared = {}, content["every_stage"]
+    for stage in content["stages"]:
+        stages[stage.pop("name")] = {k: v for k, v in stage.items() if k not in shared or shared[k] != v}
+    content["stages"] = stages
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def _apply_override(content: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"An override must look like section.key=value. Received {override!r}.")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"The value of the override {override!r} is not valid YAML.") from error
+    *parents, last = key.split(".")
+    target = content
+    for parent in parents:
+        if not isinstance(target.setdefault(parent, {}), dict):
+            raise InputError(f"The override {override!r} goes through {parent!r}, which is not a section.")
+        target = target[parent]
+    target[last] = value

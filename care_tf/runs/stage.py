@@ -1,0 +1,147 @@
+"""A stage of training: what a run is a list of."""
+
+import dataclasses
+import math
+import re
+from typing import Any
+
+from care_tf.errors import InputError
+from care_tf.settings import Setting, setting_arguments, setting_name
+
+# What a stage does to the last Dense layer before it trains; those of the second group compute it and train nothing.
+# Each with the arguments it takes beside its name.
+TRAINED_CLASSIFIERS: dict[str, tuple[str, ...]] = {"keep": (), "retrain": (), "scale": ()}
+COMPUTED_CLASSIFIERS = {"tau_normalize": ("tau",), "nearest_class_mean": ("metric", "scale")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """One stage of a run. CARE's own recipe is two of them: alpha 0, then alpha > 0 from the weights of the first.
+
+    The objective is L = (1 - alpha) (classification_weight L_c + embedding_weight L_e) + alpha L_a.
+
+    Attributes:
+      name: Name in histories, checkpoints and the report.
+      epochs: Largest number of epochs, >= 1; 0 for a classifier that is computed, not trained.
+      alpha: Weight of the attention loss, in [0, 1].
+      ramp_epochs: Epochs over which alpha grows linearly to its value; 0 for at once.
+      learning_rate: Learning rate; every stage starts with a fresh optimizer.
+      patience: Epochs without improvement of `monitor` that end the stage; None runs all epochs.
+      min_delta: A fall of the monitored loss by no more than this is no improvement, >= 0.
+      monitor: The log that `patience` watches; lower is better.
+      loss: L_c: "cross_entropy", "focal", "ldam", "balanced_softmax" or "logit_adjustment".
+      class_weight: Weights of the classes in L_c: None, "balanced", "effective_number", or class name -> weight.
+      classification_weight: Weight of L_c, >= 0; 0 trains on the embedding loss alone.
+      embedding_loss: L_e on the input of the last Dense layer: None, "contrastive", "triplet", "class_center",
+        "n_pair" or "supervised_contrastive".
+      embedding_weight: Weight of L_e, >= 0.
+      sampling: How an epoch's images are drawn: "instance_balanced", "class_balanced", "square_root",
+        "progressively_balanced", "class_aware", "oversample" or "undersample".
+      augmentation: Arguments of `care_tf.data.Augmentation`; None changes no image.
+      frozen_through: Layer that does not train, nor does any that its output depends on; "penultimate_block" and
+        "features" name the backbone's last block but one, and everything before the last Dense layer. None trains all.
+      cache_activations: Whether the frozen layers are computed once, for every flip that the augmentation may draw,
+        rather than in every epoch.
+      classifier: What happens to the last Dense layer first: "keep", "retrain" (fresh weights), "scale" (only a scale
+        per class trains), "tau_normalize" or "nearest_class_mean".
+      start_from: Weights that the stage starts from: None for those of the stage before, "initial", an earlier stage's
+        name, or the path of a weights file.
+      reuse: Run folder whose finished stage of the same settings is taken over instead of training; None trains.
+    """
+
+    name: str
+    epochs: int
+    alpha: float = 0.0
+    ramp_epochs: int = 0
+    learning_rate: float = 1e-4
+    patience: int | None = None
+    min_delta: float = 0.0
+    monitor: str = "classification_loss"
+    loss: Setting = "cross_entropy"
+    class_weight: Setting | None = None
+    classification_weight: float = 1.0
+    embedding_loss: Setting | None = None
+    embedding_weight: float = 1.0
+    sampling: Setting = "instance_balanced"
+    augmentation: dict[str, Any] | None = None
+    frozen_through: str | None = None
+    cache_activations: bool = False
+    classifier: Setting = "keep"
+    start_from: str | None = None
+    reuse: str | None = None
+
+    @property
+    def computes_classifier(self) -> bool:
+        """Whether the stage computes the last Dense layer in closed form and trains nothing."""
+        return setting_name(self.classifier) in COMPUTED_CLASSIFIERS
+
+    def __post_init__(self):
+        known = {**TRAINED_CLASSIFIERS, **COMPUTED_CLASSIFIERS}
+        unknown = set(setting_arguments(self.classifier)) - set(known.get(setting_name(self.classifier), ()))
+        least_epochs = 0 if self.computes_classifier else 1
+        for name, ok, rule in (
+            ("name", re.fullmatch(r"\w[\w.-]*", self.name), "letters, digits, _, - and . (it names files)"),
+            ("classifier", setting_name(self.classifier) in known, f"one of {', '.join(known)}"),
+            ("classifier", not unknown, f"without the unknown arguments {', '.join(sorted(map(str, unknown)))}"),
+            ("epochs", self.epochs >= least_epochs, f"at least {least_epochs}"),
+            ("alpha", 0.0 <= self.alpha <= 1.0, "in [0, 1]"),
+            ("ramp_epochs", self.ramp_epochs >= 0, "at least 0"),
+            ("learning_rate", self.learning_rate > 0.0 and math.isfinite(self.learning_rate), "positive"),
+            ("patience", self.patience is None or self.patience >= 1, "at least 1"),
+            ("min_delta", self.min_delta >= 0.0, "at least 0"),
+            ("classification_weight", 0.0 <= self.classification_weight < math.inf, "at least 0"),
+            ("embedding_weight", 0.0 <= self.embedding_weight < math.inf, "at least 0"),
+        ):
+            if not ok:
+                raise InputError(
+                    f"Stage {self.name!r}: {name} must be {rule}. Received {name}={getattr(self, name)!r}."
+                )
+        for contradicts, problem in _CONTRADICTIONS:
+            if contradicts(self):
+                raise InputError(f"Stage {self.name!r} contradicts itself: {problem}")
+
+
+_CONTRADICTIONS = (
+    (
+        lambda stage: stage.computes_classifier and stage.epochs > 0,
+        "its classifier is computed, so there is nothing to train. Set epochs to 0, or choose another classifier.",
+    ),
+    (
+        lambda stage: stage.cache_activations and stage.frozen_through is None,
+        "cache_activations=true keeps what frozen layers give, and no layer is frozen. Set frozen_through.",
+    ),
+    (
+        lambda stage: stage.classification_weight == 0 and stage.alpha == 0 and not _learns_embedding(stage),
+        "classification_weight=0 without an embedding loss and with alpha=0 leaves nothing to learn from.",
+    ),
+    (
+        lambda stage: stage.computes_classifier and (stage.alpha > 0 or _learns_embedding(stage)),
+        "its classifier is computed, so neither alpha nor an embedding loss would do anything. Leave them out.",
+    ),
+    (
+        lambda stage: stage.frozen_through == "features" and _learns_embedding(stage),
+        "frozen_through=features leaves no layer that an embedding loss could train. Leave embedding_loss out.",
+    ),
+    (
+        lambda stage: setting_name(stage.classifier) == "scale" and (stage.alpha > 0 or _learns_embedding(stage)),
+        "classifier=scale trains one factor per class, which changes neither the scaled map nor the embedding. Leave "
+        "alpha and embedding_loss out.",
+    ),
+    (
+        lambda stage: _balances_classes(stage) and _corrects_for_counts(stage),
+        "its sampling balances the classes already, and its loss would correct for their counts once more. Choose one.",
+    ),
+)
+
+
+def _learns_embedding(stage: Stage) -> bool:
+    return stage.embedding_loss is not None and stage.embedding_weight > 0
+
+
+def _balances_classes(stage: Stage) -> bool:
+    return setting_name(stage.sampling) in ("class_balanced", "class_aware", "oversample", "undersample")
+
+
+def _corrects_for_counts(stage: Stage) -> bool:
+    by_weight = setting_name(stage.class_weight) in ("balanced", "effective_number")
+    return by_weight or setting_name(stage.loss) in ("balanced_softmax", "logit_adjustment")

@@ -1,0 +1,109 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from care_tf.boxes.exchange.image_names import common_folder, match_image_names
+from care_tf.errors import InputError
+
+
+def _match(names, images, **options):
+    return match_image_names(names, [f"/data/{image}" for image in images], **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "image"),
+    [
+        ("a.jpg", "skin/a.jpg"),
+        ("skin/a.jpg", "skin/a.jpg"),
+        ("./skin//x/../a.jpg", "skin/a.jpg"),
+        ("skin\\a.jpg", "skin/a.jpg"),
+        ("C:\\Users\\me\\skin\\a.jpg", "skin/a.jpg"),
+        ("/data/skin/a.jpg", "skin/a.jpg"),
+        ("a", "skin/a.jpg"),
+        ("skin/a", "skin/a.jpg"),
+        ("a.dcm", "skin/a.png"),
+        ("a.JPG", "skin/a.jpg"),
+        ("1.2.840.113", "skin/1.2.840.113.png"),
+        ("data/upload/3/1a2b3c4d-ISIC_001.jpg", "skin/ISIC_001.jpg"),
+        ("images/1a2b3c4d-ISIC_001", "skin/ISIC_001.jpg"),
+        ("deadbeef-x.jpg", "skin/deadbeef-x.jpg"),
+        ("caf\u00e9.jpg", "skin/cafe\u0301.jpg"),
+        ("other/a.jpg", "skin/a.jpg"),
+    ],
+)
+def test_every_spelling_finds_its_image(name, image):
+    assert _match([name], ["skin/z.jpg", image]) == [1]
+
+
+@pytest.mark.parametrize("name", ["b.jpg", "A.jpg", "a.jpg.bak", "1a2b3c-a.jpg", "skin", ".."])
+def test_another_name_finds_nothing(name):
+    assert _match([name], ["skin/a.jpg"]) == [None]
+
+
+class TestEqualNamesInSeveralFolders:
+    images = ("train/a.jpg", "test/a.jpg", "a.jpg", "old/train/a.jpg")
+
+    def test_the_path_decides(self):
+        names = ["old/train/a.jpg", "test/a.jpg", "a.jpg", "train/a.jpg"]
+        assert _match(names, self.images, roots=["/data"]) == [3, 1, 2, 0]
+
+    def test_the_most_folders_in_common_decide(self):
+        assert _match(["x/old/train/a.jpg", "x/test/a"], self.images) == [3, 1]
+
+    @pytest.mark.parametrize("name", ["a.jpg", "a", "val/a.jpg", "x/train/a.jpg"])
+    def test_otherwise_it_is_ambiguous(self, name):
+        with pytest.raises(
+            InputError, match=f"the annotation file has 1 problem: {name} fits /data/.*write its folder"
+        ):
+            _match([name], self.images)
+
+    def test_a_suffix_may_decide(self):
+        assert _match(["a.jpg", "a.png"], ["x/a.png", "x/a.jpg"]) == [1, 0]
+        with pytest.raises(InputError, match="a fits /data/x/a.png, /data/x/a.jpg"):
+            _match(["a"], ["x/a.png", "x/a.jpg"])
+
+
+class TestAnnotationsOfMoreImagesThanTheManifest:
+    def test_another_patient_lends_no_boxes(self):
+        assert _match(["p1/001.png", "p2/001.png"], ["p2/001.png"]) == [None, 0]
+        assert _match(["p1/001.png", "p2/001.png", "p3/001.png"], ["p2/001.png", "p3/001.png"]) == [None, 0, 1]
+
+    def test_patients_that_nothing_tells_apart_are_refused(self):
+        with pytest.raises(InputError, match="p1/001.png, p2/001.png all fit /data/q/001.png"):
+            _match(["p1/001.png", "p2/001.png"], ["q/001.png"])
+
+    def test_two_uploads_of_one_image_are_refused(self):
+        names = ["upload/1/1a2b3c4d-a.jpg", "upload/1/99999999-a.jpg"]
+        with pytest.raises(InputError, match="all fit /data/skin/a.jpg"):
+            _match(names, ["skin/a.jpg"])
+
+
+def test_one_image_under_two_names_is_refused():
+    with pytest.raises(InputError, match=r"skin/a.jpg, .\\skin\\a.jpg are the same image /data/skin/a.jpg"):
+        _match(["skin/a.jpg", ".\\skin\\a.jpg"], ["skin/a.jpg"])
+
+
+def test_at_most_twenty_problems_are_listed():
+    names = [f"{i}.jpg" for i in range(25)]
+    images = [f"{folder}/{name}" for folder in "xy" for name in names]
+    with pytest.raises(InputError, match="has 25 problems: .*; and 5 more$"):
+        _match(names, images)
+
+
+_parts = st.sampled_from(["a", "b", "c"])
+_paths = st.lists(st.tuples(_parts, _parts, _parts).map("/".join), unique=True, min_size=1, max_size=8)
+
+
+@given(_paths, st.randoms(use_true_random=False))
+def test_relative_paths_always_find_themselves(paths, random):
+    images = [f"{path}.png" for path in paths]
+    names = [*images]
+    random.shuffle(names)
+    assert _match(names, images, roots=["/data"]) == [images.index(name) for name in names]
+    without_suffix = [name[:-4] for name in names]
+    assert _match(without_suffix, images, roots=["/data"]) == [images.index(name) for name in names]
+
+
+def test_the_common_folder():
+    assert common_folder(["/data/train/a.jpg", "/data/train/b.jpg"]) == "/data/train"
+    assert common_folder([]) == ""

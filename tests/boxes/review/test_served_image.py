@@ -1,0 +1,85 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from care_tf.boxes.review.served_image import browser_image
+from care_tf.errors import InputError
+from care_tf.images.pixels import read_image
+
+
+def _random(shape, dtype=np.uint8, top=256):
+    return np.random.default_rng(0).integers(0, top, shape).astype(dtype)
+
+
+def _exif(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+@pytest.mark.parametrize(("suffix", "media_type"), [("jpg", "image/jpeg"), ("png", "image/png")])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_plain_file_goes_out_as_it_is(tmp_path, suffix, media_type, mode):
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(_random((6, 9, 3))).convert(mode).save(path)
+    assert browser_image(path) == (path.read_bytes(), media_type)
+
+
+def test_an_unrotated_jpeg_with_exif_goes_out_as_it_is(tmp_path):
+    Image.fromarray(_random((6, 9, 3))).save(tmp_path / "a.jpg", exif=_exif(1))
+    assert browser_image(tmp_path / "a.jpg")[0] == (tmp_path / "a.jpg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "orientation"),
+    [
+        *[("a.jpg", "RGB", orientation) for orientation in range(2, 9)],
+        ("a.jpg", "CMYK", 1),
+        ("a.png", "RGB", 6),
+        ("a.png", "P", 1),
+        ("a.png", "RGBA", 1),
+        ("a.png", "1", 1),
+        ("a.png", "I;16", 1),
+    ],
+)
+def test_anything_else_goes_out_as_the_pixels_that_the_package_reads(tmp_path, name, mode, orientation):
+    if mode == "I;16":
+        image = Image.fromarray(_random((6, 9), np.uint16, 65536))
+    else:
+        image = Image.fromarray(_random((6, 9, 3))).convert(mode)
+    image.save(tmp_path / name, exif=_exif(orientation))
+    data, media_type = browser_image(tmp_path / name)
+    assert media_type == "image/png"
+    with Image.open(io.BytesIO(data)) as served:
+        assert "exif" not in served.info and served.mode in ("RGB", "L")
+        np.testing.assert_array_equal(np.asarray(served.convert("RGB")), read_image(tmp_path / name))
+
+
+def test_exif_after_the_pixels_of_a_png_does_not_leave(tmp_path):
+    plain, rotated = tmp_path / "plain.png", tmp_path / "rotated.png"
+    Image.fromarray(_random((6, 9, 3))).save(plain)
+    Image.fromarray(_random((6, 9, 3))).save(rotated, exif=_exif(6))
+    source = rotated.read_bytes()
+    start = source.index(b"eXIf") - 4
+    chunk = source[start : start + 12 + int.from_bytes(source[start : start + 4], "big")]
+    end = plain.read_bytes().index(b"IEND") - 4
+    late = tmp_path / "late.png"
+    late.write_bytes(plain.read_bytes()[:end] + chunk + plain.read_bytes()[end:])
+    with Image.open(late) as image:
+        assert image.size == (9, 6)
+        image.load()
+        assert image.getexif()[0x0112] == 6  # a file that some browsers would rotate
+    data, _ = browser_image(late)
+    assert b"eXIf" not in data
+    with Image.open(io.BytesIO(data)) as served:
+        assert served.size == (9, 6)
+
+
+def test_what_cannot_be_read_is_said(tmp_path):
+    with pytest.raises(InputError, match="image .*gone.png does not exist"):
+        browser_image(tmp_path / "gone.png")
+    (tmp_path / "a.png").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="image .*a.png cannot be decoded"):
+        browser_image(tmp_path / "a.png")

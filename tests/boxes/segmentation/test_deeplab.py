@@ -1,0 +1,74 @@
+import keras
+import numpy as np
+import pytest
+
+from care_tf.backbones.preprocessing import imagenet_bgr, unit_interval
+from care_tf.backbones.squeezenet import squeezenet1_1
+from care_tf.boxes.segmentation.deeplab import build_segmentation_network
+from care_tf.errors import InputError
+
+
+@pytest.mark.parametrize(("backbone", "image_size"), [("squeezenet1_1", (32, 48)), ("resnet18", (32, 64))])
+def test_two_probabilities_at_every_pixel(backbone, image_size):
+    network = build_segmentation_network(image_size, backbone=backbone)
+    images = np.random.default_rng(0).uniform(0, 255, (2, *image_size, 3)).astype(np.float32)
+    output = network(images).numpy()
+    assert output.shape == (2, *image_size, 2)
+    np.testing.assert_allclose(output.sum(-1), 1, atol=1e-5)
+    assert output[..., 1].std() > 0
+
+
+@pytest.mark.parametrize(("backbone", "preprocess"), [("squeezenet1_1", imagenet_bgr), ("resnet18", unit_interval)])
+def test_the_preprocessing_inside_is_the_backbones_own(backbone, preprocess):
+    network = build_segmentation_network((32, 64), backbone=backbone)
+    (normalization,) = [layer for layer in network.layers if isinstance(layer, keras.layers.Normalization)]
+    images = np.random.default_rng(0).uniform(0, 255, (1, 32, 64, 3)).astype(np.float32)
+    expected = preprocess(images)[..., ::-1] if preprocess is imagenet_bgr else preprocess(images)
+    np.testing.assert_allclose(normalization(images), expected, atol=1e-4)
+
+
+def test_the_first_kernel_is_turned_from_bgr_to_rgb(tmp_path):
+    published = squeezenet1_1((32, 32))
+    published.save(tmp_path / "squeezenet.keras")
+    network = build_segmentation_network((32, 32), weights=tmp_path / "squeezenet.keras")
+    (deeplab,) = [layer for layer in network.layers if isinstance(layer, keras.Model)]
+    extractor = next(layer for layer in deeplab.layers if isinstance(layer, keras.Model) and _has(layer, "conv1"))
+    kernel, bias = extractor.get_layer("conv1").get_weights()
+    expected_kernel, expected_bias = published.get_layer("conv1").get_weights()
+    np.testing.assert_array_equal(kernel[:, :, ::-1], expected_kernel)
+    np.testing.assert_array_equal(bias, expected_bias)
+    np.testing.assert_array_equal(
+        extractor.get_layer("fire9_expand3x3").get_weights()[0],
+        published.get_layer("fire9_expand3x3").get_weights()[0],
+    )
+
+
+def _has(model, name):
+    return any(layer.name == name for layer in model.layers)
+
+
+def test_padded_squeezenet_halves_exactly_and_unpadded_is_as_published():
+    padded, published = squeezenet1_1((64, 96), padding="same"), squeezenet1_1((64, 96))
+    assert padded.get_layer("conv1").output.shape[1:3] == (32, 48)
+    assert padded.output.shape[1:3] == (4, 6)
+    assert published.get_layer("conv1").output.shape[1:3] == (31, 47)
+
+
+def test_the_seed_decides_the_weights():
+    first, same, other = (build_segmentation_network((32, 32), seed=seed).get_weights() for seed in (1, 1, 2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image_size": (32, 40)}, "multiples of 16 px for squeezenet1_1; received \\(32, 40\\)"),
+        ({"image_size": (48, 48), "backbone": "resnet18"}, "multiples of 32 px for resnet18"),
+        ({"image_size": (32, 32), "backbone": "vgg"}, "must be one of squeezenet1_1, resnet18; received 'vgg'"),
+        ({"image_size": (32, 32), "weights": "nowhere.h5"}, "not a file"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        build_segmentation_network(**arguments)

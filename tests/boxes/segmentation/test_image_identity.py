@@ -1,0 +1,43 @@
+import shutil
+
+import pytest
+from PIL import Image
+
+from care_tf.boxes.segmentation.image_identity import image_identities
+from care_tf.errors import InputError
+
+
+@pytest.fixture
+def image(tmp_path):
+    Image.new("RGB", (4, 4), (1, 2, 3)).save(tmp_path / "a.png")
+    return tmp_path / "a.png"
+
+
+def test_a_copy_under_another_name_is_the_same_image(image, tmp_path):
+    shutil.copy(image, tmp_path / "b.png")
+    assert image_identities(str(image)) & image_identities(str(tmp_path / "b.png"))
+
+
+def test_another_image_of_the_group_shares_the_group_only(image, tmp_path):
+    Image.new("RGB", (4, 4), (3, 2, 1)).save(tmp_path / "b.png")
+    shared = image_identities(str(image), "p1") & image_identities(str(tmp_path / "b.png"), "p1")
+    assert shared == {"group:p1"}
+    assert not image_identities(str(image)) & image_identities(str(tmp_path / "b.png"))
+
+
+def test_an_archive_name_survives_recompression_and_other_names_do_not_count(tmp_path):
+    for folder, color in (("one", 10), ("two", 200)):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (4, 4), (color, 0, 0)).save(tmp_path / folder / "ISIC_0024306.jpg")
+        Image.new("RGB", (4, 4), (0, color, 0)).save(tmp_path / folder / "image1.jpg")
+    one, two = tmp_path / "one", tmp_path / "two"
+    archive = image_identities(str(one / "ISIC_0024306.jpg")) & image_identities(str(two / "ISIC_0024306.jpg"))
+    assert archive == {"isic:ISIC_0024306"}
+    Image.new("RGB", (2, 2)).save(tmp_path / "small_isic_0024306.png")
+    assert image_identities(str(tmp_path / "small_isic_0024306.png")) >= archive
+    assert not image_identities(str(one / "image1.jpg")) & image_identities(str(two / "image1.jpg"))
+
+
+def test_a_missing_image_is_refused(tmp_path):
+    with pytest.raises(InputError, match="image .*c.png cannot be read"):
+        image_identities(str(tmp_path / "c.png"))

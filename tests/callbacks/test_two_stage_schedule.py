@@ -1,0 +1,194 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from care_tf import CAREModel
+from care_tf.callbacks import FiniteLoss, TwoStageSchedule
+from care_tf.callbacks.two_stage_schedule import ScheduleState, ramped_alpha
+from care_tf.errors import InputError
+
+SETTINGS = dict(batch_size=8, verbose=0, shuffle=False)
+
+
+def model_for(network, optimizer=None):
+    model = CAREModel(network(), alpha=0.6)
+    model.compile(optimizer or keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+    return model
+
+
+def states_after(losses, **rule):
+    settings = {"pretrain_epochs": None, "patience": None, "min_delta": 0.0, **rule}
+    state = ScheduleState()
+    for epoch, loss in enumerate(losses):
+        state = state.after_epoch(epoch, loss, **settings)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("losses", "rule", "start"),
+    [
+        ([3, 2, 1], {"pretrain_epochs": 3}, 3),
+        ([3, 2], {"pretrain_epochs": 3}, None),
+        ([3, 2, 2, 2.5], {"patience": 2}, 4),
+        ([3, 2, 2, 1.9], {"patience": 2}, None),
+        ([3, 2.95, 2.91], {"patience": 2, "min_delta": 0.1}, 3),
+        ([3, 3, 3], {"patience": 2, "pretrain_epochs": 2}, 2),
+        ([float("nan")] * 3, {"patience": 3}, 3),
+    ],
+)
+def test_stage_one_ends_when_its_rule_says(losses, rule, start):
+    assert states_after(losses, **rule).finetune_start == start
+
+
+def test_the_ramp_reaches_alpha():
+    assert [ramped_alpha(0.8, epoch, 4) for epoch in range(5)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 0.8])
+    assert ramped_alpha(0.8, 0, 0) == 0.8
+
+
+def test_alpha_and_stage_in_the_history(network, images):
+    image, labels, mask = images
+    model = model_for(network)
+    schedule = TwoStageSchedule(pretrain_epochs=2, alpha=0.4, ramp_epochs=2, finetune_epochs=3)
+    history = model.fit({"image": image, "mask": mask}, labels, epochs=20, callbacks=[schedule], **SETTINGS).history
+    np.testing.assert_allclose(history["alpha"], [0, 0, 0.2, 0.4, 0.4], atol=1e-7)
+    assert history["stage"] == [1, 1, 2, 2, 2]
+    assert float(model.alpha) == pytest.approx(0.6)
+
+
+def test_stage_two_starts_with_a_fresh_optimizer_and_learning_rate(network, images):
+    image, labels, mask = images
+    seen = {}
+
+    class Spy(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            seen[epoch] = (int(self.model.optimizer.iterations), float(self.model.optimizer.learning_rate))
+
+    for reset, expected in ((True, 0), (False, 4)):
+        for optimizer in (keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3, use_ema=True)):
+            model = model_for(network, optimizer)
+            schedule = TwoStageSchedule(pretrain_epochs=2, learning_rate=5e-4, reset_optimizer=reset)
+            model.fit({"image": image, "mask": mask}, labels, epochs=3, callbacks=[schedule, Spy()], **SETTINGS)
+            assert seen[1][1] == pytest.approx(1e-3)
+            assert seen[2] == (expected, pytest.approx(5e-4))
+
+
+def test_stage_two_equals_a_second_fit_from_the_weights_of_the_first(network, images):
+    image, labels, mask = images
+    batch = {"image": image, "mask": mask}
+    scheduled = model_for(network)
+    scheduled.fit(batch, labels, epochs=4, callbacks=[TwoStageSchedule(pretrain_epochs=2, alpha=0.5)], **SETTINGS)
+    by_hand = model_for(network)
+    by_hand.alpha = 0.0
+    by_hand.fit(batch, labels, epochs=2, **SETTINGS)
+    by_hand.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+    by_hand.alpha = 0.5
+    by_hand.fit(batch, labels, epochs=2, **SETTINGS)
+    for a, b in zip(scheduled.classifier.get_weights(), by_hand.classifier.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_the_schedule_works_in_mixed_precision(network, images):
+    image, labels, mask = images
+    keras.mixed_precision.set_global_policy("mixed_float16")
+    try:
+        model = model_for(network)
+        schedule = TwoStageSchedule(pretrain_epochs=1, alpha=0.3, learning_rate=1e-4)
+        history = model.fit({"image": image, "mask": mask}, labels, epochs=2, callbacks=[schedule], **SETTINGS).history
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    np.testing.assert_allclose(history["alpha"], [0, 0.3], atol=1e-7)
+
+
+@pytest.mark.parametrize("stop_after", [2, 3, 5])
+def test_an_interrupted_run_resumes_in_the_right_stage(network, images, tmp_path, stop_after):
+    image, labels, mask = images
+    batch = {"image": image, "mask": mask}
+
+    def schedule(path):
+        return TwoStageSchedule(patience=1, min_delta=10.0, pretrain_epochs=9, ramp_epochs=3, state_path=path)
+
+    whole = model_for(network)
+    expected = whole.fit(batch, labels, epochs=6, callbacks=[schedule(tmp_path / "whole.json")], **SETTINGS).history
+
+    class Kill(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == stop_after:
+                raise KeyboardInterrupt
+
+    backup = tmp_path / "backup"
+    first = model_for(network)
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(
+            batch,
+            labels,
+            epochs=6,
+            callbacks=[schedule(tmp_path / "s.json"), keras.callbacks.BackupAndRestore(str(backup)), Kill()],
+            **SETTINGS,
+        )
+    second = model_for(network)
+    resumed = second.fit(
+        batch,
+        labels,
+        epochs=6,
+        callbacks=[schedule(tmp_path / "s.json"), keras.callbacks.BackupAndRestore(str(backup))],
+        **SETTINGS,
+    ).history
+    np.testing.assert_allclose(resumed["alpha"], expected["alpha"][stop_after:], atol=1e-7)
+    assert resumed["stage"] == expected["stage"][stop_after:]
+    np.testing.assert_allclose(resumed["loss"], expected["loss"][stop_after:], rtol=1e-4)
+
+
+def test_resuming_without_the_state_is_refused(network, images, tmp_path):
+    image, labels, mask = images
+    model = model_for(network)
+    schedule = TwoStageSchedule(patience=2, state_path=tmp_path / "missing.json")
+    with pytest.raises(InputError, match="resumes at epoch 3.*state_path"):
+        model.fit({"image": image, "mask": mask}, labels, initial_epoch=3, epochs=4, callbacks=[schedule], **SETTINGS)
+    (tmp_path / "missing.json").write_text(json.dumps({"3": {"wrong": 1}}))
+    with pytest.raises(InputError, match="not a TwoStageSchedule state file"):
+        model.fit({"image": image, "mask": mask}, labels, initial_epoch=3, epochs=4, callbacks=[schedule], **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({}, "Stage 1 needs an end"),
+        ({"patience": 0}, "patience must be at least 1"),
+        ({"pretrain_epochs": -1}, "pretrain_epochs must be at least 0"),
+        ({"pretrain_epochs": 1, "alpha": 2}, "alpha must lie"),
+        ({"pretrain_epochs": 1, "finetune_epochs": 0}, "finetune_epochs must be at least 1"),
+    ],
+)
+def test_bad_arguments_are_refused(arguments, message):
+    with pytest.raises(InputError, match=message):
+        TwoStageSchedule(**arguments)
+
+
+def test_a_plain_keras_model_or_an_unknown_log_is_refused(network, images):
+    image, labels, _ = images
+    plain = network()
+    plain.compile("adam", "sparse_categorical_crossentropy")
+    with pytest.raises(InputError, match="alpha of a CAREModel"):
+        plain.fit(image, labels, callbacks=[TwoStageSchedule(pretrain_epochs=1)], **SETTINGS)
+    with pytest.raises(InputError, match="monitor='val_loss'.*classification_loss"):
+        model_for(network).fit(image, labels, callbacks=[TwoStageSchedule(patience=1, monitor="val_loss")], **SETTINGS)
+
+
+def test_a_learning_rate_schedule_cannot_be_replaced(network, images):
+    image, labels, _ = images
+    rate = keras.optimizers.schedules.ExponentialDecay(1e-3, 10, 0.9)
+    model = model_for(network, keras.optimizers.Adam(rate))
+    with pytest.raises(InputError, match="LearningRateSchedule"):
+        model.fit(image, labels, callbacks=[TwoStageSchedule(pretrain_epochs=0, learning_rate=1e-4)], **SETTINGS)
+
+
+def test_a_loss_that_is_not_a_number_stops_the_run(network, images):
+    image, labels, mask = images
+    weights = np.ones(16, np.float32)
+    weights[9] = np.nan
+    with pytest.raises(InputError, match="loss became nan at epoch 0, batch 1 .classification_loss.*learning rate"):
+        model_for(network).fit(
+            {"image": image, "mask": mask}, labels, sample_weight=weights, callbacks=[FiniteLoss()], **SETTINGS
+        )

@@ -1,0 +1,131 @@
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from care_tf.datasets.isic2018 import CLASSES, read_isic2018
+from care_tf.errors import InputError
+
+_LABELS = ["NV", "DF", "MEL", "DF", "NV", "BKL"]
+_GROUPS = ["a", "b", "c", "b", "a", "d"]
+
+
+def _table(path, header, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+@pytest.fixture
+def download(tmp_path):
+    """Six images of 20 x 15 px in the official layout, masks of 60 x 45 px; image 1's lesion is at 10..30, 5..20."""
+    ids = [f"ISIC_{i}" for i in range(6)]
+    truth = "ISIC2018_Task3_Training_GroundTruth"
+    one_hot = [
+        [name, *(f"{float(label == column)}" for column in CLASSES)] for name, label in zip(ids, _LABELS, strict=True)
+    ]
+    _table(tmp_path / truth / f"{truth}.csv", ["image", *CLASSES], one_hot)
+    groups = [[name, group, "x"] for name, group in reversed(list(zip(ids, _GROUPS, strict=True)))]
+    _table(tmp_path / "ISIC2018_Task3_Training_LesionGroupings.csv", ["image", "lesion_id", "how"], groups)
+    _table(tmp_path / "folds.csv", ["image", "fold"], [[name, i % 2 + 1] for i, name in enumerate(ids)])
+    masks = tmp_path / "HAM10000_segmentations_lesion_tschandl"
+    masks.mkdir()
+    images = tmp_path / "ISIC2018_Task3_Training_Input"
+    images.mkdir()
+    for i, name in enumerate(ids):
+        Image.new("RGB", (20, 15), (i, 0, 0)).save(images / f"{name}.jpg")
+        region = np.zeros((45, 60), np.uint8)
+        region[5:20, 10 * i : 10 * i + 20] = 255
+        mask = Image.fromarray(region)
+        if i == 3:  # the palette masks of the real download: the numbers are inverted, the colors are right
+            mask = Image.fromarray(255 - region).convert("P")
+            mask.putdata((255 - region).ravel().tolist())
+            mask.putpalette([255 - number // 3 for number in range(768)])
+        mask.save(masks / f"{name}_segmentation.png")
+    return tmp_path
+
+
+def test_the_official_layout_becomes_a_manifest(download):
+    manifest = read_isic2018(download, ["DF"], folds_file=download / "folds.csv")
+    assert manifest.class_names == ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
+    assert [manifest.class_names[label] for label in manifest.labels] == _LABELS
+    assert manifest.groups == tuple(_GROUPS)
+    assert manifest.folds == ("1", "2", "1", "2", "1", "2")
+    assert manifest.has_boxes.tolist() == [label == "DF" for label in _LABELS]
+    assert manifest.box_sources[1] == "ground-truth"
+    np.testing.assert_allclose(manifest.boxes[1], np.array([[10, 5, 30, 20]]) / 3, rtol=1e-6)
+    np.testing.assert_allclose(manifest.boxes[3], np.array([[30, 5, 50, 20]]) / 3, rtol=1e-6)
+
+
+def test_boxes_grow_about_their_center_within_the_image(download):
+    manifest = read_isic2018(download, ["DF", "BKL"], box_scale=2.0, folds_file=download / "folds.csv")
+    np.testing.assert_allclose(manifest.boxes[1], np.array([[0, 0, 40, 27.5]]) / 3, atol=1e-5)
+    np.testing.assert_allclose(manifest.boxes[5], np.array([[45, 0, 60, 27.5]]) / 3, atol=1e-5)
+
+
+def test_without_box_classes_no_masks_are_needed(download):
+    (download / "HAM10000_segmentations_lesion_tschandl").rename(download / "elsewhere")
+    assert not read_isic2018(download, folds_file=download / "folds.csv").has_boxes.any()
+    with pytest.raises(InputError, match="HAM10000_segmentations_lesion_tschandl missing"):
+        read_isic2018(download, ["DF"], folds_file=download / "folds.csv")
+
+
+def test_a_mask_without_background_gives_no_box_and_says_so(download):
+    full = download / "HAM10000_segmentations_lesion_tschandl" / "ISIC_1_segmentation.png"
+    Image.new("L", (60, 45), 255).save(full)
+    with pytest.warns(UserWarning, match="no box for ISIC_1: the lesion mask covers the whole frame"):
+        manifest = read_isic2018(download, ["DF"], folds_file=download / "folds.csv")
+    assert np.flatnonzero(manifest.has_boxes).tolist() == [3]
+    assert manifest.box_sources[1] == ""
+
+
+def test_lesion_masks_are_named_for_every_image(download):
+    region = np.full((45, 60), 255, np.uint8)
+    Image.fromarray(region).save(download / "HAM10000_segmentations_lesion_tschandl/ISIC_2_segmentation.png")
+    with pytest.warns(UserWarning, match="no mask for ISIC_2: the lesion mask covers the whole frame"):
+        manifest = read_isic2018(download, lesion_masks=True, folds_file=download / "folds.csv")
+    assert [path != "" for path in manifest.mask_paths] == [True, True, False, True, True, True]
+    assert not any(len(boxes) for boxes in manifest.boxes)
+    with pytest.raises(InputError, match="a box or a mask, not both"):
+        read_isic2018(download, ["DF"], lesion_masks=True)
+
+
+def test_folds_are_dealt_by_lesion_when_none_are_given(download):
+    with pytest.raises(InputError, match="class BKL has 1 groups, fewer than 2 folds"):
+        read_isic2018(download, num_folds=2)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda root: (root / "ISIC2018_Task3_Training_LesionGroupings.csv").unlink(), "LesionGroupings.csv missing"),
+        (lambda root: (root / "ISIC2018_Task3_Training_Input/ISIC_2.jpg").unlink(), r"ISIC_2.jpg does not exist"),
+        (lambda root: _table(root / "folds.csv", ["image", "fold"], [["ISIC_0", 1]]), "no fold for image ISIC_1"),
+        (lambda root: _table(root / "folds.csv", ["image", "part"], []), "no column fold"),
+        (lambda root: (root / "folds.csv").unlink(), "there is no file .*folds.csv"),
+        (
+            lambda root: (root / "HAM10000_segmentations_lesion_tschandl/ISIC_3_segmentation.png").write_text("x"),
+            "ISIC_3_segmentation.png cannot be decoded",
+        ),
+        (
+            lambda root: _table(
+                root / "ISIC2018_Task3_Training_GroundTruth/ISIC2018_Task3_Training_GroundTruth.csv",
+                ["image", *CLASSES],
+                [["ISIC_0", 1, 1, 0, 0, 0, 0, 0]],
+            ),
+            "line 2: ISIC_0 has 2 classes",
+        ),
+    ],
+)
+def test_an_incomplete_download_is_refused(download, damage, message):
+    damage(download)
+    with pytest.raises(InputError, match=message):
+        read_isic2018(download, ["DF"], folds_file=download / "folds.csv")
+
+
+def test_a_wrong_folder_and_a_wrong_class_are_refused(tmp_path):
+    with pytest.raises(InputError, match="is not an ISIC 2018 task 3 download: ISIC2018_Task3_Training_Input, "):
+        read_isic2018(tmp_path)
+    with pytest.raises(InputError, match="box class XX is not one of MEL, NV"):
+        read_isic2018(tmp_path, ["DF", "XX"])

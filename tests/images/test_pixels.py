@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from care_tf.errors import InputError
+from care_tf.images.decoding import decode_image, decode_mask
+from care_tf.images.pixels import read_image, read_mask
+
+
+def _random(shape, dtype=np.uint8, top=256):
+    return np.random.default_rng(0).integers(0, top, shape).astype(dtype)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_is_what_the_pipeline_decodes(tmp_path, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(_random((12, 8, 3))).save(tmp_path / "a.jpg", exif=exif)
+    image = read_image(tmp_path / "a.jpg")
+    assert image.dtype == np.uint8 and image.shape == ((12, 8, 3) if orientation < 5 else (8, 12, 3))
+    decoded, _ = decode_image(tf.io.read_file(str(tmp_path / "a.jpg")), image.shape[:2])
+    np.testing.assert_array_equal(image, decoded)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "LA", "P", "1"])
+def test_every_kind_of_png_is_what_the_pipeline_decodes(tmp_path, mode):
+    image = Image.fromarray(_random((6, 9, 3))).convert(mode)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a PNG's is not honored
+    image.save(tmp_path / "a.png", exif=exif)
+    decoded, _ = decode_image(tf.io.read_file(str(tmp_path / "a.png")), (6, 9))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), decoded)
+
+
+def test_sixteen_bits_become_eight(tmp_path):
+    Image.fromarray(_random((6, 9), np.uint16, 65536)).save(tmp_path / "a.png")
+    decoded, _ = decode_image(tf.io.read_file(str(tmp_path / "a.png")), (6, 9))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), decoded)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_mask_is_what_the_pipeline_decodes(tmp_path, dtype):
+    Image.fromarray(_random((6, 9), dtype, 2)).save(tmp_path / "a.png")
+    decoded = decode_mask(tf.io.read_file(str(tmp_path / "a.png")), (6, 9))
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.png"), decoded[..., 0] > 0)
+
+
+def test_a_palette_mask_is_read_by_its_colors(tmp_path):
+    mask = Image.fromarray(np.array([[0, 1], [1, 1]], np.uint8), mode="P")
+    mask.putpalette([255, 255, 255, 0, 0, 0])
+    mask.save(tmp_path / "a.png")
+    assert read_mask(tmp_path / "a.png").tolist() == [[True, False], [False, False]]
+
+
+def test_bad_files_are_refused(tmp_path):
+    with pytest.raises(InputError, match="image .*a.png does not exist"):
+        read_image(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="mask .*b.png cannot be decoded"):
+        read_mask(tmp_path / "b.png")
+    Image.fromarray(_random((60, 90, 3))).save(tmp_path / "c.png")
+    whole = (tmp_path / "c.png").read_bytes()
+    (tmp_path / "c.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="image .*c.png cannot be decoded"):
+        read_image(tmp_path / "c.png")

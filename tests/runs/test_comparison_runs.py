@@ -1,0 +1,192 @@
+"""A comparison of methods from the configurations to the tables, interrupted on the way."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from care_tf.data import read_manifest, stratified_group_folds, write_manifest
+from care_tf.errors import InputError
+from care_tf.runs import comparison_runs as comparison
+from care_tf.runs import evaluate_run, train_run
+
+
+@pytest.fixture(scope="module")
+def manifest(data, tmp_path_factory):
+    """The drawn lesions dealt into three folds."""
+    rows = read_manifest(data)
+    folds = tuple(map(str, stratified_group_folds(rows.labels, rows.groups, 3)))
+    path = tmp_path_factory.mktemp("folds") / "manifest.csv"
+    write_manifest(dataclasses.replace(rows, folds=folds), path)
+    return path
+
+
+@pytest.fixture
+def configs(manifest, tmp_path):
+    base = {
+        "data": {
+            "manifest": str(manifest),
+            "train": {"folds": [1, 2]},
+            "test": {"folds": [3]},
+            "image_size_px": 32,
+            "cache": "memory",
+        },
+        "model": {"backbone": "small_cnn"},
+        "training": {"batch_size": 32},
+        "stages": {"pretrain": {"epochs": 1}, "finetune": {"epochs": 1}},
+    }
+    care = {"extends": "plain.yaml", "title": "CARE", "baseline": "plain", "stages": {"finetune": {"alpha": 0.5}}}
+    weighted = {"extends": "plain.yaml", "baseline": "plain", "stages": {"finetune": {"class_weight": "balanced"}}}
+    for name, content in {"plain": base, "care": care, "weighted": weighted}.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    return [tmp_path / f"{name}.yaml" for name in ("plain", "care", "weighted")]
+
+
+def test_cells_share_first_stages_and_leave_the_tested_fold_out(configs, tmp_path):
+    methods = comparison.read_methods(configs)
+    cells = comparison.plan_cells(methods, ["1", "3"], [0, 5], tmp_path / "out")
+    assert [(cell.method, cell.fold, cell.config.seed) for cell in cells[:4]] == [
+        ("plain", "1", 0),
+        ("care", "1", 0),
+        ("weighted", "1", 0),
+        ("plain", "1", 5),
+    ]
+    assert len(cells) == 12 and len({cell.folder for cell in cells}) == 12
+    for cell in cells:
+        assert cell.fold not in cell.config.data.train.folds and cell.config.data.test.folds == (cell.fold,)
+        first, last = cell.config.stages
+        own = [
+            other
+            for other in cells
+            if other.method == "plain" and str(other).split(",")[1:] == str(cell).split(",")[1:]
+        ]
+        assert first.reuse == (None if cell.method == "plain" else str(own[0].folder)) and last.reuse is None
+    assert {len(cell.fingerprints) for cell in cells} == {2}
+
+
+@pytest.mark.slow
+def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_path, capsys, monkeypatch):
+    methods = comparison.read_methods(configs)
+    output = tmp_path / "out"
+
+    def plan():
+        return comparison.plan_cells(methods, ["1", "2"], [0], output)
+
+    real, calls = comparison.train_run, []
+
+    def stops_at_the_third(config, **kwargs):
+        calls.append(config.output)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(config, **kwargs)
+
+    monkeypatch.setattr(comparison, "train_run", stops_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        comparison.run_cells(plan(), show_epochs=False)
+    assert [cell.is_finished for cell in plan()] == [True, True, False, False, False, False]
+    comparison.run_cells(plan(), show_epochs=False)
+    assert len(calls) == 3 + 4 and len(set(calls)) == 6  # the finished two were not trained again
+    printed = capsys.readouterr().out
+    assert "6 runs: 2 finished, 4 to go" in printed and "left" in printed
+
+    text = comparison.write_tables(methods, plan(), output, num_resamples=20)
+    assert "CARE" in text and "6 of 6 planned runs are finished. Folds tested on: 1, 2. Seeds: 0." in text
+    table = pd.read_csv(output / "comparison.csv")
+    cells = pd.read_csv(output / "cells.csv", dtype={"fold": str})
+    own = cells[(cells.method == "care") & (cells.figure == "mean_class_accuracy")]
+    row = table[(table.method == "care") & (table.figure == "mean_class_accuracy")].iloc[0]
+    assert row["value"] == pytest.approx(own["value"].mean()) and row["num_cells"] == 2 and row["baseline"] == "plain"
+    assert {path.name for path in output.iterdir()} == {
+        "cells", "cells.csv", "comparison.csv", "comparison.md", "comparison.png"
+    }  # fmt: skip
+
+    # A cell is an ordinary run: trained alone, without what it shared, it says the same.
+    cell = plan()[1]
+    alone = cell.config.model_copy(
+        update={
+            "output": str(tmp_path / "alone"),
+            "stages": tuple(dataclasses.replace(stage, reuse=None) for stage in cell.config.stages),
+        }
+    )
+    evaluate_run(real(alone, show_progress=False), num_resamples=2)
+    both = [pd.read_csv(folder / "predictions.csv") for folder in (cell.folder, tmp_path / "alone")]
+    names = list(cell.config.data.class_names)
+    np.testing.assert_allclose(both[0][names], both[1][names], atol=1e-4)
+
+
+def test_a_cell_of_other_settings_is_refused(configs, tmp_path):
+    methods = comparison.read_methods(configs[:1])
+    (cell,) = comparison.plan_cells(methods, None, None, tmp_path / "out")
+    assert (cell.fold, cell.config.data.test.folds) == ("test", ("3",))
+    train_run(cell.config, show_progress=False)
+    changed = comparison.read_methods(configs[:1], ["stages.finetune.learning_rate=0.5"])
+    with pytest.raises(InputError, match="other settings or data"):
+        comparison.plan_cells(changed, None, None, tmp_path / "out")
+
+
+def test_folds_keep_the_split_and_the_number_of_validation_folds(configs, tmp_path, manifest):
+    rows = read_manifest(manifest)
+    splits = tuple("train" if index % 2 else "test" for index in range(len(rows)))
+    write_manifest(dataclasses.replace(rows, splits=splits), manifest.parent / "split.csv")
+    content = yaml.safe_load(configs[0].read_text())
+    content["data"] |= {
+        "manifest": str(manifest.parent / "split.csv"),
+        "train": {"split": "train", "folds": [1]},
+        "validation": {"split": "train", "folds": [2]},
+        "test": {"split": "test", "folds": [3]},
+    }
+    (tmp_path / "split.yaml").write_text(yaml.safe_dump(content))
+    cells = comparison.plan_cells(comparison.read_methods([tmp_path / "split.yaml"]), ["1", "3"], None, tmp_path)
+    data = [cell.config.data for cell in cells]
+    assert [(d.train.folds, d.validation.folds, d.test.folds) for d in data] == [
+        (("3",), ("2",), ("1",)),
+        (("1",), ("2",), ("3",)),
+    ]
+    assert {(d.train.split, d.validation.split, d.test.split) for d in data} == {("train", "train", "test")}
+
+
+def test_predictions_of_other_images_or_maps_are_made_again(configs, tmp_path):
+    def plan(*overrides):
+        return comparison.plan_cells(comparison.read_methods(configs[:1], overrides), None, None, tmp_path)[0]
+
+    cell = plan()
+    assert not cell.is_finished
+    cell.folder.mkdir(parents=True)
+    (cell.folder / comparison.CELL_RECORD).write_text(cell.prediction_fingerprint)
+    assert not plan().is_finished
+    (cell.folder / "predictions.csv").touch()
+    assert plan().is_finished
+    assert not plan("care.cam=layercam").is_finished
+    assert not plan("data.test.folds=[2]", "data.train.folds=[1, 3]").is_finished
+
+
+def test_a_fold_without_enough_images_of_a_class_is_found_before_training(configs, tmp_path):
+    sampling = "every_stage.sampling={name: class_aware, images_per_class: 16}"
+    with pytest.raises(InputError, match="images_per_class=16"):
+        comparison.plan_cells(comparison.read_methods(configs[:1], [sampling]), ["1"], None, tmp_path)
+
+
+def test_bad_comparisons_are_refused(configs, tmp_path):
+    methods = comparison.read_methods(configs)
+    with pytest.raises(InputError, match="--folds names '9', but the folds .* are 1, 2, 3"):
+        comparison.plan_cells(methods, ["9"], None, tmp_path)
+    with pytest.raises(InputError, match="--folds must name different folds.*1, 1"):
+        comparison.plan_cells(methods, ["1", "1"], None, tmp_path)
+    with pytest.raises(InputError, match="at least one configuration"):
+        comparison.read_methods([])
+    (tmp_path / "other").mkdir()
+    twin = tmp_path / "other" / "plain.yaml"
+    twin.write_text(configs[0].read_text())
+    with pytest.raises(InputError, match="two are called 'plain'"):
+        comparison.read_methods([configs[0], twin])
+    twin = tmp_path / "other" / "elsewhere.yaml"
+    twin.write_text(configs[0].read_text().replace("manifest.csv", "another.csv"))
+    with pytest.raises(InputError, match="differ in data.manifest"):
+        comparison.read_methods([configs[0], twin])
+
+
+def test_a_baseline_that_is_not_compared_gives_no_difference(configs):
+    specs = comparison.method_specs(comparison.read_methods(configs[1:]))
+    assert [(spec.title, spec.baseline) for spec in specs] == [("CARE", None), ("weighted", None)]

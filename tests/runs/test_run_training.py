@@ -1,0 +1,156 @@
+"""A tiny run from the manifest to the report, with the tools' own functions."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from care_tf.data import read_manifest, write_manifest
+from care_tf.errors import InputError
+from care_tf.runs import evaluate_run, load_run, train_run
+from care_tf.runs.run_evaluation import predict_manifest
+from care_tf.runs.run_parts import read_training_manifests
+from care_tf.runs.run_training import stage_fingerprint
+
+
+@pytest.mark.slow
+def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys):
+    care = train_run(config("care"))
+    assert {path.name for path in care.iterdir()} == {
+        "config.yaml", "environment.json", "history.csv", "checkpoints", "model.keras"
+    }  # fmt: skip
+    history = pd.read_csv(care / "history.csv")
+    assert history["stage"].tolist() == ["pretrain", "finetune"]
+    assert {"val_classification_loss", "val_mean_class_accuracy", "attention_inside"} <= set(history.columns)
+    assert "finetune 1/1" in capsys.readouterr().out
+
+    stages = {"pretrain": {"epochs": 1, "reuse": str(care)}, "finetune": {"epochs": 1}}
+    baseline = train_run(config("baseline", stages=stages), show_progress=False)
+    assert pd.read_csv(baseline / "history.csv")["loss"][0] == history["loss"][0]
+
+    summary = evaluate_run(care, baseline=baseline, num_resamples=20)
+    assert "recall of dermatofibroma" in summary and "18 images" in summary
+    metrics = json.loads((care / "metrics.json").read_text())
+    predictions = pd.read_csv(care / "predictions.csv")
+    names = metrics_names = [entry["name"] for entry in metrics["scores"]["classes"]]
+    guessed = predictions[names].to_numpy().argmax(1)
+    recall = [np.mean(guessed[predictions["label"] == name] == i) for i, name in enumerate(metrics_names)]
+    assert metrics["scores"]["mean_class_accuracy"]["value"] == pytest.approx(np.mean(recall))
+    assert "recall/dermatofibroma" in metrics["differences"]
+    report = (care / "report.html").read_text()
+    assert "http://" not in report.replace("http://www.w3.org", "") and "before stage 2" in report
+
+    run = load_run(care)
+    rows = read_training_manifests(run.config).train
+    again = predict_manifest(run, rows)
+    assert again.probabilities.shape == (33, 4)
+    assert np.isnan(again.attention_inside).tolist() == (~rows.has_boxes).tolist()
+
+    modified = (care / "model.keras").stat().st_mtime_ns
+    train_run(config("care"), show_progress=False)  # finished: trains nothing, writes the same model again
+    assert (care / "model.keras").stat().st_mtime_ns > modified
+    assert pd.read_csv(care / "history.csv").equals(history)
+
+    before = {name: (care / name).read_bytes() for name in ("config.yaml", "environment.json", "model.keras")}
+    for wrong in ({"seed": 3}, {"every_stage": {"augmentation": {"rotate": 3}}}, {"training__optimizer": "Adamant"}):
+        with pytest.raises(InputError):
+            train_run(config("care", **wrong), show_progress=False)
+    assert before == {name: (care / name).read_bytes() for name in before}
+    with pytest.raises(InputError, match="nowhere"):
+        evaluate_run(care, split="nowhere")
+
+
+def test_fingerprints_change_with_what_a_stage_depends_on(config):
+    first = config()
+    manifests = read_training_manifests(first)
+    of = [stage_fingerprint(first, manifests, index) for index in (0, 1)]
+    assert of[0] != of[1]
+
+    def changed(index, **changes):
+        other = config(**changes)
+        return stage_fingerprint(other, read_training_manifests(other), index) != of[index]
+
+    boxes = {"care": {"tau": 0.3}}
+    assert not changed(0, **boxes) and changed(1, **boxes)
+    assert not changed(0, output="elsewhere") and not changed(1, output="elsewhere")
+    reused = {"stages": {"pretrain": {"epochs": 1, "reuse": "x"}, "finetune": {"epochs": 1, "alpha": 0.5}}}
+    assert not changed(0, **reused) and not changed(1, **reused)
+    watching = {"stages": {"pretrain": {"epochs": 1, "monitor": "attention_loss"}, "finetune": {"epochs": 1}}}
+    both = [config(**watching, care={"tau": tau}) for tau in (0.7, 0.3)]
+    assert len({stage_fingerprint(c, read_training_manifests(c), 0) for c in both}) == 2
+    same = {"stages": {"pretrain": {"epochs": 1, "embedding_weight": 3.0}, "finetune": {"epochs": 1, "alpha": 0.5}}}
+    assert not changed(0, **same)
+    for change in ({"seed": 1}, {"training__batch_size": 8}, {"every_stage": {}}, {"data__image_size_px": 48}):
+        assert changed(0, **change) and changed(1, **change)
+
+
+def test_boxes_do_not_enter_the_first_stages_fingerprint(config):
+    first, other = config(), config(data__mask_classes=["nevus"])
+    both = [read_training_manifests(c) for c in (first, other)]
+    assert both[0].train.has_boxes.any() and not both[1].train.has_boxes.any()
+    assert stage_fingerprint(first, both[0], 0) == stage_fingerprint(other, both[1], 0)
+    assert stage_fingerprint(first, both[0], 1) != stage_fingerprint(other, both[1], 1)
+
+
+def test_training_takes_its_boxes_from_another_manifest_and_evaluation_does_not(config, data, tmp_path):
+    manifest = read_manifest(data)
+    made = tuple(boxes if not len(boxes) else np.array([[1, 2, 3, 4]], np.float32) for boxes in manifest.boxes)
+    write_manifest(dataclasses.replace(manifest, boxes=made, mask_paths=()), tmp_path / "made.csv")
+    changed = config(data__train_boxes=str(tmp_path / "made.csv"))
+    manifests = read_training_manifests(changed)
+    own = read_training_manifests(config())
+    with_boxes = np.flatnonzero(own.train.has_boxes)
+    assert len(with_boxes)
+    assert all(manifests.train.boxes[i].tolist() == [[1, 2, 3, 4]] for i in with_boxes)
+    assert manifests.validation.fingerprint() == own.validation.fingerprint()
+    assert stage_fingerprint(changed, manifests, 0) == stage_fingerprint(config(), own, 0)
+    assert stage_fingerprint(changed, manifests, 1) != stage_fingerprint(config(), own, 1)
+
+
+def test_who_drew_boxes_that_are_not_used_does_not_matter(config, data, tmp_path):
+    manifest = read_manifest(data)
+    rare = [manifest.class_names[label] == "dermatofibroma" for label in manifest.labels]
+    sources = tuple(
+        source if is_rare else "somebody" for source, is_rare in zip(manifest.box_sources, rare, strict=True)
+    )
+    write_manifest(dataclasses.replace(manifest, box_sources=sources), tmp_path / "other.csv")
+    own = config(data__mask_classes=["dermatofibroma"])
+    other = config(data__mask_classes=["dermatofibroma"], data__train_boxes=str(tmp_path / "other.csv"))
+    both = [stage_fingerprint(c, read_training_manifests(c), 1) for c in (own, other)]
+    assert read_training_manifests(own).train.has_boxes.any() and both[0] == both[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data__mask_classes": ["nevus"]}, "alpha > 0 need boxes, but no training row .* for nevus"),
+        ({"data__mask_classes": ["wart"]}, "data.mask_classes names classes .* wart"),
+        ({"data__max_images_per_class": {"wart": 3}}, "data.max_images_per_class names classes"),
+        ({"data__train": {"split": "test"}}, "data.train and data.test share 18 images"),
+        ({"model__activation": "sigmoid"}, "sigmoid is one unit for two classes"),
+        ({"model__backbone": "resnet51"}, "unknown backbone"),
+        ({"every_stage__augmentation": {"rotate": 3}}, "augmentation has an unknown key, rotate.*rotation_degrees"),
+        ({"training__optimizer": "Adamant"}, "training.optimizer='Adamant'"),
+        ({"care__attention_layer": "nowhere"}, "attention_layer='nowhere' is not a layer"),
+    ],
+)
+def test_bad_runs_are_refused(config, changes, message):
+    with pytest.raises(InputError, match=message):
+        train_run(config(**changes), show_progress=False)
+
+
+def test_folders_that_are_no_runs_are_refused(config, tmp_path):
+    with pytest.raises(InputError, match="is not a run folder"):
+        load_run(tmp_path)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds something that is not a run"):
+        train_run(config("run"), show_progress=False)
+    assert (tmp_path / "run" / "thesis.txt").exists()
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "config.yaml").write_text(yaml.safe_dump({}))
+    with pytest.raises(InputError, match="has not finished"):
+        load_run(tmp_path / "half")
