@@ -1,7 +1,10 @@
 """CARE: class attention to regions of lesion, for Keras classifiers on imbalanced medical images."""
 
-from care_tf import attention, backbones, boxes, callbacks, data, losses, metrics
-from care_tf.model import CAREModel
-from care_tf.version import __version__
+import lazy_loader
 
-__all__ = ["CAREModel", "__version__", "attention", "backbones", "boxes", "callbacks", "data", "losses", "metrics"]
+from care_tf.registration import register_with_keras
+from care_tf.version import __version__ as __version__
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+register_with_keras()

@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import importlib
 import re
 import subprocess
 import sys
@@ -31,10 +32,21 @@ LEVELS = [
     {"tools"},
 ]
 LEVEL_OF = {part: level for level, parts in enumerate(LEVELS, start=1) for part in parts}
-# Seconds to import, or not needed to train: whoever needs one imports it there.
-LAZY_PACKAGES = (
-    *("keras_cv", "matplotlib", "pandas", "jinja2", "sklearn", "cv2", "pydantic"),
-    *("skimage", "pydicom", "flask", "dask", "defusedxml"),
+# Whatever is not below one of these, the whole box wing but segmentation included, works without TensorFlow and Keras.
+MAY_BRING_TENSORFLOW = (
+    *("care_tf.keras_generation", "care_tf.masks", "care_tf.precision"),
+    *("care_tf.images.decoding", "care_tf.images.exif", "care_tf.images.rasterizing"),
+    *("care_tf.attention", "care_tf.backbones", "care_tf.losses", "care_tf.metrics", "care_tf.network"),
+    *("care_tf.model", "care_tf.callbacks", "care_tf.serving"),
+    *("care_tf.data.activation_cache", "care_tf.data.augmentation", "care_tf.data.epochs", "care_tf.data.image_source"),
+    *("care_tf.data.pipeline", "care_tf.data.sampling"),
+    "care_tf.boxes.segmentation",
+    "care_tf.runs",
+)
+# Seconds to import, or extras: whoever needs one imports it there.
+IMPORTED_WHERE_NEEDED = (
+    *("cv2", "dask", "defusedxml", "flask", "jinja2", "joblib", "keras_cv", "matplotlib", "pandas", "pydicom"),
+    *("scipy", "skimage", "sklearn", "yaml"),
 )
 
 
@@ -117,14 +129,43 @@ def test_levels_name_parts_that_exist():
     assert {part for part in LEVEL_OF if part not in FILES and part != "tools"} == set()
 
 
-def test_import_care_tf_loads_nothing_heavy():
-    # Keras itself loads some of these where they are installed: only what care_tf adds counts.
+def loaded_by(modules: list[str], packages: tuple[str, ...]) -> list[str]:
+    """Which of some packages a fresh process has loaded after importing modules."""
     program = (
-        "import sys, keras, tensorflow; before = set(sys.modules); import care_tf; care_tf.CAREModel;"
-        f"print(*[name for name in {LAZY_PACKAGES} if name in sys.modules and name not in before])"
+        f"import importlib, sys\nfor name in {modules}: importlib.import_module(name)\n"
+        f"print(*[name for name in {packages} if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert result.stdout.split() == []
+    return result.stdout.split()
+
+
+def brings_tensorflow(module: str) -> bool:
+    return any(f"{module}.".startswith(f"{part}.") for part in MAY_BRING_TENSORFLOW)
+
+
+def test_the_ground_floor_and_the_box_wing_load_neither_tensorflow_nor_keras_nor_what_is_imported_where_needed():
+    light = [name for name in FILES if name.startswith("care_tf") and not brings_tensorflow(name)]
+    assert {"care_tf", "care_tf.errors", "care_tf.boxes.making.manifest_boxes", "care_tf.data.manifest"} <= set(light)
+    assert loaded_by(light, ("tensorflow", "keras", *IMPORTED_WHERE_NEEDED)) == []
+
+
+def test_saliency_boxes_and_quality_run_without_tensorflow():
+    program = (
+        "import sys, numpy as np; from care_tf import boxes\n"
+        "image = np.full((60, 80, 3), 200, np.uint8); image[20:40, 30:55] = 60\n"
+        "for saliency in (boxes.dsr_saliency, boxes.bms_saliency): boxes.boxes_from_map(saliency(image))\n"
+        "print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("package", sorted(ROOT.glob("care_tf/**/__init__.pyi")), ids=lambda path: path.parent.name)
+def test_every_public_name_is_there_and_listed(package):
+    name = ".".join(package.parent.relative_to(ROOT).parts)
+    module = importlib.import_module(name)
+    assert set(module.__all__) <= set(dir(module))
+    assert [public for public in module.__all__ if not hasattr(module, public)] == []
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,9 @@
 """Attention maps: activation-map methods and their normalization."""
 
-from care_tf.attention.activation_maps import (
-    ACTIVATION_MAPS,
-    get_activation_map,
-    gradcam,
-    gradcam_plus_plus,
-    hirescam,
-    layercam,
-    xgradcam,
-)
-from care_tf.attention.normalization import normalize_map
+import lazy_loader
 
-__all__ = [
-    "ACTIVATION_MAPS",
-    "get_activation_map",
-    "gradcam",
-    "gradcam_plus_plus",
-    "hirescam",
-    "layercam",
-    "normalize_map",
-    "xgradcam",
-]
+from care_tf.registration import register_all
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+register_all()

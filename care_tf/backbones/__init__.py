@@ -1,7 +1,9 @@
 """Networks by name, each with its preprocessing and the layer its attention maps are made from."""
 
-from care_tf.backbones.backbone import Backbone
-from care_tf.backbones.classifier import build_classifier
-from care_tf.backbones.named_backbones import backbone_names, get_backbone
+import lazy_loader
 
-__all__ = ["Backbone", "backbone_names", "build_classifier", "get_backbone"]
+from care_tf.registration import register_all
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+register_all()

@@ -1,7 +1,9 @@
 """Callbacks for `fit`: the two-stage schedule, deferred re-weighting and the guard against a NaN loss."""
 
-from care_tf.callbacks.deferred_reweighting import DeferredReweighting
-from care_tf.callbacks.finite_loss import FiniteLoss
-from care_tf.callbacks.two_stage_schedule import TwoStageSchedule
+import lazy_loader
 
-__all__ = ["DeferredReweighting", "FiniteLoss", "TwoStageSchedule"]
+from care_tf.registration import register_all
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+register_all()

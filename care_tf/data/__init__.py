@@ -1,30 +1,5 @@
 """From image files, labels and boxes to batches."""
 
-from care_tf.data.augmentation import Augmentation, augment_batch, flip_signs
-from care_tf.data.epochs import epoch_order, num_drawn
-from care_tf.data.image_source import image_loader
-from care_tf.data.manifest import Manifest, read_manifest, write_manifest
-from care_tf.data.pipeline import epoch_indices, evaluation_dataset, steps_per_epoch, training_dataset
-from care_tf.data.sampling import draw_epoch, epoch_class_counts, get_sampling
-from care_tf.data.splits import stratified_group_folds, stratified_image_split
+import lazy_loader
 
-__all__ = [
-    "Augmentation",
-    "Manifest",
-    "augment_batch",
-    "draw_epoch",
-    "epoch_class_counts",
-    "epoch_indices",
-    "epoch_order",
-    "evaluation_dataset",
-    "flip_signs",
-    "get_sampling",
-    "image_loader",
-    "num_drawn",
-    "read_manifest",
-    "steps_per_epoch",
-    "stratified_group_folds",
-    "stratified_image_split",
-    "training_dataset",
-    "write_manifest",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

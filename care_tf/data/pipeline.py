@@ -7,13 +7,13 @@ from typing import TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from care_tf.box_geometry import rasterize_boxes
 from care_tf.data.augmentation import Augmentation, augment_batch, augmented_classes
 from care_tf.data.epochs import EpochOrder, check_order, epoch_batches, epoch_order, num_drawn
 from care_tf.data.image_source import Cache, ImageLoader, image_loader
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.images.decoding import decode_mask_named
+from care_tf.images.rasterizing import rasterize_boxes
 
 Preprocess: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 

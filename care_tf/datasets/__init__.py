@@ -1,6 +1,5 @@
 """Data sets as they are downloaded, or drawn, into manifests."""
 
-from care_tf.datasets.isic2018 import read_isic2018
-from care_tf.datasets.synthetic_lesions import SyntheticLesions
+import lazy_loader
 
-__all__ = ["SyntheticLesions", "read_isic2018"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,5 +1,9 @@
 """The CARE model: an unchanged classifier, trained with attention to the boxes."""
 
-from care_tf.model.care_model import CAREModel
+import lazy_loader
 
-__all__ = ["CAREModel"]
+from care_tf.registration import register_all
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+register_all()

@@ -1,7 +1,5 @@
 """Whole runs: the one place that knows every part. A configuration becomes a run folder, a run folder a report."""
 
-from care_tf.runs.folder import LoadedRun, load_run
-from care_tf.runs.run_evaluation import evaluate_run
-from care_tf.runs.run_training import train_run
+import lazy_loader
 
-__all__ = ["LoadedRun", "evaluate_run", "load_run", "train_run"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,5 +1,9 @@
 """From a trained model to a file that needs TensorFlow and nothing else."""
 
-from care_tf.serving.export import export_saved_model
+import lazy_loader
 
-__all__ = ["export_saved_model"]
+from care_tf.registration import register_all
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+
+register_all()

@@ -1,1 +1,5 @@
 """Boxes of a manifest from and to the files of annotation tools."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,7 +1,5 @@
 """Annotation files of other tools: read to `AnnotatedImage`s and written from them, one format per file."""
 
-from care_tf.boxes.formats.annotated_image import AnnotatedImage
-from care_tf.boxes.formats.detection import detect_format
-from care_tf.boxes.formats.known_formats import FORMATS, get_format, read_annotations, write_annotations
+import lazy_loader
 
-__all__ = ["FORMATS", "AnnotatedImage", "detect_format", "get_format", "read_annotations", "write_annotations"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,1 +1,5 @@
 """A local page on which a person corrects boxes."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,4 @@
+from .exporting import annotations_of_manifest, export_boxes
+from .importing import import_boxes
+
+__all__ = ["annotations_of_manifest", "export_boxes", "import_boxes"]

@@ -1,0 +1,28 @@
+from .augmentation import Augmentation, augment_batch, flip_signs
+from .epochs import epoch_order, num_drawn
+from .image_source import image_loader
+from .manifest import Manifest, read_manifest, write_manifest
+from .pipeline import epoch_indices, evaluation_dataset, steps_per_epoch, training_dataset
+from .sampling import draw_epoch, epoch_class_counts, get_sampling
+from .splits import stratified_group_folds, stratified_image_split
+
+__all__ = [
+    "Augmentation",
+    "Manifest",
+    "augment_batch",
+    "draw_epoch",
+    "epoch_class_counts",
+    "epoch_indices",
+    "epoch_order",
+    "evaluation_dataset",
+    "flip_signs",
+    "get_sampling",
+    "image_loader",
+    "num_drawn",
+    "read_manifest",
+    "steps_per_epoch",
+    "stratified_group_folds",
+    "stratified_image_split",
+    "training_dataset",
+    "write_manifest",
+]

@@ -1,0 +1,29 @@
+from .bootstrap import group_bootstrap
+from .comparison_cells import CellPredictions, MethodSpec
+from .comparison_plot import comparison_figure, write_comparison_plot
+from .comparison_table import comparison_markdown, comparison_rows, write_cells_csv, write_comparison_csv
+from .method_comparison import Comparison, compare_methods
+from .reference_maps import attention_references
+from .report import write_report
+from .scores import ClassScores, Estimate, Scores, evaluate_predictions, paired_difference
+
+__all__ = [
+    "CellPredictions",
+    "ClassScores",
+    "Comparison",
+    "Estimate",
+    "MethodSpec",
+    "Scores",
+    "attention_references",
+    "compare_methods",
+    "comparison_figure",
+    "comparison_markdown",
+    "comparison_rows",
+    "evaluate_predictions",
+    "group_bootstrap",
+    "paired_difference",
+    "write_cells_csv",
+    "write_comparison_csv",
+    "write_comparison_plot",
+    "write_report",
+]

@@ -1,0 +1,71 @@
+"""Keras knows the classes of saved models as soon as it and care_tf are both imported, in whichever order.
+
+`import care_tf` imports no Keras, and Keras imports nothing for a class that it does not know: the modules below, each
+of which registers its class, must be imported before a model is loaded. That happens with Keras's own import, or when
+care_tf is imported after it, or with the first package of care_tf that needs Keras.
+"""
+
+import importlib
+import sys
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+# The first imports Keras, so that no module below is half imported when Keras has been.
+_MODULES = (
+    "care_tf.keras_generation",
+    "care_tf.losses.attention",
+    "care_tf.losses.class_center",
+    "care_tf.losses.contrastive",
+    "care_tf.losses.cost_sensitive",
+    "care_tf.losses.dice",
+    "care_tf.losses.focal",
+    "care_tf.losses.ldam",
+    "care_tf.losses.logit_adjustment",
+    "care_tf.losses.n_pair",
+    "care_tf.losses.supervised_contrastive",
+    "care_tf.losses.triplet",
+    "care_tf.metrics.attention_inside",
+    "care_tf.metrics.class_recall",
+    "care_tf.metrics.macro_auc",
+    "care_tf.metrics.mean_class_accuracy",
+    "care_tf.model.care_model",
+    "care_tf.network.decoupled_classifier",
+)
+
+
+def register_all() -> None:
+    """Imports every module that registers a class with Keras; what is imported already costs nothing."""
+    for name in _MODULES:
+        importlib.import_module(name)
+
+
+def register_with_keras() -> None:
+    """Registers now where Keras has been imported, otherwise when it is."""
+    if "keras" in sys.modules:
+        register_all()
+    else:
+        sys.meta_path.insert(0, _AfterKeras())  # type: ignore[arg-type]
+
+
+class _AfterKeras:
+    """Finds Keras as it would be found without it, and registers when Keras's own module has run."""
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if name != "keras":
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        spec = next((spec for finder in others if (spec := finder.find_spec(name, path, target))), None)
+        if spec is None or spec.loader is None:
+            return spec
+        run = spec.loader.exec_module
+
+        def run_and_register(module: ModuleType) -> None:
+            run(module)
+            sys.meta_path.remove(self)  # type: ignore[arg-type]
+            # Where care_tf itself imports Keras, the package that needs it registers (see `register_all`).
+            if "care_tf.keras_generation" not in sys.modules:
+                register_all()
+
+        spec.loader.exec_module = run_and_register  # type: ignore[method-assign]
+        return spec

@@ -1,0 +1,59 @@
+"""Keras finds the classes of saved models whatever is imported first; a file of the first code still loads."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import care_tf
+from care_tf import registration
+
+ROOT = Path(__file__).resolve().parents[1]
+SAVED = Path(__file__).parent / "saved_models"
+GENERATION = f"keras{keras.__version__[0]}"
+
+
+def test_every_module_that_registers_a_class_is_listed():
+    registers = re.compile(r"^@(keras_generation\.)?register$", re.MULTILINE)
+    files = [path for path in ROOT.glob("care_tf/**/*.py") if registers.search(path.read_text(encoding="utf-8"))]
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in files}
+    assert names == set(registration._MODULES) - {"care_tf.keras_generation"}
+
+
+@pytest.mark.parametrize(
+    "imports",
+    [
+        "import care_tf, keras",
+        "import keras, care_tf",
+        "import importlib.util, care_tf; importlib.util.find_spec('keras'); import keras",
+        "import tensorflow, care_tf; tensorflow.keras.Model; import keras",
+        "import care_tf; care_tf.losses.FocalLoss; import keras",
+        "from care_tf.losses.triplet import TripletLoss; import keras",
+        "import care_tf.data.pipeline, keras",
+        "import care_tf.runs.stages, keras",
+    ],
+)
+def test_keras_knows_the_classes_in_any_order_of_imports(imports):
+    program = f"{imports}; print(keras.saving.get_registered_object('care_tf>CAREModel').__module__)"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.stdout == "care_tf.model.care_model\n", result.stderr
+
+
+@pytest.mark.parametrize("load", [keras.models.load_model, care_tf.load_model], ids=["keras", "care_tf"])
+def test_a_model_saved_before_the_modules_moved_loads_and_computes_the_same(load):
+    model = load(SAVED / f"{GENERATION}.keras")
+    expected = json.loads((SAVED / f"{GENERATION}.json").read_text())
+    images = np.random.default_rng(0).random((8, 12, 12, 3)).astype(np.float32)
+    np.testing.assert_allclose(model.predict(images, verbose=0), expected["predictions"], atol=1e-6)
+    np.testing.assert_allclose(model.attention_map(images, np.arange(8) % 3), expected["map"], atol=1e-5)
+    assert type(model.loss).__name__ == "FocalLoss"
+    assert model.embedding_loss.get_config()["mining"] == "semi_hard"
+
+
+def test_load_model_takes_keras_arguments():
+    assert care_tf.load_model(SAVED / f"{GENERATION}.keras", compile=False, safe_mode=True).optimizer is None
