@@ -31,7 +31,7 @@ def main() -> None:
     from care_tf.data.activation_cache import activation_training_dataset, compute_activations, flips_of
     from care_tf.datasets import SyntheticLesions
     from care_tf.network.cutting import cut_network
-    from care_tf.network.freezing import freeze_through
+    from care_tf.network.freezing import Freezer
 
     size, flips = (128, 128), Augmentation(rotation_degrees=0, brightness=0, contrast=0, saturation=0, hue=0)
     with tempfile.TemporaryDirectory() as folder:
@@ -41,7 +41,7 @@ def main() -> None:
         manifest = read_manifest(path).select(split="train")
         loader = image_loader(manifest, size, "memory")
         classifier = build_classifier("squeezenet1_1", image_size=size, num_classes=4, seed=0)
-        freeze_through(classifier, CUT)
+        Freezer(classifier).freeze_through(CUT)
         preprocess = get_backbone("squeezenet1_1").preprocess
         lower, upper = cut_network(classifier, CUT, ATTENTION_LAYER)
         start = time.perf_counter()

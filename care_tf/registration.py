@@ -45,7 +45,7 @@ def register_with_keras() -> None:
     if "keras" in sys.modules:
         register_all()
     else:
-        sys.meta_path.insert(0, _AfterKeras())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _AfterKeras())
 
 
 class _AfterKeras:
@@ -62,7 +62,7 @@ class _AfterKeras:
 
         def run_and_register(module: ModuleType) -> None:
             run(module)
-            sys.meta_path.remove(self)  # type: ignore[arg-type]
+            sys.meta_path.remove(self)
             # Where care_tf itself imports Keras, the package that needs it registers (see `register_all`).
             if "care_tf.keras_generation" not in sys.modules:
                 register_all()

@@ -35,7 +35,7 @@ def test_every_module_that_registers_a_class_is_listed():
         "import care_tf; care_tf.losses.FocalLoss; import keras",
         "from care_tf.losses.triplet import TripletLoss; import keras",
         "import care_tf.data.pipeline, keras",
-        "import care_tf.runs.stages, keras",
+        "import care_tf.runs.stage_training, keras",
     ],
 )
 def test_keras_knows_the_classes_in_any_order_of_imports(imports):

@@ -8,14 +8,12 @@ import numpy as np
 import tensorflow as tf
 
 from care_tf import keras_generation
-from care_tf.attention import get_activation_map
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
 from care_tf.metrics import attention_inside_share, embedding_spread
 from care_tf.model.batches import ImageBatch, class_index, split_inputs
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy
-from care_tf.network.random_geometry import refuse_random_geometry
 from care_tf.precision import at_least_float32
 
 LOGGED_MEANS = ("loss", "classification_loss", "attention_loss", "attention_inside")
@@ -69,7 +67,8 @@ class CAREModel(keras.Model):
 
     Args:
       classifier: Any Keras classifier with one output (B, classes): Functional, Sequential, nested, or subclassed.
-        Ending in softmax, sigmoid, or logits; one unit means binary.
+        Ending in softmax, sigmoid, or logits; one unit means binary. An `ObservedClassifier` lets several models share
+        what is read of one network; attention_layer, cam, features and head are then its.
       attention_layer: Layer name, "outer/inner" path, or "auto": the last layer whose output is 4-D with h, w > 1. A
         layer of transformer tokens (B, tokens, d) may be named; a square grid, with or without a leading class token,
         is folded back.
@@ -96,7 +95,7 @@ class CAREModel(keras.Model):
 
     def __init__(
         self,
-        classifier: keras.Model,
+        classifier: keras.Model | ObservedClassifier,
         attention_layer: str = "auto",
         alpha: float = 0.5,
         attention_loss: AttentionLoss | None = None,
@@ -111,18 +110,18 @@ class CAREModel(keras.Model):
     ):
         # The wrapper hands images on untouched, whatever its own dtype policy: the classifier casts for itself.
         super().__init__(**{"autocast": False, **kwargs})
-        if not isinstance(classifier, keras.Model):
-            raise InputError(f"classifier must be a keras.Model. Received {type(classifier).__name__}.")
-        refuse_random_geometry(classifier)
-        self.classifier = classifier
-        self.attention_layer = attention_layer
+        if isinstance(classifier, ObservedClassifier):
+            self._observed = classifier
+        else:
+            self._observed = ObservedClassifier(classifier, attention_layer, cam, features, head)
+        self.classifier = self._observed.classifier
+        self.attention_layer = self._observed.attention_layer
         self.attention_loss = attention_loss or AttentionLoss()
-        self.cam = cam
+        self.cam = self._observed.cam
         self.second_order = bool(second_order)
         self.embedding_loss = embedding_loss
         self.embedding_weight = _check_weight("embedding_weight", embedding_weight)
         self.classification_weight = _check_weight("classification_weight", classification_weight)
-        self._observed = ObservedClassifier(classifier, attention_layer, get_activation_map(cam), features, head)
         self._initial_alpha = _check_alpha(alpha)
         self._alpha = keras_generation.add_scalar(self, "alpha", alpha)
         self._trackers = {
@@ -130,9 +129,10 @@ class CAREModel(keras.Model):
         }
         self._mapper = tf.function(self._map_at_image_size, autograph=False, reduce_retracing=True)
         self._image_shape: list[int | None] | None = None
-        if getattr(classifier, "inputs", None):
-            self._image_shape = [None, *classifier.inputs[0].shape[1:]]
-            self._observed.study(classifier.inputs[0].shape, classifier.inputs[0].dtype, self.second_order)
+        if getattr(self.classifier, "inputs", None):
+            image = self.classifier.inputs[0]
+            self._image_shape = [None, *image.shape[1:]]
+            self._observed.study(image.shape, image.dtype, self.second_order)
             self.built = True
 
     # --- the classifier ---------------------------------------------------------------------------------------------

@@ -7,12 +7,14 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from care_tf.attention.activation_maps import ActivationMap
+from care_tf.attention.activation_maps import ActivationMap, get_activation_map
 from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
 from care_tf.model.class_attention import predict_with_attention
-from care_tf.network.anatomy import Anatomy, study_classifier
+from care_tf.network.anatomy import Anatomy, read_anatomy
 from care_tf.network.observation import layers_by_path, observing
+from care_tf.network.random_geometry import refuse_random_geometry
+from care_tf.network.trace import NetworkTrace, trace_network
 
 
 class ObservedClassifier:
@@ -21,25 +23,36 @@ class ObservedClassifier:
     Args:
       classifier: The network; it is never changed.
       attention_layer: "auto", a layer name, or an "outer/inner" path.
-      cam: Activation-map method.
+      cam: Activation-map method, by name or as a function.
       features: The classifier's attribute, or its name, that maps images to features; None to find the layer.
       head: The classifier's attribute, or its name, that maps features to predictions.
 
     Raises:
-      InputError: `features` or `head` is no attribute of the classifier, or only one of them is given.
+      InputError: The classifier is no Keras model or moves images at random, `features` or `head` is no attribute of
+        it, or only one of them is given.
     """
 
     def __init__(
-        self, classifier: keras.Model, attention_layer: str, cam: ActivationMap, features: Any = None, head: Any = None
+        self,
+        classifier: keras.Model,
+        attention_layer: str = "auto",
+        cam: str | ActivationMap = "gradcam",
+        features: Any = None,
+        head: Any = None,
     ):
+        if not isinstance(classifier, keras.Model):
+            raise InputError(f"classifier must be a keras.Model. Received {type(classifier).__name__}.")
+        refuse_random_geometry(classifier)
         if (features is None) != (head is None):
             raise InputError("features and head belong together: give both or neither.")
-        self._classifier = classifier
-        self._attention_layer = attention_layer
-        self._cam = cam
+        self.classifier = classifier
+        self.attention_layer = attention_layer
+        self.cam = cam
+        self._activation_map = get_activation_map(cam)
         self.features_name = None if features is None else _attribute_name(classifier, features, "features")
         self.head_name = None if head is None else _attribute_name(classifier, head, "head")
         self._anatomy: Anatomy | None = None
+        self._trace: NetworkTrace | None = None
 
     @property
     def anatomy(self) -> Anatomy:
@@ -47,6 +60,11 @@ class ObservedClassifier:
         if self._anatomy is None:
             raise InputError("The classifier has no input shape yet: call the model on a batch, or build it, first.")
         return self._anatomy
+
+    @property
+    def trace(self) -> NetworkTrace | None:
+        """The forward pass that the anatomy was read from; None before."""
+        return self._trace
 
     def study(self, image_shape: Any, dtype: Any, second_order: bool) -> Anatomy:
         """Reads the anatomy once.
@@ -57,13 +75,13 @@ class ObservedClassifier:
           second_order: Whether maps will be differentiated through their gradients.
 
         Raises:
-          InputError: As for `study_classifier`, or second-order gradients do not exist behind the attention layer.
+          InputError: As for `read_anatomy`, or second-order gradients do not exist behind the attention layer.
         """
         if self._anatomy is None:
             spec = tf.TensorSpec([None, *image_shape[1:]], dtype)
             self._build(spec)
-            layers = layers_by_path(self._classifier)
-            self._anatomy = study_classifier(self._features_and_predictions, layers, spec, self._attention_layer)
+            self._trace = trace_network(self._features_and_predictions, layers_by_path(self.classifier), spec)
+            self._anatomy = read_anatomy(self._trace, self.attention_layer)
         anatomy = self._anatomy
         if second_order and anatomy.pooled_dense is None and anatomy.first_order_only:
             raise InputError(
@@ -75,18 +93,18 @@ class ObservedClassifier:
 
     def _build(self, image_spec: tf.TensorSpec) -> None:
         """Calls a network that has never been called once, unobserved: Keras runs `call` once more to build it."""
-        layers = layers_by_path(self._classifier).values()
-        if not self._classifier.built or not all(layer.built for layer in layers):
+        layers = layers_by_path(self.classifier).values()
+        if not self.classifier.built or not all(layer.built for layer in layers):
             with tf.init_scope():
                 tf.function(lambda image: self._features_and_predictions(image)[1]).get_concrete_function(image_spec)
 
     def predict(self, image: tf.Tensor, training: bool | None, on_features=lambda features: None) -> tf.Tensor:
         """The predictions; `on_features` gets the output of an explicit features model."""
         if self.features_name is None or self.head_name is None:
-            return call_model(self._classifier, image, training)
-        features = call_model(getattr(self._classifier, self.features_name), image, training)
+            return call_model(self.classifier, image, training)
+        features = call_model(getattr(self.classifier, self.features_name), image, training)
         on_features(features)
-        return call_model(getattr(self._classifier, self.head_name), features, training)
+        return call_model(getattr(self.classifier, self.head_name), features, training)
 
     def predict_with_attention(
         self, image: tf.Tensor, class_index: tf.Tensor | None, training: bool, second_order: bool
@@ -97,7 +115,7 @@ class ObservedClassifier:
             return self.predict(image, training, on_features)
 
         anatomy = self.study(image.shape, image.dtype, second_order)
-        return predict_with_attention(forward, anatomy, image, class_index, self._cam, second_order)
+        return predict_with_attention(forward, anatomy, image, class_index, self._activation_map, second_order)
 
     @contextlib.contextmanager
     def embedding(self) -> Iterator[list[tf.Tensor]]:

@@ -1,22 +1,25 @@
-from .anatomy import Anatomy, study_classifier
+from .anatomy import Anatomy, read_anatomy, read_last_dense
 from .cutting import cut_network
 from .decoupled_classifier import choose_tau, nearest_class_mean, tau_normalized
-from .freezing import freeze_through, unfreeze
+from .freezing import Freezer
 from .last_dense import embedding_model, reinitialized
 from .observation import layers_by_path, observing, walk_layers
+from .trace import NetworkTrace, trace_classifier
 
 __all__ = [
     "Anatomy",
+    "Freezer",
+    "NetworkTrace",
     "choose_tau",
     "cut_network",
     "embedding_model",
-    "freeze_through",
     "layers_by_path",
     "nearest_class_mean",
     "observing",
+    "read_anatomy",
+    "read_last_dense",
     "reinitialized",
-    "study_classifier",
     "tau_normalized",
-    "unfreeze",
+    "trace_classifier",
     "walk_layers",
 ]

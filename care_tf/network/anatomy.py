@@ -1,16 +1,14 @@
 """What CARE must know about a classifier, read once from a traced forward pass."""
 
-import contextlib
 import dataclasses
 import math
-from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.network.observation import observing
+from care_tf.network.trace import Call, NetworkTrace
 
 # TensorFlow has no second-order gradient for these; for bilinear resizing it is None without an error.
 FIRST_ORDER_ONLY_OPS = frozenset(
@@ -53,28 +51,12 @@ class Anatomy:
     first_order_only: tuple[str, ...]
 
 
-@dataclasses.dataclass
-class _Call:
-    path: str
-    layer: keras.layers.Layer
-    input: Any
-    output: Any
-
-
-def study_classifier(
-    forward: Callable[[tf.Tensor], tuple[tf.Tensor | None, tf.Tensor]],
-    layers: dict[str, keras.layers.Layer],
-    image_spec: tf.TensorSpec,
-    attention_layer: str,
-) -> Anatomy:
-    """Traces the classifier once in a throw-away graph and reads its anatomy from the layers' calls.
+def read_anatomy(trace: NetworkTrace, attention_layer: str) -> Anatomy:
+    """Reads where the attention map and the logits of a traced classifier are found.
 
     Args:
-      forward: image -> (features or None, predictions) in inference mode; the features of an explicit features model,
-        else None.
-      layers: Path -> layer, of all layers that may be called.
-      image_spec: Shape and dtype of an image batch.
-      attention_layer: "auto", a layer name, or an "outer/inner" path. Unused when `forward` gives features.
+      trace: Of `trace_network`.
+      attention_layer: "auto", a layer name, or an "outer/inner" path. Unused when the trace has features.
 
     Returns:
       The anatomy.
@@ -83,40 +65,11 @@ def study_classifier(
       InputError: The layer is unknown, ambiguous, without spatial extent or not on the way to the output, or the
         output is not (B, classes).
     """
-    calls: list[_Call] = []
-    found: list[Anatomy] = []
-
-    def trace(image: tf.Tensor) -> None:
-        with _recording(layers, calls):
-            features, predictions = forward(image)
-        found.append(_read(calls, features, predictions, layers, attention_layer))
-
-    with tf.init_scope():
-        tf.function(trace, autograph=False).get_concrete_function(image_spec)
-    return found[-1]
-
-
-def _recording(layers: dict[str, keras.layers.Layer], calls: list[_Call]) -> contextlib.ExitStack:
-    stack = contextlib.ExitStack()
-    for path, layer in layers.items():
-
-        def record(args, result, path=path, layer=layer):
-            calls.append(_Call(path, layer, args[0] if args else None, result))
-
-        stack.enter_context(observing(layer, "call", record))
-    return stack
-
-
-def _read(calls, features, predictions, layers, attention_layer) -> Anatomy:
-    if not tf.is_tensor(predictions) or predictions.shape.rank != 2:
-        shape = predictions.shape if tf.is_tensor(predictions) else type(predictions).__name__
-        raise InputError(
-            f"The classifier must return one tensor of shape (batch, classes). Received {shape}. Wrap the network so "
-            "that only the class output remains, for example with keras.Model(inputs, class_output)."
-        )
+    calls, features, predictions = trace.calls, trace.features, trace.predictions
+    _check_predictions(predictions)
     path = layer = None
     if features is None:
-        call = _find_attention_call(calls, layers, attention_layer)
+        call = _find_attention_call(calls, trace.layers, attention_layer)
         path, layer, features = call.path, call.layer, call.output
     _check_spatial(features, path)
     between = _operations_between(features, predictions, path)
@@ -133,7 +86,26 @@ def _read(calls, features, predictions, layers, attention_layer) -> Anatomy:
     )
 
 
-def _find_attention_call(calls: list[_Call], layers: dict[str, keras.layers.Layer], name: str) -> _Call:
+def read_last_dense(trace: NetworkTrace) -> keras.layers.Dense | None:
+    """The Dense layer that makes a traced classifier's logits; None when another layer does.
+
+    Raises:
+      InputError: The output is not (B, classes), or its activation belongs to no layer.
+    """
+    _check_predictions(trace.predictions)
+    return _find_last_dense(trace.calls, trace.predictions, _find_logits(trace.calls, trace.predictions)[1])
+
+
+def _check_predictions(predictions: Any) -> None:
+    if not tf.is_tensor(predictions) or predictions.shape.rank != 2:
+        shape = predictions.shape if tf.is_tensor(predictions) else type(predictions).__name__
+        raise InputError(
+            f"The classifier must return one tensor of shape (batch, classes). Received {shape}. Wrap the network so "
+            "that only the class output remains, for example with keras.Model(inputs, class_output)."
+        )
+
+
+def _find_attention_call(calls: list[Call], layers: dict[str, keras.layers.Layer], name: str) -> Call:
     if name == "auto":
         spatial = [call for call in calls if _has_spatial_extent(call.output) and call.output.shape.rank == 4]
         if not spatial:
@@ -225,7 +197,7 @@ def _operations_between(features: tf.Tensor, predictions: tf.Tensor, path: str |
     return {operation.type for operation in ancestors}
 
 
-def _find_logits(calls: list[_Call], predictions: tf.Tensor) -> tuple[str, keras.layers.Layer | None]:
+def _find_logits(calls: list[Call], predictions: tf.Tensor) -> tuple[str, keras.layers.Layer | None]:
     operation = predictions.op
     while operation.type in ("Cast", "Identity", "Reshape", "Squeeze"):
         operation = operation.inputs[0].op

@@ -1,72 +1,83 @@
 """Which layers train: everything up to a layer can be frozen for one stage and set free for the next."""
 
-import contextlib
-import weakref
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.keras_generation import call_model
-from care_tf.network.input_spec import image_spec
-from care_tf.network.observation import layers_by_path, observing, walk_layers
+from care_tf.network.observation import layers_by_path, walk_layers
+from care_tf.network.trace import Call, NetworkTrace, trace_classifier
 
 MAX_CANDIDATES = 12
 
-# `trainable` of every layer when it was first seen here: what unfreezing goes back to.
-_first_seen: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
+class Freezer:
+    """Freezes layers of a classifier and sets them free again.
 
-def freeze_through(classifier: keras.Model, layer_path: str | None, image_shape: Sequence[int] | None = None) -> None:
-    """Freezes a layer and every layer that its output depends on; all others train.
-
-    What the layer depends on is read from a traced forward pass, so that branches beside it stay trainable in any kind
-    of network. A layer that is called in several places is frozen when one of them counts. Frozen batch normalization
-    runs in inference mode and its moving statistics stand still.
-
-    Every call starts from the network as its builder left it: a layer that was not trainable when this module first
-    saw it never becomes trainable here, and what an earlier call froze is set free unless this one freezes it again.
-    A model loaded from a file is first seen as it was saved.
-
-    A compiled model keeps training what it was compiled for: compile it again afterwards.
+    It remembers which layers trained when it was made: one that did not never becomes trainable here, and unfreezing
+    goes back to exactly that. A compiled model keeps training what it was compiled for: compile it again afterwards.
 
     Args:
-      classifier: Functional, Sequential, nested or subclassed.
-      layer_path: Layer name, or "outer/inner" path; None freezes nothing, as `unfreeze`.
+      classifier: Functional, Sequential, nested or subclassed, as its builder left it.
+      trace: Its forward pass, where one has been traced already; None traces it when it is first needed.
       image_shape: (H, W, C) for a network that does not say it itself, as subclassed ones; None reads it.
-
-    Raises:
-      InputError: The layer is unknown, ambiguous or never called, or nothing would be left to train. The classifier is
-        then as before.
     """
-    if layer_path is None:
-        unfreeze(classifier)
-        return
-    layers = layers_by_path(classifier)
-    path = _full_path(layers, layer_path)
-    frozen = _layers_behind(classifier, layers, path, image_spec(classifier, image_shape))
-    before = [(layer, layer.trainable) for layer in layers.values()]
-    unfreeze(classifier)
-    for layer in frozen:
-        layer.trainable = False
-    if not classifier.trainable_weights:
-        _set_trainable(before)
-        raise InputError(
-            f"Nothing would be left to train: every trainable layer lies at or before {path!r}. Received "
-            f"layer_path={layer_path!r}. Freeze through an earlier layer, such as one of {_listing(layers)}."
-        )
 
+    def __init__(
+        self, classifier: keras.Model, trace: NetworkTrace | None = None, image_shape: Sequence[int] | None = None
+    ):
+        self._classifier = classifier
+        self._layers = layers_by_path(classifier)
+        self._as_built = [(layer, layer.trainable) for layer in self._layers.values()]
+        self._trace = trace
+        self._image_shape = image_shape
 
-def unfreeze(classifier: keras.Model) -> None:
-    """Sets every layer trainable that was so when this module first saw it.
+    def freeze_through(self, layer_path: str | None) -> None:
+        """Freezes a layer and every layer that its output depends on; all others are as they were built.
 
-    Args:
-      classifier: As for `freeze_through`. Compile it again afterwards.
-    """
-    layers = layers_by_path(classifier).values()
-    _set_trainable([(layer, _first_seen.setdefault(layer, layer.trainable)) for layer in layers])
+        What the layer depends on is read from a traced forward pass, so that branches beside it stay trainable in any
+        kind of network. A layer that is called in several places is frozen when one of them counts. Frozen batch
+        normalization runs in inference mode and its moving statistics stand still.
+
+        Args:
+          layer_path: Layer name, or "outer/inner" path; None freezes nothing, as `unfreeze`.
+
+        Raises:
+          InputError: The layer is unknown, ambiguous or never called, or nothing would be left to train. The
+            classifier is then as before.
+        """
+        frozen = [] if layer_path is None else self._layers_through(layer_path)
+        before = [(layer, layer.trainable) for layer in self._layers.values()]
+        self.unfreeze()
+        for layer in frozen:
+            layer.trainable = False
+        if frozen and not self._classifier.trainable_weights:
+            _set_trainable(before)
+            raise InputError(
+                f"Nothing would be left to train: every trainable layer lies at or before {layer_path!r}. Received "
+                f"layer_path={layer_path!r}. Freeze through an earlier layer, such as one of {_listing(self._layers)}."
+            )
+
+    def unfreeze(self) -> None:
+        """Sets every layer trainable that was so when this object was made."""
+        _set_trainable(self._as_built)
+
+    def _layers_through(self, name: str) -> list[keras.layers.Layer]:
+        """The named layer and those that its output depends on."""
+        path = _full_path(self._layers, name)
+        if self._trace is None:
+            self._trace = trace_classifier(self._classifier, self._image_shape)
+        calls: dict[str, list[Call]] = {}
+        for call in self._trace.calls:
+            calls.setdefault(call.path, []).append(call)
+        if path not in calls:
+            raise InputError(
+                f"The layer {path!r} is not called in a forward pass, so nothing can be frozen through it. Name one of "
+                f"{_listing({called: self._layers[called] for called in self._layers if called in calls})}."
+            )
+        ancestors = _ancestors([tensor for call in calls[path] for tensor in _tensors(call)])
+        return [self._layers[called] for called, own in calls.items() if _counts(self._layers[called], own, ancestors)]
 
 
 def _set_trainable(values: list[tuple[keras.layers.Layer, bool]]) -> None:
@@ -93,41 +104,16 @@ def _listing(layers: dict[str, keras.layers.Layer]) -> str:
     return ", ".join(paths) if len(paths) <= MAX_CANDIDATES else ", ".join(["...", *paths[-MAX_CANDIDATES:]])
 
 
-def _layers_behind(classifier, layers, path: str, spec: tf.TensorSpec) -> list[keras.layers.Layer]:
-    """The layer at `path` and those that its output depends on."""
-    outputs: dict[str, list[list[tf.Tensor]]] = {name: [] for name in layers}
-    frozen: list[keras.layers.Layer] = []
-
-    def trace(image: tf.Tensor) -> None:
-        with contextlib.ExitStack() as stack:
-            for name, layer in layers.items():
-                stack.enter_context(observing(layer, "call", _collector(outputs[name])))
-            call_model(classifier, image, False)
-        ancestors = _ancestors([tensor for call in outputs[path] for tensor in call])
-        frozen.extend(layer for name, layer in layers.items() if _counts(layer, outputs[name], ancestors))
-
-    with tf.init_scope():
-        tf.function(trace, autograph=False).get_concrete_function(spec)
-    if not outputs[path]:
-        raise InputError(
-            f"The layer {path!r} is not called in a forward pass, so nothing can be frozen through it. Name one of "
-            f"{_listing({name: layers[name] for name, calls in outputs.items() if calls})}."
-        )
-    return frozen
+def _tensors(call: Call) -> list[tf.Tensor]:
+    return [tensor for tensor in tf.nest.flatten(call.output) if tf.is_tensor(tensor)]
 
 
-def _collector(calls: list[list[tf.Tensor]]):
-    def collect(_args: tuple, result: Any) -> None:
-        calls.append([tensor for tensor in tf.nest.flatten(result) if tf.is_tensor(tensor)])
-
-    return collect
-
-
-def _counts(layer: keras.layers.Layer, calls: list[list[tf.Tensor]], ancestors: set) -> bool:
+def _counts(layer: keras.layers.Layer, calls: list[Call], ancestors: set) -> bool:
     """Whether a call's output is among the ancestors. Of a model with several outputs all must be: where only some
     are, the layers inside it count one by one."""
     every = all if isinstance(layer, keras.Model) else any
-    return any(bool(call) and every(tensor.op in ancestors for tensor in call) for call in calls)
+    outputs = [_tensors(call) for call in calls]
+    return any(bool(output) and every(tensor.op in ancestors for tensor in output) for output in outputs)
 
 
 def _ancestors(tensors: list[tf.Tensor]) -> set:

@@ -8,17 +8,20 @@ import tensorflow as tf
 
 from care_tf.errors import InputError
 from care_tf.keras_generation import call_model, seeded_initial_weights
-from care_tf.network.anatomy import study_classifier
-from care_tf.network.input_spec import image_spec
-from care_tf.network.observation import layers_by_path, observing
+from care_tf.network.anatomy import read_last_dense
+from care_tf.network.observation import observing
+from care_tf.network.trace import NetworkTrace, trace_classifier
 from care_tf.precision import at_least_float32
 
 
-def last_dense(classifier: keras.Model, image_shape: Sequence[int] | None = None) -> keras.layers.Dense:
+def last_dense(
+    classifier: keras.Model, trace: NetworkTrace | None = None, image_shape: Sequence[int] | None = None
+) -> keras.layers.Dense:
     """The Dense layer whose output is the classifier's, through an activation of its own or of a layer behind it.
 
     Args:
       classifier: Functional, Sequential, nested or subclassed, with one output (B, classes).
+      trace: Its forward pass, where one has been traced already.
       image_shape: (H, W, C) for a network that does not say it itself; None reads it.
 
     Returns:
@@ -27,13 +30,7 @@ def last_dense(classifier: keras.Model, image_shape: Sequence[int] | None = None
     Raises:
       InputError: The classifier does not end in a Dense layer, or its input shape is not known.
     """
-    spec = image_spec(classifier, image_shape)
-
-    def forward(image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        # The images in the place of the features: which attention layer there is does not matter here.
-        return image, call_model(classifier, image, False)
-
-    dense = study_classifier(forward, layers_by_path(classifier), spec, "auto").last_dense
+    dense = read_last_dense(trace if trace is not None else trace_classifier(classifier, image_shape))
     if dense is None:
         raise InputError(
             f"The classifier {classifier.name!r} must end in a Dense layer, if need be with an activation behind it. "
@@ -42,12 +39,14 @@ def last_dense(classifier: keras.Model, image_shape: Sequence[int] | None = None
     return dense
 
 
-def embedding_model(classifier: keras.Model, image_shape: Sequence[int] | None = None) -> Callable[[Any], tf.Tensor]:
+def embedding_model(
+    classifier: keras.Model, trace: NetworkTrace | None = None, image_shape: Sequence[int] | None = None
+) -> Callable[[Any], tf.Tensor]:
     """A function that gives images' embeddings: the last Dense layer's input.
 
     Args:
       classifier: As for `last_dense`; its weights at the time of each call are used.
-      image_shape: As for `last_dense`.
+      trace, image_shape: As for `last_dense`.
 
     Returns:
       (B, H, W, C), as the classifier takes it -> (B, d), float32 (float64 of a float64 classifier), in inference mode.
@@ -55,7 +54,7 @@ def embedding_model(classifier: keras.Model, image_shape: Sequence[int] | None =
     Raises:
       InputError: As for `last_dense`.
     """
-    dense = last_dense(classifier, image_shape)
+    dense = last_dense(classifier, trace, image_shape)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def embed(image: tf.Tensor) -> tf.Tensor:

@@ -28,12 +28,13 @@ from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs import folder as run_folder
 from care_tf.runs.config import DataConfig, RunConfig, Selection, load_config
+from care_tf.runs.fingerprint import stage_fingerprint
 from care_tf.runs.folder import load_run
+from care_tf.runs.progress import check_progress
 from care_tf.runs.run_evaluation import predict_manifest, write_predictions
-from care_tf.runs.run_parts import read_training_manifests, select_rows
-from care_tf.runs.run_training import prepare_run, stage_fingerprint, train_run
+from care_tf.runs.run_training import prepare_run, train_run
 from care_tf.runs.shared_images import SharedImages
-from care_tf.runs.stages import check_progress
+from care_tf.runs.training_rows import read_training_rows, select_rows
 
 NO_FOLD = "test"
 CELL_RECORD = "cell.json"
@@ -221,7 +222,7 @@ def write_tables(methods: dict[str, RunConfig], cells: Sequence[Cell], output: P
 
 def focus_classes(cells: Sequence[Cell]) -> list[str]:
     """The classes that a comparison is about: those with boxes in training, the rarest first; else the rarest."""
-    train = read_training_manifests(cells[0].config).train
+    train = read_training_rows(cells[0].config).train
     named = {name for cell in cells for name in cell.config.data.mask_classes or ()}
     rarest_first = sorted(train.class_names, key=lambda name: train.class_counts[name])
     return [name for name in rarest_first if name in named] or rarest_first[:1]
@@ -240,14 +241,12 @@ def _cell(
     data = config.data if fold is None else _tested_on(config.data, manifest, fold)
     folder = output / "cells" / method / f"fold{fold or NO_FOLD}_seed{seed}"
     config = config.model_copy(update={"seed": seed, "data": data, "output": str(folder)})
-    manifests = read_training_manifests(config, manifest)
+    rows = read_training_rows(config, manifest)
     for stage in config.stages:  # what does not fit this fold's images is refused before another fold is trained
-        get_sampling(
-            stage.sampling, manifests.train, batch_size=config.training.batch_size, num_epochs=stage.epochs or 1
-        )
-    data = data.model_copy(update={"class_names": manifests.train.class_names})
+        get_sampling(stage.sampling, rows.train, batch_size=config.training.batch_size, num_epochs=stage.epochs or 1)
+    data = data.model_copy(update={"class_names": rows.train.class_names})
     config = config.model_copy(update={"data": data})
-    fingerprints = tuple(stage_fingerprint(config, manifests, index) for index in range(len(config.stages)))
+    fingerprints = tuple(stage_fingerprint(config, rows, index) for index in range(len(config.stages)))
     stages = []
     can_reuse = True
     for stage, fingerprint in zip(config.stages, fingerprints, strict=True):

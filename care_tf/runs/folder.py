@@ -18,11 +18,11 @@ from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.model import CAREModel
 from care_tf.runs.config import RunConfig, dump_config, load_config
-from care_tf.runs.run_parts import care_model, preprocess_function
-from care_tf.runs.stages import stage_weights_path
+from care_tf.runs.configured_model import care_model, observed_network, preprocess_function
+from care_tf.runs.progress import stage_weights_path
 from care_tf.version import __version__
 
-CONFIG, ENVIRONMENT, HISTORY, METRICS = "config.yaml", "environment.json", "history.csv", "metrics.json"
+CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.json"
 MODEL, CHECKPOINTS, REPORT, PREDICTIONS = "model.keras", "checkpoints", "report.html", "predictions.csv"
 
 
@@ -61,9 +61,9 @@ def load_run(folder: str | os.PathLike) -> LoadedRun:
     """
     folder = Path(folder)
     if not (folder / CONFIG).exists():
-        raise InputError(f"{folder} is not a run folder: it has no {CONFIG}. Make one with tools/train.py.")
+        raise InputError(f"{folder} is not a run folder: it has no {CONFIG}. Make one with `care train`.")
     if not (folder / MODEL).exists():
-        raise InputError(f"The run {folder} has not finished: it has no {MODEL}. Start tools/train.py again to go on.")
+        raise InputError(f"The run {folder} has not finished: it has no {MODEL}. Start `care train` again to go on.")
     config = load_config(folder / CONFIG)
     get_backbone(config.model.backbone)  # imports the module of a user's own builder, which registers its layers
     try:
@@ -72,9 +72,9 @@ def load_run(folder: str | os.PathLike) -> LoadedRun:
         raise InputError(f"{folder / MODEL} cannot be loaded: {str(error).splitlines()[0]}") from error
     class_names = config.data.class_names
     if class_names is None:
-        raise InputError(f"{folder / CONFIG} does not name data.class_names: it was not written by tools/train.py.")
+        raise InputError(f"{folder / CONFIG} does not name data.class_names: it was not written by `care train`.")
     keras.mixed_precision.set_global_policy(config.training.precision)
-    model = care_model(config, classifier, config.stages[-1])
+    model = care_model(config, observed_network(config, classifier), config.stages[-1])
     return LoadedRun(folder, config, model, preprocess_function(config), config.data.image_size_px, class_names)
 
 
@@ -118,14 +118,6 @@ def read_environment(folder: Path) -> dict[str, Any]:
     """The run's environment.json, {} when there is none."""
     path = folder / ENVIRONMENT
     return json.loads(path.read_text()) if path.exists() else {}
-
-
-def write_history(folder: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Writes history.csv: one row per epoch of every stage."""
-    import pandas as pd
-
-    with atomic_path(folder / HISTORY) as temporary:
-        pd.DataFrame(list(rows)).to_csv(temporary, index=False)
 
 
 def _write_text(path: Path, text: str) -> None:

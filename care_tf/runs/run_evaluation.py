@@ -21,7 +21,8 @@ from care_tf.metrics import attention_inside_share
 from care_tf.runs import folder as run_folder
 from care_tf.runs.config import Selection, dump_config
 from care_tf.runs.folder import LoadedRun, load_run
-from care_tf.runs.run_parts import select_rows
+from care_tf.runs.history import HISTORY
+from care_tf.runs.training_rows import select_rows
 
 NUM_EXAMPLES = 8
 
@@ -185,7 +186,7 @@ def write_predictions(target: Path, rows: Manifest, result: Predictions) -> None
 def _write_run_report(target, run, rows, rarest, scores, baseline_scores, differences) -> None:
     import pandas as pd
 
-    history_path = run.folder / run_folder.HISTORY
+    history_path = run.folder / HISTORY
     write_report(
         target / run_folder.REPORT,
         title=run.config.title or run.folder.name,

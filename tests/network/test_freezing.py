@@ -6,7 +6,7 @@ import tensorflow as tf
 from care_tf.errors import InputError
 from care_tf.keras_generation import tensorflow_variable
 from care_tf.model import CAREModel
-from care_tf.network.freezing import freeze_through, unfreeze
+from care_tf.network.freezing import Freezer
 from care_tf.network.observation import layers_by_path
 
 
@@ -79,26 +79,26 @@ def leaves(layers):
 def test_the_layers_with_a_gradient_are_frozen_and_no_others(images, name):
     classifier = branches()
     expected = layers_with_a_gradient(classifier, name, images[0])
-    freeze_through(classifier, name)
+    Freezer(classifier).freeze_through(name)
     assert frozen_paths(classifier) == expected
 
 
 def test_layers_without_weights_are_marked_too():
     classifier = branches()
-    freeze_through(classifier, "added")
+    Freezer(classifier).freeze_through("added")
     marked = {"stem", "left", "left_relu", "right", "right_norm", "shared", "added"}
     assert frozen_paths(classifier, only_weights=False) == marked
 
 
 def test_through_a_shared_layer_all_that_it_is_called_on_is_frozen():
     classifier = branches()
-    freeze_through(classifier, "shared")
+    Freezer(classifier).freeze_through("shared")
     assert frozen_paths(classifier) == {"stem", "left", "right", "right_norm", "shared"}
 
 
 def test_a_parallel_branch_stays_trainable():
     classifier = branches()
-    freeze_through(classifier, "left")
+    Freezer(classifier).freeze_through("left")
     assert frozen_paths(classifier) == {"stem", "left"}
 
 
@@ -116,7 +116,7 @@ def test_a_parallel_branch_stays_trainable():
 def test_the_first_layers_with_weights_are_frozen_in_every_kind_of_network(network, name, layer_path, expected):
     classifier = network(name)
     layers = layers_by_path(classifier)
-    freeze_through(classifier, layer_path, image_shape=(12, 12, 3))
+    Freezer(classifier, image_shape=(12, 12, 3)).freeze_through(layer_path)
     flags = [layers[path].trainable for path in layers if path in leaves(layers) and layers[path].weights]
     assert flags == [False] * expected + [True] * (len(flags) - expected)
     assert classifier.trainable_weights and len(classifier.trainable_weights) < len(classifier.weights)
@@ -124,9 +124,10 @@ def test_the_first_layers_with_weights_are_frozen_in_every_kind_of_network(netwo
 
 def test_of_a_nested_model_with_two_outputs_only_the_needed_part_is_frozen():
     classifier = two_outputs()
-    freeze_through(classifier, "on_early")
+    freezer = Freezer(classifier)
+    freezer.freeze_through("on_early")
     assert frozen_paths(classifier) == {"backbone/early", "on_early"}
-    freeze_through(classifier, "backbone")
+    freezer.freeze_through("backbone")
     assert frozen_paths(classifier) == {"backbone", "backbone/early", "backbone/late"}
 
 
@@ -137,7 +138,7 @@ def test_a_composite_layer_is_frozen_with_all_that_it_holds():
     tokens = layers.MultiHeadAttention(2, 2, name="mix")(tokens, tokens)
     output = layers.Dense(2, name="scores")(layers.GlobalAveragePooling1D()(tokens))
     classifier = keras.Model(image, output)
-    freeze_through(classifier, "mix")
+    Freezer(classifier).freeze_through("mix")
     assert not classifier.get_layer("mix").trainable and not classifier.get_layer("project").trainable
     kept = {id(weight) for weight in classifier.trainable_weights}
     assert kept == {id(weight) for weight in classifier.get_layer("scores").weights}
@@ -149,7 +150,7 @@ def test_a_composite_layer_is_frozen_with_all_that_it_holds():
 @pytest.mark.parametrize("name", ["functional", "nested"])
 def test_frozen_weights_and_moving_statistics_are_bit_for_bit_unchanged(network, images, name):
     classifier = network(name, **({"head": "dense"} if name == "functional" else {}))
-    freeze_through(classifier, "norm")
+    Freezer(classifier).freeze_through("norm")
     before = weights_by_path(classifier)
     frozen = {path for path in before if path.split("/")[-1] in ("conv_1", "conv_2", "norm")}
     trained(classifier, images)
@@ -160,9 +161,10 @@ def test_frozen_weights_and_moving_statistics_are_bit_for_bit_unchanged(network,
 
 def test_frozen_batch_normalization_normalizes_with_its_moving_statistics(network, images):
     classifier = network()
-    freeze_through(classifier, "norm")
+    freezer = Freezer(classifier)
+    freezer.freeze_through("norm")
     np.testing.assert_allclose(classifier(images[0], training=True), classifier(images[0], training=False), atol=1e-6)
-    unfreeze(classifier)
+    freezer.unfreeze()
     difference = classifier(images[0], training=True) - classifier(images[0], training=False)
     assert np.abs(difference).max() > 1e-4
 
@@ -170,10 +172,11 @@ def test_frozen_batch_normalization_normalizes_with_its_moving_statistics(networ
 @pytest.mark.parametrize("last", ["unfreeze", None, "conv_1"])
 def test_what_is_set_free_trains_again_with_its_statistics(network, images, last):
     classifier = network()
-    freeze_through(classifier, "norm")
+    freezer = Freezer(classifier)
+    freezer.freeze_through("norm")
     trained(classifier, images)
     before = weights_by_path(classifier)
-    unfreeze(classifier) if last == "unfreeze" else freeze_through(classifier, last)
+    freezer.unfreeze() if last == "unfreeze" else freezer.freeze_through(last)
     trained(classifier, images)
     after = weights_by_path(classifier)
     for path in ("norm", "conv_2", "scores"):
@@ -183,8 +186,9 @@ def test_what_is_set_free_trains_again_with_its_statistics(network, images, last
 
 def test_unfreezing_gives_the_weights_of_a_network_that_was_never_frozen(network, images):
     never, once = network(), network()
-    freeze_through(once, "last_relu")
-    unfreeze(once)
+    freezer = Freezer(once)
+    freezer.freeze_through("last_relu")
+    freezer.unfreeze()
     for classifier in (never, once):
         trained(classifier, images)
     for a, b in zip(never.get_weights(), once.get_weights(), strict=True):
@@ -197,18 +201,20 @@ def test_unfreezing_gives_the_weights_of_a_network_that_was_never_frozen(network
 def test_layers_that_the_builder_froze_stay_frozen(network):
     classifier = network("nested")
     classifier.get_layer("backbone").get_layer("conv_1").trainable = False
-    freeze_through(classifier, "conv_2")
+    freezer = Freezer(classifier)
+    freezer.freeze_through("conv_2")
     assert frozen_paths(classifier) == {"backbone/conv_1", "backbone/conv_2"}
-    unfreeze(classifier)
+    freezer.unfreeze()
     assert frozen_paths(classifier) == {"backbone/conv_1"}
 
 
 def test_a_backbone_that_the_builder_froze_stays_frozen(network):
     classifier = network("nested")
     classifier.get_layer("backbone").trainable = False
-    unfreeze(classifier)
-    freeze_through(classifier, "backbone")
-    unfreeze(classifier)
+    freezer = Freezer(classifier)
+    freezer.unfreeze()
+    freezer.freeze_through("backbone")
+    freezer.unfreeze()
     assert classifier.get_layer("backbone").trainable is False
     assert len(classifier.trainable_weights) == 2
 
@@ -223,14 +229,15 @@ def test_a_shared_layer_keeps_its_own_setting():
         halves.append(keras.Model(inner, x, name=name))
     x = keras.layers.GlobalAveragePooling2D()(halves[1](halves[0](image)))
     classifier = keras.Model(image, keras.layers.Dense(2)(x))
-    freeze_through(classifier, "first_conv")
+    freezer = Freezer(classifier)
+    freezer.freeze_through("first_conv")
     assert frozen_paths(classifier) == {"first/first_conv"}
-    freeze_through(classifier, "first")
+    freezer.freeze_through("first")
     assert frozen_paths(classifier) == {"first", "first/first_conv", "first/shared"}
-    unfreeze(classifier)
+    freezer.unfreeze()
     shared_first = keras.models.clone_model(classifier)
     shared_first.get_layer("first").get_layer("shared").trainable = False
-    unfreeze(shared_first)
+    Freezer(shared_first).unfreeze()
     assert not shared_first.get_layer("first").get_layer("shared").trainable
 
 
@@ -239,10 +246,10 @@ def test_a_shared_layer_keeps_its_own_setting():
 
 def test_an_unknown_layer_is_refused_with_candidates(network):
     with pytest.raises(InputError, match="'nope' is not a layer.*with weights: conv_1, conv_2, norm, scores"):
-        freeze_through(network(), "nope")
+        Freezer(network()).freeze_through("nope")
     deep = keras.Sequential([keras.Input((4, 4, 1)), *[keras.layers.Conv2D(1, 1, name=f"conv_{i}") for i in range(20)]])
     with pytest.raises(InputError, match=r"Layers with weights: \.\.\., conv_8, .*, conv_19\.$"):
-        freeze_through(deep, "nope")
+        Freezer(deep).freeze_through("nope")
 
 
 def test_an_ambiguous_name_is_refused():
@@ -251,17 +258,19 @@ def test_an_ambiguous_name_is_refused():
     ]
     head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
     classifier = keras.Sequential([keras.Input((6, 6, 3)), *inner, *head])
+    freezer = Freezer(classifier)
     with pytest.raises(InputError, match="names several layers; give one of the paths a/conv, b/conv"):
-        freeze_through(classifier, "conv")
-    freeze_through(classifier, "b/conv")
+        freezer.freeze_through("conv")
+    freezer.freeze_through("b/conv")
     assert frozen_paths(classifier) == {"a", "a/conv", "b", "b/conv"}
 
 
 def test_freezing_everything_is_refused_and_changes_nothing(network):
     classifier = network()
-    freeze_through(classifier, "conv_1")
+    freezer = Freezer(classifier)
+    freezer.freeze_through("conv_1")
     with pytest.raises(InputError, match="Nothing would be left to train.*'scores'.*earlier layer.*conv_2"):
-        freeze_through(classifier, "scores")
+        freezer.freeze_through("scores")
     assert frozen_paths(classifier) == {"conv_1"}
 
 
@@ -277,4 +286,4 @@ def test_a_layer_that_is_never_called_is_refused():
             return self.out(self.pool(inputs))
 
     with pytest.raises(InputError, match="'spare' is not called in a forward pass.*Name one of out"):
-        freeze_through(WithSpare(), "spare", image_shape=(8, 8, 3))
+        Freezer(WithSpare(), image_shape=(8, 8, 3)).freeze_through("spare")

@@ -7,8 +7,7 @@ import pytest
 
 from care_tf.errors import InputError
 from care_tf.network.last_dense import last_dense
-from care_tf.runs import load_run, train_run
-from care_tf.runs import run_training as training
+from care_tf.runs import load_run, stage_training, train_run
 
 FLIPS = {"rotation_degrees": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
 FROZEN = "block2_relu"
@@ -157,7 +156,7 @@ def test_a_stage_interrupted_half_way_ends_as_an_uninterrupted_one(config, monke
                 raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "EpochLines", Interruption)
+        patch.setattr(stage_training, "EpochLines", Interruption)
         with pytest.raises(KeyboardInterrupt):
             train_run(config("resumed", **settings))
     resumed = train_run(config("resumed", **settings), show_progress=False)

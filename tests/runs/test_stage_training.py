@@ -7,33 +7,48 @@ import tensorflow as tf
 
 from care_tf import CAREModel, keras_generation
 from care_tf.errors import InputError
+from care_tf.runs import stage_training
+from care_tf.runs.prepared_stage import PreparedStage
+from care_tf.runs.progress import check_progress
 from care_tf.runs.stage import Stage
-from care_tf.runs.stages import StageRun, StageSetup, run_stages
 
 STAGES = (Stage("pretrain", epochs=2), Stage("finetune", epochs=3, alpha=0.5, learning_rate=5e-4))
 
 
+class Batches:
+    """The sixteen images in two batches an epoch, in an order of the stage's and the epoch's own."""
+
+    steps_per_epoch = 2
+
+    def __init__(self, images, index):
+        self.images, self.index = images, index
+
+    def training(self, first_epoch):
+        image, labels, mask = self.images
+
+        def batch(i):
+            return {"image": tf.gather(image, i), "mask": tf.gather(mask, i)}, tf.gather(labels, i)
+
+        def epoch(number):
+            seed = tf.stack([self.index, number])
+            order = tf.argsort(tf.random.stateless_uniform([16], seed))
+            return tf.data.Dataset.from_tensor_slices(order).batch(8).map(batch)
+
+        return tf.data.Dataset.range(first_epoch, 99).map(lambda e: tf.cast(e, tf.int32)).flat_map(epoch)
+
+    def validation(self):
+        return None
+
+
 @pytest.fixture
-def run_in(network, images):
+def run_in(network, images, monkeypatch):
     """Trains STAGES in a folder; `stop` = (stage index, epoch) raises at the start of that epoch."""
-    image, labels, mask = images
 
     def run(folder, stages=STAGES, stop=None, fingerprints=("a", "b"), build=network, seed=0):
-        model = CAREModel(build())
-
-        def dataset(index, first_epoch):
-            def epoch(e):
-                seed = tf.stack([index, e])
-                order = tf.argsort(tf.random.stateless_uniform([16], seed))
-                parts = tf.data.Dataset.from_tensor_slices(order).batch(8)
-                return parts.map(
-                    lambda i: ({"image": tf.gather(image, i), "mask": tf.gather(mask, i)}, tf.gather(labels, i))
-                )
-
-            return tf.data.Dataset.range(first_epoch, 99).map(lambda e: tf.cast(e, tf.int32)).flat_map(epoch)
+        classifier = build()
 
         class Stop(keras.callbacks.Callback):
-            def __init__(self, index):
+            def __init__(self, stages, index):
                 super().__init__()
                 self.index = index
 
@@ -41,18 +56,15 @@ def run_in(network, images):
                 if stop == (self.index, epoch):
                     raise KeyboardInterrupt
 
-        def setup(index):
-            model.compile(keras.optimizers.Adam(stages[index].learning_rate), "sparse_categorical_crossentropy")
-            return StageSetup(model, lambda first_epoch: dataset(index, first_epoch), steps_per_epoch=2)
-
-        stage_run = StageRun(
-            setup=setup,
-            fingerprints=fingerprints,
-            checkpoints=folder / "checkpoints",
-            seed=seed,
-            callbacks=lambda index: [Stop(index)],
-        )
-        return run_stages(model.classifier, stages, stage_run), model.classifier.get_weights()
+        prepared = []
+        for index, (stage, fingerprint) in enumerate(zip(stages, fingerprints, strict=True)):
+            model = CAREModel(classifier)
+            model.compile(keras.optimizers.Adam(stage.learning_rate), "sparse_categorical_crossentropy")
+            prepared.append(PreparedStage(stage, fingerprint, model, Batches(images, index)))
+        progress = check_progress(folder / "checkpoints", fingerprints)
+        monkeypatch.setattr(stage_training, "EpochLines", Stop)
+        stage_training.train_stages(classifier, prepared, folder, progress, seed, show_progress=True)
+        return progress.rows, classifier.get_weights()
 
     return run
 
@@ -149,30 +161,3 @@ def test_reuse_of_an_unfinished_or_different_stage_is_refused(run_in, whole, tmp
     other = (dataclasses.replace(STAGES[0], reuse=str(tmp_path / "whole")), STAGES[1])
     with pytest.raises(InputError, match="other data or settings"):
         run_in(tmp_path / "y", stages=other, fingerprints=("z", "b"))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"epochs": 0}, "epochs must be at least 1"),
-        ({"alpha": -0.1}, "alpha must be in"),
-        ({"learning_rate": 0.0}, "learning_rate must be positive"),
-        ({"patience": 0}, "patience must be at least 1"),
-        ({"classification_weight": -1.0}, "classification_weight must be at least 0"),
-        ({"embedding_weight": float("nan")}, "embedding_weight must be at least 0"),
-        ({"classifier": "svm"}, "classifier must be one of keep, retrain, scale, tau_normalize, nearest_class_mean"),
-        ({"classifier": "nearest_class_mean"}, "contradicts itself: its classifier is computed"),
-        ({"cache_activations": True}, "contradicts itself: .*no layer is frozen"),
-        ({"classification_weight": 0.0}, "contradicts itself: .*nothing to learn from"),
-        ({"classification_weight": 0.0, "embedding_loss": "triplet", "embedding_weight": 0.0}, "nothing to learn from"),
-        ({"classifier": "scale", "embedding_loss": "triplet"}, "contradicts itself: classifier=scale"),
-        ({"classifier": "scale", "alpha": 0.5}, "contradicts itself: classifier=scale"),
-        ({"classifier": "tau_normalize", "epochs": 0, "alpha": 0.5}, "contradicts itself: .*neither alpha"),
-        ({"classifier": {"name": "tau_normalize", "grid": 3}, "epochs": 0}, "without the unknown arguments grid"),
-        ({"sampling": "class_balanced", "class_weight": "balanced"}, "contradicts itself: its sampling balances"),
-        ({"sampling": {"name": "class_aware"}, "loss": "balanced_softmax"}, "contradicts itself: its sampling"),
-    ],
-)
-def test_bad_stages_are_refused(arguments, message):
-    with pytest.raises(InputError, match=message):
-        Stage(**{"name": "x", "epochs": 1, **arguments})

@@ -1,0 +1,103 @@
+"""The rows that a run trains and validates on."""
+
+import dataclasses
+import warnings
+
+from care_tf.data.manifest import Manifest, read_manifest
+from care_tf.errors import InputError
+from care_tf.runs.config import RunConfig, Selection
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingRows:
+    """The rows of each part of the data, all with the same class order; no validation where there is None."""
+
+    train: Manifest
+    validation: Manifest | None
+
+
+def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> TrainingRows:
+    """Selects the rows to train and validate on.
+
+    Args:
+      config: The run.
+      manifest: All rows, where they have been read already.
+
+    Raises:
+      InputError: The manifest is bad, a selection is empty or overlaps another, or a named class does not exist.
+    """
+    data = config.data
+    if manifest is None:
+        manifest = read_manifest(data.manifest, class_names=data.class_names)
+    _check_class_names(manifest, data.mask_classes or (), "data.mask_classes")
+    _check_class_names(manifest, data.max_images_per_class, "data.max_images_per_class")
+    train = select_rows(manifest, data.train, "data.train")
+    for name, most in data.max_images_per_class.items():
+        train = train.cap_class(name, most, config.seed)
+    if data.train_boxes is not None:
+        train = train.with_boxes_from(read_manifest(data.train_boxes))
+    if data.mask_classes is not None:
+        train = with_boxes_of(train, data.mask_classes)
+    empty = [name for name, count in train.class_counts.items() if count == 0]
+    if empty:
+        raise InputError(
+            f"The training rows of {data.manifest} have no image of {', '.join(empty)}. Change data.train, or "
+            "leave the class out of data.class_names."
+        )
+    test = select_rows(manifest, data.test, "data.test")
+    _check_disjoint(train, test, "data.train", "data.test")
+    validation = None
+    if data.validation is not None:
+        validation = select_rows(manifest, data.validation, "data.validation")
+        _check_disjoint(train, validation, "data.train", "data.validation")
+        _check_disjoint(validation, test, "data.validation", "data.test")
+    return TrainingRows(train, validation)
+
+
+def select_rows(manifest: Manifest, selection: Selection, where: str) -> Manifest:
+    """The rows of a selection; raises an InputError when there are none."""
+    rows = manifest.select(split=selection.split, folds=selection.folds)
+    if len(rows) == 0:
+        raise InputError(
+            f"{where} selects no row of {manifest.source}: {selection.model_dump(exclude_none=True)}. The manifest has "
+            f"the splits {sorted(set(manifest.splits) - {''})} and the folds {sorted(set(manifest.folds) - {''})}."
+        )
+    return rows
+
+
+def with_boxes_of(manifest: Manifest, class_names: tuple[str, ...]) -> Manifest:
+    """The same rows, with boxes and masks of the named classes only."""
+    keep = [manifest.class_names[label] in class_names for label in manifest.labels]
+    return dataclasses.replace(
+        manifest,
+        boxes=tuple(boxes if kept else boxes[:0] for boxes, kept in zip(manifest.boxes, keep, strict=True)),
+        mask_paths=tuple(path if kept else "" for path, kept in zip(manifest.mask_paths, keep, strict=True)),
+        # Who drew boxes that are not used is nothing a result depends on, and not part of its fingerprint.
+        box_sources=tuple(source if kept else "" for source, kept in zip(manifest.box_sources, keep, strict=True)),
+    )
+
+
+def _check_class_names(manifest: Manifest, names, where: str) -> None:
+    unknown = sorted(set(names) - set(manifest.class_names))
+    if unknown:
+        raise InputError(
+            f"{where} names classes that {manifest.source} does not have: {', '.join(unknown)}. "
+            f"Classes: {', '.join(manifest.class_names)}."
+        )
+
+
+def _check_disjoint(first: Manifest, second: Manifest, first_name: str, second_name: str) -> None:
+    shared = set(first.image_paths) & set(second.image_paths)
+    if shared:
+        raise InputError(
+            f"{first_name} and {second_name} share {len(shared)} images, for example {sorted(shared)[0]}. Choose "
+            "splits or folds that do not overlap."
+        )
+    torn = sorted((set(first.groups) & set(second.groups)) - {""})
+    if torn:
+        warnings.warn(
+            f"{first_name} and {second_name} share {len(torn)} groups (patients or lesions), for example {torn[0]}: "
+            "figures on the second will be too good. Split by group.",
+            UserWarning,
+            stacklevel=3,
+        )
