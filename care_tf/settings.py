@@ -99,7 +99,7 @@ class Choice:
         if unknown:
             raise InputError(
                 f"The arguments of the {what} {choice.name!r} are: {entry.described_arguments()}. "
-                f"Received {', '.join(unknown)}.{did_you_mean(unknown[0], entry.arguments)}"
+                f"Received {', '.join(unknown)}.{''.join(did_you_mean(name, entry.arguments) for name in unknown)}"
             )
         given = [argument for argument in entry.one_of if argument in choice.arguments]
         if entry.one_of and len(given) != 1:
