@@ -10,6 +10,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.settings import did_you_mean
 
 ActivationMap = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -135,7 +136,7 @@ def get_activation_map(identifier: str | ActivationMap) -> ActivationMap:
     if identifier not in ACTIVATION_MAPS:
         raise InputError(
             f"cam must be one of {', '.join(sorted(ACTIVATION_MAPS))}, or a function of (features, gradients). "
-            f"Received {identifier!r}."
+            f"Received {identifier!r}.{did_you_mean(identifier, ACTIVATION_MAPS)}"
         )
     return ACTIVATION_MAPS[identifier]
 

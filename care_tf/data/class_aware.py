@@ -55,8 +55,9 @@ def check_class_aware(class_counts: Mapping[str, int], batch_size: int, images_p
     if isinstance(images_per_class, bool) or not isinstance(images_per_class, int) or images_per_class < 2:
         problem = f"images_per_class must be a whole number, at least 2; received {images_per_class!r}"
     elif images_per_class > smallest:
+        images = "image" if smallest == 1 else "images"
         problem = (
-            f"class {rarest} has {smallest} image{'s'[: smallest != 1]}, and images_per_class={images_per_class} needs "
+            f"class {rarest} has {smallest} {images}, and images_per_class={images_per_class} needs "
             f"{images_per_class} different ones of every class"
         )
     elif batch_size % images_per_class:
@@ -104,5 +105,6 @@ def _cycled_groups(members: np.ndarray, num_groups: int, size: int, rng: np.rand
             missing = size - len(left)
             later = rng.permutation(np.concatenate([left, others[missing:]]))
             left = np.concatenate([left, others[:missing], later])
-        group[:], left = left[:size], left[size:]
+        group[:] = left[:size]
+        left = left[size:]
     return groups

@@ -12,22 +12,25 @@ import tensorflow as tf
 from care_tf.data.class_aware import check_class_aware, draw_class_aware_epoch
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
-from care_tf.settings import setting_arguments, setting_name
+from care_tf.settings import Choice, Entry, Trait, did_you_mean
 
-CLASS_COUNTS = (
-    "instance_balanced",
-    "class_balanced",
-    "square_root",
-    "progressively_balanced",
-    "oversample",
-    "undersample",
-)
-CLASS_AWARE = "class_aware"
-# What a setting may name, and the arguments it takes beside its name.
-SAMPLING: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(CLASS_COUNTS, ()),
-    CLASS_AWARE: ("images_per_class", "classes_per_batch"),
+_BALANCES = frozenset({Trait.BALANCES_CLASSES})
+
+SAMPLING: dict[str, Entry] = {
+    "instance_balanced": Entry(),
+    "class_balanced": Entry(traits=_BALANCES),
+    "square_root": Entry(),
+    "progressively_balanced": Entry(),
+    "oversample": Entry(traits=_BALANCES),
+    "undersample": Entry(traits=_BALANCES),
+    "class_aware": Entry(
+        arguments={"images_per_class": "K, at least 2", "classes_per_batch": "P, at least 2"},
+        one_of=("images_per_class", "classes_per_batch"),
+        traits=_BALANCES,
+    ),
 }
+CLASS_AWARE = "class_aware"
+CLASS_COUNTS = tuple(name for name in SAMPLING if name != CLASS_AWARE)
 
 
 def epoch_class_counts(class_counts: npt.ArrayLike, name: str, progress: float = 0.0) -> np.ndarray:
@@ -64,7 +67,8 @@ def epoch_class_counts(class_counts: npt.ArrayLike, name: str, progress: float =
     """
     counts = np.asarray(class_counts, np.int64)
     if name not in CLASS_COUNTS:
-        raise InputError(f"class counts are known for {', '.join(CLASS_COUNTS)}; received {name!r}")
+        suggestion = did_you_mean(name, CLASS_COUNTS)
+        raise InputError(f"class counts are known for {', '.join(CLASS_COUNTS)}; received {name!r}.{suggestion}")
     if counts.ndim != 1 or counts.size == 0 or counts.min() < 1:
         raise InputError(f"class_counts must be one number of images per class, at least 1; received {counts.tolist()}")
     if not 0 <= progress <= 1:
@@ -131,7 +135,8 @@ def get_sampling(
     Raises:
       InputError: The setting or an argument of it is unknown, or does not fit the manifest or the batch size.
     """
-    name, arguments = _parse_setting(setting)
+    choice = Choice.read(setting, SAMPLING, "sampling")
+    name = choice.name
     counts = np.array(list(manifest.class_counts.values()))
     if name == "instance_balanced":
         return None
@@ -140,7 +145,7 @@ def get_sampling(
         raise InputError(f"sampling {name} needs an image of every class; {manifest.source} has none of {empty}")
     labels = manifest.labels
     if name == CLASS_AWARE:
-        images_per_class = _images_per_class(arguments, batch_size)
+        images_per_class = _images_per_class(choice.arguments, batch_size)
         check_class_aware(manifest.class_counts, batch_size, images_per_class)
 
         def draw_batches(rng: np.random.Generator, epoch: int) -> np.ndarray:
@@ -195,7 +200,7 @@ class SampledOrder:
     def check_use(self, num_images: int, batch_size: int, first_epoch: int | None) -> None:
         """Raises an InputError for a dataset in which the order would not mean what it says."""
         self._check_num_images(num_images)
-        if self.batch_size not in (None, batch_size):
+        if self.batch_size is not None and self.batch_size != batch_size:
             raise InputError(
                 f"sampling {self.name} was made for batches of {self.batch_size}, and the dataset has batches of "
                 f"{batch_size}; give both the same batch_size"
@@ -235,19 +240,3 @@ def _images_per_class(arguments: Mapping[str, Any], batch_size: int) -> Any:
             f"batch_size={batch_size} is a multiple; received {classes_per_batch!r}"
         )
     return batch_size // classes_per_batch
-
-
-def _parse_setting(setting: str | Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    name, arguments = setting_name(setting), setting_arguments(setting)
-    if name not in SAMPLING:
-        raise InputError(f"sampling must be one of {', '.join(SAMPLING)}; received {setting!r}")
-    unknown = sorted(set(arguments) - set(SAMPLING[name]), key=str)
-    if unknown:
-        known = ", ".join(SAMPLING[name]) or "none"
-        raise InputError(f"sampling {name} does not know {', '.join(map(str, unknown))}; known arguments: {known}")
-    if name == CLASS_AWARE and len(arguments) != 1:
-        raise InputError(
-            f'sampling {name} needs either images_per_class or classes_per_batch, such as {{"name": "{name}", '
-            f'"images_per_class": 4}}; received {setting!r}'
-        )
-    return name, arguments

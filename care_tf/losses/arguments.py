@@ -47,7 +47,7 @@ def checked_weights(weights: Any, num_classes: int | None = None) -> np.ndarray:
       num_classes: C, where it is known.
     """
     vector = _vector(weights, "class weights")
-    if num_classes not in (None, len(vector)):
+    if num_classes is not None and num_classes != len(vector):
         raise InputError(f"There must be one class weight for each of {num_classes} classes. Received {len(vector)}.")
     if not (np.isfinite(vector) & (vector >= 0)).all():
         raise InputError(f"Class weights must be finite and >= 0. Received {vector.tolist()}.")

@@ -34,7 +34,7 @@ def class_center_triplet_loss(
     center that holds x_i is close to it for that reason alone: of a class with two examples at half their distance.
 
     Args:
-      labels: int (B,), any integers; also (B, 1) or one-hot (B, C).
+      labels: int (B,), any >= 0, negative for no class; also (B, 1) or one-hot (B, C).
       embeddings: float (B, d).
       margin: In units of the distance, > 0.
       distance: "euclidean", or "squared_euclidean".
@@ -66,7 +66,8 @@ def class_center_triplet_loss(
     is_valid = tf.reduce_any(positive, axis=1) & tf.reduce_any(negative, axis=1)
     to_own = row_distances(vectors, _means(positive, vectors), squared)
     # Column j holds the center of example j's class: a class stands in as many columns as it has examples.
-    to_centers = pair_distances(vectors, _means(~negative, vectors), squared)
+    own_class = positive | tf.eye(tf.shape(positive)[0], dtype=tf.bool)
+    to_centers = pair_distances(vectors, _means(own_class, vectors), squared)
     nearest = tf.reduce_min(tf.where(negative, to_centers, float("inf")), axis=1)
     difference = tf.where(is_valid, to_own - nearest, 0.0)
     terms = tf.where(is_valid, tf.maximum(difference + margin, 0.0), 0.0)

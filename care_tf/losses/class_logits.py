@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.labels import class_rows
 from care_tf.precision import at_least_float32
 
 
@@ -15,7 +16,7 @@ def rows_and_logits(labels: Any, predictions: Any, from_logits: bool = False) ->
 
     Args:
       labels: Integers (B,) or (B, 1); or one-hot or soft rows (B, C). Of a binary classifier with one unit also soft
-        labels (B,) or (B, 1) in [0, 1].
+        labels (B,) or (B, 1) in [0, 1]. `care_tf.labels` has the rule.
       predictions: (B, C), or (B, 1) of a binary classifier with one unit: probabilities, or logits.
       from_logits: Whether the predictions are logits.
 
@@ -23,7 +24,7 @@ def rows_and_logits(labels: Any, predictions: Any, from_logits: bool = False) ->
       rows (B, C) and logits (B, C), float32 (float64 of float64 predictions); C = 2 for one unit.
 
     Raises:
-      InputError: The shapes are none of these.
+      InputError: The shapes are none of these, or a label is no class (in eager mode; in a graph its row is NaN).
 
     Example:
       >>> rows, logits = rows_and_logits([1, 0], [[2.0], [-1.0]], from_logits=True)
@@ -32,7 +33,7 @@ def rows_and_logits(labels: Any, predictions: Any, from_logits: bool = False) ->
     """
     num_outputs = number_of_outputs(predictions)
     logits = class_logits(predictions, from_logits)
-    return label_rows(labels, num_outputs, logits.dtype), logits
+    return class_rows(labels, num_outputs, logits.dtype), logits
 
 
 def number_of_outputs(predictions: Any) -> int:
@@ -92,40 +93,6 @@ def _logits_behind(predictions: tf.Tensor, activation_op: str) -> tf.Tensor | No
     if predictions.op.type == "Cast":
         return _logits_behind(predictions.op.inputs[0], activation_op)
     return predictions.op.inputs[0] if predictions.op.type == activation_op else None
-
-
-def label_rows(labels: Any, num_outputs: int, dtype: tf.DType = tf.float32) -> tf.Tensor:
-    """One row of class values per sample.
-
-    Args:
-      labels: As for `rows_and_logits`.
-      num_outputs: Columns of the predictions; 1 means binary.
-      dtype: Of the result.
-
-    Returns:
-      (B, max(num_outputs, 2)). A label that names no class makes its whole row NaN, so that the loss shows it.
-
-    Raises:
-      InputError: The labels have another shape.
-    """
-    labels = tf.convert_to_tensor(labels)
-    num_classes = max(num_outputs, 2)
-    rank, last = labels.shape.rank, labels.shape[-1] if labels.shape.rank else None
-    if rank == 2 and last == num_classes:
-        return tf.cast(labels, dtype)
-    if rank != 1 and not (rank == 2 and last == 1):
-        raise InputError(
-            f"Labels must be integers of shape (batch,) or (batch, 1), or class values of shape (batch, {num_classes}),"
-            f" as many as there are classes. Received shape {labels.shape}."
-        )
-    labels = tf.reshape(labels, (-1, 1))
-    if num_outputs == 1:
-        positive = tf.cast(labels, dtype)
-        rows, is_known = tf.concat([1.0 - positive, positive], axis=-1), (positive >= 0.0) & (positive <= 1.0)
-    else:
-        index = tf.cast(tf.round(labels) if labels.dtype.is_floating else labels, tf.int64)
-        rows, is_known = tf.one_hot(index[:, 0], num_classes, dtype=dtype), (index >= 0) & (index < num_classes)
-    return tf.where(is_known, rows, tf.constant(float("nan"), dtype))
 
 
 def per_class(values: Any, logits: tf.Tensor, what: str) -> tf.Tensor:

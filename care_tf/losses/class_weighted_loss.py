@@ -32,10 +32,11 @@ class ClassWeightedLoss(keras.losses.Loss):
         values = None if class_weights is None else checked_weights(class_weights)
         self.from_logits = bool(from_logits)
         self._initial_class_weights = None if values is None else values.tolist()
-        # Without weights the number of classes is not known yet: one 1 stands for all of them.
-        initial, shape = (np.ones(1, np.float32), [None]) if values is None else (values, values.shape)
         with tf.init_scope():
-            self._class_weights = tf.Variable(initial, trainable=False, dtype=tf.float32, shape=shape)
+            if values is None:  # the number of classes is not known yet: one 1 stands for all of them
+                self._class_weights = tf.Variable(np.ones(1, np.float32), trainable=False, shape=[None])
+            else:
+                self._class_weights = tf.Variable(values, trainable=False, dtype=tf.float32)
 
     @property
     def class_weights(self) -> tf.Variable:
@@ -50,7 +51,7 @@ class ClassWeightedLoss(keras.losses.Loss):
         """The current class weights, float32 (C,), for predictions (B, C), or (B, 1) of a binary classifier."""
         num_classes = max(number_of_outputs(predictions), 2)
         num_weights = self._class_weights.shape[0]
-        if num_weights not in (None, num_classes):
+        if num_weights is not None and num_weights != num_classes:
             raise InputError(
                 f"{type(self).__name__} has {num_weights} class weights, but the predictions have {num_classes} "
                 "classes. Give one weight for each class."

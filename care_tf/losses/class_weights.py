@@ -7,8 +7,7 @@ import numpy as np
 
 from care_tf.errors import InputError
 from care_tf.losses.arguments import checked_counts, checked_number, checked_weights
-
-SETTINGS = ("balanced", "effective_number")
+from care_tf.settings import Builder, Choice, Trait, did_you_mean
 
 
 def inverse_frequency_weights(counts: Any) -> np.ndarray:
@@ -67,13 +66,24 @@ def effective_number_weights(counts: Any, beta: float = 0.999) -> np.ndarray:
     return len(weights) * weights / weights.sum()
 
 
+_CORRECTS = frozenset({Trait.CORRECTS_FOR_COUNTS})
+
+CLASS_WEIGHTS: dict[str, Builder] = {
+    "balanced": Builder(build=inverse_frequency_weights, traits=_CORRECTS),
+    "effective_number": Builder(
+        build=effective_number_weights,
+        arguments={"beta": "how fast further samples repeat earlier ones, in [0, 1)"},
+        traits=_CORRECTS,
+    ),
+}
+
+
 def class_weights(setting: Any, counts: Any, class_names: Sequence[str]) -> np.ndarray:
     """The class weights that a setting of a configuration means.
 
     Args:
-      setting: None for ones; "balanced" (`inverse_frequency_weights`) or "effective_number"
-        (`effective_number_weights`); {"name": one of them, **arguments}; or {class name: weight}, where classes that
-        are not named get 1.
+      setting: None for ones; a name from `CLASS_WEIGHTS`, or {"name": ..., **arguments}; or {class name: weight}, where
+        classes that are not named get 1.
       counts: (C,), samples of each class, > 0.
       class_names: The C names, in the order of the counts.
 
@@ -97,33 +107,30 @@ def class_weights(setting: Any, counts: Any, class_names: Sequence[str]) -> np.n
         )
     if setting is None:
         return np.ones(len(counts), np.float32)
-    if isinstance(setting, str):
-        setting = {"name": setting}
-    if not isinstance(setting, Mapping):
+    if names_class_weights(setting):
+        choice = Choice.read(setting, CLASS_WEIGHTS, "class weights")
+        weights = CLASS_WEIGHTS[choice.name].build(counts, **choice.arguments)
+    elif isinstance(setting, Mapping):
+        weights = _explicit_weights(setting, class_names)
+    else:
         raise InputError(
-            f"class weights must be None, one of {SETTINGS}, {{'name': ..., 'beta': ...}}, or {{class name: weight}}. "
-            f"Received {setting!r}."
+            f"The class weights must be None, one of {', '.join(CLASS_WEIGHTS)}, alone or as the name beside its "
+            f"arguments, or {{class name: weight}}. Received {setting!r}."
         )
-    is_named = isinstance(setting.get("name"), str)  # a class called "name" has a number there
-    weights = _named_weights(dict(setting), counts) if is_named else _explicit_weights(setting, class_names)
     return weights.astype(np.float32)
 
 
-def _named_weights(setting: dict[str, Any], counts: np.ndarray) -> np.ndarray:
-    name = setting.pop("name")
-    if name not in SETTINGS:
-        raise InputError(f"Unknown class weights {name!r}. Known: {', '.join(SETTINGS)}.")
-    known = ("beta",) if name == "effective_number" else ()
-    unknown = sorted(set(map(str, setting)) - set(known))
-    if unknown:
-        raise InputError(
-            f"Class weights {name!r} do not take {', '.join(unknown)}. Known arguments: {', '.join(known) or 'none'}."
-        )
-    return effective_number_weights(counts, **setting) if known else inverse_frequency_weights(counts)
+def names_class_weights(setting: Any) -> bool:
+    """Whether a setting names a rule of `CLASS_WEIGHTS`, rather than weights: a class called "name" has a number."""
+    name = setting.get("name") if isinstance(setting, Mapping) else setting
+    return isinstance(name, str)
 
 
 def _explicit_weights(setting: Mapping, class_names: Sequence[str]) -> np.ndarray:
     unknown = sorted(str(name) for name in set(setting) - set(class_names))
     if unknown:
-        raise InputError(f"Class weights for unknown classes: {', '.join(unknown)}. Classes: {', '.join(class_names)}.")
+        raise InputError(
+            f"Class weights for unknown classes: {', '.join(unknown)}. Classes: {', '.join(class_names)}."
+            f"{did_you_mean(unknown[0], class_names)}"
+        )
     return checked_weights([setting.get(name, 1.0) for name in class_names])

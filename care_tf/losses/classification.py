@@ -1,7 +1,7 @@
 """The classification losses by name, for configurations."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,34 +13,39 @@ from care_tf.losses.cost_sensitive import CostSensitiveCrossEntropy
 from care_tf.losses.focal import FocalLoss
 from care_tf.losses.ldam import LDAMLoss
 from care_tf.losses.logit_adjustment import LogitAdjustedLoss
+from care_tf.settings import Builder, Choice, Trait
 
 
-@dataclasses.dataclass(frozen=True)
-class ClassificationLoss:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClassificationLoss(Builder):
     """A loss that a configuration can name.
 
     Attributes:
       build: Its class.
-      arguments: What a configuration may set, with what it means.
       needs_counts: Whether it is built from the class counts.
     """
 
     build: Callable[..., ClassWeightedLoss]
-    arguments: Mapping[str, str]
     needs_counts: bool = False
 
 
+_CORRECTS = frozenset({Trait.CORRECTS_FOR_COUNTS})
+
 CLASSIFICATION_LOSSES: dict[str, ClassificationLoss] = {
-    "cross_entropy": ClassificationLoss(CostSensitiveCrossEntropy, {}),
-    "focal": ClassificationLoss(FocalLoss, {"gamma": "discount of well-classified samples, >= 0"}),
+    "cross_entropy": ClassificationLoss(build=CostSensitiveCrossEntropy),
+    "focal": ClassificationLoss(build=FocalLoss, arguments={"gamma": "discount of well-classified samples, >= 0"}),
     "ldam": ClassificationLoss(
-        LDAMLoss,
-        {"max_margin": "margin of the rarest class, >= 0", "scale": "factor of the logits, > 0"},
+        build=LDAMLoss,
+        arguments={"max_margin": "margin of the rarest class, >= 0", "scale": "factor of the logits, > 0"},
         needs_counts=True,
     ),
-    "balanced_softmax": ClassificationLoss(LogitAdjustedLoss, {}, needs_counts=True),  # its default, tau = 1
+    # logit_adjustment with its default, tau = 1
+    "balanced_softmax": ClassificationLoss(build=LogitAdjustedLoss, traits=_CORRECTS, needs_counts=True),
     "logit_adjustment": ClassificationLoss(
-        LogitAdjustedLoss, {"tau": "strength of the adjustment, >= 0"}, needs_counts=True
+        build=LogitAdjustedLoss,
+        arguments={"tau": "strength of the adjustment, >= 0"},
+        traits=_CORRECTS,
+        needs_counts=True,
     ),
 }
 
@@ -67,33 +72,15 @@ def get_classification_loss(
       >>> get_classification_loss({"name": "focal", "gamma": 1}, class_counts=[90, 10]).gamma
       1.0
     """
-    arguments = {"name": setting} if isinstance(setting, str) else setting
-    if not isinstance(arguments, Mapping) or "name" not in arguments:
-        raise InputError(
-            "A classification loss is a name or {'name': ..., **arguments}. "
-            f"Received {setting!r}. Known names: {_known_names()}."
-        )
-    arguments = dict(arguments)
-    name = arguments.pop("name")
-    if name not in CLASSIFICATION_LOSSES:
-        raise InputError(f"Unknown classification loss {name!r}. Known: {_known_names()}.")
-    entry = CLASSIFICATION_LOSSES[name]
-    known = "; ".join(f"{argument}: {meaning}" for argument, meaning in entry.arguments.items()) or "none"
-    unknown = sorted(set(map(str, arguments)) - set(entry.arguments))
-    if unknown:
-        raise InputError(
-            f"The classification loss {name!r} does not take {', '.join(unknown)}. Its arguments: {known}."
-        )
+    choice = Choice.read(setting, CLASSIFICATION_LOSSES, "classification loss")
+    entry = CLASSIFICATION_LOSSES[choice.name]
     counts = checked_counts(class_counts)
     # Ones instead of None: the loss then knows the number of classes, whoever re-weights it later.
     weights = checked_weights(np.ones(len(counts)) if class_weights is None else class_weights, len(counts))
-    if entry.needs_counts:
-        arguments["class_counts"] = counts
+    from_counts = {"class_counts": counts} if entry.needs_counts else {}
     try:
-        return entry.build(**arguments, class_weights=weights, from_logits=from_logits)
+        return entry.build(**choice.arguments, **from_counts, class_weights=weights, from_logits=from_logits)
     except InputError as error:
-        raise InputError(f"The classification loss {name!r}: {error} Its arguments: {known}.") from error
-
-
-def _known_names() -> str:
-    return ", ".join(CLASSIFICATION_LOSSES)
+        raise InputError(
+            f"The classification loss {choice.name!r}: {error} Its arguments: {entry.described_arguments()}."
+        ) from error

@@ -26,7 +26,7 @@ def contrastive_loss(
     classes most pairs are of two classes.
 
     Args:
-      labels: int (B,), any integers; also (B, 1) or one-hot (B, C).
+      labels: int (B,), any >= 0, negative for no class; also (B, 1) or one-hot (B, C).
       embeddings: float (B, d).
       margin: Distance from which a pair of two classes costs nothing, > 0. Unit vectors are at most 2 apart, those of
         non-negative activations at most sqrt(2).
@@ -51,7 +51,8 @@ def contrastive_loss(
     positive, negative = pair_masks(labels)
     distances = pair_distances(vectors, vectors)
     # d^2 from the distance itself would have a kink where pairs coincide.
-    pull, push = pair_distances(vectors, vectors, squared=True), tf.maximum(margin - distances, 0.0) ** 2
+    pull = pair_distances(vectors, vectors, squared=True)
+    push = tf.maximum(margin - distances, 0.0) ** 2
     if balance_pairs:  # every pair stands twice in the matrix, which no mean notices
         return (mean_where(positive, pull) + mean_where(negative, push)) / 2.0
     return mean_where(positive | negative, tf.where(positive, pull, push))

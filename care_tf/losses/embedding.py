@@ -4,20 +4,26 @@ import inspect
 
 import keras
 
-from care_tf.errors import InputError
 from care_tf.losses.class_center import ClassCenterTripletLoss
 from care_tf.losses.contrastive import ContrastiveLoss
 from care_tf.losses.n_pair import NPairLoss
 from care_tf.losses.supervised_contrastive import SupervisedContrastiveLoss
 from care_tf.losses.triplet import TripletLoss
-from care_tf.settings import Setting, setting_arguments, setting_name
+from care_tf.settings import Builder, Choice, Setting, Trait
 
-EMBEDDING_LOSSES: dict[str, type[keras.losses.Loss]] = {
-    "contrastive": ContrastiveLoss,
-    "triplet": TripletLoss,
-    "class_center": ClassCenterTripletLoss,
-    "n_pair": NPairLoss,
-    "supervised_contrastive": SupervisedContrastiveLoss,
+
+def _entry(loss: type[keras.losses.Loss]) -> Builder:
+    """A loss whose constructor says which arguments a configuration may set."""
+    arguments = [name for name in inspect.signature(loss).parameters if name != "name"]
+    return Builder(build=loss, arguments=dict.fromkeys(arguments, ""), traits=frozenset({Trait.LEARNS_EMBEDDING}))
+
+
+EMBEDDING_LOSSES: dict[str, Builder] = {
+    "contrastive": _entry(ContrastiveLoss),
+    "triplet": _entry(TripletLoss),
+    "class_center": _entry(ClassCenterTripletLoss),
+    "n_pair": _entry(NPairLoss),
+    "supervised_contrastive": _entry(SupervisedContrastiveLoss),
 }
 
 
@@ -37,16 +43,5 @@ def get_embedding_loss(setting: Setting) -> keras.losses.Loss:
       >>> get_embedding_loss({"name": "triplet", "mining": "semi_hard"}).mining
       'semi_hard'
     """
-    name, arguments = setting_name(setting), setting_arguments(setting)
-    if name not in EMBEDDING_LOSSES:
-        raise InputError(
-            f"an embedding loss is one of {', '.join(EMBEDDING_LOSSES)}, alone or as the name beside its arguments. "
-            f"Received {setting!r}."
-        )
-    known = [argument for argument in inspect.signature(EMBEDDING_LOSSES[name]).parameters if argument != "name"]
-    unknown = [str(argument) for argument in arguments if argument not in known]
-    if unknown:
-        raise InputError(
-            f"the embedding loss {name!r} takes {', '.join(known)}. Received {', '.join(unknown)} in {setting!r}."
-        )
-    return EMBEDDING_LOSSES[name](**arguments)
+    choice = Choice.read(setting, EMBEDDING_LOSSES, "embedding loss")
+    return EMBEDDING_LOSSES[choice.name].build(**choice.arguments)

@@ -28,10 +28,10 @@ def focal_loss(
       from_logits: Whether the predictions are logits.
 
     Returns:
-      float32 (B,) (float64 of float64 predictions), >= 0; NaN for a label that names no class.
+      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros.
 
     Raises:
-      InputError: The shapes do not fit together, or gamma is out of range.
+      InputError: The shapes do not fit together, a label is no class (in a graph: NaN), or gamma is out of range.
 
     Example:
       >>> focal_loss([0], [[0.5, 0.5]], gamma=2.0).numpy().round(3)

@@ -63,10 +63,11 @@ def ldam_loss(
       from_logits: Whether the predictions are logits.
 
     Returns:
-      float32 (B,) (float64 of float64 predictions), >= 0; NaN for a label that names no class.
+      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros.
 
     Raises:
-      InputError: The shapes do not fit together, a count is not positive, or an argument is out of range.
+      InputError: The shapes do not fit together, a label is no class (in a graph: NaN), a count is not positive, or an
+        argument is out of range.
 
     Example:
       >>> ldam_loss([1], [[0.5, 0.5]], class_counts=[16, 1], max_margin=0.5).numpy().round(3)

@@ -36,10 +36,11 @@ def logit_adjusted_loss(
       from_logits: Whether the predictions are logits.
 
     Returns:
-      float32 (B,) (float64 of float64 predictions), >= 0; NaN for a label that names no class.
+      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros.
 
     Raises:
-      InputError: The shapes do not fit together, a count is not positive, or tau is out of range.
+      InputError: The shapes do not fit together, a label is no class (in a graph: NaN), a count is not positive, or tau
+        is out of range.
 
     Example:
       >>> logit_adjusted_loss([1], [[0.5, 0.5]], class_counts=[3, 1]).numpy().round(3)

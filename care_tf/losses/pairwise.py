@@ -1,41 +1,16 @@
 """Pairs of a batch: which of them share a class, how far apart they are, and averages over some of them."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.labels import class_index
 from care_tf.precision import at_least_float32
 
 # Squared distances below this share of the squared lengths are float32's rounding of equal rows: their direction would
 # be noise.
 _EQUAL_WITHIN = 1e-13
-
-
-def class_labels(labels: tf.Tensor) -> tf.Tensor:
-    """The class of every example, whichever way labels are written.
-
-    Args:
-      labels: (B,) or (B, 1) integers, or (B, C) one-hot or soft labels, of which the argmax is taken.
-
-    Returns:
-      int64 (B,). Only equality counts: any integers name the classes.
-
-    Raises:
-      InputError: Another shape.
-
-    Example:
-      >>> class_labels([[0.0, 1.0], [1.0, 0.0]]).numpy().tolist()
-      [1, 0]
-    """
-    labels = tf.convert_to_tensor(labels)
-    shape = labels.shape
-    if shape.rank == 2 and shape[1] is not None:
-        return tf.cast(labels[:, 0], tf.int64) if shape[1] == 1 else tf.argmax(labels, axis=1)
-    if shape.rank != 1:
-        raise InputError(
-            "labels of an embedding loss must have shape (batch,) or (batch, 1) for class indices, or (batch, classes) "
-            f"for one-hot labels. Received shape {shape}. Pass one label for each embedding."
-        )
-    return tf.cast(labels, tf.int64)
 
 
 def embedding_vectors(embeddings: tf.Tensor, normalize: bool = False) -> tf.Tensor:
@@ -67,19 +42,30 @@ def embedding_vectors(embeddings: tf.Tensor, normalize: bool = False) -> tf.Tens
     return embeddings * tf.where(squared > 0, tf.math.rsqrt(tf.where(squared > 0, squared, 1.0)), 0.0)
 
 
-def pair_masks(labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def pair_masks(labels: Any) -> tuple[tf.Tensor, tf.Tensor]:
     """Which pairs (i, j) are positive (same class, i != j) and which negative (another class).
 
     Args:
-      labels: As for `class_labels`.
+      labels: (B,) or (B, 1) integers, or (B, C) one-hot or soft labels, of which the argmax is taken. Only equality
+        counts: any integers >= 0 name the classes. A negative integer or a row of zeros is no class and in no pair.
 
     Returns:
       (positive, negative), bool (B, B) each.
+
+    Raises:
+      InputError: The labels have another shape, or one is no whole number (in eager mode).
     """
-    labels = class_labels(labels)
-    same = labels[:, tf.newaxis] == labels[tf.newaxis, :]
-    index = tf.range(tf.shape(labels)[0])
-    return same & (index[:, tf.newaxis] != index[tf.newaxis, :]), ~same
+    index = class_index(labels)
+    same, both = _same_class(index)
+    itself = tf.eye(tf.size(index), dtype=tf.bool)
+    return same & ~itself, both & ~same
+
+
+def _same_class(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """bool (B, B) each: whether i and j share a class, and whether both have one."""
+    has_class = index >= 0
+    both = has_class[:, tf.newaxis] & has_class[tf.newaxis, :]
+    return both & (index[:, tf.newaxis] == index[tf.newaxis, :]), both
 
 
 def inner_products(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -165,7 +151,7 @@ def mean_over_anchors(
       total: float (B,), sum of every anchor's terms, 0 for an anchor that is not valid.
       count: float (B,), number of every anchor's terms, 0 for an anchor that is not valid.
       is_valid: bool (B,), the anchors that can have terms: a class without any is no class of the mean.
-      labels: As for `class_labels`.
+      labels: As for `pair_masks`.
       class_balanced: Which of the two.
 
     Returns:
@@ -173,8 +159,8 @@ def mean_over_anchors(
     """
     if not class_balanced:
         return tf.math.divide_no_nan(tf.reduce_sum(total), tf.reduce_sum(count))
-    labels = class_labels(labels)
-    same = tf.cast(labels[:, tf.newaxis] == labels[tf.newaxis, :], total.dtype)
+    same, _ = _same_class(class_index(labels))
+    same = tf.cast(same, total.dtype)
     of_class = tf.math.divide_no_nan(tf.reduce_sum(same * total, axis=1), tf.reduce_sum(same * count, axis=1))
     # Every valid anchor carries its class's mean: n_c anchors with weight 1 / n_c are one vote.
     valid = tf.cast(is_valid, total.dtype)

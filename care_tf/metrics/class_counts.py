@@ -1,8 +1,11 @@
 """Per-class counts of true and correctly predicted examples: what the recall metrics are made of."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.labels import class_index
 
 
 def number_of_classes(predictions: tf.Tensor, num_classes: int | None = None) -> int:
@@ -33,38 +36,19 @@ def number_of_classes(predictions: tf.Tensor, num_classes: int | None = None) ->
     return found
 
 
-def class_indices(labels: tf.Tensor, num_classes: int) -> tf.Tensor:
-    """The class index of every label, whichever way labels are written.
+def true_classes(labels: Any, predictions: tf.Tensor) -> tf.Tensor:
+    """The class of every label, int32 (B,), -1 for none: `care_tf.labels.class_index` for these predictions.
 
     Args:
-      labels: (B,) or (B, 1) integers in [0, C), or (B, C) one-hot or soft labels, of which the argmax is taken. With
-        two classes a (B,) or (B, 1) soft label belongs to class 1 from 0.5 up.
-      num_classes: C.
-
-    Returns:
-      (B,) int32.
+      labels: (B,) or (B, 1) class indices, or (B, C) one-hot or soft labels; of one sigmoid unit also soft labels (B,)
+        or (B, 1) in [0, 1].
+      predictions: (B, C), or (B, 1) or (B,) of one sigmoid unit.
 
     Raises:
-      InputError: Another shape.
-      tf.errors.InvalidArgumentError: An index outside [0, C) (not checked under XLA).
+      InputError: Another shape, or a label is no class (in a graph: tf.errors.InvalidArgumentError, not under XLA).
     """
-    shape = labels.shape
-    if shape.rank == 2 and shape[1] == num_classes:
-        return tf.argmax(labels, axis=-1, output_type=tf.int32)
-    if shape.rank == 2 and shape[1] == 1:
-        labels = tf.squeeze(labels, axis=1)
-    elif shape.rank != 1:
-        raise InputError(
-            f"labels must be (batch,) or (batch, 1) class indices, or (batch, {num_classes}) one-hot labels, because "
-            f"the predictions have {num_classes} classes. Received: shape {shape}."
-        )
-    if labels.dtype.is_floating and num_classes == 2:
-        labels = tf.round(labels + 1e-7)  # tf.round sends 0.5 to the even 0; 0.5 belongs to class 1
-    indices = tf.cast(labels, tf.int32)
-    message = f"class indices must lie in [0, {num_classes})"
-    tf.debugging.assert_non_negative(indices, message)
-    tf.debugging.assert_less(indices, num_classes, message)
-    return indices
+    num_outputs = 1 if predictions.shape.rank == 1 else predictions.shape[1]
+    return tf.cast(class_index(labels, num_outputs), tf.int32)
 
 
 def predicted_classes(predictions: tf.Tensor, from_logits: bool = False) -> tf.Tensor:
@@ -97,7 +81,7 @@ def class_counts(
     """Weight of the correctly predicted and of all examples of every class.
 
     Args:
-      labels: As `class_indices` takes them.
+      labels: As `true_classes` takes them; those of no class are not counted.
       predictions: As `predicted_classes` takes them.
       num_classes: C.
       sample_weight: (B,) or (B, 1), or None for ones.
@@ -106,7 +90,7 @@ def class_counts(
     Returns:
       `(correct, total)`, each (C,) float32; recall is correct / total.
     """
-    true = class_indices(labels, num_classes)
+    true = true_classes(labels, predictions)
     is_correct = tf.cast(true == predicted_classes(predictions, from_logits), tf.float32)
     members = tf.one_hot(true, num_classes, dtype=tf.float32) * weight_column(sample_weight, true)
     return tf.reduce_sum(members * is_correct[:, tf.newaxis], axis=0), tf.reduce_sum(members, axis=0)

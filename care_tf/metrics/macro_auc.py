@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from care_tf.errors import InputError
 from care_tf.keras_generation import register, set_direction
-from care_tf.metrics.class_counts import class_indices, number_of_classes, weight_column
+from care_tf.metrics.class_counts import number_of_classes, true_classes, weight_column
 
 
 def one_vs_rest_auc(scores: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -15,7 +15,7 @@ def one_vs_rest_auc(scores: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) ->
 
     Args:
       scores: (n, C) float; only their order within a column matters.
-      labels: (n,) int32 in [0, C).
+      labels: (n,) int32 in [0, C); -1, with weight 0, for no class.
       weights: (n,) float >= 0.
 
     Returns:
@@ -119,9 +119,10 @@ class MacroAUC(keras.metrics.Metric):
         _check_can_grow()
         y_true, y_pred = tf.convert_to_tensor(y_true), tf.cast(tf.convert_to_tensor(y_pred), tf.float32)
         number_of_classes(y_pred, self.num_classes)
-        labels = tf.cast(class_indices(y_true, self.num_classes), tf.float32)[:, tf.newaxis]
+        labels = true_classes(y_true, y_pred)[:, tf.newaxis]
         scores = _scores(y_pred, self.from_logits)
-        self._rows.append(tf.concat([scores, labels, weight_column(sample_weight, scores)], axis=1))
+        weights = tf.where(labels >= 0, weight_column(sample_weight, scores), 0.0)
+        self._rows.append(tf.concat([scores, tf.cast(labels, tf.float32), weights], axis=1))
 
     def result(self):
         """Macro AUC over what was added since the last reset."""

@@ -39,8 +39,9 @@ class MeanClassAccuracy(keras.metrics.Metric):
       name: Name in fit's logs.
       dtype: Dtype of the state; float32 also under a mixed-precision policy.
 
-    Labels: (B,) or (B, 1) class indices, or (B, C) one-hot or soft (their argmax). Predictions: (B, C), or (B, 1) of
-    one sigmoid unit, which counts as two classes. A NaN prediction is a wrong one.
+    Labels: (B,) or (B, 1) class indices, or (B, C) one-hot or soft (their argmax); a row of zeros is not counted.
+    Predictions: (B, C), or (B, 1) of one sigmoid unit, which counts as two classes and takes soft labels (B,) or (B, 1)
+    as well: class 1 from 0.5 up. A NaN prediction is a wrong one.
 
     Example:
       >>> metric = MeanClassAccuracy()

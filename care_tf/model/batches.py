@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.labels import class_index
 from care_tf.masks import squeeze_mask
 
 KEYS = ("image", "activation", "mask", "mask_class")
@@ -67,35 +68,20 @@ def _check_size(mask: tf.Tensor, image: Any) -> None:
         )
 
 
-def class_index(labels: Any, num_outputs: int) -> tf.Tensor:
-    """The class of each image: the label itself, or the largest entry of a one-hot, soft or multi-hot label.
-
-    Args:
-      labels: Integers (B,) or (B, 1), or one row of class values per image, (B, num_outputs).
-      num_outputs: Length of the classifier's output; 1 means binary, labels in {0, 1}.
-
-    Returns:
-      int32 (B,); -1 where a row is all zeros.
-
-    Raises:
-      InputError: The labels are missing, a dict, or of another shape.
-    """
+def check_labels(labels: Any) -> None:
+    """Raises an InputError unless y is one tensor: it may not be missing, a dict, or a list of tensors."""
     if labels is None or isinstance(labels, dict | list | tuple):
         raise InputError(
             "The attention loss needs one class per image: y must be one tensor of integers (batch,) or class values "
-            f"(batch, {num_outputs}). Received {type(labels).__name__}. Masks belong into x, beside the image, not "
-            "into y."
+            f"(batch, classes). Received {type(labels).__name__}. Masks belong into x, beside the image, not into y."
         )
-    labels = tf.convert_to_tensor(labels)
-    rank, last = labels.shape.rank, labels.shape[-1] if labels.shape.rank else None
-    if rank == 1 or (rank == 2 and last == 1):
-        return tf.cast(
-            tf.round(tf.reshape(labels, (-1,))) if labels.dtype.is_floating else tf.reshape(labels, (-1,)), tf.int32
-        )
-    if rank == 2 and last == num_outputs:
-        index = tf.argmax(labels, axis=-1, output_type=tf.int32)
-        return tf.where(tf.reduce_max(labels, axis=-1) > 0, index, -1)  # a row of zeros names no class
-    raise InputError(
-        f"y must be integers of shape (batch,) or class values of shape (batch, {num_outputs}), as many as the "
-        f"classifier has outputs. Received shape {labels.shape}."
-    )
+
+
+def true_class(labels: Any, num_outputs: int) -> tf.Tensor:
+    """The class of each image, int32 (B,), -1 for none: `care_tf.labels.class_index` of a batch's y.
+
+    Raises:
+      InputError: y is not one tensor, has another shape, or holds what is no class.
+    """
+    check_labels(labels)
+    return tf.cast(class_index(labels, num_outputs), tf.int32)

@@ -11,7 +11,7 @@ from care_tf import keras_generation
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
 from care_tf.metrics import attention_inside_share, embedding_spread
-from care_tf.model.batches import ImageBatch, class_index, split_inputs
+from care_tf.model.batches import ImageBatch, check_labels, split_inputs, true_class
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy
 from care_tf.precision import at_least_float32
@@ -109,7 +109,8 @@ class CAREModel(keras.Model):
         **kwargs: Any,
     ):
         # The wrapper hands images on untouched, whatever its own dtype policy: the classifier casts for itself.
-        super().__init__(**{"autocast": False, **kwargs})
+        kwargs.setdefault("autocast", False)
+        super().__init__(**kwargs)
         if isinstance(classifier, ObservedClassifier):
             self._observed = classifier
         else:
@@ -192,14 +193,14 @@ class CAREModel(keras.Model):
         if not self.built:  # the steps never call the wrapper itself, and Keras saves the state of built models only
             self.build(image.shape)
         if isinstance(y, dict):
-            class_index(y, 0)  # raises: one rule for y, with or without masks
+            check_labels(y)  # raises: one rule for y, with or without masks
         if self.embedding_loss is None:
             return self._forward_with_attention(batch, image, y, sample_weight, training)
         num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
         with self._observed.embedding() as seen:
             terms = self._forward_with_attention(batch, image, y, sample_weight, training)
-        index = class_index(y, num_outputs)
-        # An image of no class is like no other, not even like another of no class.
+        index = true_class(y, num_outputs)
+        # To the losses of care_tf any negative number is no class; to others, one that no other image has.
         index = tf.where(index < 0, -1 - tf.range(tf.size(index)), index)
         loss = at_least_float32(self.embedding_loss(index, seen[-1]))
         return dataclasses.replace(terms, embedding=seen[-1], embedding_loss=loss)
@@ -208,7 +209,7 @@ class CAREModel(keras.Model):
         if batch.mask is None:
             return _Terms(self._observed.predict(image, training))
         num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
-        index = class_index(y, num_outputs) if batch.mask_class is None else batch.mask_class
+        index = true_class(y, num_outputs) if batch.mask_class is None else batch.mask_class
         index = tf.cast(tf.reshape(index, (-1,)), tf.int32)
         mask = batch.mask * _counted(index, sample_weight)
         predictions, attention = self._observed.predict_with_attention(image, index, training, self.second_order)

@@ -11,9 +11,23 @@ import numpy as np
 
 from care_tf.errors import InputError
 from care_tf.keras_generation import register
+from care_tf.settings import Entry, Trait
 
 TAUS = tuple(np.linspace(0.0, 2.0, 21))
 METRICS = ("cosine", "euclidean")
+
+_COMPUTES = frozenset({Trait.COMPUTES_CLASSIFIER})
+
+# What a stage may do to the last Dense layer before it trains, or instead.
+CLASSIFIER_CHANGES: dict[str, Entry] = {
+    "keep": Entry(),
+    "retrain": Entry(),
+    "scale": Entry(traits=frozenset({Trait.SCALES_CLASSES})),
+    "tau_normalize": Entry(arguments={"tau": ">= 0; chosen on validation images if left out"}, traits=_COMPUTES),
+    "nearest_class_mean": Entry(
+        arguments={"metric": " or ".join(METRICS), "scale": "factor of the scores, > 0"}, traits=_COMPUTES
+    ),
+}
 
 
 def tau_normalized(kernel: Any, bias: Any, tau: float) -> tuple[np.ndarray, np.ndarray]:

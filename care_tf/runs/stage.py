@@ -5,13 +5,13 @@ import math
 import re
 from typing import Any
 
+from care_tf.data.sampling import SAMPLING
 from care_tf.errors import InputError
-from care_tf.settings import Setting, setting_arguments, setting_name
-
-# What a stage does to the last Dense layer before it trains; those of the second group compute it and train nothing.
-# Each with the arguments it takes beside its name.
-TRAINED_CLASSIFIERS: dict[str, tuple[str, ...]] = {"keep": (), "retrain": (), "scale": ()}
-COMPUTED_CLASSIFIERS = {"tau_normalize": ("tau",), "nearest_class_mean": ("metric", "scale")}
+from care_tf.losses.class_weights import CLASS_WEIGHTS, names_class_weights
+from care_tf.losses.classification import CLASSIFICATION_LOSSES
+from care_tf.losses.embedding import EMBEDDING_LOSSES
+from care_tf.network.decoupled_classifier import CLASSIFIER_CHANGES
+from care_tf.settings import Choice, Setting, Trait, entry_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,16 +73,17 @@ class Stage:
     @property
     def computes_classifier(self) -> bool:
         """Whether the stage computes the last Dense layer in closed form and trains nothing."""
-        return setting_name(self.classifier) in COMPUTED_CLASSIFIERS
+        return Trait.COMPUTES_CLASSIFIER in entry_of(self.classifier, CLASSIFIER_CHANGES, "classifier").traits
 
     def __post_init__(self):
-        known = {**TRAINED_CLASSIFIERS, **COMPUTED_CLASSIFIERS}
-        unknown = set(setting_arguments(self.classifier)) - set(known.get(setting_name(self.classifier), ()))
-        least_epochs = 0 if self.computes_classifier else 1
+        try:
+            Choice.read(self.classifier, CLASSIFIER_CHANGES, "classifier")
+            traits = _traits(self)
+        except InputError as error:
+            raise InputError(f"Stage {self.name!r}: {error}") from error
+        least_epochs = 0 if Trait.COMPUTES_CLASSIFIER in traits else 1
         for name, ok, rule in (
             ("name", re.fullmatch(r"\w[\w.-]*", self.name), "letters, digits, _, - and . (it names files)"),
-            ("classifier", setting_name(self.classifier) in known, f"one of {', '.join(known)}"),
-            ("classifier", not unknown, f"without the unknown arguments {', '.join(sorted(map(str, unknown)))}"),
             ("epochs", self.epochs >= least_epochs, f"at least {least_epochs}"),
             ("alpha", 0.0 <= self.alpha <= 1.0, "in [0, 1]"),
             ("ramp_epochs", self.ramp_epochs >= 0, "at least 0"),
@@ -96,52 +97,64 @@ class Stage:
                 raise InputError(
                     f"Stage {self.name!r}: {name} must be {rule}. Received {name}={getattr(self, name)!r}."
                 )
-        for contradicts, problem in _CONTRADICTIONS:
-            if contradicts(self):
-                raise InputError(f"Stage {self.name!r} contradicts itself: {problem}")
+        problem = _contradiction(self, traits)
+        if problem:
+            raise InputError(f"Stage {self.name!r} contradicts itself: {problem}")
 
 
-_CONTRADICTIONS = (
-    (
-        lambda stage: stage.computes_classifier and stage.epochs > 0,
-        "its classifier is computed, so there is nothing to train. Set epochs to 0, or choose another classifier.",
-    ),
-    (
-        lambda stage: stage.cache_activations and stage.frozen_through is None,
-        "cache_activations=true keeps what frozen layers give, and no layer is frozen. Set frozen_through.",
-    ),
-    (
-        lambda stage: stage.classification_weight == 0 and stage.alpha == 0 and not _learns_embedding(stage),
-        "classification_weight=0 without an embedding loss and with alpha=0 leaves nothing to learn from.",
-    ),
-    (
-        lambda stage: stage.computes_classifier and (stage.alpha > 0 or _learns_embedding(stage)),
-        "its classifier is computed, so neither alpha nor an embedding loss would do anything. Leave them out.",
-    ),
-    (
-        lambda stage: stage.frozen_through == "features" and _learns_embedding(stage),
-        "frozen_through=features leaves no layer that an embedding loss could train. Leave embedding_loss out.",
-    ),
-    (
-        lambda stage: setting_name(stage.classifier) == "scale" and (stage.alpha > 0 or _learns_embedding(stage)),
-        "classifier=scale trains one factor per class, which changes neither the scaled map nor the embedding. Leave "
-        "alpha and embedding_loss out.",
-    ),
-    (
-        lambda stage: _balances_classes(stage) and _corrects_for_counts(stage),
-        "its sampling balances the classes already, and its loss would correct for their counts once more. Choose one.",
-    ),
+def _traits(stage: Stage) -> set[Trait]:
+    """What a stage's settings do, as far as others may contradict it."""
+    traits = {
+        *entry_of(stage.loss, CLASSIFICATION_LOSSES, "classification loss").traits,
+        *entry_of(stage.sampling, SAMPLING, "sampling").traits,
+        *entry_of(stage.classifier, CLASSIFIER_CHANGES, "classifier").traits,
+    }
+    if names_class_weights(stage.class_weight):
+        traits |= entry_of(stage.class_weight, CLASS_WEIGHTS, "class weights").traits
+    if stage.embedding_loss is not None:
+        learned = entry_of(stage.embedding_loss, EMBEDDING_LOSSES, "embedding loss").traits
+        traits |= learned if stage.embedding_weight > 0 else set()
+    if stage.frozen_through == "features":
+        traits.add(Trait.FREEZES_EMBEDDING)
+    if stage.alpha > 0:
+        traits.add(Trait.SUPERVISES_ATTENTION)
+    if stage.epochs > 0:
+        traits.add(Trait.TRAINS)
+    return traits
+
+
+def _contradiction(stage: Stage, traits: set[Trait]) -> str | None:
+    """Which settings contradict each other, and what to do; None where none do."""
+    if stage.cache_activations and stage.frozen_through is None:
+        return "cache_activations=true keeps what frozen layers give, and no layer is frozen. Set frozen_through."
+    if stage.classification_weight == 0 and not traits & {Trait.SUPERVISES_ATTENTION, Trait.LEARNS_EMBEDDING}:
+        return "classification_weight=0 without an embedding loss and with alpha=0 leaves nothing to learn from."
+    for pair, problem in _CONTRADICTIONS:
+        if traits.issuperset(pair):
+            return problem
+    return None
+
+
+_NOTHING_TO_TRAIN = (
+    "its classifier is computed, so there is nothing to train. Set epochs to 0, or choose another classifier."
 )
-
-
-def _learns_embedding(stage: Stage) -> bool:
-    return stage.embedding_loss is not None and stage.embedding_weight > 0
-
-
-def _balances_classes(stage: Stage) -> bool:
-    return setting_name(stage.sampling) in ("class_balanced", "class_aware", "oversample", "undersample")
-
-
-def _corrects_for_counts(stage: Stage) -> bool:
-    by_weight = setting_name(stage.class_weight) in ("balanced", "effective_number")
-    return by_weight or setting_name(stage.loss) in ("balanced_softmax", "logit_adjustment")
+_ONLY_COMPUTES = "its classifier is computed, so neither alpha nor an embedding loss would do anything. Leave them out."
+_ONLY_SCALES = (
+    "classifier=scale trains one factor per class, which changes neither the scaled map nor the embedding. Leave alpha "
+    "and embedding_loss out."
+)
+_NO_LAYER_TO_TRAIN = (
+    "frozen_through=features leaves no layer that an embedding loss could train. Leave embedding_loss out."
+)
+_CORRECTS_TWICE = (
+    "its sampling balances the classes already, and its loss would correct for their counts once more. Choose one."
+)
+_CONTRADICTIONS = (
+    ((Trait.COMPUTES_CLASSIFIER, Trait.TRAINS), _NOTHING_TO_TRAIN),
+    ((Trait.COMPUTES_CLASSIFIER, Trait.SUPERVISES_ATTENTION), _ONLY_COMPUTES),
+    ((Trait.COMPUTES_CLASSIFIER, Trait.LEARNS_EMBEDDING), _ONLY_COMPUTES),
+    ((Trait.FREEZES_EMBEDDING, Trait.LEARNS_EMBEDDING), _NO_LAYER_TO_TRAIN),
+    ((Trait.SCALES_CLASSES, Trait.SUPERVISES_ATTENTION), _ONLY_SCALES),
+    ((Trait.SCALES_CLASSES, Trait.LEARNS_EMBEDDING), _ONLY_SCALES),
+    ((Trait.BALANCES_CLASSES, Trait.CORRECTS_FOR_COUNTS), _CORRECTS_TWICE),
+)

@@ -4,30 +4,9 @@ import pytest
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.losses.class_logits import class_logits, label_rows, per_class, rows_and_logits
+from care_tf.losses.class_logits import class_logits, per_class, rows_and_logits
 
 SATURATED = np.array([[200.0, -200.0, 0.0]], np.float32)  # softmax gives exactly 0 for classes 1 and 2
-
-
-@pytest.mark.parametrize("labels", [[2, 0], [[2], [0]], [2.0, 0.0], np.array([2, 0], np.uint8), [[0, 0, 1], [1, 0, 0]]])
-def test_labels_of_every_form_become_the_same_rows(labels):
-    np.testing.assert_array_equal(label_rows(labels, 3), [[0, 0, 1], [1, 0, 0]])
-
-
-@pytest.mark.parametrize("labels", [[1, 0], [[1], [0]], [1.0, 0.0], [True, False], [[0, 1], [1, 0]]])
-def test_one_unit_means_two_columns(labels):
-    np.testing.assert_array_equal(label_rows(labels, 1), [[0, 1], [1, 0]])
-
-
-def test_soft_labels_stay_soft():
-    np.testing.assert_array_equal(label_rows([[0.25, 0.75, 0.0]], 3), [[0.25, 0.75, 0.0]])
-    np.testing.assert_array_equal(label_rows([0.25], 1), [[0.75, 0.25]])
-
-
-@pytest.mark.parametrize(("labels", "num_outputs"), [([-1, 0], 3), ([3, 0], 3), ([2, 0], 1), ([-0.5, 0.0], 1)])
-def test_a_label_that_names_no_class_is_not_a_number_anywhere(labels, num_outputs):
-    rows = label_rows(labels, num_outputs).numpy()
-    assert np.isnan(rows[0]).all() and rows[1, 0] == 1
 
 
 @pytest.mark.parametrize("from_logits", [False, True])
@@ -93,12 +72,6 @@ def test_predictions_of_another_rank_are_refused(shape):
 def test_an_unknown_number_of_classes_is_refused():
     with pytest.raises(InputError, match="with a known number of classes"):
         tf.function(class_logits, input_signature=[tf.TensorSpec((None, None))])(np.ones((2, 3), np.float32))
-
-
-@pytest.mark.parametrize("shape", [(2, 4), (2, 3, 1), ()])
-def test_labels_of_another_shape_are_refused(shape):
-    with pytest.raises(InputError, match=r"Labels must be integers .* class values of shape \(batch, 3\)"):
-        label_rows(np.zeros(shape), 3)
 
 
 def test_values_per_class_must_be_as_many_as_the_classes():

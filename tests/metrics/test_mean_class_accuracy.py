@@ -134,7 +134,7 @@ def test_nan_predictions_are_wrong():
 
 
 def test_shapes_that_do_not_fit_are_refused():
-    with pytest.raises(InputError, match=r"labels must be \(batch,\).*Received: shape \(2, 5\)"):
+    with pytest.raises(InputError, match=r"Labels must be integers of shape \(batch,\).*Received shape \(2, 5\)"):
         MeanClassAccuracy().update_state(np.zeros((2, 5)), np.zeros((2, 3), np.float32))
     with pytest.raises(InputError, match=r"predictions must be \(batch, classes\).*\(2, 4, 4, 3\)"):
         MeanClassAccuracy().update_state([0, 1], np.zeros((2, 4, 4, 3), np.float32))
@@ -148,5 +148,9 @@ def test_shapes_that_do_not_fit_are_refused():
 
 @pytest.mark.parametrize("label", [-1, 3])
 def test_class_index_out_of_range_is_refused(label):
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"class indices must lie in \[0, 3\)"):
-        MeanClassAccuracy().update_state([0, label], np.zeros((2, 3), np.float32))
+    predictions = np.zeros((2, 3), np.float32)
+    with pytest.raises(InputError, match=f"whole number from 0 to 2. Received {label}"):
+        MeanClassAccuracy().update_state([0, label], predictions)
+    in_a_graph = tf.function(MeanClassAccuracy(3).update_state)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="whole number from 0 to 2"):
+        in_a_graph(tf.constant([0, label]), predictions)
