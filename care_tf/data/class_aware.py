@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from care_tf.data.class_focus import rarest_first
 from care_tf.errors import InputError
 
 
@@ -51,13 +52,14 @@ def check_class_aware(class_counts: Mapping[str, int], batch_size: int, images_p
       InputError: One of the rules does not hold; the message says which values would do.
     """
     num_classes = len(class_counts)
-    rarest, smallest = min(class_counts.items(), key=lambda item: item[1])
+    rarest = rarest_first(class_counts)[0]
+    smallest = class_counts[rarest]
     if isinstance(images_per_class, bool) or not isinstance(images_per_class, int) or images_per_class < 2:
         problem = f"images_per_class must be a whole number, at least 2; received {images_per_class!r}"
     elif images_per_class > smallest:
         problem = (
-            f"class {rarest} has {smallest} image{'s'[: smallest != 1]}, and images_per_class={images_per_class} needs "
-            f"{images_per_class} different ones of every class"
+            f"class {rarest} has {smallest} {'image' if smallest == 1 else 'images'}, and "
+            f"images_per_class={images_per_class} needs {images_per_class} different ones of every class"
         )
     elif batch_size % images_per_class:
         problem = f"batch_size={batch_size} is not a multiple of images_per_class={images_per_class}"

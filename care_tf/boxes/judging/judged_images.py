@@ -121,12 +121,13 @@ def _shared(
         if is_there.all():
             continue
         absent = [os.path.basename(path) for path, there in zip(chosen.image_paths, is_there, strict=True) if not there]
+        names = listed(absent, ", ")
         if not only_shared:
             raise InputError(
-                f"{manifest.source} lacks {len(absent)} of the {len(chosen)} images with true boxes: {listed(absent, ', ')}. Judge "
+                f"{manifest.source} lacks {len(absent)} of the {len(chosen)} images with true boxes: {names}. Judge "
                 "classes and folds that it has, or only the images that all files share."
             )
-        notes.append(f"{len(absent)} images that {Path(manifest.source).name} lacks: {listed(absent, ', ')}")
+        notes.append(f"{len(absent)} images that {Path(manifest.source).name} lacks: {names}")
         is_shared &= is_there
     if not is_shared.any():
         raise InputError(
