@@ -71,12 +71,8 @@ def for_each_file(
     """`map_files` for work that all items must pass.
 
     Args:
-      function: As in `map_files`.
-      items: As in `map_files`.
+      function, items, progress, unit, num_threads: As in `map_files`.
       where: What the items belong to, for the message.
-      progress: As in `map_files`.
-      unit: As in `map_files`.
-      num_threads: As in `map_files`.
 
     Returns:
       n results in the items' order.
