@@ -6,13 +6,75 @@ import numpy.typing as npt
 from care_tf.errors import InputError
 
 
-def validate_boxes(boxes: npt.ArrayLike, width: float, height: float, where: str) -> np.ndarray:
-    """Checks boxes against an image, once, where they enter.
+def box_problems(
+    boxes: np.ndarray, width: npt.ArrayLike | None = None, height: npt.ArrayLike | None = None
+) -> dict[int, str]:
+    """What is wrong with boxes, many at a time.
 
-    0 <= x0 < x1 <= width, and the same for y.
+    A box is four finite numbers with x0 < x1 and y0 < y1. In an image also 0 <= x0, x1 <= width, and the same for y.
 
     Args:
-      boxes: (k,4) half-open pixel boxes x0,y0,x1,y1; an empty list is allowed.
+      boxes: float (k,4) half-open pixel boxes x0,y0,x1,y1.
+      width: The images' widths after EXIF rotation, px: one, or (k,); inf where unknown. None: boxes may lie anywhere.
+      height: The images' heights, as `width`.
+
+    Returns:
+      Position of a bad box -> its numbers and what is wrong; empty where all are good.
+
+    Example:
+      >>> box_problems(np.array([[0, 0, 2, 2], [3, 0, 1, 2]]))
+      {1: 'box [3, 0, 1, 2] has no area: it is inverted or empty; write x0,y0,x1,y1 with x0 < x1 and y0 < y1'}
+    """
+    x0, y0, x1, y1 = boxes.T
+    with np.errstate(invalid="ignore"):
+        has_area = (x0 < x1) & (y0 < y1)
+    is_good = has_area & np.isfinite(boxes).all(axis=1)
+    widths = heights = np.full(len(boxes), np.inf)
+    if width is not None and height is not None:
+        widths, heights = (np.broadcast_to(np.asarray(side, np.float64), len(boxes)) for side in (width, height))
+        is_good = is_good & (x0 >= 0) & (y0 >= 0) & (x1 <= widths) & (y1 <= heights)
+    problems = {}
+    for i in np.flatnonzero(~is_good).tolist():
+        text = f"box [{', '.join(f'{edge:g}' for edge in boxes[i].tolist())}]"
+        if not np.isfinite(boxes[i]).all():
+            problems[i] = f"{text} holds NaN or infinity; give four finite pixel positions"
+        elif not has_area[i]:
+            problems[i] = f"{text} has no area: it is inverted or empty; write x0,y0,x1,y1 with x0 < x1 and y0 < y1"
+        else:
+            problems[i] = (
+                f"{text} leaves the image of {widths[i]:g} x {heights[i]:g} px; "
+                "give positions in the image's own pixels, after EXIF rotation"
+            )
+    return problems
+
+
+def as_boxes(boxes: npt.ArrayLike, where: str) -> np.ndarray:
+    """Four numbers per box as float32 (k,4), which `box_problems` takes; k = 0 for an empty list.
+
+    Args:
+      boxes: What a file or a caller calls boxes.
+      where: What they belong to, for the message.
+
+    Raises:
+      InputError: It is something else.
+    """
+    try:
+        with np.errstate(over="ignore"):  # too large for float32 is infinite, and not a position
+            array = np.asarray(boxes, np.float32)
+    except (TypeError, ValueError, OverflowError):
+        array = np.zeros(1, np.float32)  # falls through to the same message as a wrong shape
+    if array.shape == (0,) or array.shape == (0, 4):
+        return np.zeros((0, 4), np.float32)
+    if array.ndim != 2 or array.shape[1] != 4:
+        raise InputError(f"{where}: boxes must be a list of [x0, y0, x1, y1] numbers; received {boxes!r}")
+    return array
+
+
+def validate_boxes(boxes: npt.ArrayLike, width: float, height: float, where: str) -> np.ndarray:
+    """Checks the boxes of one image where they enter.
+
+    Args:
+      boxes: As in `as_boxes`.
       width: The image's width after EXIF rotation, px.
       height: The image's height after EXIF rotation, px.
       where: What the boxes belong to, for the message.
@@ -21,27 +83,11 @@ def validate_boxes(boxes: npt.ArrayLike, width: float, height: float, where: str
       float32 (k,4).
 
     Raises:
-      InputError: A box is not four numbers, holds NaN or infinity, is inverted or empty, or leaves the image.
+      InputError: As in `as_boxes`, or one of the `box_problems`.
     """
-    try:
-        array = np.asarray(boxes, np.float32)
-    except (TypeError, ValueError, OverflowError):
-        array = np.zeros(1, np.float32)  # falls through to the same message as a wrong shape
-    if array.shape == (0,) or array.shape == (0, 4):
-        return np.zeros((0, 4), np.float32)
-    if array.ndim != 2 or array.shape[1] != 4:
-        raise InputError(f"{where}: boxes must be a list of [x0, y0, x1, y1] numbers; received {boxes!r}")
-    for x0, y0, x1, y1 in array.tolist():
-        box = f"{where}: box [{x0:g}, {y0:g}, {x1:g}, {y1:g}]"
-        if not np.isfinite([x0, y0, x1, y1]).all():
-            raise InputError(f"{box} holds NaN or infinity; give four finite pixel positions")
-        if x0 >= x1 or y0 >= y1:
-            raise InputError(f"{box} is inverted or empty; write x0,y0,x1,y1 with x0 < x1 and y0 < y1")
-        if x0 < 0 or y0 < 0 or x1 > width or y1 > height:
-            raise InputError(
-                f"{box} leaves the image of {width:g} x {height:g} px; "
-                "give positions in the image's own pixels, after EXIF rotation"
-            )
+    array = as_boxes(boxes, where)
+    for problem in box_problems(array, width, height).values():
+        raise InputError(f"{where}: {problem}")
     return array
 
 
@@ -89,6 +135,31 @@ def tight_box(region: npt.ArrayLike) -> np.ndarray:
         return np.zeros((0, 4), np.float32)
     columns, rows = np.flatnonzero(inside.any(axis=0)), np.flatnonzero(inside.any(axis=1))
     return np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]], np.float32)
+
+
+def tight_box_in_image(region: npt.ArrayLike, width: int, height: int) -> np.ndarray:
+    """The tight box of a mask in the pixels of its image, which it shows at any size.
+
+    Args:
+      region: (h,w), nonzero inside.
+      width: The image's width, px.
+      height: The image's height, px.
+
+    Returns:
+      float32 (1,4) x0,y0,x1,y1; (0,4) when no pixel is set.
+
+    Example:
+      >>> tight_box_in_image([[0, 0, 0, 0], [0, 1, 1, 0]], width=8, height=6).tolist()
+      [[2.0, 3.0, 6.0, 6.0]]
+    """
+    mask_height, mask_width = np.shape(region)
+    return tight_box(region) * np.array([width / mask_width, height / mask_height] * 2, np.float32)
+
+
+def shows_region(mask: npt.ArrayLike) -> bool:
+    """Whether a mask says where something is: one of the whole frame, or of nothing, does not."""
+    inside = np.asarray(mask) > 0
+    return bool(inside.any() and not inside.all())
 
 
 def box_iou(first: npt.ArrayLike, second: npt.ArrayLike) -> np.ndarray:

@@ -9,7 +9,9 @@ from care_tf.box_geometry import (
     clip_boxes,
     enclosing_box,
     scale_boxes,
+    shows_region,
     tight_box,
+    tight_box_in_image,
     union_mask,
     validate_boxes,
 )
@@ -159,3 +161,16 @@ def test_no_boxes_have_no_enclosing_box_no_area_and_nothing_to_clip():
     clipped, is_kept = clip_boxes([], 5, 5)
     assert clipped.shape == (0, 4)
     assert is_kept.shape == (0,)
+
+
+@given(_BOXES, st.sampled_from([(21, 21), (42, 63), (7, 100)]))
+def test_a_masks_tight_box_covers_the_same_share_of_an_image_of_any_size(boxes, size):
+    mask = union_mask(boxes, 21, 21)
+    found = tight_box_in_image(mask, *size)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found / [*size, *size], tight_box(mask) / 21, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("mask", "expected"), [([[0, 0]], False), ([[255, 1]], False), ([[0, 255]], True)])
+def test_a_mask_of_all_or_nothing_shows_no_region(mask, expected):
+    assert shows_region(np.array(mask, np.uint8)) is expected

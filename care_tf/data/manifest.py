@@ -1,8 +1,9 @@
 """The manifest: one row per image with its class, boxes, group and split; the only description of a data set."""
 
-import csv
+import collections
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -12,9 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from care_tf.data.manifest_rows import COLUMNS, parse_rows
+from care_tf.csv_files import write_table
+from care_tf.data.annotation import annotation_problems
+from care_tf.data.manifest_rows import COLUMNS, check_class_names, parse_rows
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.problems import raise_problems
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,7 +37,8 @@ class Manifest:
       source: The CSV file or folder this came from, for messages and for paths in `fingerprint`.
 
     Raises:
-      InputError: The columns differ in length, or a label is outside the class list.
+      InputError: The columns differ in length; two classes have one name; a label is outside the class list; an
+        image is listed twice, has an invalid box (see `box_problems`), or boxes and a mask: up to 20 are listed.
     """
 
     image_paths: tuple[str, ...]
@@ -59,11 +63,23 @@ class Manifest:
         for name in _PER_IMAGE:
             if len(getattr(self, name)) != num_images:
                 raise InputError(f"{name} needs one entry per image: {len(getattr(self, name))} for {num_images}")
+        check_class_names(self.class_names or None)
         if num_images and not (self.labels.min() >= 0 and self.labels.max() < len(self.class_names)):
             raise InputError(
                 f"labels must be positions in the {len(self.class_names)} class names; "
                 f"received {self.labels.min()} to {self.labels.max()}"
             )
+        self._check_images()
+
+    def _check_images(self) -> None:
+        """What the rows of a CSV are checked for, too; nothing here looks at one image at a time but to report it."""
+        problems = []
+        if len(set(self.image_paths)) < len(self):
+            counts = collections.Counter(self.image_paths)
+            problems = [f"image {path} is listed {count} times" for path, count in counts.items() if count > 1]
+        for row, texts in annotation_problems(self.boxes, self.mask_paths).items():
+            problems += [f"image {self.image_paths[row]}: {text}" for text in texts]
+        raise_problems(self.source or "the manifest", problems)
 
     def __len__(self) -> int:
         return len(self.image_paths)
@@ -211,10 +227,7 @@ def write_manifest(manifest: Manifest, path: str | os.PathLike) -> None:
       manifest: What to write. Class names without an image are not in the file.
       path: The CSV file.
     """
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(_rows(manifest, Path(path).absolute().parent))
+    write_table(path, itertools.chain([COLUMNS], _rows(manifest, Path(path).absolute().parent)))
 
 
 def _rows(manifest: Manifest, folder: Path) -> Iterable[list[str]]:

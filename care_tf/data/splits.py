@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from care_tf.data.groups import SORTED_FIRST, own_groups
 from care_tf.errors import InputError
 
 
@@ -112,5 +113,4 @@ def _group_ids(groups: Sequence[str], num_images: int) -> np.ndarray:
     """Numbers for group names; every "" gets a number of its own."""
     if len(groups) != num_images:
         raise InputError(f"groups needs one entry per image: {len(groups)} for {num_images}")
-    names = [str(group) or f"\0{i}" for i, group in enumerate(groups)]
-    return np.unique(names, return_inverse=True)[1]
+    return np.unique(own_groups(groups, SORTED_FIRST), return_inverse=True)[1]

@@ -3,7 +3,6 @@
 import os
 import warnings
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from care_tf.datasets.dicom import DicomHeader, read_dicom, read_dicom_header
 from care_tf.errors import InputError
+from care_tf.file_work import map_files
 from care_tf.files import atomic_path
 from care_tf.images.header import read_image_header
 
@@ -48,25 +48,17 @@ def convert_dicoms(
     Raises:
       InputError: `max_side_px` is less than 1.
     """
-    from tqdm import tqdm
-
     if max_side_px is not None and max_side_px < 1:
         raise InputError(f"the longest side must be at least 1 px; received {max_side_px}")
-
-    def convert(paths: tuple[str | os.PathLike, str | os.PathLike]) -> ConvertedDicom | InputError:
-        try:
-            return convert_dicom(*paths, max_side_px=max_side_px)
-        except InputError as error:
-            return error
-
-    pairs = list(zip(dicom_paths, png_paths, strict=True))
-    with warnings.catch_warnings(), ThreadPoolExecutor(num_threads or os.cpu_count() or 1) as pool:
+    with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
-        try:
-            return list(tqdm(pool.map(convert, pairs), "converting", len(pairs), unit="image", disable=not pairs))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # Ctrl-C must not wait for thousands of images
-            raise
+        return map_files(
+            lambda paths: convert_dicom(*paths, max_side_px=max_side_px),
+            list(zip(dicom_paths, png_paths, strict=True)),
+            progress="converting",
+            unit="image",
+            num_threads=num_threads or os.cpu_count() or 1,
+        )
 
 
 def convert_dicom(

@@ -2,20 +2,20 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from care_tf.box_geometry import scale_boxes, tight_box
-from care_tf.csv_files import table_rows
+from care_tf.box_geometry import scale_boxes, shows_region, tight_box_in_image
+from care_tf.csv_files import column_of, table_rows
 from care_tf.data.manifest import Manifest
-from care_tf.data.manifest_rows import raise_problems
 from care_tf.data.splits import stratified_group_folds
 from care_tf.datasets.lesion_masks import usable_masks, warn_without_background
 from care_tf.errors import InputError
+from care_tf.file_work import for_each_file
 from care_tf.images.header import read_image_header
 from care_tf.images.pixels import read_mask
+from care_tf.problems import raise_problems
 
 CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 BOX_SOURCE = "ground-truth"
@@ -23,7 +23,6 @@ _IMAGES = "ISIC2018_Task3_Training_Input"
 _LABELS = "ISIC2018_Task3_Training_GroundTruth/ISIC2018_Task3_Training_GroundTruth.csv"
 _GROUPS = "ISIC2018_Task3_Training_LesionGroupings.csv"
 _MASKS = "HAM10000_segmentations_lesion_tschandl"
-_NUM_THREADS = min(32, 4 * (os.cpu_count() or 1))
 
 
 def read_isic2018(
@@ -72,9 +71,9 @@ def read_isic2018(
     image_ids, labels = _read_labels(root / _LABELS)
     image_paths = tuple(str((root / _IMAGES / f"{name}.jpg").absolute()) for name in image_ids)
     raise_problems(str(root), [f"image {path} does not exist" for path in image_paths if not os.path.isfile(path)])
-    groups = _read_column(root / _GROUPS, "lesion_id", image_ids)
+    groups = column_of(root / _GROUPS, "image", "lesion_id", image_ids)
     if folds_file is not None:
-        folds = _read_column(Path(folds_file), "fold", image_ids)
+        folds = column_of(folds_file, "image", "fold", image_ids)
     else:
         names = [CLASSES[label] for label in labels]  # rather than numbers, for the messages
         folds = [str(fold) for fold in stratified_group_folds(names, groups, num_folds, seed)]
@@ -107,9 +106,11 @@ def _check_layout(root: Path, needs_masks: bool) -> None:
 
 def _read_labels(path: Path) -> tuple[list[str], np.ndarray]:
     """Image ids and labels int32 (n,) of the one-hot table."""
-    image_ids, labels, problems = [], [], []
-    for line, row in table_rows(path, ("image", *CLASSES)):
-        hot = [label for label, name in enumerate(CLASSES) if row[name].strip() in ("1.0", "1")]
+    image_ids: list[str] = []
+    labels: list[int] = []
+    problems: list[str] = []
+    for line, row in table_rows(path, ("image", *CLASSES), problems=problems):
+        hot = [label for label, name in enumerate(CLASSES) if row[name] in ("1.0", "1")]
         if len(hot) != 1:
             problems.append(f"line {line}: {row['image']} has {len(hot)} classes instead of one")
         image_ids.append(row["image"])
@@ -122,51 +123,33 @@ def _read_labels(path: Path) -> tuple[list[str], np.ndarray]:
     return image_ids, np.array(labels, np.int32)
 
 
-def _read_column(path: Path, column: str, image_ids: Sequence[str]) -> list[str]:
-    """The entry of every image, in the order of `image_ids`."""
-    entries = {row["image"]: row[column].strip() for _, row in table_rows(path, ("image", column))}
-    raise_problems(str(path), [f"no {column} for image {name}" for name in image_ids if not entries.get(name)])
-    return [entries[name] for name in image_ids]
-
-
 def _lesion_boxes(
     folder: Path, image_paths: Sequence[str], wants_box: np.ndarray, box_scale: float
 ) -> tuple[np.ndarray, ...]:
     """float32 (k,4) for every image: k = 1 where a box is wanted and the mask has foreground and background."""
-    from tqdm import tqdm
-
     boxes = [np.zeros((0, 4), np.float32)] * len(image_paths)
     chosen = np.flatnonzero(wants_box).tolist()
-    problems, without_background = [], []
-
-    def read(i: int) -> np.ndarray | InputError:
-        try:
-            return _box_of_image(folder, image_paths[i], box_scale)
-        except InputError as error:
-            return error
-
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        results = tqdm(pool.map(read, chosen), "reading lesion masks", len(chosen), unit="mask", disable=not chosen)
-        for i, result in zip(chosen, results, strict=True):
-            if isinstance(result, InputError):
-                problems.append(str(result))
-            elif len(result):
-                boxes[i] = result
-            else:
-                without_background.append(image_paths[i])
-    raise_problems(str(folder), problems)
-    warn_without_background(without_background, "box")
+    found = for_each_file(
+        lambda i: _box_of_image(folder, image_paths[i], box_scale),
+        chosen,
+        where=str(folder),
+        progress="reading lesion masks",
+        unit="mask",
+    )
+    for i, box in zip(chosen, found, strict=True):
+        boxes[i] = box
+    warn_without_background([image_paths[i] for i in chosen if not len(boxes[i])], "box")
     return tuple(boxes)
 
 
 def _box_of_image(folder: Path, image_path: str, box_scale: float) -> np.ndarray:
-    """float32 (k,4): k = 0 where the mask covers the whole frame, which says nothing, or nothing."""
+    """float32 (k,4): k = 0 where the mask says nothing."""
     image = read_image_header(image_path)
     mask = read_mask(_mask_path(folder, image_path))
-    if mask.all():
+    if not shows_region(mask):
         return np.zeros((0, 4), np.float32)
-    scale_xy = np.array([image.width / mask.shape[1], image.height / mask.shape[0]] * 2, np.float32)
-    return scale_boxes(tight_box(mask) * scale_xy, box_scale, image.width, image.height)
+    box = tight_box_in_image(mask, image.width, image.height)
+    return scale_boxes(box, box_scale, image.width, image.height)
 
 
 def _mask_path(folder: Path, image_path: str) -> Path:

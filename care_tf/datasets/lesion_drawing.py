@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from care_tf.box_geometry import tight_box
+
 CLASSES = ("nevus", "keratosis", "melanoma", "dermatofibroma")
 RARE_CLASS = "dermatofibroma"
 SMALLEST_SIZE_PX = 32
@@ -72,7 +74,8 @@ def draw_lesion(
     if has_cue:
         image += sticker * (_STICKER - image)
     image += view.normal(0, 4, image.shape)
-    return np.clip(np.rint(image), 0, 255).astype(np.uint8), _tight_box(coverage > 0.5)
+    x0, y0, x1, y1 = tight_box(coverage > 0.5)[0].astype(int).tolist()
+    return np.clip(np.rint(image), 0, 255).astype(np.uint8), (x0, y0, x1, y1)
 
 
 def _lesion_geometry(
@@ -134,8 +137,3 @@ def _smooth_noise(generator: np.random.Generator, size_px: int, cells: int) -> n
     position = np.linspace(0, cells - 1, size_px)
     weight = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(cells)))
     return weight @ generator.normal(size=(cells, cells)) @ weight.T
-
-
-def _tight_box(inside: np.ndarray) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(inside.any(axis=1)), np.flatnonzero(inside.any(axis=0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1

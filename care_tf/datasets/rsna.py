@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from care_tf.csv_files import table_rows
+from care_tf.csv_files import column_of
 from care_tf.data.manifest import Manifest
-from care_tf.data.manifest_rows import MAX_LISTED_PROBLEMS, raise_problems
 from care_tf.data.splits import stratified_group_folds
 from care_tf.datasets.dicom_to_png import ConvertedDicom
 from care_tf.datasets.rsna_tables import (
@@ -23,6 +22,7 @@ from care_tf.datasets.rsna_tables import (
     read_patients,
 )
 from care_tf.errors import InputError
+from care_tf.problems import listed, raise_problems
 
 BOX_SOURCE = "ground-truth"
 # Section 4.1.1: "8851 'Normal' images, 105 'Lung Opacity' images, and 6012 images of 'No Lung Opacity/Not Normal'".
@@ -83,6 +83,8 @@ def read_rsna(
     root = Path(root)
     _check_arguments(root, max_images_per_class, seed)
     boxes = read_boxes(root / LABELS_FILE)
+    if not boxes:
+        raise InputError(f"{root / LABELS_FILE} has no rows")
     labels = read_classes(root / CLASSES_FILE)
     check_agreement(root, boxes, labels)
     drawn = _draw(list(boxes), labels, max_images_per_class, seed)
@@ -141,8 +143,9 @@ def rsna_manifest(
         kept.append(i)
         boxes.append(placed)
     if problems and skip_failed:
-        shown = "; ".join(problems[:MAX_LISTED_PROBLEMS]) + ("; ..." if len(problems) > MAX_LISTED_PROBLEMS else "")
-        warnings.warn(f"left out {len(problems)} of {len(images)} images: {shown}", UserWarning, stacklevel=2)
+        warnings.warn(
+            f"left out {len(problems)} of {len(images)} images: {listed(problems)}", UserWarning, stacklevel=2
+        )
     elif problems:
         raise_problems("the conversion, which goes on where it stopped when it is started again,", problems)
     if not kept:
@@ -150,7 +153,7 @@ def rsna_manifest(
     groups = _groups([images[i] for i in kept], [conversions[i] for i in kept])
     labels = [images[i].label for i in kept]
     if folds_file is not None:
-        folds = _read_folds(Path(folds_file), [images[i].name for i in kept])
+        folds = column_of(folds_file, "patientId", "fold", [images[i].name for i in kept])
     else:
         folds = [str(fold) for fold in stratified_group_folds(labels, groups, num_folds, seed)]
     return Manifest(
@@ -191,12 +194,6 @@ def _draw(
         order = np.random.default_rng([seed, number]).permutation(len(members))
         kept.update(members[i] for i in order[: (max_images_per_class or {}).get(label)].tolist())
     return [name for name in names if name in kept]
-
-
-def _read_folds(path: Path, names: Sequence[str]) -> list[str]:
-    folds = {row["patientId"]: row["fold"] for _, row in table_rows(path, ("patientId", "fold"))}
-    raise_problems(str(path), [f"no fold for image {name}" for name in names if not folds.get(name)])
-    return [folds[name] for name in names]
 
 
 def _place_boxes(boxes: np.ndarray, converted: ConvertedDicom) -> np.ndarray:

@@ -6,71 +6,108 @@ from pathlib import Path
 
 import numpy as np
 
+from care_tf.box_geometry import box_problems
 from care_tf.csv_files import table_rows
-from care_tf.data.manifest_rows import raise_problems
 from care_tf.errors import InputError
+from care_tf.problems import raise_problems
 
 CLASSES = ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")
 BOX_CLASS = "Lung Opacity"
 LABELS_FILE = "stage_2_train_labels.csv"
 CLASSES_FILE = "stage_2_detailed_class_info.csv"
-_BOX_COLUMNS = ("x", "y", "width", "height")
+_SIDES = ("x", "y", "width", "height")
+BOX_COLUMNS = ("patientId", *_SIDES, "Target")
 
 
 def read_boxes(path: Path) -> dict[str, np.ndarray]:
-    """Image name -> boxes float64 (k,4) x0,y0,x1,y1, in the order of the table."""
-    corners: dict[str, list[list[float]]] = {}
-    targets: dict[str, str] = {}
-    problems = []
-    for line, row in table_rows(path, ("patientId", *_BOX_COLUMNS, "Target")):
+    """Reads the table of boxes.
+
+    An image with Target 0 was looked at and has no box: this is its only row. One with Target 1 has a row per box, each
+    of them different.
+
+    Args:
+      path: The CSV file.
+
+    Returns:
+      Image name -> boxes float64 (k,4) x0,y0,x1,y1, in the order of the table.
+
+    Raises:
+      InputError: Rows are malformed, repeated or contradict each other; up to 20 are listed.
+    """
+    boxes: dict[str, list[list[float]]] = {}
+    problems: list[str] = []
+    for line, row in table_rows(path, BOX_COLUMNS, problems=problems):
         name, target = row["patientId"], row["Target"]
-        problem = _row_problem(row, targets.get(name))
-        box = [] if problem or target == "0" else [float(row[column]) for column in _BOX_COLUMNS]
-        if box in corners.get(name, []) and not problem:
-            problem = "occurs twice with the same box"
+        texts = [row[column] for column in _SIDES]
+        box = _corners(texts)
+        earlier = boxes.get(name)
+        if not name or Path(name).name != name:
+            problem = "is not the name of a file"
+        elif target not in ("0", "1"):
+            problem = f"has Target {target!r}, which must be 0 or 1"
+        elif earlier is not None and (target == "0" or not earlier):
+            problem = "has Target 0 and another row"
+        elif target == "0":
+            problem = "has Target 0 and a box" if any(texts) else ""
+        elif box is None:
+            problem = f"has Target 1, and {texts} is no box of four numbers"
+        elif box_problems(np.array([box])):
+            problem = f"has the box {texts}, which must be finite and have a width and a height"
+        else:
+            problem = "occurs twice with the same box" if box in (earlier or []) else ""
         if problem:
             problems.append(f"line {line}: {name or 'an empty patientId'} {problem}")
-            continue
-        targets[name] = target
-        corners.setdefault(name, []).extend([box] if box else [])
+        else:
+            boxes.setdefault(name, []).extend([box] if target == "1" and box is not None else [])
     raise_problems(str(path), problems)
-    if not corners:
-        raise InputError(f"{path} has no rows")
-    sides = {name: np.array(boxes, np.float64).reshape(-1, 4) for name, boxes in corners.items()}
-    return {name: np.concatenate([box[:, :2], box[:, :2] + box[:, 2:]], axis=1) for name, box in sides.items()}
+    return {name: np.array(own, np.float64).reshape(-1, 4) for name, own in boxes.items()}
 
 
-def _row_problem(row: Mapping[str, str], earlier_target: str | None) -> str:
-    """What is wrong with a row of the labels table, given the target of the image's earlier rows; "" if nothing."""
-    target, box = row["Target"], [row[column] for column in _BOX_COLUMNS]
-    if not row["patientId"] or Path(row["patientId"]).name != row["patientId"]:
-        return "is not the name of a file"
-    if target not in ("0", "1"):
-        return f"has Target {target!r}, which must be 0 or 1"
-    if earlier_target is not None and "0" in (target, earlier_target):
-        return "has Target 0 and another row"
-    if target == "0":
-        return "has Target 0 and a box" if any(box) else ""
+def _corners(texts: Sequence[str]) -> list[float] | None:
+    """x, y, width and height as text -> x0,y0,x1,y1; None where they are no numbers."""
+    if any("_" in text for text in texts):  # Python would read 1_0 as 10
+        return None
     try:
-        numbers = np.array(box, np.float64)
+        x, y, width, height = map(float, texts)
     except ValueError:
-        return f"has Target 1, and {box} is no box of four numbers"
-    is_box = np.isfinite(numbers).all() and numbers[2] > 0 and numbers[3] > 0
-    return "" if is_box else f"has the box {box}, which must be finite and have a width and a height"
+        return None
+    return [x, y, x + width, y + height]
 
 
-def read_classes(path: Path) -> dict[str, str]:
-    """Image name -> class name."""
+def read_classes(path: Path, class_names: Sequence[str] | None = CLASSES) -> dict[str, str]:
+    """Reads the table of classes, which repeats an image for each of its boxes.
+
+    Args:
+      path: The CSV file.
+      class_names: The allowed classes; None allows all.
+
+    Returns:
+      Image name -> class name.
+
+    Raises:
+      InputError: A class is unknown or empty, or an image has two classes; up to 20 rows are listed.
+    """
     labels: dict[str, str] = {}
-    problems = []
-    for line, row in table_rows(path, ("patientId", "class")):
+    problems: list[str] = []
+    for line, row in table_rows(path, ("patientId", "class"), problems=problems):
         name, label = row["patientId"], row["class"]
-        if label not in CLASSES:
-            problems.append(f"line {line}: {name} has class {label!r}, which is not one of {', '.join(CLASSES)}")
+        if not (name and label):
+            problems.append(f"line {line}: the patientId or the class is empty")
+        elif class_names is not None and label not in class_names:
+            problems.append(f"line {line}: {name} has class {label!r}, which is not one of {', '.join(class_names)}")
         elif labels.setdefault(name, label) != label:
             problems.append(f"line {line}: {name} is {label} and, further up, {labels[name]}")
     raise_problems(str(path), problems)
     return labels
+
+
+def class_conflicts(boxes: Mapping[str, np.ndarray], labels: Mapping[str, str]) -> list[str]:
+    """Images that are in both tables and have boxes without being of the class with boxes, or the reverse."""
+    return [
+        f"{name} has {len(own)} boxes and class {labels[name]}: only {BOX_CLASS} has boxes"
+        for name, own in boxes.items()
+        if name in labels and (len(own) > 0) != (labels[name] == BOX_CLASS)
+    ]
 
 
 def check_agreement(root: Path, boxes: Mapping[str, np.ndarray], labels: Mapping[str, str]) -> None:
@@ -86,10 +123,7 @@ def check_agreement(root: Path, boxes: Mapping[str, np.ndarray], labels: Mapping
     """
     problems = [f"{name} is in {LABELS_FILE} but not in {CLASSES_FILE}" for name in boxes if name not in labels]
     problems += [f"{name} is in {CLASSES_FILE} but not in {LABELS_FILE}" for name in labels if name not in boxes]
-    for name in boxes.keys() & labels.keys():
-        if (len(boxes[name]) > 0) != (labels[name] == BOX_CLASS):
-            problems.append(f"{name} has {len(boxes[name])} boxes and class {labels[name]}: only {BOX_CLASS} has boxes")
-    raise_problems(str(root), sorted(problems))
+    raise_problems(str(root), sorted(problems + class_conflicts(boxes, labels)))
 
 
 def read_patients(path: Path, names: Sequence[str]) -> dict[str, str]:

@@ -1,12 +1,13 @@
 """A comparison of methods as text: long CSV files with every figure, and Markdown tables of the ones in focus."""
 
-import csv
+import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from care_tf.csv_files import write_table
+from care_tf.evaluation.estimate_text import as_fraction, estimate_text
 from care_tf.evaluation.method_comparison import CellMean, Comparison, MethodScores, focus_figures
-from care_tf.files import atomic_path
 
 _NUMBERS = ("value", "low", "high", "min", "max", "num_cells")
 _COLUMNS = ("method", "figure", *_NUMBERS, "baseline", "difference", *(f"difference_{name}" for name in _NUMBERS[1:]))
@@ -48,7 +49,8 @@ def write_comparison_csv(path: str | os.PathLike, comparison: Comparison) -> Non
       path: The CSV file.
       comparison: The comparison.
     """
-    _write_csv(path, _COLUMNS, comparison_rows(comparison))
+    rows = comparison_rows(comparison)
+    write_table(path, [_COLUMNS, *([row[column] for column in _COLUMNS] for row in rows)])
 
 
 def write_cells_csv(path: str | os.PathLike, comparison: Comparison) -> None:
@@ -59,12 +61,12 @@ def write_cells_csv(path: str | os.PathLike, comparison: Comparison) -> None:
       comparison: The comparison.
     """
     rows = [
-        {"method": method.spec.name, "fold": key.fold, "seed": key.seed, "figure": name, "value": value}
+        (method.spec.name, key.fold, key.seed, name, value)
         for method in comparison.methods
         for name, figure in method.figures.items()
         for key, value in figure.by_cell.items()
     ]
-    _write_csv(path, _CELL_COLUMNS, rows)
+    write_table(path, [_CELL_COLUMNS, *rows])
 
 
 def comparison_markdown(comparison: Comparison, focus_classes: Sequence[str], has_ranges: bool = True) -> str:
@@ -102,32 +104,10 @@ def comparison_markdown(comparison: Comparison, focus_classes: Sequence[str], ha
     return "\n\n".join([*parts, *_notes(comparison, compared, list(titles), has_ranges)]) + "\n"
 
 
-def as_fraction(value: float | None, is_signed: bool = False) -> str:
-    """Three decimals without the leading zero; "n/a" where undefined.
-
-    Example:
-      >>> as_fraction(0.5474), as_fraction(1.0), as_fraction(0.5474, is_signed=True), as_fraction(None)
-      ('.547', '1.000', '+.547', 'n/a')
-    """
-    if value is None:
-        return "n/a"
-    digits = f"{abs(value):.3f}".removeprefix("0")
-    if digits == ".000":
-        return digits
-    return ("\u2212" if value < 0 else "+" if is_signed else "") + digits
-
-
 def _numbers(figure: CellMean) -> dict[str, float | int | None]:
     mean = figure.mean
     numbers = (mean.value, mean.low, mean.high, figure.minimum, figure.maximum, figure.num_cells)
     return dict(zip(_NUMBERS, numbers, strict=True))
-
-
-def _write_csv(path: str | os.PathLike, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def _count(number: int, comparison: Comparison) -> str:
@@ -137,15 +117,12 @@ def _count(number: int, comparison: Comparison) -> str:
 def _text(figure: CellMean, num_models: int, has_range: bool, is_difference: bool = False) -> str:
     mean = figure.mean
     if mean.value is None:
-        return "n/a"
-    value, low, high, least, most = (
-        as_fraction(number, is_signed=is_difference)
-        for number in (mean.value, mean.low, mean.high, figure.minimum, figure.maximum)
-    )
-    text = f"{value} [{low}, {high}]"
+        return estimate_text(mean)
+    number = functools.partial(as_fraction, is_signed=is_difference)
+    text = estimate_text(mean, number)
     text = f"**{text}**" if is_difference and mean.excludes_zero else text
     text += f" ({figure.num_cells} of {num_models})" if figure.num_cells < num_models else ""
-    return text + (f"<br>{least} to {most}" if has_range else "")
+    return text + (f"<br>{number(figure.minimum)} to {number(figure.maximum)}" if has_range else "")
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -22,15 +22,6 @@ class Headline(NamedTuple):
     verdict: str | None
 
 
-def rarest_class(scores: Scores) -> str:
-    """The class with the fewest images (the first of them), among those that have any.
-
-    Args:
-      scores: The run.
-    """
-    return min((c for c in scores.classes if c.num_images), key=lambda c: c.num_images).name
-
-
 def headlines(
     scores: Scores,
     focus_classes: Sequence[str],
@@ -95,7 +86,8 @@ def as_interval(key: str, estimate: Estimate) -> str:
     """The interval in words, e.g. "70.1 to 78.3 %"; "no interval" where undefined."""
     if estimate.low is None or estimate.high is None:
         return "no interval"
-    return f"{as_value(key, estimate.low).removesuffix(chr(0x202F) + '%')} to {as_value(key, estimate.high)}"
+    low = f"{estimate.low:.3f}" if _is_auc(key) else f"{100 * estimate.low:.1f}"
+    return f"{low} to {as_value(key, estimate.high)}"
 
 
 def as_difference(key: str, estimate: Estimate) -> str:

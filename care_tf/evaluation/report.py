@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from care_tf.data.class_focus import rarest_class
 from care_tf.errors import InputError
 from care_tf.evaluation.curves import curves_figure, history_rows
 from care_tf.evaluation.example_images import example_card
@@ -15,7 +16,7 @@ from care_tf.evaluation.figures import (
     difference_figure,
     recall_figure,
 )
-from care_tf.evaluation.headline import as_interval, as_value, headlines, rarest_class
+from care_tf.evaluation.headline import as_interval, as_value, headlines
 from care_tf.evaluation.page import render_page
 from care_tf.evaluation.pictures import BASELINE, RUN
 from care_tf.evaluation.scores import ClassScores, Estimate, Scores
@@ -58,7 +59,8 @@ def write_report(
         examples and history that `example_card` and `curves_figure` refuse.
     """
     _check_comparable(scores, baseline_scores, differences)
-    focus = list(focus_classes) if focus_classes is not None else [rarest_class(scores)]
+    class_counts = {c.name: c.num_images for c in scores.classes}
+    focus = list(focus_classes) if focus_classes is not None else [rarest_class(class_counts)]
     page = {
         "title": title,
         "scores": scores,

@@ -14,6 +14,7 @@ import numpy as np
 import tqdm
 
 from care_tf.data import Manifest, get_sampling, read_manifest
+from care_tf.data.groups import own_groups
 from care_tf.errors import InputError
 from care_tf.evaluation import (
     CellPredictions,
@@ -303,7 +304,7 @@ def _read_predictions(cell: Cell) -> CellPredictions:
     )
     class_names = list(cell.config.data.class_names or ())
     groups = table["group"].tolist()
-    named = [group or f"row {index}, no group" for index, group in enumerate(groups)]
+    named = own_groups(groups)
     return CellPredictions(
         method=cell.method,
         fold=cell.fold,

@@ -12,6 +12,7 @@ import tensorflow as tf
 import tqdm
 
 from care_tf.data import Manifest, evaluation_dataset, read_manifest
+from care_tf.data.groups import own_groups
 from care_tf.errors import InputError
 from care_tf.evaluation import attention_references, evaluate_predictions, paired_difference, write_report
 from care_tf.evaluation.scores import Scores
@@ -140,7 +141,7 @@ def _groups(rows: Manifest) -> Sequence[str] | None:
     """The rows' groups; a row without one is a group of its own, as in the splits."""
     if not any(rows.groups):
         return None
-    return [group or f"row {index}, no group" for index, group in enumerate(rows.groups)]
+    return own_groups(rows.groups)
 
 
 def _masks(rows: Manifest, image_size: tuple[int, int]):

@@ -152,7 +152,10 @@ def test_all_bad_rows_are_reported_with_their_lines(image_folder, write_rows):
         ({"image": "image_6.jpg", "mask": "nowhere.png"}, r"line 13: mask \S*nowhere.png does not exist"),
         ({"image": "image_7.png", "mask": "square.png"}, "line 14: mask .* aspect ratio"),
         ({"image": "image_8.jpg", "mask": "lossy.jpg"}, "line 15: mask .* must be PNG"),
-        ({"image": "image_9.png", "mask": "image_9.png", "boxes": "[[0, 0, 1, 1]]"}, "line 16: both boxes and a mask"),
+        (
+            {"image": "image_9.png", "mask": "image_9.png", "boxes": "[[0, 0, 1, 1]]"},
+            "line 16: image_9.png: both boxes and a mask",
+        ),
         ({"image": "image_0.jpg"}, "line 17: image image_0.jpg is already on line 6"),
     ]
     path = write_rows(image_folder / "bad.csv", [{"label": "rare", **row} for row, _ in cases])
@@ -191,11 +194,11 @@ def test_unknown_columns_are_ignored_aloud(image_folder, write_rows):
     ("text", "message"),
     [
         ("image,boxes\n", "no column label"),
-        ("", "no column image and no column label"),
+        ("", "no column image, label"),
         ("image,label\n", "no rows"),
         ("image,label,label\na,b,c\n", "label more than once"),
-        ("image,label,boxes\na.jpg,b,[[1,2,3,4]]\n", "line 2: the row has another number of cells .* quotes"),
-        ('image,label\n"a', "not a UTF-8 CSV"),
+        ("image,label,boxes\na.jpg,b,[[1,2,3,4]]\n", "line 2: the row has 6 cells and the header 3; put quotes"),
+        ('image,label\n"a', "m.csv, line 2 is not CSV"),
     ],
 )
 def test_files_that_are_no_manifest_are_refused(tmp_path, text, message):
@@ -208,7 +211,7 @@ def test_a_missing_manifest_and_bytes_of_another_encoding_are_refused(tmp_path):
     with pytest.raises(InputError, match="there is no manifest"):
         read_manifest(tmp_path / "absent.csv")
     (tmp_path / "latin.csv").write_bytes("image,label\nb\u00e9.jpg,a\n".encode("latin-1"))
-    with pytest.raises(InputError, match="not a UTF-8 CSV"):
+    with pytest.raises(InputError, match=r"is not UTF-8 text \(line 2\)"):
         read_manifest(tmp_path / "latin.csv")
 
 

@@ -6,7 +6,6 @@ import pytest
 from care_tf.errors import InputError
 from care_tf.evaluation.comparison_cells import CellKey, CellPredictions, MethodSpec
 from care_tf.evaluation.comparison_table import (
-    as_fraction,
     comparison_markdown,
     comparison_rows,
     write_cells_csv,
@@ -173,14 +172,6 @@ def test_images_without_groups_are_called_images():
 
 def test_bars_in_titles_do_not_break_the_table():
     assert "| CARE \\| DF " in comparison_markdown(_comparison(title="CARE | DF"), [])
-
-
-@pytest.mark.parametrize(
-    ("value", "unsigned", "signed"),
-    [(0.0, ".000", ".000"), (-0.0004, ".000", ".000"), (-0.5, "\u2212.500", "\u2212.500"), (0.9996, "1.000", "+1.000")],
-)
-def test_numbers_have_three_decimals_and_no_leading_zero(value, unsigned, signed):
-    assert (as_fraction(value), as_fraction(value, is_signed=True)) == (unsigned, signed)
 
 
 # errors

@@ -8,7 +8,6 @@ from care_tf.evaluation.headline import (
     as_value,
     estimate_of,
     headlines,
-    rarest_class,
     verdict,
 )
 from care_tf.evaluation.scores import Estimate, evaluate_predictions
@@ -67,13 +66,6 @@ def test_estimates_are_found_by_name():
     scores = _scores()
     assert estimate_of(scores, "macro_auc") is scores.macro_auc
     assert estimate_of(scores, "auc/DF") is scores.classes[1].auc
-
-
-# edges
-
-
-def test_rarest_class_has_images():
-    assert rarest_class(_scores()) == "DF"
 
 
 # errors

@@ -3,23 +3,20 @@
 import dataclasses
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from care_tf.box_geometry import tight_box
+from care_tf.box_geometry import tight_box_in_image
 from care_tf.boxes.exchange.image_names import common_folder
 from care_tf.boxes.formats import get_format, write_annotations
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.data.manifest import Manifest
-from care_tf.data.manifest_rows import raise_problems
 from care_tf.errors import InputError
+from care_tf.file_work import for_each_file
 from care_tf.images.header import read_image_header
 from care_tf.images.pixels import read_mask
-
-_NUM_THREADS = min(32, 4 * (os.cpu_count() or 1))  # opening files waits for the disk, not for a core
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,17 +140,7 @@ def _annotated_rows(
     if not chosen:
         raise InputError(f"no image of the manifest {manifest.source} has a box to export")
     root = os.path.abspath(image_root) if image_root else common_folder(manifest.image_paths)
-
-    def annotate(row: int) -> tuple[AnnotatedImage, int] | InputError:
-        try:
-            return _annotated(manifest, row, root, label)
-        except InputError as error:
-            return error
-
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        results = list(pool.map(annotate, chosen))
-    raise_problems(manifest.source, [str(result) for result in results if isinstance(result, InputError)])
-    return [result for result in results if not isinstance(result, InputError)]
+    return for_each_file(lambda row: _annotated(manifest, row, root, label), chosen, where=manifest.source)
 
 
 def _annotated(manifest: Manifest, row: int, root: str, label: str | None) -> tuple[AnnotatedImage, int]:
@@ -167,10 +154,7 @@ def _annotated(manifest: Manifest, row: int, root: str, label: str | None) -> tu
     class_name = manifest.class_names[manifest.labels[row]]
     boxes = manifest.boxes[row]
     if manifest.mask_paths[row]:
-        mask = read_mask(manifest.mask_paths[row])
-        boxes = tight_box(mask) * np.array(
-            [header.width / mask.shape[1], header.height / mask.shape[0]] * 2, np.float32
-        )
+        boxes = tight_box_in_image(read_mask(manifest.mask_paths[row]), header.width, header.height)
     annotated = AnnotatedImage(
         name=name,
         boxes=boxes,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from care_tf.boxes.formats.file_names import name_parts, without_suffix
-from care_tf.data.manifest_rows import raise_problems
+from care_tf.problems import raise_problems
 
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts in front of an uploaded file's name
 _MAX_LISTED = 4  # names within one problem

@@ -2,9 +2,8 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
 
-_MAX_LISTED = 20
+from care_tf.problems import MAX_LISTED, listed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,33 +58,27 @@ class ImportSummary:
             f"{self.num_images_left} images of the manifest are not in the annotations",
         ]
         lists = [
-            (self.unmatched, "annotated images are not in the manifest"),
-            (self.clipped, "warning: boxes leave their image and were clipped"),
-            (self.outside, "warning: boxes outside of their image were dropped"),
-            (self.scaled, "images were annotated in another size; their boxes were scaled"),
-            (self.turned, "images were annotated without their EXIF rotation; their boxes were turned"),
+            ("", self.unmatched, "annotated images are not in the manifest"),
+            ("warning: ", self.clipped, "boxes leave their image and were clipped"),
+            ("warning: ", self.outside, "boxes outside of their image were dropped"),
+            ("", self.scaled, "images were annotated in another size; their boxes were scaled"),
+            ("", self.turned, "images were annotated without their EXIF rotation; their boxes were turned"),
             (
+                "warning: ",
                 self.untold,
-                "warning: images have an EXIF rotation, and the annotations do not tell whether the tool obeyed it; "
+                "images have an EXIF rotation, and the annotations do not tell whether the tool obeyed it; "
                 "taken as obeyed, so look at them",
             ),
-            (self.kept, "images kept the boxes they had"),
-            (self.replaced, "images had other boxes or a mask, which were replaced"),
-            (self.untouched, "warning: images have annotations, but none that is a box; they were left alone"),
+            ("", self.kept, "images kept the boxes they had"),
+            ("", self.replaced, "images had other boxes or a mask, which were replaced"),
+            ("warning: ", self.untouched, "images have annotations, but none that is a box; they were left alone"),
         ]
-        lines += [_listed(entries, what) for entries, what in lists if entries]
+        lines += [f"{mark}{len(entries)} {what}: {listed(entries)}" for mark, entries, what in lists if entries]
         counts = [(self.ignored, "annotations are no boxes"), (self.other_labels, "boxes have other labels")]
         for counter, what in counts:
             if counter:
-                kinds = ", ".join(f"{name or '(no label)'} {count}" for name, count in counter.most_common(_MAX_LISTED))
+                kinds = ", ".join(f"{name or '(no label)'} {count}" for name, count in counter.most_common(MAX_LISTED))
                 lines.append(f"{counter.total()} {what}: {kinds}")
         if self.num_repeated:
             lines.append(f"{self.num_repeated} boxes stood there twice and were taken once")
         return "\n".join(lines)
-
-
-def _listed(entries: Sequence[str], what: str) -> str:
-    """ "warning: 3 boxes ...: a; b; c" """
-    more = f"; and {len(entries) - _MAX_LISTED} more" if len(entries) > _MAX_LISTED else ""
-    warning, found, rest = what.rpartition("warning: ")
-    return f"{warning}{found}{len(entries)} {rest}: {'; '.join(entries[:_MAX_LISTED])}{more}"

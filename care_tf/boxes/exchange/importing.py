@@ -5,7 +5,6 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +15,15 @@ from care_tf.boxes.exchange.image_names import common_folder, match_image_names
 from care_tf.boxes.exchange.import_summary import ImportSummary
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.data.manifest import Manifest
-from care_tf.data.manifest_rows import raise_problems
 from care_tf.errors import InputError
+from care_tf.file_work import map_files
 from care_tf.images.header import ImageHeader, read_image_header
+from care_tf.problems import raise_problems
 
 EXISTING = ("refuse", "keep", "replace")
 OUTSIDE = ("refuse", "drop")
 _ROUNDING_PX = 0.01  # boxes that overshoot by less were rounded, not drawn outside
 _SAME_BOX_PX = 0.01  # boxes that differ by less are not "other boxes"
-_NUM_THREADS = min(32, 4 * (os.cpu_count() or 1))  # opening files waits for the disk, not for a core
 
 
 @dataclasses.dataclass
@@ -89,8 +88,7 @@ def import_boxes(
     rows = _rows_of(annotations, manifest, image_root)
     annotations, other_labels = _with_labels(annotations, labels)
     matched = [(row, annotated) for row, annotated in zip(rows, annotations, strict=True) if row is not None]
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        headers = list(pool.map(_header_or_error, [manifest.image_paths[row] for row, _ in matched]))
+    headers = map_files(read_image_header, [manifest.image_paths[row] for row, _ in matched])
     record, problems = _Record(), []
     taken: dict[int, np.ndarray] = {}
     for (row, annotated), header in zip(matched, headers, strict=True):
@@ -236,10 +234,3 @@ def _same_boxes(old: np.ndarray, new: np.ndarray) -> bool:
 
 def _sorted(boxes: np.ndarray) -> np.ndarray:
     return boxes[np.lexsort(boxes.T[::-1])]
-
-
-def _header_or_error(path: str) -> ImageHeader | InputError:
-    try:
-        return read_image_header(path)
-    except InputError as error:
-        return error

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from care_tf.box_geometry import box_problems
 from care_tf.errors import InputError
 
 UNITS = ("px", "fraction")
@@ -53,12 +54,8 @@ class AnnotatedImage:
             raise InputError(f"{where}: only one of the image's width and height is stated; state both or neither")
         if self.width is not None and self.height is not None and not (self.width > 0 and self.height > 0):
             raise InputError(f"{where}: the stated image size {self.width} x {self.height} px is not positive")
-        for x0, y0, x1, y1 in self.boxes.tolist():
-            box = f"{where}: box [{x0:g}, {y0:g}, {x1:g}, {y1:g}]"
-            if not np.isfinite([x0, y0, x1, y1]).all():
-                raise InputError(f"{box} holds NaN or infinity")
-            if not (x0 < x1 and y0 < y1):
-                raise InputError(f"{box} has no area: its width and height must be positive; mend or delete it")
+        for problem in box_problems(self.boxes).values():
+            raise InputError(f"{where}: {problem}")
 
     def in_pixels(self) -> "AnnotatedImage":
         """The same with boxes in px.

@@ -1,6 +1,5 @@
 """A plain table: `image,x0,y0,x1,y1[,label][,image_width,image_height]` in px, one row per box."""
 
-import csv
 import os
 from collections.abc import Sequence
 
@@ -8,9 +7,9 @@ import numpy as np
 
 from care_tf.boxes.formats import fields
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
-from care_tf.boxes.formats.text_files import parse_csv, read_text
+from care_tf.csv_files import parse_table, write_table
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.text_files import read_text
 
 _EDGES = ("x0", "y0", "x1", "y1")
 
@@ -33,7 +32,8 @@ def parse_csv_table(text: str, where: str, *, image_size: tuple[int, int] | None
     boxes: dict[str, list[list[float]]] = {}
     labels: dict[str, list[str]] = {}
     sizes: dict[str, tuple[int | None, int | None]] = {}
-    for line, row in parse_csv(text, where, ("image", *_EDGES)):
+    for number, row in parse_table(text, where, ("image", *_EDGES)):
+        line = f"{where}, line {number}"
         name = fields.text(row["image"], "image", line)
         size = fields.stated_size(row.get("image_width"), row.get("image_height"), line)
         if sizes.setdefault(name, size) != size:
@@ -80,6 +80,4 @@ def csv_rows(images: Sequence[AnnotatedImage]) -> list[list]:
 
 def write_csv_table(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> None:
     """Writes `csv_rows` to a file, whole or not at all."""
-    rows = csv_rows(images)
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    write_table(path, csv_rows(images))

@@ -10,9 +10,9 @@ import numpy as np
 from care_tf.boxes.formats import fields
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.boxes.formats.corners import rotated_box, tight_box_of_points
-from care_tf.boxes.formats.text_files import parse_json, read_text
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+from care_tf.text_files import parse_json, read_text
 
 
 def parse_coco(document: Any, where: str) -> list[AnnotatedImage]:

@@ -6,11 +6,11 @@ from typing import Any
 
 from care_tf.boxes.formats.file_names import files_with_suffix
 from care_tf.boxes.formats.isic_masks import SUFFIX as MASK_SUFFIX
-from care_tf.boxes.formats.rsna_labels import LABELS_FILE
-from care_tf.boxes.formats.text_files import parse_json, read_text
 from care_tf.boxes.formats.xml_files import read_xml
 from care_tf.boxes.formats.yolo import CLASS_FILES
+from care_tf.datasets.rsna_tables import LABELS_FILE
 from care_tf.errors import InputError
+from care_tf.text_files import parse_json, read_text
 
 _ROOT_TAGS = {"annotation": "voc", "annotations": "cvat"}
 

@@ -2,21 +2,20 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from care_tf.box_geometry import tight_box, union_mask
+from care_tf.box_geometry import shows_region, tight_box, union_mask
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.boxes.formats.file_names import files_per_image, files_with_suffix
 from care_tf.errors import InputError
+from care_tf.file_work import for_each_file
 from care_tf.files import atomic_path
 from care_tf.images.pixels import read_mask
 
 SUFFIX = "_segmentation.png"
 LABEL = "lesion"
-_NUM_THREADS = min(32, 4 * (os.cpu_count() or 1))  # opening files waits for the disk, not for a core
 
 
 def mask_to_image(mask: np.ndarray, name: str, where: str) -> AnnotatedImage:
@@ -33,7 +32,7 @@ def mask_to_image(mask: np.ndarray, name: str, where: str) -> AnnotatedImage:
     Returns:
       One box or none, labeled "lesion"; the stated size is the mask's.
     """
-    says_nothing = bool(mask.all() or not mask.any())
+    says_nothing = not shows_region(mask)
     return AnnotatedImage(
         name=name,
         boxes=np.zeros((0, 4)) if says_nothing else tight_box(mask),
@@ -49,7 +48,7 @@ def read_isic_masks(path: str | os.PathLike) -> list[AnnotatedImage]:
     """`mask_to_image` of every *_segmentation.png below a folder; the image's name is the rest of the file's path.
 
     Raises:
-      InputError: There are no such files, or one is no whole PNG.
+      InputError: There are no such files, or some are no whole PNG: up to 20 are listed.
     """
     path = Path(path)
     files = files_with_suffix(path, (SUFFIX,))
@@ -60,8 +59,7 @@ def read_isic_masks(path: str | os.PathLike) -> list[AnnotatedImage]:
         name = file.relative_to(path).as_posix()[: -len(SUFFIX)]
         return mask_to_image(read_mask(file), name, str(file))
 
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        return list(pool.map(read, files))
+    return for_each_file(read, files, where=str(path))
 
 
 def write_isic_masks(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> None:

@@ -13,9 +13,9 @@ from care_tf.boxes.formats import fields
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.boxes.formats.corners import ellipse_box, rotated_box, tight_box_of_points
 from care_tf.boxes.formats.file_names import IMAGE_SUFFIXES
-from care_tf.boxes.formats.text_files import parse_json, read_text
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+from care_tf.text_files import parse_json, read_text
 
 LOCAL_FILES = "/data/local-files/?d="
 _IMAGE_KEYS = ("image", "img", "image_url")

@@ -12,9 +12,9 @@ from care_tf.boxes.formats import fields
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.boxes.formats.corners import ellipse_box, tight_box_of_points
 from care_tf.boxes.formats.file_names import files_per_image, files_with_suffix, name_parts
-from care_tf.boxes.formats.text_files import parse_json, read_text
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+from care_tf.text_files import parse_json, read_text
 
 VERSION = "5.5.0"  # of the files written: labelme warns of a major version that is not its own, and reads it
 _AREAS = ("rectangle", "polygon", "oriented_rectangle", "rotation", "quadrilateral")

@@ -1,90 +1,26 @@
 """RSNA pneumonia challenge: `patientId,x,y,width,height,Target`, and the class of every patient in a second table."""
 
-import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from care_tf.boxes.formats import fields
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.boxes.formats.file_names import name_parts, without_suffix
-from care_tf.boxes.formats.text_files import parse_csv, read_text
+from care_tf.csv_files import write_table
+from care_tf.datasets.rsna_tables import (
+    BOX_CLASS,
+    BOX_COLUMNS,
+    CLASSES_FILE,
+    LABELS_FILE,
+    class_conflicts,
+    read_boxes,
+    read_classes,
+)
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.problems import raise_problems
 
-LABELS_FILE, CLASSES_FILE = "stage_2_train_labels.csv", "stage_2_detailed_class_info.csv"
 IMAGE_SIZE = (1024, 1024)  # every radiograph of the challenge; the tables do not say
-POSITIVE_CLASS = "Lung Opacity"
-_COLUMNS = ("patientId", "x", "y", "width", "height", "Target")
-
-
-def parse_rsna(
-    labels_text: str,
-    where: str,
-    *,
-    class_of: dict[str, str] | None = None,
-    image_size: tuple[int, int] | None = IMAGE_SIZE,
-) -> list[AnnotatedImage]:
-    """Reads the table of boxes.
-
-    Args:
-      labels_text: The CSV; a patient with Target 0 was looked at and has no box.
-      where: The file, for messages.
-      class_of: Class by patient (`parse_rsna_classes`), to be checked against Target; None checks nothing.
-      image_size: (width, height) of the images the positions refer to, px; None says that it is unknown.
-
-    Returns:
-      One image per patient in file order, named by the patientId; all boxes are labeled "Lung Opacity".
-
-    Raises:
-      InputError: A row is malformed, a patient has both targets, or the tables disagree.
-    """
-    boxes: dict[str, list] = {}
-    targets: dict[str, str] = {}
-    for line, row in parse_csv(labels_text, where, _COLUMNS):
-        patient, target = fields.text(row["patientId"], "patientId", line), row["Target"]
-        if target not in ("0", "1"):
-            raise InputError(f"{line}: Target must be 0 or 1; received {target!r}")
-        if targets.setdefault(patient, target) != target:
-            raise InputError(f"{line}: patient {patient} has Target 0 and 1")
-        found = boxes.setdefault(patient, [])
-        if target == "1":
-            x, y, width, height = (fields.number(row[name], name, line) for name in _COLUMNS[1:5])
-            found.append([x, y, x + width, y + height])
-        elif any(row[name] for name in _COLUMNS[1:5]):
-            raise InputError(f"{line}: Target is 0, but there is a box")
-    for patient, name in (class_of or {}).items():
-        if patient in targets and (targets[patient] == "1") != (name == POSITIVE_CLASS):
-            raise InputError(f"{where}: patient {patient} has Target {targets[patient]} but the class {name!r}")
-    width_height = image_size or (None, None)
-    return [
-        AnnotatedImage(
-            name=patient,
-            boxes=np.array(found),
-            labels=(POSITIVE_CLASS,) * len(found),
-            width=width_height[0],
-            height=width_height[1],
-            where=f"{where}: patient {patient}",
-            image_class=(class_of or {}).get(patient, ""),
-        )
-        for patient, found in boxes.items()
-    ]
-
-
-def parse_rsna_classes(text: str, where: str) -> dict[str, str]:
-    """Class by patient of the second table, which repeats a patient for each of its boxes.
-
-    Raises:
-      InputError: A row is malformed, or a patient has two classes.
-    """
-    class_of: dict[str, str] = {}
-    for line, row in parse_csv(text, where, ("patientId", "class")):
-        patient, name = fields.text(row["patientId"], "patientId", line), fields.text(row["class"], "class", line)
-        if class_of.setdefault(patient, name) != name:
-            raise InputError(f"{line}: patient {patient} has the classes {class_of[patient]!r} and {name!r}")
-    return class_of
 
 
 def read_rsna(
@@ -93,23 +29,45 @@ def read_rsna(
     class_file: str | os.PathLike | None = None,
     image_size: tuple[int, int] | None = IMAGE_SIZE,
 ) -> list[AnnotatedImage]:
-    """`parse_rsna` of a file, or of the stage_2_train_labels.csv in a folder.
+    """Reads the tables of the challenge, by the rules of `rsna_tables.read_boxes` and `read_classes`.
 
     Args:
-      path: The table of boxes or its folder.
-      class_file: The table of classes; by default stage_2_detailed_class_info.csv beside it, if any.
-      image_size: As in `parse_rsna`.
+      path: The table of boxes, or the folder with a stage_2_train_labels.csv. A patient with Target 0 was looked at
+        and has no box.
+      class_file: The table of classes; by default stage_2_detailed_class_info.csv beside it, if any. Its classes may
+        be any.
+      image_size: (width, height) of the images the positions refer to, px; None says that it is unknown.
+
+    Returns:
+      One image per patient in file order, named by the patientId; all boxes are labeled "Lung Opacity".
+
+    Raises:
+      InputError: Rows are malformed, repeated or contradict each other, or the tables do.
     """
     path = Path(path)
     path = path / LABELS_FILE if path.is_dir() else path
     beside = path.with_name(CLASSES_FILE)
     class_file = class_file or (beside if beside.is_file() else None)
-    class_of = None if class_file is None else parse_rsna_classes(read_text(class_file), str(class_file))
-    return parse_rsna(read_text(path), str(path), class_of=class_of, image_size=image_size)
+    boxes = read_boxes(path)
+    class_of = {} if class_file is None else read_classes(Path(class_file), class_names=None)
+    raise_problems(str(path), class_conflicts(boxes, class_of))
+    width, height = image_size or (None, None)
+    return [
+        AnnotatedImage(
+            name=patient,
+            boxes=own,
+            labels=(BOX_CLASS,) * len(own),
+            width=width,
+            height=height,
+            where=f"{path}: patient {patient}",
+            image_class=class_of.get(patient, ""),
+        )
+        for patient, own in boxes.items()
+    ]
 
 
 def rsna_rows(images: Sequence[AnnotatedImage], *, image_size: tuple[int, int] | None = IMAGE_SIZE) -> list[list]:
-    """The inverse of `parse_rsna`: rows below the header.
+    """The inverse of `read_rsna`: rows below the header.
 
     Args:
       images: patientId is their names' stem.
@@ -171,12 +129,7 @@ def write_rsna(
             raise InputError(f"{path} cannot be the table of boxes and of classes; choose another file for one")
         classes = []
         for patient, image in zip(patient_ids(images), images, strict=True):
-            name = POSITIVE_CLASS if len(image.boxes) else image.image_class or f"No {POSITIVE_CLASS} / Not Normal"
+            name = BOX_CLASS if len(image.boxes) else image.image_class or f"No {BOX_CLASS} / Not Normal"
             classes += [[patient, name]] * max(len(image.boxes), 1)
-        _write_table([["patientId", "class"], *classes], class_file)
-    _write_table([list(_COLUMNS), *rows], path)
-
-
-def _write_table(rows: list[list], path: str | os.PathLike) -> None:
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+        write_table(class_file, [["patientId", "class"], *classes])
+    write_table(path, [list(BOX_COLUMNS), *rows])

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree  # for elements and for writing: nothing is parsed with it
 
-from care_tf.boxes.formats.text_files import read_bytes
 from care_tf.errors import InputError
+from care_tf.text_files import read_bytes
 
 # XML 1.0 cannot hold these, not even escaped.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")

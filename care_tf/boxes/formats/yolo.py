@@ -11,9 +11,9 @@ from care_tf.boxes.formats import fields
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.boxes.formats.corners import tight_box_of_points
 from care_tf.boxes.formats.file_names import files_per_image, files_with_suffix
-from care_tf.boxes.formats.text_files import read_text
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+from care_tf.text_files import read_text
 
 CLASS_FILES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
 _NO_LABEL_FILES = ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "readme.txt")  # beside data.yaml

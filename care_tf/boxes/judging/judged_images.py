@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from care_tf.box_geometry import tight_box
+from care_tf.box_geometry import tight_box_in_image
 from care_tf.boxes.judging.box_overlap import best_box_iou, box_coverage, mask_coverage, union_iou
+from care_tf.data.groups import own_groups
 from care_tf.data.manifest import Manifest
-from care_tf.data.manifest_rows import MAX_LISTED_PROBLEMS
 from care_tf.errors import InputError
 from care_tf.images.header import read_image_header
 from care_tf.images.pixels import read_mask
+from care_tf.problems import listed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +67,11 @@ def judged_images(
     chosen, missing = _shared(chosen, made, rows_of, only_shared)
     unknown = _unknown_to_truth(truth, made, rows_of)
     truths = [_true_boxes(chosen, row) for row in range(len(chosen))]
+    groups = own_groups(chosen.groups)
     images: dict[str, tuple[JudgedImage, ...]] = {}
     for name, manifest, rows in zip(_method_names(made, rows_of, chosen), made, rows_of, strict=True):
         images[name] = tuple(
-            _judged(chosen, row, truths[row], _boxes_of(manifest, rows[_key(path)], truths[row][0]))
+            _judged(chosen, row, groups[row], truths[row], _boxes_of(manifest, rows[_key(path)], truths[row][0]))
             for row, path in enumerate(chosen.image_paths)
         )
     return images, (*not_judged, *missing, *unknown)
@@ -119,13 +121,13 @@ def _shared(
         if is_there.all():
             continue
         absent = [os.path.basename(path) for path, there in zip(chosen.image_paths, is_there, strict=True) if not there]
-        listed = ", ".join(absent[:MAX_LISTED_PROBLEMS]) + (" ..." if len(absent) > MAX_LISTED_PROBLEMS else "")
+        names = listed(absent, ", ")
         if not only_shared:
             raise InputError(
-                f"{manifest.source} lacks {len(absent)} of the {len(chosen)} images with true boxes: {listed}. Judge "
+                f"{manifest.source} lacks {len(absent)} of the {len(chosen)} images with true boxes: {names}. Judge "
                 "classes and folds that it has, or only the images that all files share."
             )
-        notes.append(f"{len(absent)} images that {Path(manifest.source).name} lacks: {listed}")
+        notes.append(f"{len(absent)} images that {Path(manifest.source).name} lacks: {names}")
         is_shared &= is_there
     if not is_shared.any():
         raise InputError(
@@ -169,26 +171,20 @@ def _true_boxes(chosen: Manifest, row: int) -> _Truth:
     mask = read_mask(chosen.mask_paths[row])
     if not mask.any():
         raise InputError(f"the true mask {chosen.mask_paths[row]} marks nothing; remove the row or mend the mask")
-    return size, _box_of_mask(mask, size), mask
+    return size, tight_box_in_image(mask, *size), mask
 
 
 def _boxes_of(manifest: Manifest, row: int, size: tuple[int, int]) -> np.ndarray:
     mask_path = manifest.mask_paths[row]
-    return _box_of_mask(read_mask(mask_path), size) if mask_path else manifest.boxes[row]
+    return tight_box_in_image(read_mask(mask_path), *size) if mask_path else manifest.boxes[row]
 
 
-def _box_of_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The tight box of a mask of any size, in the pixels of its image."""
-    height, width = mask.shape
-    return tight_box(mask) * np.array([size[0] / width, size[1] / height] * 2, np.float32)
-
-
-def _judged(chosen: Manifest, row: int, truth: _Truth, made: np.ndarray) -> JudgedImage:
+def _judged(chosen: Manifest, row: int, group: str, truth: _Truth, made: np.ndarray) -> JudgedImage:
     size, true, mask = truth
     return JudgedImage(
         path=chosen.image_paths[row],
         class_name=chosen.class_names[chosen.labels[row]],
-        group=chosen.groups[row] or f"row {row}, no group",  # an image without a group is one of its own
+        group=group,
         fold=chosen.folds[row],
         size=size,
         made=made,

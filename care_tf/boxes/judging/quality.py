@@ -11,6 +11,7 @@ from care_tf.boxes.judging.judged_images import JudgedImage, judged_images, over
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.evaluation.bootstrap import group_bootstrap, percentile_interval
+from care_tf.evaluation.estimate_text import estimate_text
 from care_tf.evaluation.scores import Estimate
 
 GOOD_IOU = 0.5
@@ -78,10 +79,9 @@ class BoxQuality:
         lines = [f"{'class':<10} {'method':<{width}}  {'mean IoU':<20}  IoU >= {GOOD_IOU}  coverage  no box"]
         for quality in self.classes:
             for method in quality.methods:
-                mean = method.figures["mean_iou"]
                 shares = [method.figures[name].value for name in ("share_good", "coverage", "share_without_box")]
                 lines.append(
-                    f"{quality.name:<10} {method.name:<{width}}  {mean.value:.3f} [{mean.low:.3f}, {mean.high:.3f}]  "
+                    f"{quality.name:<10} {method.name:<{width}}  {estimate_text(method.figures['mean_iou']):<20}  "
                     + "  ".join(f"{share:{size}.3f}" for share, size in zip(shares, (10, 8, 6), strict=True))
                 )
         return "\n".join(lines)

@@ -1,9 +1,9 @@
 """The quality of boxes as files: a row per image, all figures, and a page to look at."""
 
-import csv
+import functools
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ from care_tf.boxes.judging.quality_pictures import (
     example_picture,
     iou_figure,
 )
-from care_tf.evaluation.comparison_table import as_fraction
+from care_tf.csv_files import write_table
+from care_tf.evaluation.estimate_text import as_fraction, estimate_text, interval_text
 from care_tf.evaluation.page import render_page
 from care_tf.evaluation.pictures import BASELINE, RUN
 from care_tf.evaluation.scores import Estimate
@@ -43,6 +44,7 @@ _TITLES = {
     "share_without_box": "Without a box",
     "mean_iou_with_box": "Mean IoU, images with a box",
 }
+_signed_fraction = functools.partial(as_fraction, is_signed=True)
 
 
 def write_box_quality(quality: BoxQuality, folder: str | os.PathLike, *, title: str = "Quality of boxes") -> list[Path]:
@@ -61,7 +63,7 @@ def write_box_quality(quality: BoxQuality, folder: str | os.PathLike, *, title: 
     """
     csv_path, json_path, html_path = (Path(folder) / f"box_quality.{suffix}" for suffix in ("csv", "json", "html"))
     html = render_page(_TEMPLATE, _page(quality, title))
-    _write_csv(quality, csv_path)
+    write_table(csv_path, [_COLUMNS, *_csv_rows(quality, csv_path.absolute().parent)])
     with atomic_path(json_path) as temporary:
         temporary.write_text(json.dumps(quality.to_dict(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
     with atomic_path(html_path) as temporary:
@@ -69,21 +71,16 @@ def write_box_quality(quality: BoxQuality, folder: str | os.PathLike, *, title: 
     return [csv_path, json_path, html_path]
 
 
-def _write_csv(quality: BoxQuality, path: Path) -> None:
-    folder = path.absolute().parent
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(_COLUMNS)
-        for method, images in quality.images.items():
-            for image in images:
-                shares = (image.iou, image.best_box_iou, image.coverage, image.mask_coverage)
-                writer.writerow(
-                    [
-                        Path(os.path.relpath(image.path, folder)).as_posix(),
-                        *(image.class_name, image.group, image.fold, method, len(image.made)),
-                        *("" if share is None else f"{share:.6f}" for share in shares),
-                    ]
-                )
+def _csv_rows(quality: BoxQuality, folder: Path) -> Iterator[list[Any]]:
+    """The rows below the header, with paths relative to a folder."""
+    for method, images in quality.images.items():
+        for image in images:
+            shares = (image.iou, image.best_box_iou, image.coverage, image.mask_coverage)
+            yield [
+                Path(os.path.relpath(image.path, folder)).as_posix(),
+                *(image.class_name, image.group, image.fold, method, len(image.made)),
+                *("" if share is None else f"{share:.6f}" for share in shares),
+            ]
 
 
 def _page(quality: BoxQuality, title: str) -> dict[str, Any]:
@@ -118,9 +115,9 @@ def _card(own: ClassQuality) -> Mapping[str, str]:
         "title": f"{own.name}, {own.num_images} images",
         "note": f"mean IoU of {note}",
         "value": as_fraction(best.figures["mean_iou"].value),
-        "interval": _interval(best.figures["mean_iou"]),
+        "interval": interval_text(best.figures["mean_iou"], as_fraction),
         "baseline": f"{BEST_CENTERED} {as_fraction(centered.figures['mean_iou'].value)}",
-        "difference": f"{as_fraction(difference.value, is_signed=True)} {_interval(difference, is_signed=True)}",
+        "difference": estimate_text(difference, _signed_fraction),
         "verdict": _verdict(difference),
     }
 
@@ -152,13 +149,8 @@ def _cell(method: MethodQuality, name: str) -> tuple[str, str]:
     is_itself = method.name == BEST_CENTERED and name == "iou_above_centered"
     if estimate.value is None or is_itself:
         return ("" if is_itself else "n/a"), ""
-    is_signed = name == "iou_above_centered"
-    return as_fraction(estimate.value, is_signed=is_signed), _interval(estimate, is_signed=is_signed)
-
-
-def _interval(estimate: Estimate, is_signed: bool = False) -> str:
-    low, high = (as_fraction(end, is_signed=is_signed) for end in (estimate.low, estimate.high))
-    return f"[{low}, {high}]"
+    number = _signed_fraction if name == "iou_above_centered" else as_fraction
+    return number(estimate.value), interval_text(estimate, number)
 
 
 def _note(method: MethodQuality) -> str:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +12,11 @@ from care_tf.boxes.review.doubt import Doubt, geometric_doubt, read_details
 from care_tf.boxes.review.session import ReviewSession, file_version
 from care_tf.data.manifest import Manifest, read_manifest
 from care_tf.errors import InputError
+from care_tf.file_work import for_each_file
 from care_tf.images.header import read_image_header
 
 ORDERS = ("doubt", "manifest")
 OUTPUT_SUFFIX = ".reviewed.csv"
-_NUM_THREADS = min(32, 4 * (os.cpu_count() or 1))  # opening files waits for the disk, not for a core
 
 
 def open_review(
@@ -101,8 +100,7 @@ def _doubts(manifest: Manifest, numbers: Sequence[int], details: Path) -> dict[i
         header = read_image_header(path)
         return geometric_doubt(boxes, header.width, header.height)
 
-    with ThreadPoolExecutor(_NUM_THREADS) as pool:
-        return dict(zip(numbers, pool.map(judge, numbers), strict=True))
+    return dict(zip(numbers, for_each_file(judge, numbers, where=manifest.source), strict=True))
 
 
 def _earlier_decisions(manifest: Manifest, output: Path) -> dict[int, tuple[np.ndarray, str]]:
@@ -111,8 +109,7 @@ def _earlier_decisions(manifest: Manifest, output: Path) -> dict[int, tuple[np.n
     reviewed = [i for i, source in enumerate(before.box_sources) if decision_of(source)]
     if not reviewed:
         raise InputError(
-            f"{output} exists and holds no reviewed image, so it is no output of a review; "
-            "choose another output, or remove it"
+            f"{output} exists and holds no reviewed image, so it is no output of a review; choose another output"
         )
     position = {path: i for i, path in enumerate(manifest.image_paths) if not manifest.mask_paths[i]}
     lost = [before.image_paths[i] for i in reviewed if before.image_paths[i] not in position]

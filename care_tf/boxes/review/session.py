@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import os
-import statistics
 import threading
 import time
 from collections import Counter, deque
@@ -19,6 +18,7 @@ from care_tf.boxes.review.doubt import Doubt
 from care_tf.data.manifest import Manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.images.header import read_image_header
+from care_tf.time_left import seconds_left
 
 DECISIONS = ("accept", "reject")
 _BREAK_SECONDS = 120.0  # a longer gap between two decisions was no work on an image
@@ -149,13 +149,13 @@ class ReviewSession:
 
     def _progress(self) -> Progress:
         counts = Counter(decision_of(self._sources[number]) for number in self._doubts)
-        pace = statistics.median(self._seconds) if len(self._seconds) >= _MIN_TIMED else None
+        is_pace_known = len(self._seconds) >= _MIN_TIMED
         return Progress(
             total=len(self._doubts),
             accepted=counts["accepted"],
             corrected=counts["corrected"],
             rejected=counts["rejected"],
-            seconds_left=None if pace is None else pace * counts[""],
+            seconds_left=seconds_left(self._seconds, counts[""]) if is_pace_known else None,
         )
 
     def _note_time(self) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.boxes.segmentation.prediction import lesion_probability, load_segmentation_model
+from care_tf.data.groups import SORTED_FIRST, own_groups
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 
@@ -32,7 +33,7 @@ def deal_groups(groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndar
     Raises:
       InputError: Fewer groups than folds.
     """
-    names, of_image = np.unique(_own_groups(groups), return_inverse=True)
+    names, of_image = np.unique(own_groups(groups, SORTED_FIRST), return_inverse=True)
     if not 2 <= num_folds <= len(names):
         raise InputError(
             f"the number of folds must be at least 2 and at most the {len(names)} groups; received {num_folds}"
@@ -51,7 +52,7 @@ def deal_groups(groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndar
 
 def count_groups(groups: Sequence[str]) -> int:
     """How many groups there are; each "" is one of its own."""
-    return len(set(_own_groups(groups)))
+    return len(set(own_groups(groups, SORTED_FIRST)))
 
 
 def file_sha256(path: str | os.PathLike) -> str:
@@ -162,8 +163,3 @@ class CrossFittedSegmentation:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded": {}}
-
-
-def _own_groups(groups: Sequence[str]) -> list[str]:
-    """The groups by name; an image without one is a group of its own."""
-    return [group or f"\0{i}" for i, group in enumerate(groups)]

@@ -1,7 +1,6 @@
 """Trains segmentation networks on images with lesion masks: one on a disjoint set, or several, cross-fitted."""
 
 import dataclasses
-import datetime
 import hashlib
 import json
 import os
@@ -23,6 +22,7 @@ from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.keras_generation import learning_rate
 from care_tf.losses.dice import DiceLoss
+from care_tf.time_left import as_duration, seconds_left
 
 _LEARNING_RATE_FACTOR = 0.3
 _PLATEAU_EPOCHS = 2
@@ -212,8 +212,7 @@ class _EpochLine(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = logs or {}
         self._seconds.append(time.monotonic() - self._start)
-        typical = sorted(self._seconds)[len(self._seconds) // 2]
-        left = datetime.timedelta(seconds=round(typical * (self._epochs_of_all - epoch - 1)))
+        left = as_duration(seconds_left(self._seconds, self._epochs_of_all - epoch - 1))
         print(
             f"epoch {epoch + 1}/{self._max_epochs}  Dice loss {logs['loss']:.4f}  "
             f"validation {logs['val_loss']:.4f}  learning rate {learning_rate(self.model.optimizer):.2g}  "

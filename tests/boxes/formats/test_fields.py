@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from care_tf.boxes.formats import fields
-from care_tf.boxes.formats.text_files import parse_csv, parse_json, read_text
 from care_tf.errors import InputError
+from care_tf.text_files import parse_json, read_text
 
 
 @pytest.mark.parametrize(("value", "expected"), [(3, 3), (-2.5, -2.5), (" 4e1 ", 40), ("1.25", 1.25)])
@@ -109,21 +109,3 @@ class TestFiles:
     def test_what_is_no_json_is_refused(self, text, message):
         with pytest.raises(InputError, match=message):
             parse_json(text, "f.json")
-
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            ("", "f.csv has no column a, b; its first line is ''"),
-            ("a,c\n1,2\n", "f.csv has no column b"),
-            ("a,b,b\n1,2,3\n", "f.csv has the column b more than once"),
-            ("a,b\n\n1,2,3\n", "f.csv, line 3 has 3 cells and the header 2"),
-            ('a,b\n"1,2\n', "f.csv, line 2 is not CSV"),
-        ],
-    )
-    def test_what_is_no_table_is_refused(self, text, message):
-        with pytest.raises(InputError, match=message):
-            list(parse_csv(text, "f.csv", ("a", "b")))
-
-    def test_rows_know_their_lines(self):
-        rows = list(parse_csv('a , b\n"x\ny", 2\n\n3,4\n', "f.csv", ("a", "b")))
-        assert rows == [("f.csv, line 3", {"a": "x\ny", "b": "2"}), ("f.csv, line 5", {"a": "3", "b": "4"})]

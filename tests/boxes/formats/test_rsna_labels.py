@@ -3,8 +3,9 @@ import csv
 import numpy as np
 import pytest
 
+import care_tf.datasets.rsna as rsna_data_set
 from care_tf.boxes.formats import AnnotatedImage
-from care_tf.boxes.formats.rsna_labels import parse_rsna, parse_rsna_classes, read_rsna, rsna_rows, write_rsna
+from care_tf.boxes.formats.rsna_labels import read_rsna, rsna_rows, write_rsna
 from care_tf.errors import InputError
 
 _LABELS = """patientId,x,y,width,height,Target
@@ -19,9 +20,15 @@ _CLASSES = """patientId,class
 """
 
 
+def _tables(tmp_path, labels=_LABELS, classes=None):
+    (tmp_path / "stage_2_train_labels.csv").write_text(labels)
+    if classes is not None:
+        (tmp_path / "stage_2_detailed_class_info.csv").write_text(classes)
+    return tmp_path
+
+
 def test_both_tables(tmp_path):
-    (tmp_path / "stage_2_train_labels.csv").write_text(_LABELS)
-    (tmp_path / "stage_2_detailed_class_info.csv").write_text(_CLASSES)
+    _tables(tmp_path, classes=_CLASSES)
     for path in (tmp_path, tmp_path / "stage_2_train_labels.csv"):
         first, second = read_rsna(path)
         assert (first.name, first.boxes.shape) == ("0004cfab-14fd-4e49-80ba-63a80b6bddd6", (0, 4))
@@ -31,38 +38,49 @@ def test_both_tables(tmp_path):
         assert second.labels == ("Lung Opacity",) * 2
 
 
-def test_the_frame_may_be_another_or_unknown():
-    assert parse_rsna(_LABELS, "f.csv", image_size=(512, 512))[0].width == 512
-    assert parse_rsna(_LABELS, "f.csv", image_size=None)[0].width is None
+def test_the_frame_may_be_another_or_unknown(tmp_path):
+    assert read_rsna(_tables(tmp_path), image_size=(512, 512))[0].width == 512
+    assert read_rsna(tmp_path, image_size=None)[0].width is None
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("Target\n", "target\n", "f.csv has no column Target"),
-        (",0\n", ",2\n", "f.csv, line 2: Target must be 0 or 1; received '2'"),
-        (",,,,,0", ",1,,,,0", "f.csv, line 2: Target is 0, but there is a box"),
-        ("562.0", "", "f.csv, line 4: x must be a finite number; received ''"),
-        ("256.0", "-256.0", "patient 00436515.*has no area"),
+        ("Target\n", "target\n", "labels.csv has no column Target"),
+        (",0\n", ",2\n", "labels.csv has 1 problem: line 2: 0004cfab.* has Target '2', which must be 0 or 1"),
+        (",,,,,0", ",1,,,,0", "line 2: 0004cfab.* has Target 0 and a box"),
+        ("562.0", "", "line 4: 00436515.* has Target 1, and .* is no box of four numbers"),
+        ("562.0", "1_0", "line 4: 00436515.* has Target 1, and .* is no box of four numbers"),
+        ("256.0", "-256.0", "line 4: 00436515.* has the box .* must be finite and have a width and a height"),
+        ("562.0,152.0,256.0,453.0", "264.0,152.0,213,379.0", "line 4: 00436515.* occurs twice with the same box"),
         (
             "0004cfab-14fd-4e49-80ba-63a80b6bddd6",
             "00436515-870c-4b36-a041-de91049b9ab4",
-            "line 3: patient .* Target 0 and 1",
+            "line 3: 00436515.* has Target 0 and another row",
         ),
-        ("0004cfab-14fd-4e49-80ba-63a80b6bddd6", "", "line 2: patientId must be a text"),
+        ("0004cfab-14fd-4e49-80ba-63a80b6bddd6", "", "line 2: an empty patientId is not the name of a file"),
     ],
 )
-def test_bad_tables_are_refused(old, new, message):
-    with pytest.raises(InputError, match=message):
-        parse_rsna(_LABELS.replace(old, new), "f.csv")
+def test_bad_tables_are_refused_as_the_data_set_refuses_them(tmp_path, old, new, message):
+    _tables(tmp_path, _LABELS.replace(old, new), _CLASSES)
+    (tmp_path / "stage_2_train_images").mkdir()
+    for read in (read_rsna, rsna_data_set.read_rsna):
+        with pytest.raises(InputError, match=message):
+            read(tmp_path)
 
 
-def test_tables_that_disagree_are_refused():
-    with pytest.raises(InputError, match="patient .* has the classes 'Lung Opacity' and 'Normal'"):
-        parse_rsna_classes(_CLASSES + "00436515-870c-4b36-a041-de91049b9ab4,Normal\n", "c.csv")
-    class_of = parse_rsna_classes(_CLASSES.replace("Lung Opacity\n", "Normal\n"), "c.csv")
-    with pytest.raises(InputError, match="patient 00436515.* has Target 1 but the class 'Normal'"):
-        parse_rsna(_LABELS, "f.csv", class_of=class_of)
+def test_tables_that_disagree_are_refused(tmp_path):
+    _tables(tmp_path, classes=_CLASSES + "00436515-870c-4b36-a041-de91049b9ab4,Normal\n")
+    with pytest.raises(InputError, match="line 5: 00436515.* is Normal and, further up, Lung Opacity"):
+        read_rsna(tmp_path)
+    _tables(tmp_path, classes=_CLASSES.replace("Lung Opacity\n", "Normal\n"))
+    with pytest.raises(InputError, match="00436515.* has 2 boxes and class Normal: only Lung Opacity has boxes"):
+        read_rsna(tmp_path)
+
+
+def test_the_classes_may_be_any_and_name_other_images(tmp_path):
+    _tables(tmp_path, classes="patientId,class\n0004cfab-14fd-4e49-80ba-63a80b6bddd6,nevus\nx,other\n")
+    assert [image.image_class for image in read_rsna(tmp_path)] == ["nevus", ""]
 
 
 def _images(width, height, names=("a.png", "x/b.png")):

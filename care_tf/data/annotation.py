@@ -1,0 +1,52 @@
+"""What may say where an image's lesion is: boxes that are valid, or a mask, never both."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from care_tf.box_geometry import box_problems
+
+
+def annotation_problems(
+    boxes: Sequence[np.ndarray],
+    mask_paths: Sequence[str],
+    widths: npt.ArrayLike = np.inf,
+    heights: npt.ArrayLike = np.inf,
+) -> dict[int, list[str]]:
+    """What is wrong with the boxes and masks of many images; the boxes are judged all at once.
+
+    Args:
+      boxes: n arrays (k,4) of pixel boxes x0,y0,x1,y1; k = 0: none.
+      mask_paths: n paths, "" where there is none.
+      widths: The images' widths, px: (n,), or one; inf where unknown.
+      heights: The images' heights, px: (n,), or one; inf where unknown.
+
+    Returns:
+      Row -> its problems; without the rows that are good.
+
+    Example:
+      >>> annotation_problems([np.array([[0, 0, 2, 2]]), np.zeros((0, 4))], ["mask.png", "mask.png"])
+      {0: ['both boxes and a mask are given; give one of them']}
+    """
+    num_images = len(boxes)
+    num_boxes = np.fromiter(map(len, boxes), np.int64, num_images)
+    has_mask = np.fromiter(map(bool, mask_paths), bool, num_images)
+    problems = {
+        row: ["both boxes and a mask are given; give one of them"]
+        for row in np.flatnonzero((num_boxes > 0) & has_mask).tolist()
+    }
+    if not num_boxes.any():
+        return problems
+    try:
+        every = np.concatenate([own for own in boxes if len(own)])
+    except ValueError:
+        every = np.zeros(0)
+    if every.ndim != 2 or every.shape[1] != 4:
+        shapes = {row: np.shape(own) for row, own in enumerate(boxes) if len(own)}
+        return {row: [f"boxes must be (k,4); received the shape {s}"] for row, s in shapes.items() if s[1:] != (4,)}
+    row_of_box = np.repeat(np.arange(num_images), num_boxes)
+    sides = (np.broadcast_to(np.asarray(side, np.float64), num_images)[row_of_box] for side in (widths, heights))
+    for position, problem in box_problems(every, *sides).items():
+        problems.setdefault(int(row_of_box[position]), []).append(problem)
+    return problems

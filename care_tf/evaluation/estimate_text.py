@@ -1,0 +1,56 @@
+"""An estimate as text: the value and its interval in brackets."""
+
+from collections.abc import Callable
+
+from care_tf.evaluation.scores import Estimate
+
+
+def as_decimal(value: float) -> str:
+    """Three decimals: "0.547"."""
+    return f"{value:.3f}"
+
+
+def as_fraction(value: float | None, is_signed: bool = False) -> str:
+    """Three decimals without the leading zero; "n/a" where undefined.
+
+    Example:
+      >>> as_fraction(0.5474), as_fraction(1.0), as_fraction(0.5474, is_signed=True), as_fraction(None)
+      ('.547', '1.000', '+.547', 'n/a')
+    """
+    if value is None:
+        return "n/a"
+    digits = f"{abs(value):.3f}".removeprefix("0")
+    if digits == ".000":
+        return digits
+    return ("\u2212" if value < 0 else "+" if is_signed else "") + digits
+
+
+def interval_text(estimate: Estimate, number: Callable[[float], str] = as_decimal) -> str:
+    """The interval in brackets; "" where undefined.
+
+    Example:
+      >>> interval_text(Estimate(0.63, 0.58, 0.68))
+      '[0.580, 0.680]'
+    """
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"[{number(estimate.low)}, {number(estimate.high)}]"
+
+
+def estimate_text(
+    estimate: Estimate | None, number: Callable[[float], str] = as_decimal, undefined: str = "n/a"
+) -> str:
+    """The value with its interval; the value alone where there is no interval.
+
+    Args:
+      estimate: The figure, or None.
+      number: How its numbers are written.
+      undefined: What to write where there is no value.
+
+    Example:
+      >>> estimate_text(Estimate(0.63, 0.58, 0.68)), estimate_text(Estimate(0.63, None, None), as_fraction)
+      ('0.630 [0.580, 0.680]', '.630')
+    """
+    if estimate is None or estimate.value is None:
+        return undefined
+    return f"{number(estimate.value)} {interval_text(estimate, number)}".rstrip()
