@@ -50,8 +50,9 @@ def test_the_options_reach_the_training_and_the_record(run, manifest, tmp_path, 
         (["--weights", "nowhere.h5"], "not a file"),
     ],
 )
-def test_bad_options_are_refused_and_leave_no_networks(refuses, manifest, tmp_path, options, message):
-    assert message in refuses(segment_train, manifest, "--output", "networks", *options)
+def test_bad_options_are_refused_and_leave_no_networks(run, manifest, tmp_path, options, message):
+    code, _, err = run(segment_train, manifest, "--output", "networks", *options)
+    assert code == 2 and err.startswith("error: ") and message in err
     assert not list(tmp_path.glob("networks/model_*")) and not list(tmp_path.glob("networks/segmentation.json"))
 
 
