@@ -33,15 +33,15 @@ class _WithExample(click.Command):
         try:
             result = super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as error:
-            print(error.format_message(), file=sys.stderr)
+            click.echo(error.format_message(), err=True)
             sys.exit(BAD_INPUT)
         except (InputError, click.ClickException) as error:
-            print(f"error: {_one_line(error)}", file=sys.stderr)
+            click.echo(f"error: {_one_line(error)}", err=True)
             sys.exit(BAD_INPUT)
         except click.Abort as abort:
             if isinstance(abort.__cause__, EOFError):  # a file that ends too early is no Ctrl-C
                 raise abort.__cause__ from None
-            print("interrupted", file=sys.stderr)
+            click.echo("interrupted", err=True)
             sys.exit(INTERRUPTED)
         sys.exit(result if isinstance(result, int) else 0)
 

@@ -89,12 +89,12 @@ def test_examples_can_be_parsed():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["trian"], "There is no command 'trian'. Did you mean train? See care --help."),
-        (["boxes", "improt"], "There is no command 'improt'. Did you mean import? See care boxes --help."),
-        (["segment", "xyz"], "There is no command 'xyz'. See care segment --help."),
-        (["evaluate", "run", "--ouput", "x"], "No such option '--ouput'. Did you mean '--output'?"),
-        (["boxes", "export", "m.csv", "--format", "pdf", "--output", "x"], "'pdf' is not one of"),
-        (["prepare", "synthetic"], "Missing option '--output'. See care prepare synthetic --help."),
+        (["trian"], "There is no command trian. Did you mean train? See care --help."),
+        (["boxes", "improt"], "There is no command improt. Did you mean import? See care boxes --help."),
+        (["segment", "xyz"], "There is no command xyz. See care segment --help."),
+        (["evaluate", "run", "--ouput", "x"], "Did you mean --output?"),
+        (["boxes", "export", "m.csv", "--format", "pdf", "--output", "x"], "pdf is not one of coco"),
+        (["prepare", "synthetic"], "Missing option --output. See care prepare synthetic --help."),
         (["predict", "run", "image.png", "--output", "x"], "care predict is not there yet. Export the run"),
     ],
 )
@@ -102,7 +102,7 @@ def test_what_is_wrong_is_one_line_with_code_2(words, message):
     result = CliRunner().invoke(care, words, prog_name="care")
     assert (result.exit_code, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()
-    assert line.startswith("error: ") and message in line
+    assert line.startswith("error: ") and message in line.replace("'", "")
 
 
 def test_a_group_alone_shows_its_help():
