@@ -29,7 +29,8 @@ LEVELS = [
     {"care_tf.boxes"},
     {PUBLIC_NAMES},
     {"care_tf.runs"},
-    {"tools"},
+    {"care_tf.cli"},
+    {"care_tf.__main__", "tools"},
 ]
 LEVEL_OF = {part: level for level, parts in enumerate(LEVELS, start=1) for part in parts}
 # Whatever is not below one of these, the whole box wing but segmentation included, works without TensorFlow and Keras.

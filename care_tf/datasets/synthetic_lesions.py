@@ -106,7 +106,7 @@ class SyntheticLesions:
                     image, box = draw_lesion(label, has_cue, self.size_px, self.pattern_contrast, lesion, view)
                     yield LesionImage(image, box, label, split, f"{split}-{label}-{lesion_id}", has_cue)
 
-    def write(self, output: str | os.PathLike, force: bool = False) -> Path:
+    def write(self, output: str | os.PathLike, overwrite: bool = False) -> Path:
         """Writes `images/*.jpg`, `manifest.csv` and `truth.csv` into the folder `output`, whole or not at all.
 
         The manifest has boxes for the rare class in `train` and for every image in the other splits, where they
@@ -114,16 +114,16 @@ class SyntheticLesions:
 
         Args:
           output: A folder that does not exist or is empty.
-          force: Also replaces a folder that an earlier call wrote.
+          overwrite: Also replaces a folder that an earlier call wrote.
 
         Returns:
           The manifest's path.
 
         Raises:
-          InputError: `output` is a file, or a folder with something in it that `force` does not cover.
+          InputError: `output` is a file, or a folder with something in it that `overwrite` does not cover.
         """
         output = Path(output)
-        _check_output(output, force)
+        _check_output(output, overwrite)
         with atomic_path(output) as folder:
             (folder / "images").mkdir(parents=True)
             manifest, truth = [], []
@@ -144,17 +144,17 @@ class SyntheticLesions:
         return self.cue_rare_test if label == RARE_CLASS else self.cue_other_test
 
 
-def _check_output(output: Path, force: bool) -> None:
+def _check_output(output: Path, overwrite: bool) -> None:
     if output.exists() and not output.is_dir():
         raise InputError(f"The output must be a folder, and {output} is a file. Give another path.")
     if not output.exists() or not any(output.iterdir()):
         return
-    if not force:
-        raise InputError(f"The output folder {output} is not empty. Give another one, or use force to replace it.")
+    if not overwrite:
+        raise InputError(f"The output folder {output} is not empty. Give another one, or use overwrite to replace it.")
     if not (output / TRUTH_FILE).is_file():
         raise InputError(
-            f"force replaces only a folder of synthetic lesions, and {output} has no {TRUTH_FILE}. "
-            "Give another path, or empty it yourself."
+            f"overwrite replaces only a folder of synthetic lesions, and {output} has no {TRUTH_FILE}. "
+            "Give another path."
         )
 
 

@@ -9,6 +9,7 @@ import pydantic
 import yaml
 
 from care_tf.errors import InputError
+from care_tf.runs.named_configs import RUNS, find_config, run_name
 from care_tf.runs.stage import Stage
 
 
@@ -181,28 +182,29 @@ class RunConfig(_Section):
 def load_config(path: str | os.PathLike, overrides: Sequence[str] = ()) -> RunConfig:
     """Reads and validates a configuration.
 
-    A file may build on others: `extends: baseline.yaml`, or a list, relative to the file. Mappings are merged key by
-    key, and what comes later wins: each file after those that it extends, every file once.
+    A file may build on others: `extends: baseline.yaml`, or a list, each found by `find_config` from the file's folder.
+    Mappings are merged key by key, and what comes later wins: each file after those that it extends, every file once.
 
     Args:
-      path: YAML file.
+      path: YAML file, or the name of one of the package's own (`find_config`).
       overrides: "key.of.section=value" texts; the value is read as YAML, and must name a key that the file or the
         schema has. "with=FILE" merges the settings of a file, which need not be a whole configuration, right after the
         files that extend nothing: a change of the base, to which the files that extend it still add.
 
     Returns:
-      The validated configuration; without `output`, its run folder is runs/<name of the file>.
+      The validated configuration; without `output`, its run folder is runs/ and the `run_name` of the file, such as
+      runs/isic2018/baseline.
 
     Raises:
-      InputError: A file cannot be read, files extend each other in a circle, or a key is unknown, missing or out of
-        range; all problems in one message.
+      InputError: A file is not there or cannot be read, files extend each other in a circle, or a key is unknown,
+        missing or out of range; all problems in one message.
     """
-    path = Path(path)
+    path = find_config(path)
     content: dict[str, Any] = {}
     base_changes = [override.partition("=")[2] for override in overrides if override.startswith("with=")]
-    for settings in _in_merge_order(path, [Path(change) for change in base_changes]):
+    for settings in _in_merge_order(path, [find_config(change) for change in base_changes]):
         content = _merged(content, settings)
-    content.setdefault("output", f"runs/{path.stem}")
+    content.setdefault("output", str(RUNS / run_name(path)))
     for override in overrides:
         if not override.startswith("with="):
             _apply_override(content, override)
@@ -229,7 +231,7 @@ def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, 
         if not isinstance(extended, list) or not all(isinstance(entry, str) for entry in extended):
             raise InputError(f"{file}: extends must be the name of a file, or a list of names. Received {extended!r}.")
         for entry in extended:
-            visit(file.parent / entry, (*extending, key))
+            visit(find_config(entry, file.parent), (*extending, key))
         if not extended:
             bases.append(key)
         found[key] = settings

@@ -176,23 +176,23 @@ def test_bad_arguments_are_refused(arguments, message):
 def test_output_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "lesions").write_text("mine")
     with pytest.raises(InputError, match=r"must be a folder, and .*lesions is a file"):
-        SyntheticLesions(**SMALL).write(tmp_path / "lesions", force=True)
+        SyntheticLesions(**SMALL).write(tmp_path / "lesions", overwrite=True)
     assert (tmp_path / "lesions").read_text() == "mine"
 
 
-def test_force_replaces_an_earlier_set_and_nothing_else(tmp_path):
+def test_overwrite_replaces_an_earlier_set_and_nothing_else(tmp_path):
     written, foreign = tmp_path / "written", tmp_path / "foreign"
     SyntheticLesions(**SMALL).write(written)
     (written / "images/extra.jpg").touch()
     with pytest.raises(InputError, match="written is not empty"):
         SyntheticLesions(**SMALL).write(written)
-    SyntheticLesions(**SMALL).write(written, force=True)
+    SyntheticLesions(**SMALL).write(written, overwrite=True)
     assert not (written / "images/extra.jpg").exists()
 
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match=r"foreign has no truth\.csv"):
-        SyntheticLesions(**SMALL).write(foreign, force=True)
+        SyntheticLesions(**SMALL).write(foreign, overwrite=True)
     assert [path.name for path in foreign.iterdir()] == ["thesis.txt"]
 
 

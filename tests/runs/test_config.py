@@ -114,7 +114,7 @@ def test_files_that_extend_each_other_in_a_circle_are_refused(tmp_path):
         load_config(tmp_path / "c.yaml")
     with pytest.raises(InputError, match="a.yaml is given as with=, and such a file cannot extend"):
         load_config(tmp_path / "e.yaml", [f"with={tmp_path / 'a.yaml'}"])
-    with pytest.raises(InputError, match="missing.yaml cannot be read"):
+    with pytest.raises(InputError, match="Received missing.yaml, which is neither"):
         load_config(tmp_path / "d.yaml")
 
 
@@ -165,8 +165,11 @@ def test_bad_keys_and_values_are_refused(path, override, message):
 
 
 def test_unreadable_files_are_refused(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="missing.yaml, which is neither"):
         load_config(tmp_path / "missing.yaml")
+    (tmp_path / "latin.yaml").write_bytes(b"title: \xe4")
+    with pytest.raises(InputError, match="not valid YAML"):
+        load_config(tmp_path / "latin.yaml")
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(InputError, match="not valid YAML"):
         load_config(tmp_path / "bad.yaml")

@@ -100,7 +100,7 @@ def read_record(folder: str | os.PathLike) -> tuple[list[TrainedModel], dict[str
     """
     path = Path(folder) / RECORD
     if not path.is_file():
-        raise InputError(f"{folder} has no {RECORD}: it must be the output of tools/train_segmentation.py, finished")
+        raise InputError(f"{folder} has no {RECORD}: it must be the finished output of `care segment train`")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         models = [

@@ -1,18 +1,14 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+import re
 
 import numpy as np
 import pytest
 from PIL import Image
-from prepare_rsna import main
 
+from care_tf.cli.prepare_rsna import rsna
 from care_tf.data import read_manifest
-from care_tf.errors import InputError
 
 pytest.importorskip("pydicom")
 
@@ -20,14 +16,7 @@ from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
-_ROOT = Path(__file__).parents[2]
 _CLASSES = ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")
-
-
-def _run(*arguments):
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-    command = [sys.executable, "tools/prepare_rsna.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True)
 
 
 def _write_dicom(path, pixels, patient):
@@ -71,11 +60,11 @@ def download(tmp_path):
     return root
 
 
-def test_it_writes_images_a_manifest_and_a_picture_of_the_boxes(download, tmp_path):
+def test_it_writes_images_a_manifest_and_a_picture_of_the_boxes(download, tmp_path, run):
     output = tmp_path / "new" / "prepared"
-    done = _run("--root", download, "--output", output, "--image-size", 50, "--num-folds", 3)
-    assert done.returncode == 0, done.stderr
-    assert "Lung Opacity           3       3       3" in done.stdout
+    code, out, _ = run(rsna, "--root", download, "--output", output, "--image-size", 50, "--num-folds", 3)
+    assert code == 0
+    assert "Lung Opacity           3       3       3" in out
     assert sorted(path.name for path in output.iterdir()) == ["contact_sheet.png", "images", "manifest.csv"]
     manifest = read_manifest(output / "manifest.csv", class_names=_CLASSES)
     assert manifest.class_counts == dict.fromkeys(_CLASSES, 3)
@@ -85,57 +74,59 @@ def test_it_writes_images_a_manifest_and_a_picture_of_the_boxes(download, tmp_pa
     image = np.asarray(Image.open(manifest.image_paths[2])).astype(float)
     assert image.shape == (40, 50)
     assert image[6:14, 11:29].min() > 200 and image[26:, 41:].min() > 200 and image[:4].max() < 60
-    written = [path.read_bytes() for path in output.rglob("*") if path.is_file()] + [done.stdout.encode()]
+    written = [path.read_bytes() for path in output.rglob("*") if path.is_file()] + [out.encode()]
     assert not any(word in content for content in written for word in (b"Doe", b"secret"))
 
 
-def test_it_goes_on_where_it_stopped(download, tmp_path):
+def test_it_goes_on_where_it_stopped(download, tmp_path, run):
     output, broken = tmp_path / "out", download / "stage_2_train_images" / "x4.dcm"
     content = broken.read_bytes()
     broken.write_bytes(content[:-100])
     arguments = ["--root", str(download), "--output", str(output), "--num-folds", "2"]
-    with pytest.raises(InputError, match="has 1 problem: .*x4.dcm: the "):
-        main(arguments)
+    code, _, err = run(rsna, *arguments)  # and a progress bar
+    assert code == 2 and re.search("error: .* has 1 problem: .*x4.dcm: the ", err)
     assert sorted(path.name for path in output.iterdir()) == ["images"]
     assert len(list((output / "images").iterdir())) == 8
 
     with pytest.warns(UserWarning, match="left out 1 of 9 images: .*x4.dcm"):
-        main([*arguments, "--skip-failed"])
+        run(rsna, *arguments, "--skip-failed")
     assert len(read_manifest(output / "manifest.csv")) == 8
 
     broken.write_bytes(content)
     kept = {path: path.stat().st_mtime_ns for path in (output / "images").iterdir()}
-    main(arguments)
+    run(rsna, *arguments)
     assert len(read_manifest(output / "manifest.csv")) == 9
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
-def test_the_paper_s_numbers_are_the_default(download, tmp_path, monkeypatch):
+def test_the_paper_s_numbers_are_the_default(download, tmp_path, monkeypatch, run):
     monkeypatch.setattr("care_tf.datasets.rsna.PAPER_IMAGES_PER_CLASS", {"Normal": 2})
-    arguments = ["--root", str(download), "--num-folds", "2", "--threads", "1", "--output"]
-    main([*arguments, str(tmp_path / "some")])
+    arguments = ["--root", str(download), "--num-folds", "2", "--workers", "1", "--output"]
+    run(rsna, *arguments, tmp_path / "some")
     assert read_manifest(tmp_path / "some" / "manifest.csv").class_counts["Normal"] == 2
-    main([*arguments, str(tmp_path / "all"), "--all"])
+    run(rsna, *arguments, tmp_path / "all", "--all")
     assert read_manifest(tmp_path / "all" / "manifest.csv").class_counts["Normal"] == 3
 
 
-def test_images_of_a_patient_of_the_mapping_share_a_fold(download, tmp_path):
+def test_images_of_a_patient_of_the_mapping_share_a_fold(download, tmp_path, run):
     mapping = [{"subset_img_id": f"x{i}", "img_id": f"{i % 6:08d}_{i:03d}.png"} for i in range(9)]
     (tmp_path / "mapping.json").write_text(json.dumps(mapping))
     output = tmp_path / "out"
     arguments = ["--root", str(download), "--output", str(output), "--num-folds", "2"]
-    main([*arguments, "--mapping", str(tmp_path / "mapping.json")])
+    run(rsna, *arguments, "--mapping", tmp_path / "mapping.json")
     manifest = read_manifest(output / "manifest.csv")
     assert manifest.groups[:3] == manifest.groups[6:] == ("00000000", "00000001", "00000002")
     assert manifest.folds[:3] == manifest.folds[6:]
 
 
-def test_bad_input_is_refused_before_anything_is_written(tmp_path, capsys):
-    arguments = ["--root", str(tmp_path), "--output", str(tmp_path / "out")]
-    with pytest.raises(InputError, match="is not an RSNA Pneumonia Detection Challenge download"):
-        main(arguments)
-    for option, least in (("--num-folds", 2), ("--image-size", 1), ("--threads", 1)):
-        with pytest.raises(SystemExit, match="2"):
-            main([*arguments, option, "0"])
-        assert f"{option} must be at least {least}; received 0" in capsys.readouterr().err
+def test_bad_input_is_refused_before_anything_is_written(tmp_path, refuses):
+    arguments = ["--root", tmp_path, "--output", tmp_path / "out"]
+    assert "is not an RSNA Pneumonia Detection Challenge download" in refuses(rsna, *arguments)
+    for option, message in (
+        (["--num-folds", "0"], "0 is not in the range x>=2"),
+        (["--image-size", "0"], "It must be N or HEIGHTxWIDTH"),
+        (["--image-size", "300x200"], "must be one number here: it is the longer side. Received 300x200"),
+        (["--workers", "0"], "0 is not in the range x>=1"),
+    ):
+        assert message in refuses(rsna, *arguments, *option)
     assert not (tmp_path / "out").exists()

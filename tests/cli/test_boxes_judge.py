@@ -1,18 +1,11 @@
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from judge_boxes import main
 from PIL import Image
 
+from care_tf.cli.boxes_judge import judge
 from care_tf.data.manifest import Manifest, write_manifest
-from care_tf.errors import InputError
-
-_ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -29,30 +22,25 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_it_writes_the_report_and_prints_the_figures(folder):
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-    command = ["truth.csv", "made.csv", "--output", "out/quality", "--classes", "A", "--resamples", "20"]
-    done = subprocess.run(
-        [sys.executable, str(_ROOT / "tools" / "judge_boxes.py"), *command],
-        cwd=folder, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    lines = [line.split() for line in done.stdout.splitlines()]
+def test_it_writes_the_report_and_prints_the_figures(folder, run):
+    code, out, err = run(
+        judge, "truth.csv", "made.csv", "--output", "out/quality", "--classes", "A", "--resamples", "20"
+    )
+    assert (code, err) == (0, "")
+    lines = [line.split() for line in out.splitlines()]
     assert lines[1] == ["A", "mine", "0.333", "[0.333,", "0.333]", "0.000", "0.500", "0.000"]
     files = sorted(path.name for path in (folder / "out" / "quality").iterdir())
     assert files == ["box_quality.csv", "box_quality.html", "box_quality.json"]
 
 
-def test_folds_choose_and_what_is_missing_is_refused_or_left_out(folder, capsys):
+def test_folds_choose_and_what_is_missing_is_refused_or_left_out(folder, run, refuses):
     text = (folder / "made.csv").read_text().splitlines()
     (folder / "few.csv").write_text("\n".join(line for line in text if not line.startswith("4.png")) + "\n")
-    arguments = [str(folder / "truth.csv"), str(folder / "few.csv"), "--output", str(folder / "out"), "--folds", "2"]
-    with pytest.raises(InputError, match=r"few.csv lacks 1 of the 3 images with true boxes: 4.png"):
-        main(arguments)
+    arguments = ["truth.csv", "few.csv", "--output", "out", "--folds", "2"]
+    assert "few.csv lacks 1 of the 3 images with true boxes: 4.png" in refuses(judge, *arguments)
     assert not (folder / "out").exists()
-    main([*arguments, "--only-shared", "--resamples", "20", "--seed", "3"])
-    assert "not judged: 1 images that few.csv lacks: 4.png" in capsys.readouterr().out
+    _, out, _ = run(judge, *arguments, "--only-shared", "--resamples", "20", "--seed", "3")
+    assert "not judged: 1 images that few.csv lacks: 4.png" in out
     written = json.loads((folder / "out" / "box_quality.json").read_text())
     assert [(own["name"], own["num_images"]) for own in written["classes"]] == [("B", 2)]
     assert (written["num_resamples"], written["seed"]) == (20, 3)
@@ -65,10 +53,8 @@ def test_folds_choose_and_what_is_missing_is_refused_or_left_out(folder, capsys)
         (["truth.csv", "made.csv", "--output", "out", "--classes", "DF"], "has no class DF"),
         (["truth.csv", "made.csv", "--output", "out", "--folds", "9"], "has no fold 9"),
         (["truth.csv", "made.csv", "--output", "truth.csv/x"], "cannot be written"),
-        (["truth.csv", "made.csv", "--output", "out", "--resamples", "0"], "num_resamples must be at least 1"),
+        (["truth.csv", "made.csv", "--output", "out", "--resamples", "0"], "0 is not in the range x>=1"),
     ],
 )
-def test_bad_arguments_are_refused(folder, monkeypatch, arguments, message):
-    monkeypatch.chdir(folder)
-    with pytest.raises(InputError, match=message):
-        main(arguments)
+def test_bad_arguments_are_refused(folder, refuses, arguments, message):
+    assert message in refuses(judge, *arguments)

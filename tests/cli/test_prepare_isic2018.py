@@ -1,24 +1,14 @@
 import csv
-import importlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from care_tf.cli.prepare_isic2018 import isic2018
 from care_tf.data import read_manifest
 
-_ROOT = Path(__file__).parents[2]
 _CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
-
-
-def _run(*arguments):
-    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
-    command = [sys.executable, "tools/prepare_isic2018.py", *map(str, arguments)]
-    return subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True)
 
 
 def _table(path, rows):
@@ -45,12 +35,12 @@ def _download(root):
         Image.fromarray(region).save(mask)
 
 
-def test_it_writes_a_manifest_and_a_picture_of_the_boxes(tmp_path):
+def test_it_writes_a_manifest_and_a_picture_of_the_boxes(tmp_path, run):
     _download(tmp_path / "download")
     output = tmp_path / "new" / "prepared"
-    done = _run("--root", tmp_path / "download", "--output", output, "--num-folds", 2)
-    assert done.returncode == 0, done.stderr
-    assert ["DF", "2", "2", "2"] in [line.split() for line in done.stdout.splitlines()]
+    code, out, _ = run(isic2018, "--root", "download", "--output", output, "--num-folds", 2)
+    assert code == 0
+    assert ["DF", "2", "2", "2"] in [line.split() for line in out.splitlines()]
     manifest = read_manifest(output / "manifest.csv")
     assert manifest.class_counts == dict.fromkeys(sorted(_CLASSES), 2)
     assert sorted(manifest.folds) == ["1"] * 7 + ["2"] * 7
@@ -63,26 +53,46 @@ def test_it_writes_a_manifest_and_a_picture_of_the_boxes(tmp_path):
     assert sorted(path.name for path in output.iterdir()) == ["contact_sheet.png", "manifest.csv"]
 
 
-def test_a_wrong_folder_is_one_line_and_exit_code_2(tmp_path):
-    done = _run("--root", tmp_path, "--output", tmp_path / "out")
-    assert done.returncode == 2
-    message = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert len(message) == 1
-    assert "is not an ISIC 2018 task 3 download" in message[0]
-    assert "Traceback" not in done.stderr
+def test_a_wrong_folder_is_one_line_and_exit_code_2(tmp_path, refuses):
+    assert "is not an ISIC 2018 task 3 download" in refuses(isic2018, "--root", tmp_path, "--output", "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_lesion_masks_for_every_image_instead_of_boxes(tmp_path):
+@pytest.mark.parametrize(
+    ("options", "classes"),
+    [
+        (["--box-classes", "DF", "VASC", "AKIEC"], {"DF", "VASC", "AKIEC"}),
+        (["--box-classes", "DF,VASC"], {"DF", "VASC"}),
+        (["--box-classes"], set()),
+        ([], {"DF"}),
+    ],
+)
+def test_box_classes_are_words_or_a_list_or_none(tmp_path, run, options, classes):
     _download(tmp_path / "download")
-    done = _run("--root", tmp_path / "download", "--output", tmp_path, "--num-folds", 2, "--lesion-masks")
-    assert done.returncode == 0, done.stderr
+    code, _, err = run(isic2018, *options, "--root", "download", "--output", "out", "--num-folds", 2)
+    assert code == 0, err
+    manifest = read_manifest(tmp_path / "out" / "manifest.csv")
+    labels = [manifest.class_names[label] for label in manifest.labels]
+    assert {label for label, boxes in zip(labels, manifest.boxes, strict=True) if len(boxes)} == classes
+
+
+def test_folds_come_from_a_file(tmp_path, run):
+    _download(tmp_path / "download")
+    _table(tmp_path / "folds.csv", [["image", "fold"], *([f"ISIC_{i:02d}", "ab"[i % 2]] for i in range(14))])
+    for name in ("--folds-file", "--folds"):  # the second is how it was called
+        assert run(isic2018, "--root", "download", "--output", "out", name, "folds.csv")[0] == 0
+        assert read_manifest(tmp_path / "out" / "manifest.csv").folds == ("a", "b") * 7
+
+
+def test_lesion_masks_for_every_image_instead_of_boxes(tmp_path, run):
+    _download(tmp_path / "download")
+    assert run(isic2018, "--root", "download", "--output", ".", "--num-folds", 2, "--lesion-masks")[0] == 0
     manifest = read_manifest(tmp_path / "manifest.csv")
     assert all(Path(path).name.endswith("_segmentation.png") for path in manifest.mask_paths)
     assert not any(len(boxes) for boxes in manifest.boxes)
 
 
-def test_task_1_has_masks_and_no_classes(tmp_path):
+def test_task_1_has_masks_and_no_classes(tmp_path, run):
     images, masks = tmp_path / "ISIC2018_Task1-2_Training_Input", tmp_path / "ISIC2018_Task1_Training_GroundTruth"
     images.mkdir()
     masks.mkdir()
@@ -90,22 +100,17 @@ def test_task_1_has_masks_and_no_classes(tmp_path):
     region[5:15, 10:30] = 255
     Image.new("RGB", (40, 30), (200, 160, 150)).save(images / "ISIC_0000001.jpg")
     Image.fromarray(region).save(masks / "ISIC_0000001_segmentation.png")
-    done = _run("--task", 1, "--root", tmp_path, "--output", tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert run(isic2018, "--task", 1, "--root", ".", "--output", ".")[0] == 0
     assert read_manifest(tmp_path / "manifest.csv").class_counts == {"lesion": 1}
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--task", "1", "--box-scale", "2", "--folds", "f"], "--task 1 gives masks and takes no --box-scale, --folds"),
+        (["--task", "1", "--box-scale", "2", "--folds-file", "f"], "takes no --box-scale, --folds-file"),
         (["--lesion-masks", "--box-classes", "DF"], "--lesion-masks gives masks and takes no --box-classes"),
-        (["--task", "1", "--seed", "-1"], "--seed must lie in"),
+        (["--task", "1", "--seed", "-1"], "Invalid value for '--seed'"),
     ],
 )  # fmt: skip
-def test_options_that_do_not_fit_are_refused(capsys, monkeypatch, arguments, message):
-    monkeypatch.syspath_prepend(str(_ROOT / "tools"))
-    main = importlib.import_module("prepare_isic2018").main
-    with pytest.raises(SystemExit, match="2"):
-        main(["--root", "download", "--output", "out", *arguments])
-    assert message in capsys.readouterr().err
+def test_options_that_do_not_fit_are_refused(refuses, arguments, message):
+    assert message in refuses(isic2018, "--root", "download", "--output", "out", *arguments)

@@ -1,21 +1,10 @@
-import importlib
-from pathlib import Path
-
 import numpy as np
 import pytest
 from PIL import Image
 
 from care_tf.boxes.segmentation import segmentation_training as training
 from care_tf.boxes.segmentation.cross_fitting import read_record
-from care_tf.errors import InputError
-
-_ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def main(monkeypatch):
-    monkeypatch.syspath_prepend(str(_ROOT / "tools"))
-    return importlib.import_module("train_segmentation").main
+from care_tf.cli.segment_train import train as segment_train
 
 
 @pytest.fixture
@@ -29,7 +18,7 @@ def manifest(tmp_path):
     return tmp_path / "manifest.csv"
 
 
-def test_the_options_reach_the_training_and_the_record(main, manifest, tmp_path, monkeypatch, capsys):
+def test_the_options_reach_the_training_and_the_record(run, manifest, tmp_path, monkeypatch):
     trained = []
 
     def train(manifest, path, *_):
@@ -38,7 +27,7 @@ def test_the_options_reach_the_training_and_the_record(main, manifest, tmp_path,
 
     monkeypatch.setattr(training, "_train_network", train)
     options = "--num-folds 3 --image-size 32 64 --max-images-per-class 4 --max-epochs 5 --batch-size 2 --seed 7"
-    main([str(manifest), "--output", str(tmp_path / "networks"), *options.split(), "--backbone", "resnet18"])
+    _, out, _ = run(segment_train, manifest, "--output", "networks", *options.split(), "--backbone", "resnet18")
     models, settings = read_record(tmp_path / "networks")
     assert len(models) == 3 and trained == [8 - 3, 8 - 3, 8 - 2]
     given = {"num_folds": 3, "image_size_px": [32, 64], "max_images_per_class": 4, "max_epochs": 5, "batch_size": 2}
@@ -47,13 +36,13 @@ def test_the_options_reach_the_training_and_the_record(main, manifest, tmp_path,
         for name, value in settings.items()
         if name not in ("patience_epochs", "initial_learning_rate", "validation_fraction")
     }
-    assert f"wrote 3 networks and segmentation.json to {tmp_path / 'networks'}" in capsys.readouterr().out
+    assert "wrote 3 networks and segmentation.json to networks" in out
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--seed", "-1"], "seed must lie in"),
+        (["--seed", "-1"], "-1 is not in the range 0<=x<=4294967295"),
         (["--batch-size", "0"], "batch_size must be at least 1"),
         (["--num-folds", "9"], "training 9 networks needs at least 20"),
         (["--image-size", "30", "40"], "multiples of 16 px"),
@@ -61,13 +50,13 @@ def test_the_options_reach_the_training_and_the_record(main, manifest, tmp_path,
         (["--weights", "nowhere.h5"], "not a file"),
     ],
 )
-def test_bad_options_are_refused_and_leave_no_networks(main, manifest, tmp_path, options, message):
-    with pytest.raises(InputError, match=message):
-        main([str(manifest), "--output", str(tmp_path / "networks"), *options])
+def test_bad_options_are_refused_and_leave_no_networks(run, manifest, tmp_path, options, message):
+    code, _, err = run(segment_train, manifest, "--output", "networks", *options)
+    assert code == 2 and err.startswith("error: ") and message in err
     assert not list(tmp_path.glob("networks/model_*")) and not list(tmp_path.glob("networks/segmentation.json"))
 
 
-def test_bad_manifests_are_refused(main, manifest, tmp_path):
+def test_bad_manifests_are_refused(refuses, manifest, tmp_path):
     (tmp_path / "no_masks.csv").write_text("image,label\n0.png,A\n1.png,B\n")
     for path, message in (
         (tmp_path / "nowhere.csv", "there is no manifest"),
@@ -75,6 +64,5 @@ def test_bad_manifests_are_refused(main, manifest, tmp_path):
         (tmp_path / "0.png", "is not a UTF-8 CSV file"),
         (tmp_path / "no_masks.csv", "has masks of 0 groups"),
     ):
-        with pytest.raises(InputError, match=message):
-            main([str(path), "--output", str(tmp_path / "networks")])
+        assert message in refuses(segment_train, path, "--output", "networks")
     assert not (tmp_path / "networks").exists()

@@ -1,0 +1,79 @@
+"""`care boxes import`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from care_tf.cli import options
+from care_tf.cli.commands import Command
+from care_tf.errors import InputError
+
+
+@click.command(
+    "import", cls=Command, example="care boxes import manifest.csv annotations.xml --format cvat --output boxes.csv"
+)
+@options.manifest
+@click.argument("annotations", type=options.PATH)
+@options.output(help="The new manifest (CSV).")
+@options.image_format(help="Format of the annotations. [default: told from the files, if they fit one only]")
+@click.option("--source", help="What box_source says. [default: imported:FORMAT]")
+@options.option(
+    "--labels",
+    type=options.Words(),
+    joined_by=",",
+    metavar="LABEL,...",
+    help="Take boxes of these labels only. [default: all]",
+)
+@click.option("--scale", type=float, default=1.0, help="Box side / drawn side; 0.7 to 1.1 in the paper.")
+@click.option(
+    "--existing",
+    type=click.Choice(["refuse", "keep", "replace"]),
+    default="refuse",
+    help="Where an image has other boxes or a mask.",
+)
+@click.option(
+    "--outside",
+    type=click.Choice(["refuse", "drop"]),
+    default="refuse",
+    help="Boxes wholly outside of their image; boxes that overlap it are clipped.",
+)
+@click.option(
+    "--exif",
+    type=click.Choice(["auto", "oriented", "stored"]),
+    default="auto",
+    help="Whether the tool showed images turned by EXIF (oriented) or not (stored); auto goes by the stated sizes.",
+)
+@click.option("--image-root", type=options.PATH, help="Folder that the annotations' names are relative to.")
+@options.voc_pixel_origin
+@click.option("--class-file", type=options.PATH, help="yolo: classes.txt or data.yaml; rsna: class info.")
+@options.image_size(
+    type=options.ImageSize("own"),
+    help="csv, rsna: size of the images that were annotated (rsna: 1024 by default), or own: the manifest's.",
+)
+@options.overwrite
+def import_(
+    manifest: Path, annotations: Path, output: Path, format_name: str | None, overwrite: bool, **choices: Any
+) -> None:
+    """Take boxes from an annotation tool into a manifest.
+
+    COCO, Pascal VOC, YOLO, labelme, Label Studio, CVAT, ... Prints what was matched, unmatched, clipped, scaled and
+    turned.
+    """
+    options.refuse_existing(output, overwrite)
+    if output.is_dir() or output.resolve() == annotations.resolve():
+        raise InputError(f"{output} is a folder or the annotations themselves; choose another output")
+    if not annotations.exists():
+        raise InputError(f"there is no file or folder {annotations}")
+    from care_tf.boxes.exchange.importing import import_boxes
+    from care_tf.boxes.formats import detect_format, read_annotations
+    from care_tf.data.manifest import read_manifest, write_manifest
+
+    given, name = options.format_options(choices), format_name or detect_format(annotations)
+    rows = read_manifest(manifest)
+    boxes = read_annotations(annotations, name, **given)
+    imported, summary = import_boxes(rows, boxes, **{**choices, "source": choices["source"] or f"imported:{name}"})
+    write_manifest(imported, output)
+    print(summary.text())
+    print(imported.summary())
+    print(f"read {annotations} as {name}; wrote {output}")

@@ -1,0 +1,136 @@
+"""`care boxes make`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from care_tf.cli import options
+from care_tf.cli.commands import Command
+from care_tf.cli.tensorflow_start import quiet_tensorflow
+from care_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from care_tf.boxes.making.manifest_boxes import MadeBoxes
+
+_MAX_LISTED = 20
+_BOX_SETTINGS = ("threshold", "min_area_fraction", "boxes", "max_boxes", "scale")
+
+
+def _number_or_word(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+@click.command(
+    "make", cls=Command, example="care boxes make manifest.csv --method dsr --classes DF,VASC --output boxes.csv"
+)
+@options.manifest
+@click.option("--method", required=True, help="dsr, bms, segmentation, or module:function of your own.")
+@options.classes(help="Classes whose images get boxes.", required=True)
+@options.output(help="The new manifest (CSV), with all rows.")
+@options.overwrite
+@click.option("--split", help="Only images of this split.")
+@options.folds(help="Only images of these folds.")
+@click.option(
+    "--existing",
+    type=click.Choice(["replace", "keep"]),
+    default="replace",
+    help="An image that has boxes or a mask: replace them, or keep them and leave it out.",
+)
+@click.option(
+    "--threshold",
+    type=_number_or_word,
+    metavar="NUMBER|WORD",
+    help="Where a map becomes a region: a number in (0, 1), otsu or adaptive. [default: 0.15 for dsr, 0.2 for bms, "
+    "otherwise 0.5]",
+)
+@click.option("--min-area-fraction", type=float, help="Drop regions below this share of the image. [default: 0.01]")
+@click.option(
+    "--boxes",
+    type=click.Choice(["one", "largest", "each"]),
+    help="One box around all regions, the largest region's, or one for each. [default: largest; one for a function of "
+    "your own]",
+)
+@click.option("--max-boxes", type=int, help="With --boxes each: the largest so many regions. [default: all]")
+@click.option("--scale", type=float, help="Box side / tight side, 0.7 to 1.1. [default: 1]")
+@click.option(
+    "--keep-maps", "maps_folder", type=options.PATH, help="Folder to save the maps in, as 8-bit PNG to look at."
+)
+@click.option(
+    "--model", type=options.PATH, help="segmentation: folder of care segment train, Keras model file or SavedModel."
+)
+@click.option("--training-manifest", type=options.PATH, help="segmentation, one model: what it was trained on.")
+@click.option(
+    "--trained-elsewhere", is_flag=True, help="segmentation, one model: you vouch that it saw none of the images."
+)
+@options.workers()
+@click.option("--backend", type=click.Choice(["local", "dask", "ray"]), default="local", help="Who does the work.")
+@click.option("--scheduler", metavar="ADDRESS", help="A running cluster. [default: one on this machine]")
+@click.option("--strict", is_flag=True, help="Exit code 2 if any image failed.")
+def make(manifest: Path, output: Path, overwrite: bool, strict: bool, **choices: Any) -> None:
+    """Draw boxes without annotators.
+
+    A saliency method or a segmentation network draws them for some classes of a manifest. Started again after a kill,
+    the same command continues where it stopped. Beside the output, NAME.details.csv says what became of every image.
+    """
+    options.refuse_existing(output, overwrite)
+    _one_image_per_core()
+    if choices["method"] == "segmentation":
+        quiet_tensorflow()
+    made = _made_boxes(manifest, output, choices)
+    from care_tf.boxes.box_details import details_path
+
+    _report(made)
+    print(f"wrote {output} and {details_path(output)}")
+    if strict and made.rows("failed"):
+        raise InputError(f"--strict: {len(made.rows('failed'))} images failed; {output} was written all the same")
+
+
+def _one_image_per_core() -> None:
+    """Read when TensorFlow starts, here and in the workers that this process starts."""
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+
+
+def _made_boxes(manifest: Path, output: Path, choices: dict[str, Any]) -> "MadeBoxes":
+    from care_tf.boxes.making.manifest_boxes import make_boxes
+    from care_tf.boxes.making.methods import box_settings_of, get_method
+    from care_tf.boxes.making.one_image import BoxSettings
+    from care_tf.boxes.making.workers import Workers
+    from care_tf.data.manifest import read_manifest
+
+    # A corrupt image is one failed image, not the end of the run: headers are not checked here.
+    rows = read_manifest(manifest, check_images=False)
+    trained = {name: choices.pop(name) for name in ("model", "training_manifest", "trained_elsewhere")}
+    name = choices.pop("method")
+    method = get_method(name, **trained)
+    settings = {key: choices.pop(key) for key in _BOX_SETTINGS}
+    settings = box_settings_of(name) | {key: value for key, value in settings.items() if value is not None}
+    workers = Workers(*(choices.pop(key) for key in ("backend", "workers", "scheduler")))
+    try:
+        return make_boxes(rows, method, BoxSettings(**settings), output=output, workers=workers, **choices)
+    except KeyboardInterrupt:
+        print("stopped; what is finished is kept: the same command continues from there", file=sys.stderr)
+        raise
+
+
+def _report(made: "MadeBoxes") -> None:
+    counts = {status: len(made.rows(status)) for status in ("boxes", "no box", "failed")}
+    resumed = f" ({made.num_resumed} of them from an earlier start)" if made.num_resumed else ""
+    print(
+        f"{len(made.details)} images{resumed}: {counts['boxes']} with boxes, {counts['no box']} without, "
+        f"{counts['failed']} failed"
+    )
+    for status, title in (("no box", "nothing found in"), ("failed", "failed")):
+        results = [result for result in made.details if result.status == status]
+        for result in results[:_MAX_LISTED]:
+            reason = f": {result.message}" if result.message else ""
+            print(f"warning: {title} {made.manifest.image_paths[result.row]}{reason}", file=sys.stderr)
+        if len(results) > _MAX_LISTED:
+            print(f"warning: {title} {len(results) - _MAX_LISTED} more: see the details", file=sys.stderr)

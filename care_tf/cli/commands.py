@@ -1,0 +1,143 @@
+"""What all commands share: help with an example, suggestions, one line for bad input, exit codes."""
+
+import collections
+import difflib
+import importlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from care_tf.errors import InputError
+
+BAD_INPUT, INTERRUPTED = 2, 130
+_SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
+_ARGUMENTS = "care_tf.arguments"
+
+
+class _WithExample(click.Command):
+    """A command whose help ends with an example, and whose `main` ends the process with the right exit code."""
+
+    def __init__(self, *args: Any, example: str, **kwargs: Any):
+        super().__init__(*args, **{"context_settings": _SETTINGS, **kwargs})
+        self._example = example
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write("\nExample:\n")
+        for line in self._example.splitlines():
+            formatter.write(f"  {line}\n")
+
+    def main(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Runs the command and exits: 0, 2 with one line on bad input, 130 on Ctrl-C; a defect keeps its traceback."""
+        try:
+            result = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            sys.exit(BAD_INPUT)
+        except (InputError, click.ClickException) as error:
+            click.echo(f"error: {_one_line(error)}", err=True)
+            sys.exit(BAD_INPUT)
+        except click.Abort as abort:
+            if isinstance(abort.__cause__, EOFError):  # a file that ends too early is no Ctrl-C
+                raise abort.__cause__ from None
+            click.echo("interrupted", err=True)
+            sys.exit(INTERRUPTED)
+        sys.exit(result if isinstance(result, int) else 0)
+
+
+def _one_line(error: Exception) -> str:
+    if not isinstance(error, click.ClickException):
+        return str(error)
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    return message if context is None else f"{message} See {context.command_path} --help."
+
+
+class Option(click.Option):
+    """An option that takes several words as one value, or that had another name once.
+
+    Args:
+      joined_by: "," makes `--classes DF VASC` the same as `--classes DF,VASC`; "x" joins whole numbers only. None
+        takes one word.
+      formerly: A name that scripts may still use; help does not show it.
+    """
+
+    def __init__(self, *args: Any, joined_by: str | None = None, formerly: str | None = None, **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self.joined_by, self.formerly = joined_by, formerly
+
+    def takes(self, word: str) -> bool:
+        """Whether a word belongs to the value that stands before it."""
+        return not word.startswith("-") and (self.joined_by == "," or word.isdecimal())
+
+
+class Command(_WithExample):
+    """A command that works."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, _with_joined_words(args, self.params))
+
+
+def command_line(context: click.Context) -> list[str]:
+    """The words that started a command, for the record."""
+    return [*context.command_path.split(), *context.meta[_ARGUMENTS]]
+
+
+def _with_joined_words(words: Sequence[str], parameters: Iterable[click.Parameter]) -> list[str]:
+    options = [option for option in parameters if isinstance(option, Option)]
+    by_name = {name: option for option in options for name in (*option.opts, option.formerly) if name}
+    left = collections.deque(words)
+    result: list[str] = []
+    while left:
+        word = left.popleft()
+        name, equals, value = word.partition("=")
+        if word == "--":
+            return [*result, word, *left]
+        if name not in by_name:
+            result.append(word)
+            continue
+        option = by_name[name]
+        result.append(option.opts[0] + equals + value)
+        if option.joined_by and not equals:
+            taken = []
+            while left and option.takes(left[0]):
+                taken.append(left.popleft())
+            if taken or option.joined_by == ",":
+                result.append(option.joined_by.join(taken))
+    return result
+
+
+class Group(_WithExample, click.Group):
+    """Commands that are imported when they are asked for.
+
+    Args:
+      lazy: Name of a command -> "module:attribute", below care_tf.cli.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, str], **kwargs: Any):
+        super().__init__(*args, **kwargs)
+        self._lazy = dict(lazy)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self._lazy:
+            return None
+        module, _, attribute = self._lazy[cmd_name].partition(":")
+        return getattr(importlib.import_module(f"care_tf.cli.{module}"), attribute)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] not in self._lazy and not args[0].startswith("-") and not ctx.resilient_parsing:
+            raise click.UsageError(f"There is no command {args[0]!r}.{suggestion(args[0], self._lazy)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """The end of an error message: the known word that was probably meant, or nothing."""
+    nearest = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {nearest[0]}?" if nearest else ""

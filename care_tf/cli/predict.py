@@ -1,0 +1,19 @@
+"""`care predict`: its place."""
+
+import click
+
+from care_tf.cli.commands import Command
+from care_tf.errors import InputError
+
+
+@click.command(
+    "predict",
+    cls=Command,
+    hidden=True,
+    context_settings={"ignore_unknown_options": True},
+    example="care export runs/isic2018/care served/isic2018",
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+def predict(words: tuple[str, ...]) -> None:
+    """Not there yet: export a run and ask the exported model."""
+    raise InputError("care predict is not there yet. Export the run (care export RUN OUT) and see docs/serving.md.")

@@ -1,0 +1,49 @@
+"""`care prepare rsna`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from care_tf.cli import options
+from care_tf.cli.commands import Command
+
+
+@click.command(
+    "rsna",
+    cls=Command,
+    example="care prepare rsna --root RSNA --output data/rsna --image-size 512",
+)
+@click.option("--root", type=options.PATH, required=True, help="Folder of stage_2_train_images/ and both tables.")
+@options.output(help="Folder for images/, manifest.csv and contact_sheet.png.")
+@click.option("--all", "every_image", is_flag=True, help="Take all images; otherwise as many per class as the paper.")
+@options.image_size(help="Shrink the longer side to it, with the boxes. [default: keep]")
+@click.option("--mapping", type=options.PATH, help="RSNA's mapping to NIH images (JSON), to group them by patient.")
+@options.folds_file
+@options.num_folds
+@options.seed
+@options.workers(formerly="--threads")
+@click.option("--skip-failed", is_flag=True, help="Leave out images that cannot be converted.")
+def rsna(root: Path, output: Path, every_image: bool, image_size: tuple[int, int] | None, **choices: Any) -> None:
+    """Turn the RSNA pneumonia download into PNGs and a manifest.
+
+    Writes images/*.png, contact_sheet.png, a picture of the boxes, and last manifest.csv. Started again, it continues
+    where it stopped. Of the DICOM files only the pixels are written.
+    """
+    side = None if image_size is None else options.one_side(image_size, "it is the longer side")
+    from care_tf.data.manifest import write_manifest
+    from care_tf.datasets.contact_sheet import write_contact_sheet
+    from care_tf.datasets.dicom_to_png import convert_dicoms
+    from care_tf.datasets.rsna import PAPER_IMAGES_PER_CLASS, read_rsna, rsna_manifest
+
+    counts, mapping = None if every_image else PAPER_IMAGES_PER_CLASS, choices.pop("mapping")
+    images = read_rsna(root, max_images_per_class=counts, mapping_file=mapping, seed=choices["seed"])
+    png_paths = [output / "images" / f"{image.name}.png" for image in images]
+    dicom_paths = [image.dicom_path for image in images]
+    conversions = convert_dicoms(dicom_paths, png_paths, max_side_px=side, num_threads=choices.pop("workers"))
+    sheet, table = output / "contact_sheet.png", output / "manifest.csv"
+    manifest = rsna_manifest(images, png_paths, conversions, source=str(table.absolute()), **choices)
+    write_contact_sheet(manifest, sheet, seed=choices["seed"])
+    write_manifest(manifest, table)
+    print(manifest.summary())
+    print(f"wrote {table} and {sheet}")

@@ -1,0 +1,37 @@
+"""`care segment train`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from care_tf.cli import options
+from care_tf.cli.commands import Command
+from care_tf.cli.tensorflow_start import quiet_tensorflow
+
+
+@click.command("train", cls=Command, example="care segment train data/masks/manifest.csv --output segmentation")
+@options.manifest
+@options.output(help="Folder for the networks, their histories and segmentation.json, what each saw.")
+@click.option("--num-folds", type=int, default=2, help="Networks, each without one fold; 1: one on everything.")
+@click.option("--backbone", default="squeezenet1_1", help="squeezenet1_1 or resnet18.")
+@click.option("--weights", metavar="FILE", help="Local weights of the backbone. [default: random]")
+@options.image_size(help="Size the networks work at.", default="192x256")
+@click.option("--max-images-per-class", type=int, help="Draw at most so many images of each class.")
+@click.option("--batch-size", type=int, default=16)
+@click.option("--max-epochs", type=int, default=60, help="Of each network.")
+@click.option("--patience-epochs", type=int, default=6, help="Stop after so many epochs without improvement.")
+@options.seed
+def train(manifest: Path, output: Path, image_size: tuple[int, int], **settings: Any) -> None:
+    """Train DeepLabV3+ on lesion masks.
+
+    By default two networks, each without one half of the patients or lesions: every image then has a network that never
+    saw its mask.
+    """
+    quiet_tensorflow()
+    from care_tf.boxes.segmentation.segmentation_training import SegmentationSettings, train_segmentation
+    from care_tf.data.manifest import read_manifest
+
+    chosen = SegmentationSettings(image_size_px=image_size, **settings)
+    models = train_segmentation(read_manifest(manifest), output, chosen)
+    print(f"wrote {len(models)} networks and segmentation.json to {output}")

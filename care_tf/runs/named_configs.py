@@ -1,0 +1,75 @@
+"""Configurations by name: a file of the user's, or one of those that come with the package."""
+
+import difflib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from care_tf.errors import InputError
+
+CONFIGS, RUNS = "configs", Path("runs")
+
+
+def packaged_folder() -> Path:
+    """The folder of the package's own configurations: inside the package, or beside it in a checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / CONFIGS
+    return inside if inside.is_dir() else package.parent / CONFIGS
+
+
+def config_names() -> list[str]:
+    """The names of the package's own configurations, such as isic2018/care_csl."""
+    folder = packaged_folder()
+    return sorted(path.relative_to(folder).with_suffix("").as_posix() for path in folder.glob("**/*.yaml"))
+
+
+def config_purpose(name: str) -> str:
+    """The first comment line of one of the package's own configurations."""
+    with (packaged_folder() / f"{name}.yaml").open(encoding="utf-8") as file:
+        return file.readline().removeprefix("#").strip()
+
+
+def find_config(name: str | os.PathLike, folder: str | os.PathLike = "") -> Path:
+    """Finds a configuration: a path first, then a name of the package's own; .yaml may be left out of both.
+
+    Args:
+      name: Path or name.
+      folder: What a relative path is relative to.
+
+    Returns:
+      The file.
+
+    Raises:
+      InputError: There is no such file.
+    """
+    text = os.fspath(name)
+    for place in (Path(folder), packaged_folder()):
+        for path in (place / text, place / f"{text}.yaml"):
+            if path.is_file():
+                return path
+    known = config_names()
+    nearest = difflib.get_close_matches(text.removesuffix(".yaml"), known, n=1)
+    raise InputError(
+        "A configuration must be a YAML file or a name that `care configs` lists. "
+        f"Received {text}, which is neither." + (f" Did you mean {nearest[0]}?" if nearest else "")
+    )
+
+
+def run_name(path: str | os.PathLike) -> Path:
+    """What the runs of a configuration are called: its path below the last folder named configs, without .yaml.
+
+    A file that lies below no such folder gives its own name alone.
+
+    Example:
+      >>> run_name("configs/isic2018/baseline.yaml").as_posix()
+      'isic2018/baseline'
+    """
+    parts = Path(os.path.abspath(path)).with_suffix("").parts
+    above = [index for index, part in enumerate(parts[:-1]) if part == CONFIGS]
+    return Path(*parts[above[-1] + 1 :]) if above else Path(parts[-1])
+
+
+def comparison_folder(names: Sequence[str]) -> Path:
+    """Where a comparison goes by default: runs/<data set>/comparison, where its configurations share a data set."""
+    data_sets = {run_name(find_config(name)).parent for name in names}
+    return RUNS / (data_sets.pop() if len(data_sets) == 1 else "") / "comparison"

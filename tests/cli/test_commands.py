@@ -1,0 +1,206 @@
+"""How every command behaves: help, suggestions, one line and code 2, Ctrl-C, defects, what it imports."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from care_tf.cli.care import care
+from care_tf.cli.commands import Command, Option, command_line
+from care_tf.cli.tensorflow_start import quiet_tensorflow
+from care_tf.errors import InputError
+from care_tf.version import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def all_commands(command=care, words=()):
+    """Every command and group with the words that name it."""
+    yield words, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            yield from all_commands(command.get_command(context, name), (*words, name))
+
+
+COMMANDS = dict(all_commands())
+
+
+@click.command("toy", cls=Command, example="toy --names a b")
+@click.option("--names", cls=Option, joined_by=",")
+@click.option("--size", cls=Option, joined_by="x", formerly="--size-px")
+@click.option("--replace", cls=Option, is_flag=True, formerly="--force")
+@click.argument("words", nargs=-1)
+@click.pass_context
+def toy(context, **values):
+    if values.pop("words"):
+        raise InputError(str(command_line(context)))
+    raise ShownError(values)
+
+
+class ShownError(Exception):
+    """What reached the command."""
+
+
+def values_of(*words):
+    result = CliRunner().invoke(toy, words)
+    assert isinstance(result.exception, ShownError), result.output
+    return result.exception.args[0]
+
+
+def test_the_commands_are_those_of_the_documentation():
+    assert {" ".join(words) for words, command in COMMANDS.items() if not isinstance(command, click.Group)} == {
+        *("train", "evaluate", "predict", "compare", "export", "demo", "configs show", "completion"),
+        *("prepare isic2018", "prepare rsna", "prepare synthetic", "segment train"),
+        *("boxes make", "boxes import", "boxes export", "boxes judge", "boxes review"),
+    }
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_help_has_a_purpose_and_an_example(words):
+    result = CliRunner().invoke(care, [*words, "--help"], prog_name="care")
+    assert (result.exit_code, result.stderr) == (0, "")
+    usage, _, purpose = result.stdout.splitlines()[:3]
+    assert usage.startswith(" ".join(["Usage: care", *words]))
+    assert purpose.strip().split(".")[0] and len(purpose) <= 80
+    example = result.stdout.partition("\nExample:\n")[2]
+    assert all(line.strip().startswith(("care ", "eval ")) for line in example.splitlines()) and example
+    assert "..." not in result.stdout.partition("\nCommands:\n")[2]  # no purpose is cut off
+
+
+def test_examples_can_be_parsed():
+    """An example with an option that is not there, or without one that is required, would be worse than none."""
+    for words, command in COMMANDS.items():
+        for line in command._example.splitlines():
+            if not line.startswith("care ") or ">" in line:
+                continue
+            given = line.split()[1:]
+            target = next(
+                known for known in sorted(COMMANDS, key=len, reverse=True) if tuple(given[: len(known)]) == known
+            )
+            assert COMMANDS[target].make_context("care", given[len(target) :]), words
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "There is no command trian. Did you mean train? See care --help."),
+        (["boxes", "improt"], "There is no command improt. Did you mean import? See care boxes --help."),
+        (["segment", "xyz"], "There is no command xyz. See care segment --help."),
+        (["evaluate", "run", "--ouput", "x"], "Did you mean --output?"),
+        (["boxes", "export", "m.csv", "--format", "pdf", "--output", "x"], "pdf is not one of coco"),
+        (["prepare", "synthetic"], "Missing option --output. See care prepare synthetic --help."),
+        (["predict", "run", "image.png", "--output", "x"], "care predict is not there yet. Export the run"),
+    ],
+)
+def test_what_is_wrong_is_one_line_with_code_2(words, message):
+    result = CliRunner().invoke(care, words, prog_name="care")
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("error: ") and message in line.replace("'", "")
+
+
+def test_a_group_alone_shows_its_help():
+    result = CliRunner().invoke(care, ["boxes"], prog_name="care")
+    assert result.exit_code == 2 and "Commands:\n  make " in result.stderr
+
+
+def test_the_version():
+    assert CliRunner().invoke(care, ["--version"]).stdout == f"care, version {__version__}\n"
+
+
+@pytest.mark.parametrize("defect", [ValueError, KeyError, OSError, EOFError])
+def test_a_defect_keeps_its_traceback(defect):
+    @click.command("broken", cls=Command, example="broken")
+    def broken():
+        raise defect("not the user's fault")
+
+    assert isinstance(CliRunner().invoke(broken).exception, defect)
+
+
+def test_ctrl_c_is_exit_code_130():
+    @click.command("long", cls=Command, example="long")
+    def long():
+        raise KeyboardInterrupt
+
+    result = CliRunner().invoke(long)
+    assert (result.exit_code, result.stderr.strip()) == (130, "interrupted")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--names", "a", "b"], {"names": "a,b"}),
+        (["--names", "a,b", "--replace"], {"names": "a,b", "replace": True}),
+        (["--names=a"], {"names": "a"}),
+        (["--names", "--replace"], {"names": "", "replace": True}),
+        (["--size", "20", "30"], {"size": "20x30"}),
+        (["--size", "20x30"], {"size": "20x30"}),
+        (["--size-px", "20", "--force"], {"size": "20", "replace": True}),
+        (["--size-px=20"], {"size": "20"}),
+    ],
+)
+def test_several_words_become_one_value_and_former_names_work(words, expected):
+    assert values_of(*words) == {"names": None, "size": None, "replace": False} | expected
+
+
+def test_what_follows_a_double_dash_is_taken_as_it_is():
+    result = CliRunner().invoke(toy, ["--names", "a", "--", "--force"], prog_name="care toy")
+    assert result.stderr == "error: ['care', 'toy', '--names', 'a', '--', '--force']\n"
+
+
+def test_help_does_not_show_former_names():
+    assert "--force" not in CliRunner().invoke(toy, ["--help"]).stdout
+
+
+def test_a_chosen_log_level_is_kept(monkeypatch):
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    quiet_tensorflow()
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "2"
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    quiet_tensorflow()
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
+
+
+def python(program, *words):
+    return subprocess.run(
+        [sys.executable, "-c", program, *words], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+
+
+RUN_AND_LIST_MODULES = """
+import sys
+from care_tf.cli import main
+try:
+    main()
+except SystemExit:
+    heavy = {"tensorflow", "keras", "numpy", "pydantic", "yaml", "cv2", "pandas", "rich"}
+    print(*sorted(heavy & set(sys.modules)), file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "modules"),
+    [
+        (["--help"], ""),
+        (["boxes", "--help"], ""),
+        (["train", "--help"], ""),
+        (["configs"], ""),
+        (["configs", "show", "demo"], "pydantic yaml"),
+    ],
+)
+def test_nothing_heavy_loads_that_is_not_needed(words, modules):
+    assert python(RUN_AND_LIST_MODULES, *words).stderr.split() == modules.split()
+
+
+def test_help_is_quick():
+    """In CPU time, which other processes do not stretch; 0.15 s measured, and 5 s with TensorFlow."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    python("from care_tf.cli import main; main()", "--help")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 1.0

@@ -1,0 +1,53 @@
+"""`care export`: what it hands on, what it prints, how it ends."""
+
+import sys
+import types
+
+import keras
+import pytest
+import tensorflow as tf
+
+from care_tf.cli.export import export
+from care_tf.errors import InputError
+from care_tf.model import CAREModel
+
+
+def put_load_run(monkeypatch, load_run):
+    """The command's own dependency, so that this test needs no trained run."""
+    monkeypatch.setitem(sys.modules, "care_tf.runs", types.SimpleNamespace(load_run=load_run))
+
+
+def small_run(side):
+    """A run whose classifier takes images of `side` px; None for any size."""
+    layers = [keras.layers.Conv2D(2, 3), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(2)]
+    classifier = keras.Sequential([keras.Input((side, side, 3)), *layers])
+    return types.SimpleNamespace(
+        care_model=CAREModel(classifier),
+        preprocess=lambda images: images / 255,
+        image_size=(16, 16),
+        class_names=("DF", "NV"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("side", "options", "size"),
+    [(16, ["served"], 16), (None, ["served", "--image-size", "20"], 20), (None, ["--output", "served"], 16)],
+)
+def test_a_run_becomes_a_saved_model(run, monkeypatch, tmp_path, side, options, size):
+    asked = []
+    put_load_run(monkeypatch, lambda folder: asked.append(str(folder)) or small_run(side))
+    code, out, _ = run(export, "the_run", *options)
+    assert (code, asked, out) == (0, ["the_run"], "wrote served\n")
+    signatures = tf.saved_model.load(str(tmp_path / "served")).signatures
+    assert signatures["explain"].structured_outputs["attention_map"].shape.as_list() == [None, size, size]
+
+
+def test_bad_input_is_one_line_and_exit_code_2(refuses, monkeypatch, tmp_path):
+    def refuse(folder):
+        raise InputError(f"{folder} holds no run")
+
+    put_load_run(monkeypatch, refuse)
+    assert refuses(export, "the_run", "served") == "error: the_run holds no run\n"
+    for folders in ([], ["a", "--output", "b"]):
+        assert "Give the folder of the SavedModel once" in refuses(export, "the_run", *folders)
+    assert not list(tmp_path.iterdir())
