@@ -49,7 +49,7 @@ def resnet18_backbone(image_size: tuple[int, int]) -> Any:
 def deeplab_v3_plus(
     backbone: keras.Model, num_classes: int, dilation_rates: list[int], segmentation_head: keras.Model
 ) -> keras.Model:
-    """KerasCV's DeepLabV3+ on any backbone, as a plain model.
+    """KerasCV's DeepLabV3+ on any backbone, made of plain Keras layers.
 
     Args:
       backbone: Has the attribute `pyramid_level_inputs`, the names of its layers "P2" (fine) and "P5" (coarse), where
@@ -59,15 +59,34 @@ def deeplab_v3_plus(
       segmentation_head: Features at P2's resolution -> class probabilities.
 
     Returns:
-      A Functional model with the layers of KerasCV's: loading it needs `require_keras_cv` first.
+      A Functional model: what is saved with it loads without KerasCV.
+
+    Raises:
+      InputError: KerasCV is not installed.
 
     Source: L.-C. Chen et al., ECCV 2018, as built by KerasCV's `DeepLabV3Plus`.
     """
     keras_cv = require_keras_cv("DeepLabV3+")
+    coarse = backbone.get_layer(backbone.pyramid_level_inputs["P5"]).output
     built = keras_cv.models.DeepLabV3Plus(
         backbone=backbone,
         num_classes=num_classes,
-        spatial_pyramid_pooling=keras_cv.layers.SpatialPyramidPooling(dilation_rates=dilation_rates),
+        spatial_pyramid_pooling=_spatial_pyramid_pooling(tuple(coarse.shape[1:]), dilation_rates),
         segmentation_head=segmentation_head,
     )
     return keras.Model(built.input, built.output, name="deeplab_v3_plus")
+
+
+def _spatial_pyramid_pooling(shape: tuple[int, int, int], dilation_rates: list[int]) -> keras.Model:
+    """The layers inside KerasCV's pyramid, called in its order by a plain model: features of `shape` -> (h,w,256)."""
+    pyramid = require_keras_cv("DeepLabV3+").layers.SpatialPyramidPooling(dilation_rates=dilation_rates)
+    pyramid.build((None, *shape))
+    features = keras.Input(shape)
+    branches = [branch(features) for branch in pyramid.aspp_parallel_channels]
+    # The pooled branch is 1 x 1. Not `Resizing`: its `training=True` would reach the batch normalizations behind it.
+    branches[-1] = keras.layers.UpSampling2D(shape[:2], interpolation="bilinear")(branches[-1])
+    pooled = pyramid.projection(keras.layers.Concatenate()(branches))
+    model = keras.Model(features, pooled, name="spatial_pyramid_pooling")
+    # As KerasCV's layer has it: Keras 3 would otherwise compile the training with XLA, whose sums round differently.
+    model.supports_jit = False
+    return model
