@@ -9,8 +9,8 @@ import click
 
 from care_tf.cli import options
 from care_tf.cli.commands import Command
-from care_tf.cli.tensorflow_start import quiet_tensorflow
 from care_tf.errors import InputError
+from care_tf.tensorflow_start import quiet_tensorflow
 
 if TYPE_CHECKING:
     from care_tf.boxes.making.manifest_boxes import MadeBoxes

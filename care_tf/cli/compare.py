@@ -6,8 +6,8 @@ import click
 
 from care_tf.cli import options
 from care_tf.cli.commands import Command, command_line
-from care_tf.cli.tensorflow_start import quiet_tensorflow
 from care_tf.errors import InputError
+from care_tf.tensorflow_start import quiet_tensorflow
 
 
 @click.command("compare", cls=Command, example="care compare isic2018/baseline isic2018/care --folds 1,2 --seeds 0,1")
@@ -39,14 +39,14 @@ def compare(
     _check(names, changes, seeds)
     folder = output if output is not None else comparison_folder(names)
     quiet_tensorflow()
-    from care_tf.runs import comparison_runs as runs
+    from care_tf.runs import comparison_plan, comparison_runs
 
-    methods = runs.read_methods(names, changes)
+    methods = comparison_plan.read_methods(names, changes)
     _check_writable(folder)
-    cells = runs.plan_cells(methods, folds, seeds, folder)
+    cells = comparison_plan.plan_cells(methods, folds, seeds, folder)
     if not table_only:
-        runs.run_cells(cells, command=command_line(context))
-    print(runs.write_tables(methods, cells, folder, num_resamples))
+        comparison_runs.run_cells(cells, command=command_line(context))
+    print(comparison_runs.write_tables(methods, cells, folder, num_resamples))
     print(f"wrote {folder}/comparison.csv, cells.csv, comparison.md and comparison.png")
 
 

@@ -8,8 +8,8 @@ import click
 from care_tf.cli import options
 from care_tf.cli.commands import Command, command_line
 from care_tf.cli.export import write_saved_model
-from care_tf.cli.tensorflow_start import quiet_tensorflow
 from care_tf.errors import InputError
+from care_tf.tensorflow_start import quiet_tensorflow
 
 
 @click.command("demo", cls=Command, example="care demo --output demo")

@@ -7,7 +7,7 @@ import click
 
 from care_tf.cli import options
 from care_tf.cli.commands import Command
-from care_tf.cli.tensorflow_start import quiet_tensorflow
+from care_tf.tensorflow_start import quiet_tensorflow
 
 
 @click.command("train", cls=Command, example="care segment train data/masks/manifest.csv --output segmentation")

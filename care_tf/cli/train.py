@@ -4,7 +4,7 @@ import click
 
 from care_tf.cli import options
 from care_tf.cli.commands import Command, command_line
-from care_tf.cli.tensorflow_start import quiet_tensorflow
+from care_tf.tensorflow_start import quiet_tensorflow
 
 
 @click.command("train", cls=Command, example="care train isic2018/care_csl output=runs/mine stages.finetune.alpha=0.3")

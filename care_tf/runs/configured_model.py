@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from care_tf.backbones import build_classifier, get_backbone
+from care_tf.data.class_focus import rarest_class
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
@@ -90,11 +90,11 @@ def compile_model(config: RunConfig, model: CAREModel, stage: Stage, loss: keras
             f"training.optimizer={training.optimizer!r} with {settings} is not a Keras optimizer: "
             f"{str(error).splitlines()[0]}"
         ) from error
-    rarest_class = int(np.argmin(list(train.class_counts.values())))
+    rarest = train.class_names.index(rarest_class(train.class_counts))
     model.compile(
         optimizer=optimizer,
         loss=loss,
-        metrics=[MeanClassAccuracy(name=METRICS[0]), ClassRecall(rarest_class, name=METRICS[1])],
+        metrics=[MeanClassAccuracy(name=METRICS[0]), ClassRecall(rarest, name=METRICS[1])],
         jit_compile=training.jit_compile,
     )
 

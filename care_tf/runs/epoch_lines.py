@@ -1,6 +1,5 @@
 """Progress of a run: one line per epoch with the time left, and a bar within the epoch on a terminal."""
 
-import datetime
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ import keras
 import tqdm
 
 from care_tf.runs.stage import Stage
+from care_tf.time_left import as_duration, seconds_left
 
 SHOWN = (
     "loss",
@@ -63,7 +63,7 @@ class EpochLines(keras.callbacks.Callback):
         logs = logs or {}
         self._seconds.append(time.monotonic() - self._start)
         remaining = self._stage.epochs - epoch - 1 + self._epochs_after
-        left = datetime.timedelta(seconds=round(sorted(self._seconds)[len(self._seconds) // 2] * remaining))
+        left = as_duration(seconds_left(self._seconds, remaining))
         shown = [f"{name} {logs[name]:.4f}" for name in SHOWN if name in logs]
         shown += [f"{name} {logs[name]:.4f}" for name in ("val_mean_class_accuracy",) if name in logs]
         print(

@@ -12,9 +12,12 @@ import tensorflow as tf
 import tqdm
 
 from care_tf.data import Manifest, evaluation_dataset, read_manifest
+from care_tf.data.class_focus import rarest_class
 from care_tf.data.groups import own_groups
 from care_tf.errors import InputError
 from care_tf.evaluation import attention_references, evaluate_predictions, paired_difference, write_report
+from care_tf.evaluation.estimate_text import estimate_text
+from care_tf.evaluation.headline import estimate_of
 from care_tf.evaluation.scores import Scores
 from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
@@ -246,40 +249,24 @@ def _maps_and_classes(run: LoadedRun, prepared: np.ndarray, labels: np.ndarray) 
 def _rarest_class(run: LoadedRun, rows: Manifest) -> str:
     """The class with the fewest training images that the test has, too."""
     counts = run_folder.read_environment(run.folder).get("training_images", rows.class_counts)
-    return min((name for name, count in rows.class_counts.items() if count), key=lambda name: counts.get(name, 0))
+    return rarest_class(counts, present=rows.class_counts)
 
 
 def _summary(scores: Scores, rarest: str, baseline_scores, differences, target: Path) -> str:
-    def text(estimate) -> str:
-        if estimate is None or estimate.value is None:
-            return "-"
-        if estimate.low is None:
-            return f"{estimate.value:.3f}"
-        return f"{estimate.value:.3f} [{estimate.low:.3f}, {estimate.high:.3f}]"
-
-    figures = [
-        ("mean class accuracy", "mean_class_accuracy", lambda s: s.mean_class_accuracy),
-        ("macro AUC", "macro_auc", lambda s: s.macro_auc),
-        (f"recall of {rarest}", f"recall/{rarest}", lambda s: _class(s, rarest).recall),
-        (f"AUC of {rarest}", f"auc/{rarest}", lambda s: _class(s, rarest).auc),
-        (
-            f"attention inside {rarest}",
-            f"attention_inside/{rarest}",
-            lambda s: _class(s, rarest).attention_inside,
-        ),
-    ]
-    lines = [f"{scores.num_images} images, {scores.num_groups} groups; 95 % intervals over groups"]
-    width = max(len(title) for title, _, _ in figures) + 2
-    header = f"{'':{width}}{'this run':24}"
-    lines.append(header + (f"{'baseline':24}{'difference':24}" if baseline_scores else ""))
-    for title, key, get in figures:
-        line = f"{title:{width}}{text(get(scores)):24}"
+    figures = {
+        "mean_class_accuracy": "mean class accuracy",
+        "macro_auc": "macro AUC",
+        f"recall/{rarest}": f"recall of {rarest}",
+        f"auc/{rarest}": f"AUC of {rarest}",
+        f"attention_inside/{rarest}": f"attention inside {rarest}",
+    }
+    width = max(map(len, figures.values())) + 2
+    header = f"{'':{width}}{'this run':24}" + (f"{'baseline':24}{'difference':24}" if baseline_scores else "")
+    lines = [f"{scores.num_images} images, {scores.num_groups} groups; 95 % intervals over groups", header]
+    for key, title in figures.items():
+        estimates = [estimate_of(scores, key)]
         if baseline_scores:
-            line += f"{text(get(baseline_scores)):24}{text(differences[key]):24}"
-        lines.append(line.rstrip())
-    lines.append(f"wrote {target / run_folder.REPORT}")
-    return "\n".join(lines)
-
-
-def _class(scores: Scores, name: str):
-    return next(entry for entry in scores.classes if entry.name == name)
+            estimates += [estimate_of(baseline_scores, key), differences[key]]
+        texts = [f"{estimate_text(estimate, undefined='-'):24}" for estimate in estimates]
+        lines.append(f"{title:{width}}{''.join(texts)}".rstrip())
+    return "\n".join([*lines, f"wrote {target / run_folder.REPORT}"])

@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from care_tf.cli.care import care
 from care_tf.cli.commands import Command, Option, command_line
-from care_tf.cli.tensorflow_start import quiet_tensorflow
 from care_tf.errors import InputError
+from care_tf.tensorflow_start import quiet_tensorflow
 from care_tf.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,8 +9,8 @@ import yaml
 
 from care_tf.data import read_manifest, stratified_group_folds, write_manifest
 from care_tf.errors import InputError
+from care_tf.runs import comparison_plan, evaluate_run, train_run
 from care_tf.runs import comparison_runs as comparison
-from care_tf.runs import evaluate_run, train_run
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,8 @@ def configs(manifest, tmp_path):
 
 
 def test_cells_share_first_stages_and_leave_the_tested_fold_out(configs, tmp_path):
-    methods = comparison.read_methods(configs)
-    cells = comparison.plan_cells(methods, ["1", "3"], [0, 5], tmp_path / "out")
+    methods = comparison_plan.read_methods(configs)
+    cells = comparison_plan.plan_cells(methods, ["1", "3"], [0, 5], tmp_path / "out")
     assert [(cell.method, cell.fold, cell.config.seed) for cell in cells[:4]] == [
         ("plain", "1", 0),
         ("care", "1", 0),
@@ -68,11 +68,11 @@ def test_cells_share_first_stages_and_leave_the_tested_fold_out(configs, tmp_pat
 
 @pytest.mark.slow
 def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_path, capsys, monkeypatch):
-    methods = comparison.read_methods(configs)
+    methods = comparison_plan.read_methods(configs)
     output = tmp_path / "out"
 
     def plan():
-        return comparison.plan_cells(methods, ["1", "2"], [0], output)
+        return comparison_plan.plan_cells(methods, ["1", "2"], [0], output)
 
     real, calls = comparison.train_run, []
 
@@ -117,13 +117,13 @@ def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_pa
 
 
 def test_a_cell_of_other_settings_is_refused(configs, tmp_path):
-    methods = comparison.read_methods(configs[:1])
-    (cell,) = comparison.plan_cells(methods, None, None, tmp_path / "out")
+    methods = comparison_plan.read_methods(configs[:1])
+    (cell,) = comparison_plan.plan_cells(methods, None, None, tmp_path / "out")
     assert (cell.fold, cell.config.data.test.folds) == ("test", ("3",))
     train_run(cell.config, show_progress=False)
-    changed = comparison.read_methods(configs[:1], ["stages.finetune.learning_rate=0.5"])
+    changed = comparison_plan.read_methods(configs[:1], ["stages.finetune.learning_rate=0.5"])
     with pytest.raises(InputError, match="other settings or data"):
-        comparison.plan_cells(changed, None, None, tmp_path / "out")
+        comparison_plan.plan_cells(changed, None, None, tmp_path / "out")
 
 
 def test_folds_keep_the_split_and_the_number_of_validation_folds(configs, tmp_path, manifest):
@@ -138,7 +138,9 @@ def test_folds_keep_the_split_and_the_number_of_validation_folds(configs, tmp_pa
         "test": {"split": "test", "folds": [3]},
     }
     (tmp_path / "split.yaml").write_text(yaml.safe_dump(content))
-    cells = comparison.plan_cells(comparison.read_methods([tmp_path / "split.yaml"]), ["1", "3"], None, tmp_path)
+    cells = comparison_plan.plan_cells(
+        comparison_plan.read_methods([tmp_path / "split.yaml"]), ["1", "3"], None, tmp_path
+    )
     data = [cell.config.data for cell in cells]
     assert [(d.train.folds, d.validation.folds, d.test.folds) for d in data] == [
         (("3",), ("2",), ("1",)),
@@ -149,12 +151,12 @@ def test_folds_keep_the_split_and_the_number_of_validation_folds(configs, tmp_pa
 
 def test_predictions_of_other_images_or_maps_are_made_again(configs, tmp_path):
     def plan(*overrides):
-        return comparison.plan_cells(comparison.read_methods(configs[:1], overrides), None, None, tmp_path)[0]
+        return comparison_plan.plan_cells(comparison_plan.read_methods(configs[:1], overrides), None, None, tmp_path)[0]
 
     cell = plan()
     assert not cell.is_finished
     cell.folder.mkdir(parents=True)
-    (cell.folder / comparison.CELL_RECORD).write_text(cell.prediction_fingerprint)
+    (cell.folder / comparison_plan.CELL_RECORD).write_text(cell.prediction_fingerprint)
     assert not plan().is_finished
     (cell.folder / "predictions.csv").touch()
     assert plan().is_finished
@@ -165,28 +167,28 @@ def test_predictions_of_other_images_or_maps_are_made_again(configs, tmp_path):
 def test_a_fold_without_enough_images_of_a_class_is_found_before_training(configs, tmp_path):
     sampling = "every_stage.sampling={name: class_aware, images_per_class: 16}"
     with pytest.raises(InputError, match="images_per_class=16"):
-        comparison.plan_cells(comparison.read_methods(configs[:1], [sampling]), ["1"], None, tmp_path)
+        comparison_plan.plan_cells(comparison_plan.read_methods(configs[:1], [sampling]), ["1"], None, tmp_path)
 
 
 def test_bad_comparisons_are_refused(configs, tmp_path):
-    methods = comparison.read_methods(configs)
+    methods = comparison_plan.read_methods(configs)
     with pytest.raises(InputError, match="--folds names '9', but the folds .* are 1, 2, 3"):
-        comparison.plan_cells(methods, ["9"], None, tmp_path)
+        comparison_plan.plan_cells(methods, ["9"], None, tmp_path)
     with pytest.raises(InputError, match="--folds must name different folds.*1, 1"):
-        comparison.plan_cells(methods, ["1", "1"], None, tmp_path)
+        comparison_plan.plan_cells(methods, ["1", "1"], None, tmp_path)
     with pytest.raises(InputError, match="at least one configuration"):
-        comparison.read_methods([])
+        comparison_plan.read_methods([])
     (tmp_path / "other").mkdir()
     twin = tmp_path / "other" / "plain.yaml"
     twin.write_text(configs[0].read_text())
     with pytest.raises(InputError, match="two are called 'plain'"):
-        comparison.read_methods([configs[0], twin])
+        comparison_plan.read_methods([configs[0], twin])
     twin = tmp_path / "other" / "elsewhere.yaml"
     twin.write_text(configs[0].read_text().replace("manifest.csv", "another.csv"))
     with pytest.raises(InputError, match="differ in data.manifest"):
-        comparison.read_methods([configs[0], twin])
+        comparison_plan.read_methods([configs[0], twin])
 
 
 def test_a_baseline_that_is_not_compared_gives_no_difference(configs):
-    specs = comparison.method_specs(comparison.read_methods(configs[1:]))
+    specs = comparison_plan.method_specs(comparison_plan.read_methods(configs[1:]))
     assert [(spec.title, spec.baseline) for spec in specs] == [("CARE", None), ("weighted", None)]

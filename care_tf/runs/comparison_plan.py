@@ -1,0 +1,193 @@
+"""The runs of a comparison: every method on every fold with every seed, and what they share."""
+
+import dataclasses
+import hashlib
+import itertools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from care_tf.data import Manifest, get_sampling, read_manifest
+from care_tf.errors import InputError
+from care_tf.evaluation import MethodSpec
+from care_tf.runs import folder as run_folder
+from care_tf.runs.config import DataConfig, RunConfig, Selection, load_config
+from care_tf.runs.fingerprint import stage_fingerprint
+from care_tf.runs.progress import check_progress
+from care_tf.runs.training_rows import read_training_rows, select_rows
+
+NO_FOLD = "test"
+CELL_RECORD = "cell.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run of a comparison.
+
+    Attributes:
+      method: Name of its method.
+      fold: Fold that it is tested on; "test" where the configuration's own rows are taken.
+      config: Its configuration, with every stage that another cell trains taken over from there.
+      fingerprints: Of its stages.
+      prediction_fingerprint: Of everything that its predictions depend on.
+    """
+
+    method: str
+    fold: str
+    config: RunConfig
+    fingerprints: tuple[str, ...]
+    prediction_fingerprint: str
+
+    @property
+    def folder(self) -> Path:
+        """Its run folder."""
+        return Path(self.config.output)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has been trained and has predicted its test images, as they are now."""
+        record = self.folder / CELL_RECORD
+        if not record.exists() or not (self.folder / run_folder.PREDICTIONS).exists():
+            return False
+        return record.read_text() == self.prediction_fingerprint
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs that it trains itself."""
+        return sum(stage.epochs for stage in self.config.stages if stage.reuse is None)
+
+    def __str__(self) -> str:
+        return f"{self.method}, fold {self.fold}, seed {self.config.seed}"
+
+
+def read_methods(paths: Sequence[str | os.PathLike], overrides: Sequence[str] = ()) -> dict[str, RunConfig]:
+    """Reads the configurations.
+
+    Args:
+      paths: YAML files with different names.
+      overrides: As for `load_config`; they hold for all.
+
+    Returns:
+      Name of the file, without .yaml -> configuration.
+
+    Raises:
+      InputError: A configuration is bad, two have one name, or their classes or manifests differ.
+    """
+    if not paths:
+        raise InputError("A comparison needs at least one configuration. Received none.")
+    methods: dict[str, RunConfig] = {}
+    for path in paths:
+        name = Path(path).stem
+        if name in methods:
+            raise InputError(f"Methods are called by their files' names, and two are called {name!r}. Rename one.")
+        methods[name] = load_config(path, overrides)
+    first_name, first = next(iter(methods.items()))
+    for name, config in methods.items():
+        if (config.data.manifest, config.data.class_names) != (first.data.manifest, first.data.class_names):
+            raise InputError(
+                f"Methods are compared on the same images, but {first_name} and {name} differ in data.manifest or "
+                "data.class_names. Give both the same."
+            )
+    return methods
+
+
+def method_specs(methods: dict[str, RunConfig]) -> list[MethodSpec]:
+    """Names, titles and baselines of `read_methods`; a baseline that is not among them gives no difference."""
+    return [
+        MethodSpec(name, config.title or name, config.baseline if config.baseline in methods else None)
+        for name, config in methods.items()
+    ]
+
+
+def plan_cells(
+    methods: dict[str, RunConfig], folds: Sequence[str] | None, seeds: Sequence[int] | None, output: Path
+) -> list[Cell]:
+    """All runs of a comparison, in the order in which most can be shared: by fold, seed, then method.
+
+    Args:
+      methods: Name -> configuration.
+      folds: Each is tested on once, with the others in training; None takes the configurations' own rows.
+      seeds: None takes the configurations' own.
+      output: Folder of the comparison.
+
+    Returns:
+      The cells; a stage that an earlier cell trains with the same data and settings is marked for reuse.
+
+    Raises:
+      InputError: A fold does not exist, a class has no training image in one, or a finished cell in the folder has
+        other settings.
+    """
+    for name, values in (("folds", folds), ("seeds", seeds)):
+        if values is not None and (len(set(values)) < len(values) or not values):
+            raise InputError(
+                f"--{name} must name different {name}, at least one. Received {', '.join(map(str, values))}."
+            )
+    cells: list[Cell] = []
+    trained: dict[str, Path] = {}
+    first = next(iter(methods.values())).data
+    manifest = read_manifest(first.manifest, class_names=first.class_names)
+    for fold, seed, (method, config) in itertools.product(folds or (None,), seeds or (None,), methods.items()):
+        cell = _cell(method, config, manifest, fold, seed, output, trained)
+        for fingerprint in cell.fingerprints:
+            trained.setdefault(fingerprint, cell.folder)
+        check_progress(cell.folder / run_folder.CHECKPOINTS, cell.fingerprints)
+        cells.append(cell)
+    return cells
+
+
+def _cell(
+    method: str,
+    config: RunConfig,
+    manifest: Manifest,
+    fold: str | None,
+    seed: int | None,
+    output: Path,
+    trained: dict[str, Path],
+) -> Cell:
+    seed = config.seed if seed is None else seed
+    data = config.data if fold is None else _tested_on(config.data, manifest, fold)
+    folder = output / "cells" / method / f"fold{fold or NO_FOLD}_seed{seed}"
+    config = config.model_copy(update={"seed": seed, "data": data, "output": str(folder)})
+    rows = read_training_rows(config, manifest)
+    for stage in config.stages:  # what does not fit this fold's images is refused before another fold is trained
+        get_sampling(stage.sampling, rows.train, batch_size=config.training.batch_size, num_epochs=stage.epochs or 1)
+    data = data.model_copy(update={"class_names": rows.train.class_names})
+    config = config.model_copy(update={"data": data})
+    fingerprints = tuple(stage_fingerprint(config, rows, index) for index in range(len(config.stages)))
+    stages = []
+    can_reuse = True
+    for stage, fingerprint in zip(config.stages, fingerprints, strict=True):
+        can_reuse = can_reuse and fingerprint in trained  # what follows an own stage is an own stage
+        stages.append(dataclasses.replace(stage, reuse=str(trained[fingerprint])) if can_reuse else stage)
+    config = config.model_copy(update={"stages": tuple(stages)})
+    test = select_rows(manifest, data.test, "data.test")
+    predicted_by = [*fingerprints, test.fingerprint(), config.care.cam, config.care.attention_layer]
+    digest = hashlib.sha256("\n".join(predicted_by).encode()).hexdigest()
+    return Cell(method, fold or NO_FOLD, config, fingerprints, digest)
+
+
+def _tested_on(data: DataConfig, manifest: Manifest, fold: str) -> DataConfig:
+    """The data with one fold to test on; of the others, in a circle, as many as before to validate on."""
+    if data.test.folds == (fold,):
+        return data
+    parts = (data.train, data.validation, data.test)
+    listed = {name for part in parts if part is not None for name in part.folds or ()}
+    available = sorted(listed & set(manifest.folds))
+    if fold not in available:
+        raise InputError(
+            f"--folds names {fold!r}, but the folds that {manifest.source} and the configuration share are "
+            f"{', '.join(available) or 'none'}. Choose among them."
+        )
+    position = available.index(fold)
+    others = available[position + 1 :] + available[:position]
+    num_validation = len(data.validation.folds or ()) if data.validation is not None else 0
+    if len(others) <= num_validation:
+        raise InputError(f"--folds {fold} leaves no fold to train on. The folds are {', '.join(available)}.")
+    changes = {"test": _in_folds(data.test, [fold]), "train": _in_folds(data.train, others[num_validation:])}
+    if data.validation is not None and num_validation:
+        changes["validation"] = _in_folds(data.validation, others[:num_validation])
+    return data.model_copy(update=changes)
+
+
+def _in_folds(selection: Selection, folds: Sequence[str]) -> Selection:
+    return selection.model_copy(update={"folds": tuple(sorted(folds))})
