@@ -1,5 +1,6 @@
-"""The one exception for bad input, so that tools can tell a user's mistake from a defect."""
+"""The one exception for bad input, so that tools can tell a user's mistake from a defect, and how its message ends."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 
@@ -14,3 +15,16 @@ class InputError(ValueError):
     # otherwise Keras 2 would show a StagingError.
     if not TYPE_CHECKING:
         __init__ = Exception.__init__
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: " Did you mean ...?" with the nearest known one, or "".
+
+    Example:
+      >>> did_you_mean("focla", ["focal", "ldam"])
+      ' Did you mean focal?'
+    """
+    import difflib
+
+    nearest = difflib.get_close_matches(word, list(known), n=1)
+    return f" Did you mean {nearest[0]}?" if nearest else ""

@@ -62,9 +62,10 @@ def import_(
     """
     options.refuse_existing(output, overwrite)
     if output.is_dir() or output.resolve() == annotations.resolve():
-        raise InputError(f"{output} is a folder or the annotations themselves; choose another output")
-    if not annotations.exists():
-        raise InputError(f"there is no file or folder {annotations}")
+        raise InputError(
+            f"--output must be a file of its own. Received {output}, which is a folder or the annotations. "
+            "Choose another one."
+        )
     from care_tf.boxes.exchange.importing import import_boxes
     from care_tf.boxes.formats import detect_format, read_annotations
     from care_tf.data.manifest import read_manifest, write_manifest

@@ -1,7 +1,6 @@
 """What all commands share: help with an example, suggestions, one line for bad input, exit codes."""
 
 import collections
-import difflib
 import importlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, did_you_mean
 
 BAD_INPUT, INTERRUPTED = 2, 130
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
@@ -133,11 +132,5 @@ class Group(_WithExample, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args[0] not in self._lazy and not args[0].startswith("-") and not ctx.resilient_parsing:
-            raise click.UsageError(f"There is no command {args[0]!r}.{suggestion(args[0], self._lazy)}", ctx)
+            raise click.UsageError(f"There is no command {args[0]!r}.{did_you_mean(args[0], self._lazy)}", ctx)
         return super().resolve_command(ctx, args)
-
-
-def suggestion(word: str, known: Iterable[str]) -> str:
-    """The end of an error message: the known word that was probably meant, or nothing."""
-    nearest = difflib.get_close_matches(word, list(known), n=1)
-    return f" Did you mean {nearest[0]}?" if nearest else ""

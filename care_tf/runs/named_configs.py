@@ -1,11 +1,10 @@
 """Configurations by name: a file of the user's, or one of those that come with the package."""
 
-import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, did_you_mean
 
 CONFIGS, RUNS = "configs", Path("runs")
 
@@ -47,11 +46,9 @@ def find_config(name: str | os.PathLike, folder: str | os.PathLike = "") -> Path
         for path in (place / text, place / f"{text}.yaml"):
             if path.is_file():
                 return path
-    known = config_names()
-    nearest = difflib.get_close_matches(text.removesuffix(".yaml"), known, n=1)
     raise InputError(
-        "A configuration must be a YAML file or a name that `care configs` lists. "
-        f"Received {text}, which is neither." + (f" Did you mean {nearest[0]}?" if nearest else "")
+        f"A configuration must be a YAML file or a name that `care configs` lists. Received {text}, which is neither."
+        + did_you_mean(text.removesuffix(".yaml"), config_names())
     )
 
 

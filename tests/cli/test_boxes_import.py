@@ -89,14 +89,14 @@ def test_what_is_there_is_not_overwritten_unless_told(run, tmp_path):
     assert len(read_manifest(tmp_path / "new.csv")) == 2
     before = (tmp_path / "boxes.csv").read_text()
     code, _, err = run("manifest.csv", "boxes.csv", "--output", "boxes.csv", "--overwrite")
-    assert code == 2 and "is a folder or the annotations themselves" in err
+    assert code == 2 and "which is a folder or the annotations" in err
     assert (tmp_path / "boxes.csv").read_text() == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("manifest.csv", "none.json"), "there is no file or folder none.json"),
+        (("manifest.csv", "none.json"), "there is no file none.json"),
         (("none.csv", "boxes.csv"), "there is no manifest none.csv"),
         (("manifest.csv", "a.jpg"), "a.jpg fits no known annotation format; say which one to read"),
         (("manifest.csv", "boxes.csv", "--format", "coco"), "boxes.csv is not JSON"),
