@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from care_tf.boxes.box_details import DETAIL_COLUMNS, details_path
+from care_tf.boxes.making.chosen_images import chosen_rows, image_tasks
 from care_tf.boxes.making.methods import SaliencyMethod
 from care_tf.boxes.making.one_image import BoxSettings, ImageResult, ImageTask, file_state, pack
 from care_tf.boxes.making.progress_journal import ProgressJournal
@@ -24,8 +25,8 @@ from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.version import __version__
 
-# What maps come from: other versions may give other maps.
-_PACKAGES = ("numpy", "opencv-python-headless", "scikit-image", "tensorflow")
+# What maps come from: other versions may give other maps. What a method needs beside them is in its settings.
+_PACKAGES = ("numpy", "opencv-python-headless", "scikit-image")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +46,11 @@ class MadeBoxes:
     def rows(self, status: Literal["boxes", "no box", "failed"]) -> list[int]:
         """Rows of the manifest whose image ended so."""
         return [result.row for result in self.details if result.status == status]
+
+    @property
+    def all_failed(self) -> bool:
+        """Whether there were images, and not one ended well."""
+        return bool(self.details) and len(self.rows("failed")) == len(self.details)
 
 
 def make_boxes(
@@ -89,62 +95,21 @@ def make_boxes(
       InputError: An unknown class, split or fold, no such image, an output that is the manifest or another run's, or
         every image failed.
     """
-    settings = settings if settings is not None else BoxSettings()
-    workers = workers if workers is not None else Workers()
-    chosen = _chosen_rows(manifest, classes, split, folds)
-    if existing not in ("replace", "keep"):
-        raise InputError(f'existing must be "replace" or "keep"; received {existing!r}')
-    if existing == "keep":
-        chosen &= ~manifest.has_boxes
-    tasks = _tasks(manifest, np.flatnonzero(chosen).tolist(), maps_folder)
+    settings, workers = settings or BoxSettings(), workers or Workers()
+    tasks = image_tasks(manifest, chosen_rows(manifest, classes, split, folds, existing), maps_folder)
     packed = pack(method, settings)
     if output is None:
-        results = _run(tasks, {}, packed, workers, None)
-        return MadeBoxes(_with_boxes(manifest, results, method.name), results)
+        return _made(manifest, method, _run(tasks, {}, packed, workers, None))
     _check_output(manifest, Path(output))
     with ProgressJournal(output, _fingerprint(method, settings)) as journal:
         if journal.changes:
             print(f"starting anew, since settings have changed: {'; '.join(journal.changes)}", file=sys.stderr)
         finished = _finished(tasks, journal)
-        results = _run(tasks, finished, packed, workers, journal)
-        made = MadeBoxes(_with_boxes(manifest, results, method.name), results, len(finished))
-        all_failed = bool(results) and len(made.rows("failed")) == len(results)
-        if not (all_failed and os.path.exists(output)):  # else they are those of the manifest that stays
-            _write_details(made, Path(output))
-        if not all_failed:
-            write_manifest(made.manifest, output)
+        made = _made(manifest, method, _run(tasks, finished, packed, workers, journal), len(finished))
+        _write(made, Path(output))
         journal.remove()
-    if all_failed:
-        raise InputError(
-            f"all {len(results)} images failed, so {output} was not written; the first: {results[0].message}"
-        )
+    _refuse_failure(made, output)
     return made
-
-
-def _chosen_rows(
-    manifest: Manifest, classes: Sequence[str], split: str | None, folds: Iterable[str | int] | None
-) -> np.ndarray:
-    unknown = [name for name in classes if name not in manifest.class_names]
-    if unknown or not classes or isinstance(classes, str):
-        received = repr(classes) if isinstance(classes, str) or not classes else ", ".join(unknown)
-        raise InputError(f"classes must be some of {', '.join(manifest.class_names)}; received {received}")
-    in_classes = np.isin(manifest.labels, [manifest.class_names.index(name) for name in classes])
-    paths = set(manifest.select(split, folds).image_paths)  # no path stands in a manifest twice
-    chosen = in_classes & np.array([path in paths for path in manifest.image_paths], bool)
-    if not chosen.any():
-        raise InputError(f"no image of {', '.join(classes)} is in split {split} and folds {folds} of {manifest.source}")
-    return chosen
-
-
-def _tasks(manifest: Manifest, rows: list[int], maps_folder: str | os.PathLike | None) -> list[ImageTask]:
-    # Below the folder that all images share: the same place for an image whichever of them are chosen.
-    shared = os.path.commonpath([os.path.dirname(path) for path in manifest.image_paths])
-    tasks = []
-    for row in rows:
-        path = manifest.image_paths[row]
-        map_path = "" if maps_folder is None else f"{Path(maps_folder).absolute() / os.path.relpath(path, shared)}.png"
-        tasks.append(ImageTask(row, path, manifest.groups[row], map_path))
-    return tasks
 
 
 def _check_output(manifest: Manifest, output: Path) -> None:
@@ -212,13 +177,30 @@ def _run(
     return tuple(results[task.row] for task in tasks)
 
 
-def _with_boxes(manifest: Manifest, results: Iterable[ImageResult], source: str) -> Manifest:
+def _made(
+    manifest: Manifest, method: SaliencyMethod, results: tuple[ImageResult, ...], num_resumed: int = 0
+) -> MadeBoxes:
     boxes, masks, sources = list(manifest.boxes), list(manifest.mask_paths), list(manifest.box_sources)
     for result in results:
         boxes[result.row] = np.array(result.boxes, np.float32).reshape(-1, 4)
         masks[result.row] = ""
-        sources[result.row] = source if result.boxes else ""
-    return dataclasses.replace(manifest, boxes=tuple(boxes), mask_paths=tuple(masks), box_sources=tuple(sources))
+        sources[result.row] = method.name if result.boxes else ""
+    new = dataclasses.replace(manifest, boxes=tuple(boxes), mask_paths=tuple(masks), box_sources=tuple(sources))
+    return MadeBoxes(new, results, num_resumed)
+
+
+def _write(made: MadeBoxes, output: Path) -> None:
+    """The details and the manifest; where every image failed, no manifest, and one that is there keeps its details."""
+    if not (made.all_failed and output.exists()):
+        _write_details(made, output)
+    if not made.all_failed:
+        write_manifest(made.manifest, output)
+
+
+def _refuse_failure(made: MadeBoxes, output: str | os.PathLike) -> None:
+    if made.all_failed:
+        num_images, first = len(made.details), made.details[0].message
+        raise InputError(f"all {num_images} images failed, so {output} was not written; the first: {first}")
 
 
 def _write_details(made: MadeBoxes, output: Path) -> None:

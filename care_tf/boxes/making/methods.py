@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import importlib
+import importlib.metadata
 import inspect
 import os
 from collections.abc import Callable, Mapping
@@ -12,6 +13,8 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
+from care_tf.boxes.making.single_model import single_model
+from care_tf.boxes.segmentation.cross_fitting import RECORD, CrossFittedSegmentation, file_sha256
 from care_tf.errors import InputError
 from care_tf.named_function import named_function
 
@@ -145,26 +148,20 @@ def _segmentation(
             f"there is no model {path}; give a folder of cross-fitted networks, a Keras file or SavedModel"
         )
     if path.is_file() or (path / "saved_model.pb").exists():
-        from care_tf.boxes.making.single_model import single_model
-
         return single_model(path, training_manifest, trained_elsewhere)
     if training_manifest is not None or trained_elsewhere:
         raise InputError(
             f"{path} is a folder of cross-fitted networks, which know what they saw: leave out the training manifest "
             'and "trained elsewhere"'
         )
-    from care_tf.boxes.segmentation.cross_fitting import RECORD, read_record
-
-    read_record(path)  # refuses a folder without one
-    digest = hashlib.sha256((path / RECORD).read_bytes()).hexdigest()
-    return CrossFittedMethod(str(path), {**_cross_fitted(str(path), digest).settings, "record_sha256": digest})
+    networks = CrossFittedSegmentation(path)  # refuses a folder without a record
+    settings = {"record_sha256": file_sha256(path / RECORD), "tensorflow": importlib.metadata.version("tensorflow")}
+    return CrossFittedMethod(str(path), {**networks.settings, **settings})
 
 
 @functools.lru_cache(maxsize=1)
 def _cross_fitted(folder: str, record_sha256: str) -> SaliencyMethod:
     """One per process, for the networks that it loaded serve all images; another when they were trained again."""
-    from care_tf.boxes.segmentation.cross_fitting import CrossFittedSegmentation
-
     return CrossFittedSegmentation(folder)
 
 

@@ -21,6 +21,12 @@ from care_tf.files import atomic_path
 from care_tf.images.pixels import read_image
 
 MIN_SCALE, MAX_SCALE = 0.7, 1.1
+# Read when TensorFlow starts, which only a network does: one image per core, and workers share the GPU.
+_TENSORFLOW_SETTINGS = {
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +154,13 @@ def annotate(packed: bytes, task: ImageTask) -> ImageResult:
     )
 
 
+def annotate_in_worker(packed: bytes, task: ImageTask) -> ImageResult:
+    """`annotate` in a process of its own, where TensorFlow has not started yet."""
+    for name, value in _TENSORFLOW_SETTINGS.items():
+        os.environ.setdefault(name, value)
+    return annotate(packed, task)
+
+
 def file_state(path: str) -> tuple[int, int]:
     """Size in bytes and time of the last change in ns; (-1, -1) where there is no file."""
     try:
@@ -199,7 +212,7 @@ def _unpack(packed: bytes) -> tuple[Any, BoxSettings]:
 def _one_thread() -> Iterator[None]:
     """One thread per image: the cores are shared out among images, and sums come out the same everywhere.
 
-    TensorFlow's threads cannot be changed once it has started; `workers` sees to them in worker processes.
+    TensorFlow's threads cannot be changed once it has started; `annotate_in_worker` sees to them.
     """
     import cv2
     import threadpoolctl

@@ -1,11 +1,11 @@
 """Results as they become ready, whatever an image does to the process that works on it."""
 
-import sys
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+import itertools
+from collections.abc import Generator, Hashable, Iterator, Sequence
 
 from care_tf.boxes.making.one_image import ImageResult, ImageTask, annotate, file_state
-from care_tf.boxes.making.workers import Run, Workers, num_local, open_workers
+from care_tf.boxes.making.worker_pool import WorkerDiedError, WorkerPool
+from care_tf.boxes.making.workers import Workers, open_pool
 from care_tf.errors import InputError
 
 
@@ -13,7 +13,7 @@ def stream_results(packed: bytes, tasks: Sequence[ImageTask], workers: Workers) 
     """Results in the order in which they are ready; a few images per worker are under way, nothing else is kept.
 
     A worker that dies (killed for its memory, a crash in a library) does not end the run: the images that it may have
-    died of are tried again one at a time, and one that kills its worker again has failed.
+    died of are tried again at the end, one at a time, and one that kills its worker again has failed.
 
     Args:
       packed: The method and settings, from `one_image.pack`.
@@ -28,13 +28,13 @@ def stream_results(packed: bytes, tasks: Sequence[ImageTask], workers: Workers) 
     """
     if not tasks:
         return
-    if workers.backend == "local" and num_local(workers) == 1:
+    if workers.backend == "local" and workers.num_local == 1:
         for task in tasks:
             yield annotate(packed, task)
         return
-    with open_workers(workers) as run:
+    with open_pool(workers, packed) as pool:
         try:
-            yield from _surviving_deaths(run, packed, tasks)
+            yield from _surviving_deaths(pool, tasks)
         except Exception as error:
             # `annotate` itself raises nothing: the cluster is gone, or its machines lack care_tf or its packages.
             if workers.backend == "local":
@@ -46,39 +46,32 @@ def stream_results(packed: bytes, tasks: Sequence[ImageTask], workers: Workers) 
             ) from error
 
 
-def _surviving_deaths(run: Run, packed: bytes, tasks: Sequence[ImageTask]) -> Iterator[ImageResult]:
-    waiting = {task.row: task for task in tasks}
-    while waiting:
-        started: dict[int, ImageTask] = {}
-        try:
-            for result in run(packed, _noted(waiting.values(), started)):
-                del started[result.row], waiting[result.row]
-                yield result
-        except _deaths():
-            for task in list(started.values()):
-                yield _alone(run, packed, task)
-                del waiting[task.row]
+def _surviving_deaths(pool: WorkerPool, tasks: Sequence[ImageTask]) -> Iterator[ImageResult]:
+    waiting = iter(tasks)
+    under_way: dict[Hashable, ImageTask] = {}
+    lost: list[ImageTask] = []
+    while True:
+        for task in itertools.islice(waiting, pool.num_under_way - len(under_way)):
+            under_way[pool.submit(task)] = task
+        if not under_way:
+            break
+        for handle in pool.wait(list(under_way)):
+            task = under_way.pop(handle)
+            try:
+                yield pool.result(handle)
+            except WorkerDiedError:
+                lost.append(task)
+    for task in lost:
+        yield _alone(pool, task)
 
 
-def _alone(run: Run, packed: bytes, task: ImageTask) -> ImageResult:
+def _alone(pool: WorkerPool, task: ImageTask) -> ImageResult:
     """The result of an image with no other under way, so that the death of a worker has one cause only."""
+    handle = pool.submit(task)
+    pool.wait([handle])
     try:
-        (result,) = run(packed, iter([task]))
-        return result
-    except _deaths() as death:
+        return pool.result(handle)
+    except WorkerDiedError as death:
         size, modified_ns = file_state(task.image_path)
         message = f"its worker process died twice, perhaps for want of memory: {death}"
         return ImageResult(task.row, "failed", message=" ".join(message.split()), size=size, modified_ns=modified_ns)
-
-
-def _noted(tasks: Iterable[ImageTask], started: dict[int, ImageTask]) -> Iterator[ImageTask]:
-    for task in list(tasks):
-        started[task.row] = task
-        yield task
-
-
-def _deaths() -> tuple[type[Exception], ...]:
-    """The exceptions that say: a worker process is gone, and with it an image that was under way."""
-    scheduler, ray = sys.modules.get("distributed.scheduler"), sys.modules.get("ray.exceptions")
-    others = [getattr(scheduler, "KilledWorker", None), getattr(ray, "RayActorError", None)]
-    return (BrokenProcessPool, *(death for death in others if death is not None))

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import importlib.metadata
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -71,7 +72,11 @@ def single_model(
         for image_path, group in zip(manifest.image_paths, manifest.groups, strict=True):
             identities |= image_identities(image_path, group)
     saw = np.unique(_numbers(identities))
-    settings = {"model_sha256": _digest(path), "saw_sha256": hashlib.sha256(saw.tobytes()).hexdigest()}
+    settings = {
+        "model_sha256": _digest(path),
+        "saw_sha256": hashlib.sha256(saw.tobytes()).hexdigest(),
+        "tensorflow": importlib.metadata.version("tensorflow"),
+    }
     return SingleModelMethod(str(path), settings, saw)
 
 

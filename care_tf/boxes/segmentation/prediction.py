@@ -3,15 +3,15 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
-import keras
 import numpy as np
-import tensorflow as tf
 
-from care_tf.backbones.keras_cv_networks import require_keras_cv
 from care_tf.errors import InputError
+from care_tf.tensorflow_start import quiet_tensorflow
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 _CONTRACT = (
     "A segmentation model takes float32 RGB images 0..255 of shape (batch, height, width, 3) and gives probabilities "
@@ -20,8 +20,8 @@ _CONTRACT = (
 _DEFAULT_SIDE_PX = 256  # of a model that takes any size
 
 
-def load_segmentation_model(path: str | os.PathLike) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Loads a Keras model (.keras, .h5) or the folder of a SavedModel.
+def load_segmentation_model(path: str | os.PathLike) -> Callable[["tf.Tensor"], "tf.Tensor"]:
+    """Loads a Keras model (.keras, .h5) or the folder of a SavedModel; TensorFlow starts here, not before.
 
     Args:
       path: The file or folder.
@@ -35,10 +35,11 @@ def load_segmentation_model(path: str | os.PathLike) -> Callable[[tf.Tensor], tf
     path = Path(path)
     if not path.exists():
         raise InputError(f"there is no segmentation model {path}")
+    quiet_tensorflow()
     return _SavedModel(path) if path.is_dir() else _KerasModel(path)
 
 
-def lesion_probability(model: Callable[[tf.Tensor], tf.Tensor], image: np.ndarray) -> np.ndarray:
+def lesion_probability(model: Callable[["tf.Tensor"], "tf.Tensor"], image: np.ndarray) -> np.ndarray:
     """The lesion's probability at every pixel.
 
     Args:
@@ -51,6 +52,9 @@ def lesion_probability(model: Callable[[tf.Tensor], tf.Tensor], image: np.ndarra
     Raises:
       InputError: The model's output is not (1,h,w,channels) in [0, 1].
     """
+    import cv2
+    import tensorflow as tf
+
     height, width = model.image_size  # type: ignore[attr-defined]
     resized = tf.image.resize(image[None].astype(np.float32), (height, width), antialias=True)
     output = np.asarray(model(resized))
@@ -70,6 +74,11 @@ class _KerasModel:
     """A Keras model with a fixed or free input size, compiled into one function."""
 
     def __init__(self, path: Path) -> None:
+        import keras
+        import tensorflow as tf
+
+        from care_tf.backbones.keras_cv_networks import require_keras_cv
+
         require_keras_cv("a saved segmentation model")  # registers the layers of DeepLabV3+
         try:
             self._model = keras.models.load_model(path, compile=False)
@@ -82,7 +91,7 @@ class _KerasModel:
         self.image_size = _image_size(shape, path)
         self._call = tf.function(lambda images: self._model(images, training=False))
 
-    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+    def __call__(self, images: "tf.Tensor") -> "tf.Tensor":
         return self._call(images)
 
 
@@ -90,6 +99,8 @@ class _SavedModel:
     """The serving signature of a SavedModel with one image input and one output."""
 
     def __init__(self, path: Path) -> None:
+        import tensorflow as tf
+
         try:
             loaded = tf.saved_model.load(os.fspath(path))
         except (OSError, ValueError) as error:
@@ -104,7 +115,9 @@ class _SavedModel:
         self._dtype = specification.dtype
         self.image_size = _image_size(() if specification.shape.rank is None else tuple(specification.shape), path)
 
-    def __call__(self, images: tf.Tensor) -> tf.Tensor:
+    def __call__(self, images: "tf.Tensor") -> "tf.Tensor":
+        import tensorflow as tf
+
         (output,) = self._signature(**{self._name: tf.cast(images, self._dtype)}).values()
         return output
 

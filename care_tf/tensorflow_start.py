@@ -1,0 +1,25 @@
+"""How TensorFlow starts where somebody looks on: quietly."""
+
+import os
+import sys
+
+
+def quiet_tensorflow() -> None:
+    """Imports TensorFlow without its start-up lines, which no setting silences and which bury all other output.
+
+    They come from C++ and go to file descriptor 2, so it points to nowhere while TensorFlow starts and looks for
+    devices. Python exceptions are not affected.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+        tf.zeros(1)  # creates the devices
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
