@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from care_tf.boxes.making.one_image import ImageResult, ImageTask, annotate_in_worker
@@ -29,26 +29,27 @@ class DaskPool:
         return self._client.submit(annotate_in_worker, self._packed, task, pure=False)
 
     def wait(self, handles: Sequence[Any]) -> set[Any]:
-        """See `WorkerPool`.
-
-        Raises:
-          TimeoutError: No worker is left, and none comes back.
-        """
         import distributed
 
-        while True:
-            try:
-                return distributed.wait(handles, _SECONDS_BETWEEN_LOOKS, return_when="FIRST_COMPLETED").done
-            except distributed.TimeoutError:
-                self._client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
+        return self._patient(lambda seconds: distributed.wait(handles, seconds, return_when="FIRST_COMPLETED").done)
 
     def result(self, handle: Any) -> ImageResult:
         import distributed
 
         try:
-            return handle.result()
+            return self._patient(handle.result)  # computed anew where it was lost with its worker
         except distributed.KilledWorker as error:
             raise WorkerDiedError(str(error)) from error
+
+    def _patient(self, ask: Callable[[float], Any]) -> Any:
+        """The answer, however long it takes, while there are workers; Dask would wait for them forever."""
+        import distributed
+
+        while True:
+            try:
+                return ask(_SECONDS_BETWEEN_LOOKS)
+            except distributed.TimeoutError:
+                self._client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,45 @@
+import os
+import pathlib
+import sys
+
+import pytest
+
+from care_tf.boxes.making.workers import Workers, open_pool
+from care_tf.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("workers", "message"),
+    [
+        ({"backend": "spark"}, "backend must be one of local, dask, ray; received 'spark'"),
+        ({"num_workers": 0}, "workers must be at least 1; received 0"),
+        ({"scheduler": "tcp://a:1"}, "a scheduler goes with the backends dask and ray; received 'tcp://a:1'"),
+    ],
+)
+def test_workers_that_cannot_be_are_refused(workers, message):
+    with pytest.raises(InputError, match=message):
+        Workers(**workers)
+
+
+@pytest.mark.parametrize(
+    ("cpu_max", "expected"), [("max 100000", 6), ("150000 100000", 2), ("900000 100000", 6), (None, 6), ("?", 6)]
+)
+def test_a_worker_per_core_that_a_container_may_use(monkeypatch, cpu_max, expected):
+    def read_text(path):
+        assert path == pathlib.Path("/sys/fs/cgroup/cpu.max")
+        if cpu_max is None:
+            raise FileNotFoundError
+        return cpu_max
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
+    monkeypatch.setattr(pathlib.Path, "read_text", read_text)
+    assert Workers().num_local == expected
+    assert Workers(num_workers=9).num_local == 9
+
+
+@pytest.mark.parametrize(("backend", "module"), [("dask", "distributed"), ("ray", "ray")])
+def test_a_backend_that_is_not_installed_is_refused(monkeypatch, backend, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    message = rf"backend {backend} needs the package {backend}.*care_tf\[{backend}\]"
+    with pytest.raises(InputError, match=message), open_pool(Workers(backend, num_workers=2), b""):
+        pass
