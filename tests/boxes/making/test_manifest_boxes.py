@@ -402,6 +402,7 @@ def test_an_image_that_kills_its_worker_has_failed_and_the_others_have_not(
         "    return image[..., 0] / 255\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))  # where Ray's workers look
     method = FunctionMethod("deadly", "deadly:red_or_death")  # image b: its square starts between the two pixels
     made = make_boxes(manifest, method, classes=["DF", "VASC"], workers=Workers(backend, num_workers=2))
     assert statuses(made) == {"a": "boxes", "b": "failed", "c": "boxes", "d": "boxes", "e": "no box"}
