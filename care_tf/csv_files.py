@@ -59,10 +59,12 @@ def parse_table(
         header = [name.strip() for name in next(reader, [])]
         missing = [name for name in columns if name not in header]
         if missing:
-            raise InputError(f"{where} has no column {', '.join(missing)}; its first line is {','.join(header)!r:.200}")
+            raise InputError(
+                f"{where} has no column {', '.join(missing)}; its first line is {','.join(header)!r:.200}."
+            )
         repeated = sorted({name for name in header if header.count(name) > 1})
         if repeated:
-            raise InputError(f"{where} has the column {repeated[0]} more than once")
+            raise InputError(f"{where} has the column {repeated[0]} more than once.")
         for cells in reader:
             stripped = [cell.strip() for cell in cells]
             if not any(stripped):
@@ -73,10 +75,10 @@ def parse_table(
             problem = f"line {reader.line_num}: the row has {len(cells)} cells and the header {len(header)}"
             problem += "; put quotes around a cell with commas"
             if problems is None:
-                raise InputError(f"{where}, {problem}")
+                raise InputError(f"{where}, {problem}.")
             problems.append(problem)
     except csv.Error as error:
-        raise InputError(f"{where}, line {reader.line_num} is not CSV: {error}") from error
+        raise InputError(f"{where}, line {reader.line_num} is not CSV: {error}.") from error
 
 
 def column_of(path: str | os.PathLike, key: str, column: str, names: Sequence[str]) -> list[str]:

@@ -22,9 +22,9 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     Example:
       >>> did_you_mean("focla", ["focal", "ldam"])
-      ' Did you mean focal?'
+      " Did you mean 'focal'?"
     """
     import difflib
 
     nearest = difflib.get_close_matches(word, list(known), n=1)
-    return f" Did you mean {nearest[0]}?" if nearest else ""
+    return f" Did you mean {nearest[0]!r}?" if nearest else ""

@@ -22,4 +22,5 @@ def raise_problems(where: str, problems: Sequence[str]) -> None:
     """Raises one `InputError` that lists up to 20 problems and their number; does nothing when there is none."""
     if problems:
         plural = "problems" if len(problems) > 1 else "problem"
-        raise InputError(f"{where} has {len(problems)} {plural}: {listed(problems)}")
+        entries = listed([problem.rstrip(".") for problem in problems])
+        raise InputError(f"{where} has {len(problems)} {plural}: {entries}.")

@@ -7,12 +7,11 @@ A registry is a dict from each name to its `Entry`, and stands in the package wh
 """
 
 import dataclasses
-import difflib
 import enum
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, did_you_mean
 
 Setting = str | dict[str, Any]
 """A choice by name, "focal", or with arguments, {"name": "focal", "gamma": 1.0}."""
@@ -123,12 +122,6 @@ def entry_of(setting: Any, known: Mapping[str, AnyEntry], what: str) -> AnyEntry
             f"Received {setting!r}.{did_you_mean(name, known)}"
         )
     return known[name]
-
-
-def did_you_mean(name: str, known: Collection[str]) -> str:
-    """ " Did you mean 'focal'?" where a known name is near, else ""."""
-    nearest = difflib.get_close_matches(name, known, n=1)
-    return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
 
 def setting_name(setting: Any) -> str:

@@ -20,9 +20,9 @@ def read_bytes(path: str | os.PathLike, kind: str = "file") -> bytes:
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise InputError(f"there is no {kind} {path}") from None
+        raise InputError(f"there is no {kind} {path}.") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def read_text(path: str | os.PathLike, kind: str = "file") -> str:
@@ -33,12 +33,12 @@ def read_text(path: str | os.PathLike, kind: str = "file") -> str:
     """
     contents = read_bytes(path, kind)
     if contents.startswith(_UTF16_MARKS):
-        raise InputError(f"{path} is UTF-16; save it as UTF-8")
+        raise InputError(f"{path} is UTF-16; save it as UTF-8.")
     try:
         return contents.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = contents[: error.start].count(b"\n") + 1
-        raise InputError(f"{path} is not UTF-8 text (line {line}); save it as UTF-8") from error
+        raise InputError(f"{path} is not UTF-8 text (line {line}); save it as UTF-8.") from error
 
 
 def parse_json(text: str, where: str) -> Any:
@@ -53,15 +53,15 @@ def parse_json(text: str, where: str) -> Any:
     """
 
     def refuse(constant: str) -> NoReturn:
-        raise InputError(f"{where} holds {constant}, which is no JSON and no position of a box")
+        raise InputError(f"{where} holds {constant}, which is no JSON and no position of a box.")
 
     try:
         return json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
-        raise InputError(f"{where} is not JSON: {error.msg} on line {error.lineno}, column {error.colno}") from error
+        raise InputError(f"{where} is not JSON: {error.msg} on line {error.lineno}, column {error.colno}.") from error
     except RecursionError:
-        raise InputError(f"{where} is nested too deeply to be an annotation file") from None
+        raise InputError(f"{where} is nested too deeply to be an annotation file.") from None
     except InputError:
         raise
     except ValueError as error:  # a number of thousands of digits
-        raise InputError(f"{where} is not an annotation file: {error}") from error
+        raise InputError(f"{where} is not an annotation file: {error}.") from error

@@ -9,8 +9,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from care_tf.errors import InputError
-from care_tf.settings import did_you_mean
+from care_tf.errors import InputError, did_you_mean
 
 ActivationMap = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 

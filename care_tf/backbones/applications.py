@@ -59,7 +59,7 @@ def application_network(network_name: str, image_size: tuple[int, int], weights:
     try:
         network = constructor(include_top=False, weights=None, input_shape=input_shape)
     except ValueError as error:
-        raise InputError(f"{network_name} cannot be built for images of {image_size} px: {error}") from error
+        raise InputError(f"{network_name} cannot be built for images of {image_size} px: {error}.") from error
     if weights == "imagenet":
         network = _pretrained(constructor, network_name, input_shape)
     elif weights is not None:
@@ -93,7 +93,7 @@ def _constructor(network_name: str) -> Callable[..., keras.Model]:
     constructor = getattr(keras.applications, network_name, None)
     if not inspect.isfunction(constructor):
         available = [name for name, _ in inspect.getmembers(keras.applications, inspect.isfunction)]
-        raise InputError(f"keras.applications has no network {network_name!r}; it has {', '.join(available)}")
+        raise InputError(f"keras.applications has no network {network_name!r}; it has {', '.join(available)}.")
     return constructor
 
 
@@ -104,7 +104,7 @@ def _pretrained(constructor: Callable[..., keras.Model], name: str, input_shape:
         reason = " ".join(str(error).split())
         raise InputError(
             f"the ImageNet weights of {name} could not be had ({reason}); on a machine without network, copy the "
-            "network's *_notop.h5 file here and pass its path as weights"
+            "network's *_notop.h5 file here and pass its path as weights."
         ) from error
 
 

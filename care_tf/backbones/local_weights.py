@@ -20,7 +20,7 @@ def require_file(path: str | os.PathLike) -> Path:
     if not file.is_file():
         raise InputError(
             f'weights must be None, "imagenet", or the path of an existing file; received {os.fspath(path)!r}, '
-            "which is not a file"
+            "which is not a file."
         )
     return file
 
@@ -44,7 +44,7 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
     elif file.suffix in (".h5", ".hdf5"):
         _load_keras_weights(network, file)
     else:
-        raise InputError(f"weights file must end in .h5, .weights.h5 or .keras; received {file}")
+        raise InputError(f"weights file must end in .h5, .weights.h5 or .keras; received {file}.")
 
 
 def _load_keras_weights(network: keras.Model, file: Path) -> None:
@@ -60,7 +60,7 @@ def _load_keras_weights(network: keras.Model, file: Path) -> None:
         reason = " ".join(str(error).split())
         raise InputError(
             f"weights file {file} does not fit {network.name}: {reason}. It must hold the weights of this network "
-            "without its top, saved by the same generation of Keras or published as *_notop.h5"
+            "without its top, saved by the same generation of Keras or published as *_notop.h5."
         ) from error
 
 
@@ -69,7 +69,7 @@ def _saved_model(file: Path) -> keras.Model:
         return keras.saving.load_model(file, compile=False)
     except Exception as error:  # As above; also zipfile.BadZipFile.
         reason = " ".join(str(error).split())
-        raise InputError(f"weights file {file} is not a model that Keras can load: {reason}") from error
+        raise InputError(f"weights file {file} is not a model that Keras can load: {reason}.") from error
 
 
 def _copy(saved: keras.Model, network: keras.Model, file: Path) -> None:
@@ -82,7 +82,7 @@ def _copy(saved: keras.Model, network: keras.Model, file: Path) -> None:
             found = f"layer {source.name} with shapes {received}" if source is not None else "no further layer"
             raise InputError(
                 f"weights file {file} does not fit {network.name}: layer {target.name} needs shapes {expected}, the "
-                f"saved model has {found}. Save the model that was built by the same name"
+                f"saved model has {found}. Save the model that was built by the same name."
             )
         target.set_weights(source.get_weights())
 

@@ -42,5 +42,5 @@ def get_backbone(name: str) -> Backbone:
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise InputError(
         f"unknown backbone {name!r}{hint}: a backbone is one of {', '.join(_NAMED)}, "
-        f"{APPLICATION_PREFIX}<Network>, or module:function"
+        f"{APPLICATION_PREFIX}<Network>, or module:function."
     )

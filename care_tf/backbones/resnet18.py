@@ -26,7 +26,7 @@ def resnet18(image_size: tuple[int, int], weights: Weights = None) -> keras.Mode
     """
     if weights == "imagenet":
         raise InputError(
-            "KerasCV publishes no ImageNet weights for resnet18: pass the path of a local file, None, or use resnet50"
+            "KerasCV publishes no ImageNet weights for resnet18: pass the path of a local file, None, or use resnet50."
         )
     built = resnet18_backbone(image_size)
     # The same layers in a plain model: what is saved with it loads without KerasCV.

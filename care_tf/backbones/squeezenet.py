@@ -45,12 +45,12 @@ def squeezenet1_1(image_size: tuple[int, int], weights: Weights = None, padding:
     if weights == "imagenet":
         raise InputError(
             'weights="imagenet" needs a public file to download, and there is none for squeezenet1_1: pass the path '
-            f"of a local file, {_FILE_LAYOUT}"
+            f"of a local file, {_FILE_LAYOUT}."
         )
     if min(image_size) < MIN_IMAGE_SIZE_PX:
         raise InputError(
             f"squeezenet1_1 needs images of at least {MIN_IMAGE_SIZE_PX} px on both sides; received image_size "
-            f"{image_size}"
+            f"{image_size}."
         )
     images = keras.Input((*image_size, 3), name="image")
     x = keras.layers.Conv2D(64, 3, strides=2, padding=padding, activation="relu", name="conv1")(images)
@@ -88,14 +88,14 @@ def _load(network: keras.Model, path: str | os.PathLike) -> None:
                 if layer.weights:
                     layer.set_weights(_layer_arrays(weights, layer, path))
     except OSError as error:
-        raise InputError(f"weights file {path} cannot be read as HDF5 ({error}); it must be {_FILE_LAYOUT}") from error
+        raise InputError(f"weights file {path} cannot be read as HDF5 ({error}); it must be {_FILE_LAYOUT}.") from error
 
 
 def _layer_arrays(weights: Any, layer: keras.layers.Layer, path: str | os.PathLike) -> list:
     """Kernel and bias of one layer, after their shapes were checked; groups may nest their arrays at any depth."""
     group_name = layer.name.replace("_", "/")
     if group_name not in weights:
-        raise InputError(f"weights file {path} has no group {group_name!r}; it must be {_FILE_LAYOUT}")
+        raise InputError(f"weights file {path} has no group {group_name!r}; it must be {_FILE_LAYOUT}.")
     shapes_and_arrays: list = []
     weights[group_name].visititems(
         lambda _, item: shapes_and_arrays.append((item.shape, item)) if hasattr(item, "shape") else None
@@ -106,7 +106,7 @@ def _layer_arrays(weights: Any, layer: keras.layers.Layer, path: str | os.PathLi
     if received != expected:
         raise InputError(
             f"weights file {path} does not fit squeezenet1_1: {group_name} must hold arrays of shapes {expected}, "
-            f"received {received}; it must be {_FILE_LAYOUT}"
+            f"received {received}; it must be {_FILE_LAYOUT}."
         )
     return [array[()] for _, array in by_rank]
 

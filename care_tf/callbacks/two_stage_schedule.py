@@ -217,7 +217,7 @@ class TwoStageSchedule(keras.callbacks.Callback):
             }
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
             raise InputError(
-                f"{path} is not a TwoStageSchedule state file ({error}). Remove it to start from epoch 0."
+                f"{path} is not a TwoStageSchedule state file ({error}). Give another path to start from epoch 0."
             ) from error
 
     def _write(self) -> None:

@@ -88,7 +88,7 @@ def make(manifest: Path, output: Path, overwrite: bool, strict: bool, **choices:
     _report(made)
     print(f"wrote {output} and {details_path(output)}")
     if strict and made.rows("failed"):
-        raise InputError(f"--strict: {len(made.rows('failed'))} images failed; {output} was written all the same")
+        raise InputError(f"--strict: {len(made.rows('failed'))} images failed; {output} was written all the same.")
 
 
 def _one_image_per_core() -> None:

@@ -62,12 +62,12 @@ class Manifest:
                 object.__setattr__(self, name, ("",) * num_images)
         for name in _PER_IMAGE:
             if len(getattr(self, name)) != num_images:
-                raise InputError(f"{name} needs one entry per image: {len(getattr(self, name))} for {num_images}")
+                raise InputError(f"{name} needs one entry per image: {len(getattr(self, name))} for {num_images}.")
         check_class_names(self.class_names or None)
         if num_images and not (self.labels.min() >= 0 and self.labels.max() < len(self.class_names)):
             raise InputError(
                 f"labels must be positions in the {len(self.class_names)} class names; "
-                f"received {self.labels.min()} to {self.labels.max()}"
+                f"received {self.labels.min()} to {self.labels.max()}."
             )
         self._check_images()
 
@@ -123,7 +123,7 @@ class Manifest:
         if wanted_folds is not None:
             keep &= _rows_named("fold", wanted_folds, self.folds, self.source)
         if not keep.any():
-            raise InputError(f"no image of {self.source} has split {split} and folds {wanted_folds}")
+            raise InputError(f"no image of {self.source} has split {split} and folds {wanted_folds}.")
         return self.subset(keep)
 
     def without_boxes(self) -> "Manifest":
@@ -144,7 +144,7 @@ class Manifest:
         if missing:
             raise InputError(
                 f"{other.source} has no row for {len(missing)} of {len(self)} images of {self.source}, for example "
-                f"{missing[0]}; boxes are taken from it by image, so it must list them all, with or without boxes"
+                f"{missing[0]}; boxes are taken from it by image, so it must list them all, with or without boxes."
             )
         rows = [row_of[path] for path in self.image_paths]
         columns = ("boxes", "mask_paths", "box_sources")
@@ -154,9 +154,9 @@ class Manifest:
     def cap_class(self, name: str, max_images: int, seed: int = 0) -> "Manifest":
         """Keeps at most `max_images` images of class `name`, chosen at random under `seed`; order is kept."""
         if name not in self.class_names:
-            raise InputError(f"class {name!r} is not one of {', '.join(self.class_names)}")
+            raise InputError(f"class {name!r} is not one of {', '.join(self.class_names)}.")
         if max_images < 1:
-            raise InputError(f"the number of images to keep of class {name} must be at least 1; received {max_images}")
+            raise InputError(f"the number of images to keep of class {name} must be at least 1; received {max_images}.")
         members = np.flatnonzero(self.labels == self.class_names.index(name))
         dropped = np.random.default_rng(seed).permutation(members)[max_images:]
         return self.subset(np.setdiff1d(np.arange(len(self)), dropped))
@@ -251,7 +251,7 @@ def _rows_named(kind: str, wanted: list[str], column: Sequence[str], source: str
     unknown = sorted(set(wanted) - set(known))
     if unknown:
         there = f"it has {', '.join(known)}" if known else f"it has no {kind} column"
-        raise InputError(f"{source} has no {kind} {', '.join(unknown)}; {there}")
+        raise InputError(f"{source} has no {kind} {', '.join(unknown)}; {there}.")
     return np.isin(np.array(column, dtype=str), wanted)
 
 

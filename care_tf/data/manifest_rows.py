@@ -71,7 +71,7 @@ def parse_rows(path: Path, *, class_names: Sequence[str] | None, check_images: b
     problems += [f"line {row.line}: {problem}" for row in rows for problem in row.problems]
     raise_problems(str(path), problems)
     if not rows:
-        raise InputError(f"{path} has a header but no rows; a manifest needs one row per image")
+        raise InputError(f"{path} has a header but no rows; a manifest needs one row per image.")
     return rows
 
 
@@ -80,7 +80,7 @@ def check_class_names(class_names: Sequence[str] | None) -> None:
     if class_names is None:
         return
     if isinstance(class_names, str) or not class_names or len(set(class_names)) != len(class_names):
-        raise InputError(f"class_names must be a list of different names; received {class_names!r}")
+        raise InputError(f"class_names must be a list of different names; received {class_names!r}.")
 
 
 def _warn_of_unknown_columns(path: Path, table: Sequence[tuple[int, dict[str, str]]]) -> None:

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from care_tf.data.class_aware import check_class_aware, draw_class_aware_epoch
 from care_tf.data.manifest import Manifest
-from care_tf.errors import InputError
-from care_tf.settings import Choice, Entry, Trait, did_you_mean
+from care_tf.errors import InputError, did_you_mean
+from care_tf.settings import Choice, Entry, Trait
 
 _BALANCES = frozenset({Trait.BALANCES_CLASSES})
 
@@ -70,9 +70,11 @@ def epoch_class_counts(class_counts: npt.ArrayLike, name: str, progress: float =
         suggestion = did_you_mean(name, CLASS_COUNTS)
         raise InputError(f"class counts are known for {', '.join(CLASS_COUNTS)}; received {name!r}.{suggestion}")
     if counts.ndim != 1 or counts.size == 0 or counts.min() < 1:
-        raise InputError(f"class_counts must be one number of images per class, at least 1; received {counts.tolist()}")
+        raise InputError(
+            f"class_counts must be one number of images per class, at least 1; received {counts.tolist()}."
+        )
     if not 0 <= progress <= 1:
-        raise InputError(f"progress is a fraction of the training, 0 to 1; received {progress}")
+        raise InputError(f"progress is a fraction of the training, 0 to 1; received {progress}.")
     num_images, num_classes = counts.sum(), len(counts)
     if name == "oversample":
         return np.full(num_classes, counts.max())
@@ -110,7 +112,7 @@ def draw_epoch(labels: npt.ArrayLike, counts_to_draw: npt.ArrayLike, rng: np.ran
     for label, count in enumerate(np.asarray(counts_to_draw)):
         members = np.flatnonzero(labels == label)
         if count and not len(members):
-            raise InputError(f"{count} images are to be drawn of class index {label}, which has none")
+            raise InputError(f"{count} images are to be drawn of class index {label}, which has none.")
         while count > 0:
             drawn.append(rng.permutation(members)[:count])
             count -= len(members)
@@ -142,7 +144,7 @@ def get_sampling(
         return None
     if counts.size == 0 or counts.min() == 0:
         empty = ", ".join(name for name, count in manifest.class_counts.items() if count == 0)
-        raise InputError(f"sampling {name} needs an image of every class; {manifest.source} has none of {empty}")
+        raise InputError(f"sampling {name} needs an image of every class; {manifest.source} has none of {empty}.")
     labels = manifest.labels
     if name == CLASS_AWARE:
         images_per_class = _images_per_class(choice.arguments, batch_size)
@@ -155,7 +157,7 @@ def get_sampling(
         return SampledOrder(name, draw_batches, len(labels), num_drawn, batch_size=batch_size)
     progressive = name == "progressively_balanced"
     if progressive and num_epochs < 1:
-        raise InputError(f"sampling {name} needs num_epochs, at least 1; received {num_epochs}")
+        raise InputError(f"sampling {name} needs num_epochs, at least 1; received {num_epochs}.")
 
     def draw(rng: np.random.Generator, epoch: int) -> np.ndarray:
         progress = min(epoch / num_epochs, 1.0) if progressive else 0.0
@@ -203,19 +205,19 @@ class SampledOrder:
         if self.batch_size is not None and self.batch_size != batch_size:
             raise InputError(
                 f"sampling {self.name} was made for batches of {self.batch_size}, and the dataset has batches of "
-                f"{batch_size}; give both the same batch_size"
+                f"{batch_size}; give both the same batch_size."
             )
         if self.counts_epochs and first_epoch is None:
             raise InputError(
                 f"sampling {self.name} depends on the number of the epoch, which a dataset with first_epoch=None does "
-                "not have; give the number of the first epoch (0), and steps_per_epoch to fit"
+                "not have; give the number of the first epoch (0), and steps_per_epoch to fit."
             )
 
     def _check_num_images(self, num_images: int) -> None:
         if num_images != self.num_images:
             raise InputError(
                 f"sampling {self.name} was made for a manifest of {self.num_images} images, and the dataset has "
-                f"{num_images}; make it from the manifest that is trained on"
+                f"{num_images}; make it from the manifest that is trained on."
             )
 
 
@@ -237,6 +239,6 @@ def _images_per_class(arguments: Mapping[str, Any], batch_size: int) -> Any:
     if not is_whole or classes_per_batch < 2 or batch_size % classes_per_batch:
         raise InputError(
             "class-aware batches: classes_per_batch must be a whole number, at least 2, of which "
-            f"batch_size={batch_size} is a multiple; received {classes_per_batch!r}"
+            f"batch_size={batch_size} is a multiple; received {classes_per_batch!r}."
         )
     return batch_size // classes_per_batch

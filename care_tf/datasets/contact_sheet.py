@@ -35,7 +35,7 @@ def write_contact_sheet(manifest: Manifest, path: str | os.PathLike, *, max_imag
     candidates = candidates if len(candidates) else np.arange(len(manifest))
     chosen = np.sort(np.random.default_rng(seed).permutation(candidates)[:max_images])
     if not len(chosen):
-        raise InputError(f"the manifest {manifest.source} has no images to draw")
+        raise InputError(f"the manifest {manifest.source} has no images to draw.")
     num_columns = min(_NUM_COLUMNS, len(chosen))
     row_height = _TILE_PX + _CAPTION_PX
     sheet = Image.new("RGB", (num_columns * _TILE_PX, math.ceil(len(chosen) / num_columns) * row_height), _BACKGROUND)

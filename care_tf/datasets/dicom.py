@@ -46,7 +46,7 @@ def read_dicom_header(path: str | os.PathLike) -> DicomHeader:
         dataset = _read(path, stop_before_pixels=True, specific_tags=["PatientID", "Rows", "Columns"])
         width, height = int(dataset.get("Columns") or 0), int(dataset.get("Rows") or 0)
         if width < 1 or height < 1:
-            raise InputError("the file holds no image: it names no Rows and Columns")
+            raise InputError("the file holds no image: it names no Rows and Columns.")
         return DicomHeader(str(dataset.get("PatientID") or "").strip(), width, height)
 
 
@@ -84,15 +84,17 @@ def read_dicom(path: str | os.PathLike, window: int | str | None = None) -> np.n
 def _stored_values(dataset: Any) -> np.ndarray:
     """int or uint (H,W) of 8 or 16 bits, unused bits cleared."""
     if "PixelData" not in dataset:
-        raise InputError("the file has no pixel data; leave it out")
+        raise InputError("the file has no pixel data; leave it out.")
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     if photometric not in _GRAYSCALE or int(dataset.get("SamplesPerPixel") or 1) != 1:
-        raise InputError(f"the image must be grayscale, {' or '.join(_GRAYSCALE)}; received {photometric or 'nothing'}")
+        raise InputError(
+            f"the image must be grayscale, {' or '.join(_GRAYSCALE)}; received {photometric or 'nothing'}."
+        )
     num_frames = int(dataset.get("NumberOfFrames") or 1)
     if num_frames != 1:
         raise InputError(f"the file must hold one image; received {num_frames} frames. Save each as a file of its own.")
     if int(dataset.BitsAllocated) > _MAX_BITS:
-        raise InputError(f"the image must have at most {_MAX_BITS} bits per pixel; received {dataset.BitsAllocated}")
+        raise InputError(f"the image must have at most {_MAX_BITS} bits per pixel; received {dataset.BitsAllocated}.")
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated:
         return dataset.pixel_array
@@ -103,25 +105,25 @@ def _stored_values(dataset: Any) -> np.ndarray:
     compression = f"the pixels are compressed as {syntax.name} ({syntax})"
     try:
         if not get_decoder(syntax).is_available:
-            raise InputError(f"{compression}, which nothing installed decodes; {fix}")
+            raise InputError(f"{compression}, which nothing installed decodes; {fix}.")
         return dataset.pixel_array
     except NotImplementedError:
-        raise InputError(f"{compression}, which pydicom does not decode; {fix}") from None
+        raise InputError(f"{compression}, which pydicom does not decode; {fix}.") from None
     except RuntimeError as error:  # raised when the packages that decode it refuse this file, or its data are broken
-        raise InputError(f"{compression}: {' '.join(str(error).split())}; copy it again, or {fix}") from error
+        raise InputError(f"{compression}: {' '.join(str(error).split())}; copy it again, or {fix}.") from error
 
 
 def _read(path: str | os.PathLike, **options: Any) -> Any:
     try:
         import pydicom
     except ImportError as error:
-        raise InputError("reading DICOM files needs pydicom; pip install care_tf[dicom]") from error
+        raise InputError("reading DICOM files needs pydicom; pip install care_tf[dicom].") from error
     try:
         return pydicom.dcmread(path, **options)
     except FileNotFoundError:
-        raise InputError("there is no such file") from None
+        raise InputError("there is no such file.") from None
     except pydicom.errors.InvalidDicomError:
-        raise InputError("the file is not a DICOM file: its header is missing") from None
+        raise InputError("the file is not a DICOM file: its header is missing.") from None
 
 
 @contextlib.contextmanager
@@ -133,4 +135,4 @@ def _named_errors(path: str | os.PathLike) -> Iterator[None]:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: the file cannot be decoded: {reason}; copy it again, or leave it out") from error
+        raise InputError(f"{path}: the file cannot be decoded: {reason}; copy it again, or leave it out.") from error

@@ -66,11 +66,11 @@ def apply_window(values: npt.ArrayLike, center: float, width: float, function: s
     """
     x = np.asarray(values, np.float64)
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        raise InputError(f"VOI LUT function must be LINEAR, LINEAR_EXACT or SIGMOID; received {function!r}")
+        raise InputError(f"VOI LUT function must be LINEAR, LINEAR_EXACT or SIGMOID; received {function!r}.")
     if not (np.isfinite([center, width]).all() and width > 0 and (width >= 1 or function != "LINEAR")):
         raise InputError(
             f"a window's width must be {'at least 1' if function == 'LINEAR' else 'positive'} and finite for "
-            f"{function}; received center {center:g}, width {width:g}"
+            f"{function}; received center {center:g}, width {width:g}."
         )
     if function == "SIGMOID":
         # As tanh, which does not overflow far outside of a narrow window.
@@ -98,7 +98,9 @@ def _views(dataset: Any) -> list[tuple[str, _View]]:
         views.append((str(item.get("LUTExplanation") or ""), view))
     centers, widths = _listed(dataset.get("WindowCenter")), _listed(dataset.get("WindowWidth"))
     if len(centers) != len(widths):
-        raise InputError(f"every window center needs a width; received {len(centers)} centers and {len(widths)} widths")
+        raise InputError(
+            f"every window center needs a width; received {len(centers)} centers and {len(widths)} widths."
+        )
     function = str(dataset.get("VOILUTFunction") or "LINEAR")
     names = [str(name) for name in _listed(dataset.get("WindowCenterWidthExplanation"))]
     for i, (center, width) in enumerate(zip(centers, widths, strict=True)):
@@ -120,7 +122,7 @@ def _chosen_view(views: Sequence[tuple[str, _View]], window: int | str | None) -
         if window == i or is_named:
             return view
     offered = ", ".join(f"{i} {name!r}" if name else str(i) for i, (name, _) in enumerate(views))
-    raise InputError(f"there is no window {window!r}; there is {offered or 'none, so leave the window out'}")
+    raise InputError(f"there is no window {window!r}; there is {offered or 'none, so leave the window out'}.")
 
 
 def _whole_range(dataset: Any, stored: np.ndarray, levels: np.ndarray) -> np.ndarray:
@@ -156,7 +158,7 @@ def _look_up(item: Any, values: np.ndarray, is_little_endian: bool) -> tuple[np.
     if len(table) < num_entries or not 8 <= num_bits <= 16:
         raise InputError(
             f"a lookup table must hold as many entries of 8 to 16 bits as it says; it says {num_entries} of {num_bits} "
-            f"bits and holds {len(table)}"
+            f"bits and holds {len(table)}."
         )
     if first >= 2**15 and values.min() < 0:
         first -= 2**16  # signed, but read as unsigned: the entry does not say which

@@ -59,14 +59,14 @@ def read_isic2018(
     """
     root = Path(root)
     if not 0 < box_scale < float("inf"):
-        raise InputError(f"the box scale must be a positive number; received {box_scale}")
+        raise InputError(f"the box scale must be a positive number; received {box_scale}.")
     if not 0 <= seed < 2**32:
-        raise InputError(f"seed must lie in [0, 2^32); received {seed}")
+        raise InputError(f"seed must lie in [0, 2^32); received {seed}.")
     if lesion_masks and len(box_classes):
-        raise InputError("an image has a box or a mask, not both: name no box classes together with lesion masks")
+        raise InputError("an image has a box or a mask, not both: name no box classes together with lesion masks.")
     unknown = [name for name in box_classes if name not in CLASSES]
     if unknown:
-        raise InputError(f"box class {', '.join(unknown)} is not one of {', '.join(CLASSES)}")
+        raise InputError(f"box class {', '.join(unknown)} is not one of {', '.join(CLASSES)}.")
     _check_layout(root, needs_masks=lesion_masks or len(box_classes) > 0)
     image_ids, labels = _read_labels(root / _LABELS)
     image_paths = tuple(str((root / _IMAGES / f"{name}.jpg").absolute()) for name in image_ids)
@@ -100,7 +100,7 @@ def _check_layout(root: Path, needs_masks: bool) -> None:
     if missing:
         raise InputError(
             f"{root} is not an ISIC 2018 task 3 download: {', '.join(missing)} missing; "
-            "give the folder that holds all of the unpacked archives"
+            "give the folder that holds all of the unpacked archives."
         )
 
 
@@ -119,7 +119,7 @@ def _read_labels(path: Path) -> tuple[list[str], np.ndarray]:
         problems.append("an image occurs more than once")
     raise_problems(str(path), problems)
     if not image_ids:
-        raise InputError(f"{path} has no rows")
+        raise InputError(f"{path} has no rows.")
     return image_ids, np.array(labels, np.int32)
 
 

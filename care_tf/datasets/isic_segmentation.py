@@ -32,11 +32,11 @@ def read_isic_segmentation(root: str | os.PathLike) -> Manifest:
     if missing:
         raise InputError(
             f"{root} is not an ISIC 2018 task 1 download: {', '.join(missing)} missing; "
-            "give the folder that holds both unpacked archives"
+            "give the folder that holds both unpacked archives."
         )
     images = sorted((root / IMAGES).glob("*.jpg"))
     if not images:
-        raise InputError(f"{root / IMAGES} holds no .jpg images")
+        raise InputError(f"{root / IMAGES} holds no .jpg images.")
     masks = [root / MASKS / f"{image.stem}_segmentation.png" for image in images]
     mask_paths = usable_masks(masks, str(root))
     return Manifest(

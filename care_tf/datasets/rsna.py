@@ -84,7 +84,7 @@ def read_rsna(
     _check_arguments(root, max_images_per_class, seed)
     boxes = read_boxes(root / LABELS_FILE)
     if not boxes:
-        raise InputError(f"{root / LABELS_FILE} has no rows")
+        raise InputError(f"{root / LABELS_FILE} has no rows.")
     labels = read_classes(root / CLASSES_FILE)
     check_agreement(root, boxes, labels)
     drawn = _draw(list(boxes), labels, max_images_per_class, seed)
@@ -149,7 +149,7 @@ def rsna_manifest(
     elif problems:
         raise_problems("the conversion, which goes on where it stopped when it is started again,", problems)
     if not kept:
-        raise InputError("no image could be converted, so there is no manifest to write")
+        raise InputError("no image could be converted, so there is no manifest to write.")
     groups = _groups([images[i] for i in kept], [conversions[i] for i in kept])
     labels = [images[i].label for i in kept]
     if folds_file is not None:
@@ -171,16 +171,16 @@ def rsna_manifest(
 def _check_arguments(root: Path, max_images_per_class: Mapping[str, int] | None, seed: int) -> None:
     for name, number in (max_images_per_class or {}).items():
         if name not in CLASSES:
-            raise InputError(f"class {name!r} is not one of {', '.join(CLASSES)}")
+            raise InputError(f"class {name!r} is not one of {', '.join(CLASSES)}.")
         if number < 1:
-            raise InputError(f"the number of images of class {name} must be at least 1; received {number}")
+            raise InputError(f"the number of images of class {name} must be at least 1; received {number}.")
     if not 0 <= seed < 2**32:
-        raise InputError(f"seed must lie in [0, 2^32); received {seed}")
+        raise InputError(f"seed must lie in [0, 2^32); received {seed}.")
     missing = [name for name in (IMAGE_FOLDER, LABELS_FILE, CLASSES_FILE) if not (root / name).exists()]
     if missing:
         raise InputError(
             f"{root} is not an RSNA Pneumonia Detection Challenge download: {', '.join(missing)} missing; "
-            "give the folder that holds the unpacked images and both tables"
+            "give the folder that holds the unpacked images and both tables."
         )
 
 

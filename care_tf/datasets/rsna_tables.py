@@ -132,10 +132,10 @@ def read_patients(path: Path, names: Sequence[str]) -> dict[str, str]:
         entries = json.loads(path.read_text(encoding="utf-8"))
         patients = {entry["subset_img_id"]: entry["img_id"].partition("_")[0] for entry in entries}
     except OSError as error:
-        raise InputError(f"the mapping {path} cannot be read: {error.strerror}") from error
+        raise InputError(f"the mapping {path} cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
-            f"{path} is not RSNA's mapping, a JSON list of objects with subset_img_id and img_id: {error!r}"
+            f"{path} is not RSNA's mapping, a JSON list of objects with subset_img_id and img_id: {error!r}."
         ) from error
     raise_problems(str(path), [f"no entry for image {name}" for name in names if not patients.get(name)])
     return {name: patients[name] for name in names}

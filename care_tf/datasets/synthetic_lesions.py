@@ -71,21 +71,21 @@ class SyntheticLesions:
 
     def __post_init__(self) -> None:
         if self.seed < 0:
-            raise InputError(f"seed must be 0 or more. Received: {self.seed}")
+            raise InputError(f"seed must be 0 or more. Received: {self.seed}.")
         if self.size_px < SMALLEST_SIZE_PX:
-            raise InputError(f"size_px must be at least {SMALLEST_SIZE_PX} to show the pattern. Got {self.size_px}")
+            raise InputError(f"size_px must be at least {SMALLEST_SIZE_PX} to show the pattern. Got {self.size_px}.")
         for split in SPLITS:
             counts = getattr(self, f"{split}_counts")
             if len(counts) != len(CLASSES) or min(counts) < 1:
                 raise InputError(
                     f"{split}_counts must be {len(CLASSES)} counts of 1 or more, one for each of "
-                    f"{', '.join(CLASSES)}. Received: {counts}"
+                    f"{', '.join(CLASSES)}. Received: {counts}."
                 )
         if not 0 < self.pattern_contrast <= 1:
-            raise InputError(f"pattern_contrast must be in (0, 1]. Received: {self.pattern_contrast}")
+            raise InputError(f"pattern_contrast must be in (0, 1]. Received: {self.pattern_contrast}.")
         for name in ("cue_rare_train", "cue_other_train", "cue_rare_test", "cue_other_test"):
             if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name} is a probability, in [0, 1]. Received: {getattr(self, name)}")
+                raise InputError(f"{name} is a probability, in [0, 1]. Received: {getattr(self, name)}.")
 
     @property
     def num_images(self) -> int:

@@ -145,4 +145,4 @@ def corrupt_files_refused() -> Iterator[None]:
         found = re.search(r"assertion failed: \[(this \w+ is corrupt[^]]*)\] \[(.*?)\]\n", str(error))
         if found is None:
             raise
-        raise InputError(f"{found[2]}: {found[1]}") from error
+        raise InputError(f"{found[2]}: {found[1]}.") from error

@@ -52,13 +52,13 @@ def read_image_header(path: str | os.PathLike) -> ImageHeader:
             exif.load(image.info.get("exif", b"") if image_format == "JPEG" else b"")
             orientation = exif.get(ORIENTATION_TAG, 1)
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist") from None
+        raise InputError(f"{path} does not exist.") from None
     except UnidentifiedImageError:
-        raise InputError(f"{path} is not a readable JPEG or PNG") from None
+        raise InputError(f"{path} is not a readable JPEG or PNG.") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
+        raise InputError(f"{path} cannot be read: {error}.") from error
     if not _has_end(path, _END_MARKERS[image_format]):
-        raise InputError(f"{path} is cut off before the end of the {image_format} data; copy it again")
+        raise InputError(f"{path} is cut off before the end of the {image_format} data; copy it again.")
     if orientation in range(_FIRST_TRANSPOSED_ORIENTATION, 9):
         width, height = height, width
     return ImageHeader(image_format, width, height, orientation if orientation in range(1, 9) else 1)

@@ -79,6 +79,6 @@ def _named_errors(path: str | os.PathLike, kind: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise InputError(f"{kind} {path} does not exist") from None
+        raise InputError(f"{kind} {path} does not exist.") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{kind} {path} cannot be decoded: {error}; copy it again") from error
+        raise InputError(f"{kind} {path} cannot be decoded: {error}; copy it again.") from error

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, did_you_mean
 from care_tf.losses.arguments import checked_counts, checked_number, checked_weights
-from care_tf.settings import Builder, Choice, Trait, did_you_mean
+from care_tf.settings import Builder, Choice, Trait
 
 
 def inverse_frequency_weights(counts: Any) -> np.ndarray:

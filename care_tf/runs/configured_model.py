@@ -88,7 +88,7 @@ def compile_model(config: RunConfig, model: CAREModel, stage: Stage, loss: keras
     except (AttributeError, ValueError, TypeError) as error:
         raise InputError(
             f"training.optimizer={training.optimizer!r} with {settings} is not a Keras optimizer: "
-            f"{str(error).splitlines()[0]}"
+            f"{str(error).splitlines()[0]}."
         ) from error
     rarest = train.class_names.index(rarest_class(train.class_counts))
     model.compile(

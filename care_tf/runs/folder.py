@@ -69,7 +69,7 @@ def load_run(folder: str | os.PathLike) -> LoadedRun:
     try:
         classifier = keras.models.load_model(folder / MODEL, compile=False)
     except Exception as error:  # Keras raises whatever its readers do
-        raise InputError(f"{folder / MODEL} cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise InputError(f"{folder / MODEL} cannot be loaded: {str(error).splitlines()[0]}.") from error
     class_names = config.data.class_names
     if class_names is None:
         raise InputError(f"{folder / CONFIG} does not name data.class_names: it was not written by `care train`.")

@@ -97,9 +97,9 @@ class Stage:
                 raise InputError(
                     f"Stage {self.name!r}: {name} must be {rule}. Received {name}={getattr(self, name)!r}."
                 )
-        problem = _contradiction(self, traits)
-        if problem:
-            raise InputError(f"Stage {self.name!r} contradicts itself: {problem}")
+        contradiction = _contradiction(self, traits)
+        if contradiction:
+            raise InputError(f"Stage {self.name!r} contradicts itself: {contradiction}")
 
 
 def _traits(stage: Stage) -> set[Trait]:

@@ -55,17 +55,19 @@ def _check_target(path: Path) -> None:
     is_export = (path / "saved_model.pb").exists()
     is_empty = path.is_dir() and not any(path.iterdir())
     if path.exists() and not (is_export or is_empty):
-        raise InputError(f"the SavedModel must go to a new folder or replace a former one; {path} holds something else")
+        raise InputError(
+            f"the SavedModel must go to a new folder or replace a former one; {path} holds something else."
+        )
 
 
 def _check_image_size(care_model: "CAREModel", image_size: tuple[int, int]) -> None:
     if len(image_size) != 2 or min(image_size) < 1:
-        raise InputError(f"image_size must be (height, width) in pixels, both at least 1; received {image_size}")
+        raise InputError(f"image_size must be (height, width) in pixels, both at least 1; received {image_size}.")
     expected = tuple(care_model.classifier.input_shape[1:3])
     if any(side not in (None, asked) for side, asked in zip(expected, image_size, strict=True)):
         raise InputError(
             f"the classifier was built for images of {expected} px and takes no others; received image_size "
-            f"{tuple(image_size)}. Leave image_size as it was in training: the exported model resizes what it is sent"
+            f"{tuple(image_size)}. Leave image_size as it was in training: the exported model resizes what it is sent."
         )
 
 
@@ -75,10 +77,10 @@ def _check_class_names(care_model: "CAREModel", class_names: Sequence[str]) -> N
     if len(class_names) != expected:
         raise InputError(
             f"class_names must name each of the classifier's {expected} classes; received {len(class_names)}: "
-            f"{', '.join(map(str, class_names))}"
+            f"{', '.join(map(str, class_names))}."
         )
     if len(set(class_names)) != len(class_names):
-        raise InputError(f"class_names must differ from one another; received {', '.join(class_names)}")
+        raise InputError(f"class_names must differ from one another; received {', '.join(class_names)}.")
 
 
 def _check_preprocess(preprocess: Callable[[tf.Tensor], tf.Tensor], image_size: tuple[int, int]) -> None:
@@ -88,5 +90,5 @@ def _check_preprocess(preprocess: Callable[[tf.Tensor], tf.Tensor], image_size: 
     except (NotImplementedError, TypeError, AttributeError) as error:  # NumPy on a symbolic tensor.
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"preprocess must be made of TensorFlow operations, to be saved with the model; tracing it failed: {reason}"
+            f"preprocess must be made of TensorFlow operations, to be saved with the model; tracing it failed: {reason}."
         ) from error

@@ -138,7 +138,7 @@ def _annotated_rows(
     """The chosen images and their EXIF orientations."""
     chosen = _chosen_rows(manifest, include_empty)
     if not chosen:
-        raise InputError(f"no image of the manifest {manifest.source} has a box to export")
+        raise InputError(f"no image of the manifest {manifest.source} has a box to export.")
     root = os.path.abspath(image_root) if image_root else common_folder(manifest.image_paths)
     return for_each_file(lambda row: _annotated(manifest, row, root, label), chosen, where=manifest.source)
 
@@ -148,7 +148,7 @@ def _annotated(manifest: Manifest, row: int, root: str, label: str | None) -> tu
     name = Path(os.path.relpath(path, root)).as_posix() if root else Path(path).name
     if name.startswith("../"):
         raise InputError(
-            f"image {path} is not below {root}, so it has no name there; give a folder that holds all images"
+            f"image {path} is not below {root}, so it has no name there; give a folder that holds all images."
         )
     header = read_image_header(path)
     class_name = manifest.class_names[manifest.labels[row]]
@@ -177,7 +177,7 @@ def _check_sources(manifest: Manifest, outputs: Sequence[str | os.PathLike | Non
             (folder for folder in folders if os.path.isdir(output) and _is_within(folder, output)), None
         )
         if lost is not None:
-            raise InputError(f"{output} is, or holds, what the manifest is made of ({lost}); choose another output")
+            raise InputError(f"{output} is, or holds, what the manifest is made of ({lost}); choose another output.")
 
 
 def _is_within(folder: str, other: str) -> bool:
@@ -191,10 +191,10 @@ def _check_target(path: Path, folder_files: tuple[str, ...], overwrite: bool) ->
     if folder_files and path.is_dir() and not any(path.iterdir()):
         return
     if not overwrite:
-        raise InputError(f"{path} exists already; choose another output, or say that it may be overwritten")
+        raise InputError(f"{path} exists already; choose another output, or say that it may be overwritten.")
     if bool(folder_files) != path.is_dir():
         kinds = ("a folder", "a file") if path.is_dir() else ("a file", "a folder")
-        raise InputError(f"{path} is {kinds[0]}, and this format writes {kinds[1]}; choose another output")
+        raise InputError(f"{path} is {kinds[0]}, and this format writes {kinds[1]}; choose another output.")
     foreign = [file for file in path.rglob("*") if not file.is_dir() and not file.name.lower().endswith(folder_files)]
     if folder_files and foreign:
-        raise InputError(f"{path} holds files of another kind ({foreign[0].name}, ...); choose another folder")
+        raise InputError(f"{path} holds files of another kind ({foreign[0].name}, ...); choose another folder.")

@@ -49,7 +49,7 @@ def boxes_in_image(annotated: AnnotatedImage, header: ImageHeader, *, exif: str 
       InputError: The stated size has other proportions than the image.
     """
     if exif not in EXIF_FRAMES:
-        raise InputError(f"the frame of the boxes is one of {', '.join(EXIF_FRAMES)}; received {exif!r}")
+        raise InputError(f"the frame of the boxes is one of {', '.join(EXIF_FRAMES)}; received {exif!r}.")
     size_of = {"oriented": (header.width, header.height), "stored": header.stored_size}
     frames = ["oriented"] if header.orientation == 1 else list(size_of) if exif == "auto" else [exif]
     stated = None
@@ -58,7 +58,7 @@ def boxes_in_image(annotated: AnnotatedImage, header: ImageHeader, *, exif: str 
         of_size = [frame for frame in frames if size_of[frame] == stated]
         frames = of_size or [frame for frame in frames if _same_shape(stated, size_of[frame])]
     if stated is not None and not frames:
-        raise InputError(_other_shape(annotated, stated, header))
+        raise InputError(f"{_other_shape(annotated, stated, header)}.")
     frame_size = size_of[frames[0]]
     file_size = (1, 1) if annotated.unit == "fraction" else stated or frame_size
     boxes = annotated.boxes * (np.array(frame_size * 2, np.float64) / np.array(file_size * 2, np.float64))

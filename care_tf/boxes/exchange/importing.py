@@ -84,7 +84,7 @@ def import_boxes(
     _check_options(existing, exif, outside, source, scale)
     annotations = list(annotations)
     if not annotations:
-        raise InputError("the annotations hold no images; export them again")
+        raise InputError("the annotations hold no images; export them again.")
     rows = _rows_of(annotations, manifest, image_root)
     annotations, other_labels = _with_labels(annotations, labels)
     matched = [(row, annotated) for row, annotated in zip(rows, annotations, strict=True) if row is not None]
@@ -135,11 +135,11 @@ def _check_options(existing: str, exif: str, outside: str, source: str, scale: f
         ("outside", outside, OUTSIDE),
     ):
         if value not in known:
-            raise InputError(f"{what} must be one of {', '.join(known)}; received {value!r}")
+            raise InputError(f"{what} must be one of {', '.join(known)}; received {value!r}.")
     if not source.strip():
-        raise InputError("the boxes need a source, which says who drew them; received an empty one")
+        raise InputError("the boxes need a source, which says who drew them; received an empty one.")
     if not (np.isfinite(scale) and scale > 0):
-        raise InputError(f"the box scale must be a positive number; received {scale}")
+        raise InputError(f"the box scale must be a positive number; received {scale}.")
 
 
 def _rows_of(
@@ -154,7 +154,7 @@ def _rows_of(
     if all(row is None for row in rows):
         there = f"{Path(manifest.image_paths[0]).name}, ..." if len(manifest) else "no image"
         raise InputError(
-            f"none of the {len(names)} annotated images ({names[0]}, ...) is in the manifest, which has {there}"
+            f"none of the {len(names)} annotated images ({names[0]}, ...) is in the manifest, which has {there}."
         )
     return rows
 
@@ -169,7 +169,7 @@ def _with_labels(
     unknown = sorted(set(labels) - set(counts))
     if unknown:
         known = ", ".join(name or "(no label)" for name in sorted(counts)) or "none"
-        raise InputError(f"no box is labeled {', '.join(unknown)}; the labels there are: {known}")
+        raise InputError(f"no box is labeled {', '.join(unknown)}; the labels there are: {known}.")
     result = []
     for annotated in annotations:
         wanted = [label in labels for label in annotated.labels]
@@ -191,7 +191,7 @@ def _boxes_of(
     dropped = list(itertools.compress(texts, ~is_inside))
     if dropped and outside == "refuse":
         raise InputError(
-            f"box {' and '.join(dropped)} lies outside of {size}; mend it there, or have such boxes dropped"
+            f"box {' and '.join(dropped)} lies outside of {size}; mend it there, or have such boxes dropped."
         )
     record.outside += dropped
     record.clipped += itertools.compress(itertools.compress(texts, is_inside), is_clipped)
@@ -224,7 +224,7 @@ def _check_existing(manifest: Manifest, row: int, new: np.ndarray, existing: str
     if existing == "refuse":
         there = "a mask" if mask else f"{len(old)} other boxes" if len(old) > 1 else "another box"
         there += f" from {source}" if source else ""
-        raise InputError(f"{name} has {there} in the manifest already; say whether to keep or to replace")
+        raise InputError(f"{name} has {there} in the manifest already; say whether to keep or to replace.")
     record.replaced.append(name)
 
 

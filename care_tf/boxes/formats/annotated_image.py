@@ -45,17 +45,17 @@ class AnnotatedImage:
         object.__setattr__(self, "boxes", np.asarray(self.boxes, np.float64).reshape(-1, 4))
         where = self.where or self.name
         if not self.name.strip():
-            raise InputError(f"{where}: the image has no name")
+            raise InputError(f"{where}: the image has no name.")
         if self.unit not in UNITS:
-            raise InputError(f"{where}: the unit of boxes is one of {', '.join(UNITS)}; received {self.unit!r}")
+            raise InputError(f"{where}: the unit of boxes is one of {', '.join(UNITS)}; received {self.unit!r}.")
         if len(self.labels) != len(self.boxes):
-            raise InputError(f"{where}: {len(self.labels)} labels for {len(self.boxes)} boxes; give one for each")
+            raise InputError(f"{where}: {len(self.labels)} labels for {len(self.boxes)} boxes; give one for each.")
         if (self.width is None) != (self.height is None):
-            raise InputError(f"{where}: only one of the image's width and height is stated; state both or neither")
+            raise InputError(f"{where}: only one of the image's width and height is stated; state both or neither.")
         if self.width is not None and self.height is not None and not (self.width > 0 and self.height > 0):
-            raise InputError(f"{where}: the stated image size {self.width} x {self.height} px is not positive")
+            raise InputError(f"{where}: the stated image size {self.width} x {self.height} px is not positive.")
         for problem in box_problems(self.boxes).values():
-            raise InputError(f"{where}: {problem}")
+            raise InputError(f"{where}: {problem}.")
 
     def in_pixels(self) -> "AnnotatedImage":
         """The same with boxes in px.
@@ -67,7 +67,7 @@ class AnnotatedImage:
             return self
         if self.width is None or self.height is None:
             raise InputError(
-                f"{self.where or self.name}: fractions become pixels by the image's size, which is unknown"
+                f"{self.where or self.name}: fractions become pixels by the image's size, which is unknown."
             )
         boxes = self.boxes * np.array([self.width, self.height] * 2, np.float64)
         return dataclasses.replace(self, boxes=boxes, unit="px")
@@ -79,5 +79,5 @@ class AnnotatedImage:
           InputError: They are not stated.
         """
         if self.width is None or self.height is None:
-            raise InputError(f"{needed_by} needs the size of every image; {self.name} has none")
+            raise InputError(f"{needed_by} needs the size of every image; {self.name} has none.")
         return self.width, self.height

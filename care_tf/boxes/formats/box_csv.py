@@ -37,7 +37,7 @@ def parse_csv_table(text: str, where: str, *, image_size: tuple[int, int] | None
         name = fields.text(row["image"], "image", line)
         size = fields.stated_size(row.get("image_width"), row.get("image_height"), line)
         if sizes.setdefault(name, size) != size:
-            raise InputError(f"{line}: another row of {name} states another size of the image")
+            raise InputError(f"{line}: another row of {name} states another size of the image.")
         boxes.setdefault(name, [])
         labels.setdefault(name, [])
         if any(row[edge] for edge in _EDGES):

@@ -36,7 +36,7 @@ def parse_coco(document: Any, where: str) -> list[AnnotatedImage]:
     """
     if not isinstance(document, dict) or "images" not in document:
         hint = "a list of detections lacks the images' names" if isinstance(document, list) else "it has no images"
-        raise InputError(f"{where} is not a COCO file: {hint}; give one with images, annotations and categories")
+        raise InputError(f"{where} is not a COCO file: {hint}; give one with images, annotations and categories.")
     names = {}
     for category in fields.items(document, "categories", where):
         names[_identity(category, "id", f"{where}: a category")] = fields.text(
@@ -46,14 +46,14 @@ def parse_coco(document: Any, where: str) -> list[AnnotatedImage]:
     for image in fields.items(document, "images", where):
         identity = _identity(image, "id", f"{where}: an image")
         if identity in images:
-            raise InputError(f"{where} has two images with the id {identity}; ids must be unique")
+            raise InputError(f"{where} has two images with the id {identity}; ids must be unique.")
         images[identity] = image
     boxes: dict[Any, list] = {identity: [] for identity in images}
     for annotation in fields.items(document, "annotations", where):
         item = f"{where}: annotation {fields.shown(annotation.get('id'))}"
         identity = _identity(annotation, "image_id", item)
         if identity not in images:
-            raise InputError(f"{item} belongs to image {identity}, which the file does not list")
+            raise InputError(f"{item} belongs to image {identity}, which the file does not list.")
         boxes[identity].append((_box(annotation, item), _label(annotation, names, item)))
     return [_annotated(images[identity], boxes[identity], where) for identity in images]
 
@@ -124,14 +124,14 @@ def _box(annotation: dict, where: str) -> np.ndarray:
     degrees = attributes.get("rotation") if isinstance(attributes, dict) else None
     if bbox:
         if isinstance(bbox, list) and len(bbox) == 5:
-            raise InputError(f"{where}: bbox has five numbers, and tools disagree on the fifth; export upright boxes")
+            raise InputError(f"{where}: bbox has five numbers, and tools disagree on the fifth; export upright boxes.")
         x, y, width, height = fields.numbers(bbox, 4, "bbox", where)
         box = np.array([x, y, x + width, y + height])
         return rotated_box(box, fields.number(degrees, "attributes.rotation", where)) if degrees else box
     if isinstance(segmentation, dict):
-        raise InputError(f"{where} has a run-length mask but no bbox; export it with bbox")
+        raise InputError(f"{where} has a run-length mask but no bbox; export it with bbox.")
     if not segmentation:
-        raise InputError(f"{where} has neither a bbox nor a segmentation")
+        raise InputError(f"{where} has neither a bbox nor a segmentation.")
     return tight_box_of_points(np.concatenate([_polygon(polygon, where) for polygon in _polygons(segmentation, where)]))
 
 
@@ -144,7 +144,7 @@ def _polygons(segmentation: Any, where: str) -> list:
 def _polygon(polygon: Any, where: str) -> np.ndarray:
     """[x, y, x, y, ...] as float64 (n,2)."""
     if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
-        raise InputError(f"{where}: a polygon must be x,y of at least three points; received {fields.shown(polygon)}")
+        raise InputError(f"{where}: a polygon must be x,y of at least three points; received {fields.shown(polygon)}.")
     return np.array(fields.numbers(polygon, len(polygon), "segmentation", where)).reshape(-1, 2)
 
 
@@ -153,12 +153,12 @@ def _label(annotation: dict, names: dict, where: str) -> str:
         return ""
     identity = _identity(annotation, "category_id", where)
     if identity not in names:
-        raise InputError(f"{where} has the category {identity}, which the file does not list")
+        raise InputError(f"{where} has the category {identity}, which the file does not list.")
     return names[identity]
 
 
 def _identity(item: dict, key: str, where: str) -> int | str:
     identity = item.get(key)
     if isinstance(identity, bool) or not isinstance(identity, int | str):
-        raise InputError(f"{where}: {key} must be a whole number; received {fields.shown(identity)}")
+        raise InputError(f"{where}: {key} must be a whole number; received {fields.shown(identity)}.")
     return identity

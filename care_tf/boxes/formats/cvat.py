@@ -36,9 +36,9 @@ def parse_cvat(root: ElementTree.Element, where: str) -> list[AnnotatedImage]:
     Source: docs.cvat.ai, "XML annotation format", version 1.1.
     """
     if root.tag != "annotations":
-        raise InputError(f"{where} is not a CVAT file: its root is <{root.tag}>, not <annotations>")
+        raise InputError(f"{where} is not a CVAT file: its root is <{root.tag}>, not <annotations>.")
     if root.find("track") is not None:
-        raise InputError(f'{where} has tracks of a video; export it as "CVAT for images 1.1"')
+        raise InputError(f'{where} has tracks of a video; export it as "CVAT for images 1.1".')
     return [_annotated(element, where) for element in root.findall("image")]
 
 
@@ -118,7 +118,7 @@ def _box(shape: ElementTree.Element, where: str) -> np.ndarray:
     if shape.tag == "polygon":
         pairs = [pair.split(",") for pair in (shape.get("points") or "").split(";")]
         return tight_box_of_points(fields.points(pairs, "points", where))
-    raise InputError(f"{where} is no shape of CVAT for images 1.1")
+    raise InputError(f"{where} is no shape of CVAT for images 1.1.")
 
 
 def _numbers(shape: ElementTree.Element, names: tuple[str, ...], where: str) -> list[float]:

@@ -32,8 +32,8 @@ def detect_format(path: str | os.PathLike) -> str:
     if len(found) == 1:
         return found.pop()
     if found:
-        raise InputError(f"{path} fits several annotation formats: {', '.join(sorted(found))}; say which one to read")
-    raise InputError(f"{path} fits no known annotation format; say which one to read")
+        raise InputError(f"{path} fits several annotation formats: {', '.join(sorted(found))}; say which one to read.")
+    raise InputError(f"{path} fits no known annotation format; say which one to read.")
 
 
 def _formats_in_folder(folder: Path) -> set[str]:
@@ -42,7 +42,7 @@ def _formats_in_folder(folder: Path) -> set[str]:
         for file in files_with_suffix(folder, (suffix,)):
             name = _format_of_file(file)
             if name in ("coco", "label-studio") or (name == "cvat" and file != folder / "annotations.xml"):
-                raise InputError(f"{file} is a file of the format {name}; give the file rather than its folder")
+                raise InputError(f"{file} is a file of the format {name}; give the file rather than its folder.")
             if name:
                 found.add(name)
                 break

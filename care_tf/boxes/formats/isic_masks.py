@@ -53,7 +53,7 @@ def read_isic_masks(path: str | os.PathLike) -> list[AnnotatedImage]:
     path = Path(path)
     files = files_with_suffix(path, (SUFFIX,))
     if not files:
-        raise InputError(f"{path} holds no files that end in {SUFFIX}; give the folder of lesion masks")
+        raise InputError(f"{path} holds no files that end in {SUFFIX}; give the folder of lesion masks.")
 
     def read(file: Path) -> AnnotatedImage:
         name = file.relative_to(path).as_posix()[: -len(SUFFIX)]

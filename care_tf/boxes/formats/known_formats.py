@@ -95,7 +95,7 @@ def get_format(name: str) -> AnnotationFormat:
       InputError: There is none of that name.
     """
     if name not in FORMATS:
-        raise InputError(f"annotation format {name!r} is not one of {', '.join(FORMATS)}")
+        raise InputError(f"annotation format {name!r} is not one of {', '.join(FORMATS)}.")
     return FORMATS[name]
 
 
@@ -111,7 +111,7 @@ def read_annotations(path: str | os.PathLike, format_name: str | None = None, **
       InputError: The format is unknown or not evident, an option is not the format's, or the files are bad.
     """
     if not Path(path).exists():
-        raise InputError(f"there is no file or folder {path}")
+        raise InputError(f"there is no file or folder {path}.")
     entry = get_format(format_name or detect_format(path))
     _check_options(options, entry.read_options, f"reading the format {entry.name}")
     return entry.read(path, **options)
@@ -140,4 +140,4 @@ def _check_options(options: dict[str, Any], known: tuple[str, ...], what: str) -
     foreign = sorted(set(options) - set(known))
     if foreign:
         there = f"it has {', '.join(known)}" if known else "it has none"
-        raise InputError(f"{what} takes no option {', '.join(foreign)}; {there}")
+        raise InputError(f"{what} takes no option {', '.join(foreign)}; {there}.")

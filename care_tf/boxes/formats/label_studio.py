@@ -43,13 +43,13 @@ def parse_label_studio(document: Any, where: str) -> list[AnnotatedImage]:
     Source: labelstud.io, "Label Studio JSON format of annotated tasks" and "Rotation" of the object detection template.
     """
     if not isinstance(document, list) or not all(isinstance(task, dict) for task in document):
-        raise InputError(f'{where} is not a Label Studio export: it must be a list of tasks; export it as "JSON"')
+        raise InputError(f'{where} is not a Label Studio export: it must be a list of tasks; export it as "JSON".')
     images = []
     for number, task in enumerate(document, start=1):
         item = f"{where}: task {fields.shown(task.get('id', number))}"
         data = task.get("data", task)
         if not isinstance(data, dict):
-            raise InputError(f"{item}: data must be an object; received {fields.shown(data)}")
+            raise InputError(f"{item}: data must be an object; received {fields.shown(data)}.")
         results = _results(task, item) if "data" in task else _results_of_json_min(task)
         if results is not None:
             images.append(_annotated(_image_url(data, item), results, item))
@@ -75,7 +75,7 @@ def name_of_url(url: str) -> str:
     try:
         address = urlsplit(url)
     except ValueError as error:
-        raise InputError(f"{fields.shown(url)} is no address of an image: {error}; mend the task's data") from error
+        raise InputError(f"{fields.shown(url)} is no address of an image: {error}; mend the task's data.") from error
     if address.path.rstrip("/").endswith("/local-files"):
         return parse_qs(address.query).get("d", [""])[0].lstrip("/")
     return unquote(address.path).lstrip("/")
@@ -145,7 +145,9 @@ def _results(task: dict, where: str) -> list[dict] | None:
     if not given:
         return None
     if len(chosen) != 1:
-        raise InputError(f"{where} has {len(given)} annotations; mark one as the ground truth, or keep one, and export")
+        raise InputError(
+            f"{where} has {len(given)} annotations; mark one as the ground truth, or keep one, and export."
+        )
     return fields.items(chosen[0], "result", where)
 
 
@@ -163,13 +165,15 @@ def _image_url(data: dict, where: str) -> str:
             return data[key]
     urls = [url for url in data.values() if isinstance(url, str) and name_of_url(url).lower().endswith(IMAGE_SUFFIXES)]
     if len(urls) != 1:
-        raise InputError(f"{where} must have one image; found {len(urls)} among {fields.shown(sorted(map(str, data)))}")
+        raise InputError(
+            f"{where} must have one image; found {len(urls)} among {fields.shown(sorted(map(str, data)))}."
+        )
     return urls[0]
 
 
 def _annotated(url: str, results: list[dict], where: str) -> AnnotatedImage:
     if url.startswith("data:"):
-        raise InputError(f"{where} holds its image itself and so has no name; import the images as files")
+        raise InputError(f"{where} holds its image itself and so has no name; import the images as files.")
     boxes: list[np.ndarray] = []
     labels: list[str] = []
     ignored, sizes = [], set()
@@ -186,12 +190,12 @@ def _annotated(url: str, results: list[dict], where: str) -> AnnotatedImage:
                 ignored.append(" ".join([str(result.get("type", "region")), *names]))
             continue
         if fields.number(result.get("image_rotation") or 0, "image_rotation", item) % 360:
-            raise InputError(f"{item}: the image was turned in Label Studio; turn it back there and export again")
+            raise InputError(f"{item}: the image was turned in Label Studio; turn it back there and export again.")
         boxes += [box] * max(len(names), 1)
         labels += names or [""]
         sizes.add(size)
     if len(sizes) > 1:
-        raise InputError(f"{where}: its regions state different sizes of the image")
+        raise InputError(f"{where}: its regions state different sizes of the image.")
     width, height = sizes.pop() if sizes else (None, None)
     name, in_pixels = name_of_url(url), width is not None
     return AnnotatedImage(
@@ -211,7 +215,7 @@ def _box(value: dict, size: tuple[int | None, int | None], where: str) -> np.nda
     width, height = size
     degrees = fields.number(value.get("rotation") or 0, "rotation", where)
     if degrees % 360 and (width is None or height is None):
-        raise InputError(f"{where} is rotated, which needs original_width and original_height; they are missing")
+        raise InputError(f"{where} is rotated, which needs original_width and original_height; they are missing.")
     unit = np.array([width or 100, height or 100]) / 100
     if "rle" in value or "sequence" in value or value.get("item_index"):
         return None

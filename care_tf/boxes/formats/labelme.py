@@ -39,7 +39,7 @@ def parse_labelme(document: Any, where: str, *, folder: str = "", default_name: 
       InputError: Something is missing or malformed, or a shape is of an unknown type.
     """
     if not isinstance(document, dict) or "shapes" not in document:
-        raise InputError(f"{where} is not a labelme file: it has no shapes")
+        raise InputError(f"{where} is not a labelme file: it has no shapes.")
     name = document.get("imagePath") or default_name
     name = "/".join(name_parts(f"{folder}/{fields.text(name, 'imagePath', where)}"))
     width, height = fields.stated_size(document.get("imageWidth"), document.get("imageHeight"), where)
@@ -48,7 +48,7 @@ def parse_labelme(document: Any, where: str, *, folder: str = "", default_name: 
         item = f"{where}: shape {number}"
         label = shape.get("label") or ""
         if not isinstance(label, str):
-            raise InputError(f"{item}: label must be a text; received {fields.shown(label)}")
+            raise InputError(f"{item}: label must be a text; received {fields.shown(label)}.")
         kind = shape.get("shape_type") or "polygon"  # labelme 3 wrote no type: all were polygons
         if kind in _NO_AREAS:
             ignored.append(f"{kind} {label}".strip())
@@ -75,7 +75,7 @@ def read_labelme(path: str | os.PathLike) -> list[AnnotatedImage]:
     path = Path(path)
     files = files_with_suffix(path, (".json",)) if path.is_dir() else [path]
     if not files:
-        raise InputError(f"{path} holds no JSON files; give the folder that labelme saved to")
+        raise InputError(f"{path} holds no JSON files; give the folder that labelme saved to.")
     images = []
     for file in files:
         folder = file.parent.relative_to(path).as_posix() if path.is_dir() else ""
@@ -130,4 +130,4 @@ def _box(kind: Any, points: np.ndarray, where: str) -> np.ndarray:
         return ellipse_box(points[0], [float(np.hypot(*(points[1] - points[0])))] * 2)
     if kind == "mask" and len(points) == 2:
         return tight_box_of_points(points) + np.array([0, 0, 1, 1])
-    raise InputError(f"{where} of type {fields.shown(kind)} with {len(points)} points is no shape of labelme's")
+    raise InputError(f"{where} of type {fields.shown(kind)} with {len(points)} points is no shape of labelme's.")

@@ -86,7 +86,7 @@ def rsna_rows(images: Sequence[AnnotatedImage], *, image_size: tuple[int, int] |
             if width * image_size[1] != height * image_size[0]:
                 raise InputError(
                     f"{image.name} is {width} x {height} px and does not fit the {image_size[0]} x {image_size[1]} px "
-                    "of the RSNA radiographs; write the images' own pixels, or another format"
+                    "of the RSNA radiographs; write the images' own pixels, or another format."
                 )
             scale = image_size[0] / width
         for x0, y0, x1, y1 in image.boxes.tolist():
@@ -107,7 +107,7 @@ def patient_ids(images: Sequence[AnnotatedImage]) -> list[str]:
     for image in images:
         patient = without_suffix((name_parts(image.name) or ("",))[-1])
         if patient in owners:
-            raise InputError(f"{owners[patient]} and {image.name} would share the patientId {patient}; rename one")
+            raise InputError(f"{owners[patient]} and {image.name} would share the patientId {patient}; rename one.")
         owners[patient] = image.name
     return list(owners)
 
@@ -126,7 +126,7 @@ def write_rsna(
     rows = rsna_rows(images, image_size=image_size)
     if class_file is not None:
         if Path(class_file).absolute() == Path(path).absolute():
-            raise InputError(f"{path} cannot be the table of boxes and of classes; choose another file for one")
+            raise InputError(f"{path} cannot be the table of boxes and of classes; choose another file for one.")
         classes = []
         for patient, image in zip(patient_ids(images), images, strict=True):
             name = BOX_CLASS if len(image.boxes) else image.image_class or f"No {BOX_CLASS} / Not Normal"

@@ -44,7 +44,7 @@ def parse_voc(
     """
     _check_origin(pixel_origin)
     if root.tag != "annotation":
-        raise InputError(f"{where} is not a VOC file: its root is <{root.tag}>, not <annotation>")
+        raise InputError(f"{where} is not a VOC file: its root is <{root.tag}>, not <annotation>.")
     name = child_text(root, "filename") or default_name
     folder = folder or child_text(root, "folder") or ""
     if folder and len(name_parts(name)) == 1:
@@ -72,7 +72,7 @@ def read_voc(path: str | os.PathLike, *, pixel_origin: int = 1) -> list[Annotate
     path = Path(path)
     files = files_with_suffix(path, (".xml",)) if path.is_dir() else [path]
     if not files:
-        raise InputError(f"{path} holds no XML files; give the folder that a VOC tool calls Annotations")
+        raise InputError(f"{path} holds no XML files; give the folder that a VOC tool calls Annotations.")
     images = []
     for file in files:
         subfolder = file.parent.relative_to(path).as_posix() if path.is_dir() else ""
@@ -123,7 +123,7 @@ def write_voc(images: Sequence[AnnotatedImage], path: str | os.PathLike, *, pixe
 
 def _check_origin(pixel_origin: int) -> None:
     if pixel_origin not in PIXEL_ORIGINS:
-        raise InputError(f"the pixel origin of VOC files is 0 or 1; received {pixel_origin!r}")
+        raise InputError(f"the pixel origin of VOC files is 0 or 1; received {pixel_origin!r}.")
 
 
 def _box(element: ElementTree.Element, where: str, pixel_origin: int) -> np.ndarray:
@@ -135,13 +135,13 @@ def _box(element: ElementTree.Element, where: str, pixel_origin: int) -> np.ndar
         box = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
         return rotated_box(box, math.degrees(radians))
     if element.find("bndbox") is None:
-        raise InputError(f"{where} has no bndbox")
+        raise InputError(f"{where} has no bndbox.")
     left, top, right, bottom = (
         fields.number(child_text(element, f"bndbox/{tag}"), tag, where) for tag in ("xmin", "ymin", "xmax", "ymax")
     )
     if pixel_origin == 1 and 0 <= min(left, top) < 1:
         raise InputError(
-            f"{where} starts at {min(left, top):g}, so its pixels are not counted from 1; read it with pixel origin 0"
+            f"{where} starts at {min(left, top):g}, so its pixels are not counted from 1; read it with pixel origin 0."
         )
     return rotated_box([left - pixel_origin, top - pixel_origin, right, bottom], _degrees(element, where))
 

@@ -32,9 +32,9 @@ def parse_xml(contents: bytes, where: str) -> ElementTree.Element:
     try:
         return defusedxml.ElementTree.fromstring(contents, forbid_dtd=True)
     except defusedxml.DefusedXmlException as error:
-        raise InputError(f"{where} has a document type or entities, which may be an attack; remove them") from error
+        raise InputError(f"{where} has a document type or entities, which may be an attack; remove them.") from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:
-        raise InputError(f"{where} is not XML: {error}") from error
+        raise InputError(f"{where} is not XML: {error}.") from error
 
 
 def read_xml(path: str | os.PathLike) -> ElementTree.Element:
@@ -67,6 +67,6 @@ def write_xml(root: ElementTree.Element, path: Path) -> None:
     for element in root.iter():
         for value in (element.text or "", *element.attrib.values()):
             if _FORBIDDEN.search(value):
-                raise InputError(f"XML cannot hold the control characters of {value!r}; rename the image or the label")
+                raise InputError(f"XML cannot hold the control characters of {value!r}; rename the image or the label.")
     ElementTree.indent(root)
     ElementTree.ElementTree(root).write(path, encoding="utf-8", xml_declaration=True)

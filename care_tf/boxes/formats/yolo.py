@@ -62,7 +62,7 @@ def parse_class_names(text: str, where: str) -> list[str]:
     else:
         names = _names_in_yaml(text, where)
     if not all(names):
-        raise InputError(f"{where} has an empty class name among its {len(names)}; write one a line")
+        raise InputError(f"{where} has an empty class name among its {len(names)}; write one a line.")
     return names
 
 
@@ -90,7 +90,7 @@ def read_yolo(path: str | os.PathLike, *, class_file: str | os.PathLike | None =
         if not (file.parent == path and file.name.lower() in _NO_LABEL_FILES) and file.name != "classes.txt"
     ]
     if not files:
-        raise InputError(f"{path} holds no label files; give the folder with one .txt per image, or that of labels/")
+        raise InputError(f"{path} holds no label files; give the folder with one .txt per image, or that of labels/.")
     return [
         parse_yolo(
             read_text(file), str(file), name=file.relative_to(root).with_suffix("").as_posix(), class_names=class_names
@@ -126,10 +126,10 @@ def write_yolo(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> Non
     class_names = sorted({label for image in images for label in image.labels})
     for name in class_names:
         if not name or name != name.strip() or len(name.splitlines()) > 1:
-            raise InputError(f"YOLO needs labels of one line, without blanks around; received {name!r}")
+            raise InputError(f"YOLO needs labels of one line, without blanks around; received {name!r}.")
     files = files_per_image(images, ".txt")
     if any(file.name == "classes.txt" for _, file in files):
-        raise InputError("an image called classes would have the file of the list of classes; rename the image")
+        raise InputError("an image called classes would have the file of the list of classes; rename the image.")
     with atomic_path(path) as folder:
         for image, file in files:
             (folder / "labels" / file).parent.mkdir(parents=True, exist_ok=True)
@@ -148,18 +148,18 @@ def _box(values: list[float], where: str) -> np.ndarray:
     if len(values) >= 6 and len(values) % 2 == 0:
         return tight_box_of_points(np.reshape(values, (-1, 2)))
     raise InputError(
-        f"{where} has {len(values)} numbers after the class; a box has 4, a polygon x,y of at least 3 points"
+        f"{where} has {len(values)} numbers after the class; a box has 4, a polygon x,y of at least 3 points."
     )
 
 
 def _label(cell: str, class_names: Sequence[str] | None, where: str) -> str:
     number = fields.number(cell, "the class", where)
     if number != int(number) or number < 0:
-        raise InputError(f"{where}: the class must be a number 0, 1, 2, ...; received {cell!r}")
+        raise InputError(f"{where}: the class must be a number 0, 1, 2, ...; received {cell!r}.")
     if class_names is None:
         return str(int(number))
     if number >= len(class_names):
-        raise InputError(f"{where} has class {int(number)}, but the list of classes has {len(class_names)}, from 0")
+        raise InputError(f"{where} has class {int(number)}, but the list of classes has {len(class_names)}, from 0.")
     return class_names[int(number)]
 
 
@@ -170,7 +170,7 @@ def _class_names(folder: Path, class_file: str | os.PathLike | None) -> list[str
     lists = {file: parse_class_names(read_text(file), str(file)) for file in candidates if file.is_file()}
     if len({tuple(names) for names in lists.values()}) > 1:
         found = ", ".join(str(file) for file in lists)
-        raise InputError(f"the lists of classes {found} differ; say which one counts")
+        raise InputError(f"the lists of classes {found} differ; say which one counts.")
     return next(iter(lists.values()), None)
 
 
@@ -183,13 +183,13 @@ def _names_in_yaml(text: str, where: str) -> list[str]:
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark is not None else ""
-        raise InputError(f"{where} is not YAML{line}") from error
+        raise InputError(f"{where} is not YAML{line}.") from error
     if isinstance(document, dict) and "kpt_shape" in document:
         # Their lines have a box and then key points: as many numbers as a polygon, which they are not.
-        raise InputError(f"{where} is of a pose data set (kpt_shape); export boxes or polygons")
+        raise InputError(f"{where} is of a pose data set (kpt_shape); export boxes or polygons.")
     names: Any = document.get("names") if isinstance(document, dict) else None
     if isinstance(names, dict):
         names = [names.get(str(number)) for number in range(len(names))]
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise InputError(f"{where} needs names: a list of classes, or one numbered from 0 without gaps")
+        raise InputError(f"{where} needs names: a list of classes, or one numbered from 0 without gaps.")
     return names

@@ -96,13 +96,13 @@ def _with_truth(
         if unknown or not classes:
             raise InputError(
                 f"{truth.source} has no class {', '.join(unknown) or 'of an empty list'}; "
-                f"it has {', '.join(truth.class_names)}"
+                f"it has {', '.join(truth.class_names)}."
             )
         selected = selected.subset(np.isin(selected.labels, [truth.class_names.index(name) for name in classes]))
     has_truth = selected.has_boxes
     wanted = "" if classes is None else f" of class {', '.join(classes)}"
     if not has_truth.any():
-        raise InputError(f"no image{wanted} in {truth.source} has a true box or mask in the chosen folds")
+        raise InputError(f"no image{wanted} in {truth.source} has a true box or mask in the chosen folds.")
     not_judged = []
     if classes is not None and not has_truth.all():
         not_judged.append(
@@ -131,7 +131,7 @@ def _shared(
         is_shared &= is_there
     if not is_shared.any():
         raise InputError(
-            f"no image with a true box in {chosen.source} is in every file to judge; images are matched by their path"
+            f"no image with a true box in {chosen.source} is in every file to judge; images are matched by their path."
         )
     return chosen.subset(is_shared), notes
 
@@ -170,7 +170,7 @@ def _true_boxes(chosen: Manifest, row: int) -> _Truth:
         return size, chosen.boxes[row], None
     mask = read_mask(chosen.mask_paths[row])
     if not mask.any():
-        raise InputError(f"the true mask {chosen.mask_paths[row]} marks nothing; remove the row or mend the mask")
+        raise InputError(f"the true mask {chosen.mask_paths[row]} marks nothing; remove the row or mend the mask.")
     return size, tight_box_in_image(mask, *size), mask
 
 

@@ -114,15 +114,15 @@ def make_boxes(
 
 def _check_output(manifest: Manifest, output: Path) -> None:
     if output.is_dir():
-        raise InputError(f"{output} is a folder; name the new manifest's file, such as {output / 'manifest.csv'}")
+        raise InputError(f"{output} is a folder; name the new manifest's file, such as {output / 'manifest.csv'}.")
     if output.suffix != ".csv":
-        raise InputError(f"a manifest is a .csv file; received {output}")
+        raise InputError(f"a manifest is a .csv file; received {output}.")
     if manifest.source and os.path.exists(manifest.source):
         for written in (output, details_path(output)):
             same = os.path.realpath(written) == os.path.realpath(manifest.source)
             if same or (written.exists() and os.path.samefile(written, manifest.source)):
                 raise InputError(
-                    f"{written} must not replace the one it is made from, {manifest.source}; choose another output"
+                    f"{written} must not replace the one it is made from, {manifest.source}; choose another output."
                 )
 
 
@@ -200,7 +200,7 @@ def _write(made: MadeBoxes, output: Path) -> None:
 def _refuse_failure(made: MadeBoxes, output: str | os.PathLike) -> None:
     if made.all_failed:
         num_images, first = len(made.details), made.details[0].message
-        raise InputError(f"all {num_images} images failed, so {output} was not written; the first: {first}")
+        raise InputError(f"all {num_images} images failed, so {output} was not written; the first: {first}.")
 
 
 def _write_details(made: MadeBoxes, output: Path) -> None:

@@ -103,7 +103,7 @@ def get_method(
     """
     if name != "segmentation" and (model is not None or training_manifest is not None or trained_elsewhere):
         raise InputError(
-            f'a model, its training manifest and "trained elsewhere" go with the method segmentation; received {name}'
+            f'a model, its training manifest and "trained elsewhere" go with the method segmentation; received {name}.'
         )
     if name == "segmentation":
         return _segmentation(model, training_manifest, trained_elsewhere)
@@ -114,7 +114,7 @@ def get_method(
     if ":" in name:
         return FunctionMethod(name, name, {"source_sha256": _digest(_source_files(named_function(name, "method")[1]))})
     known = ", ".join([*_BUILT_IN, "segmentation"])
-    raise InputError(f"method must be one of {known}, or module:function for your own; received {name!r}")
+    raise InputError(f"method must be one of {known}, or module:function for your own; received {name!r}.")
 
 
 def box_settings_of(name: str) -> dict[str, Any]:
@@ -141,18 +141,18 @@ def _segmentation(
     model: str | os.PathLike | None, training_manifest: str | os.PathLike | None, trained_elsewhere: bool
 ) -> SaliencyMethod:
     if model is None:
-        raise InputError("the method segmentation needs a model: a folder of cross-fitted networks or a model file")
+        raise InputError("the method segmentation needs a model: a folder of cross-fitted networks or a model file.")
     path = Path(model).absolute()
     if not path.exists():
         raise InputError(
-            f"there is no model {path}; give a folder of cross-fitted networks, a Keras file or SavedModel"
+            f"there is no model {path}; give a folder of cross-fitted networks, a Keras file or SavedModel."
         )
     if path.is_file() or (path / "saved_model.pb").exists():
         return single_model(path, training_manifest, trained_elsewhere)
     if training_manifest is not None or trained_elsewhere:
         raise InputError(
             f"{path} is a folder of cross-fitted networks, which know what they saw: leave out the training manifest "
-            'and "trained elsewhere"'
+            'and "trained elsewhere".'
         )
     networks = CrossFittedSegmentation(path)  # refuses a folder without a record
     settings = {"record_sha256": file_sha256(path / RECORD), "tensorflow": importlib.metadata.version("tensorflow")}

@@ -55,20 +55,20 @@ class BoxSettings:
             if self.threshold not in THRESHOLD_RULES:
                 raise InputError(
                     f"threshold must be a number in (0, 1) or one of {', '.join(THRESHOLD_RULES)}; "
-                    f"received {self.threshold!r}"
+                    f"received {self.threshold!r}."
                 )
         elif not 0 < self.threshold < 1:
-            raise InputError(f"threshold must lie in (0, 1), as the maps do; received {self.threshold}")
+            raise InputError(f"threshold must lie in (0, 1), as the maps do; received {self.threshold}.")
         if not 0 <= self.min_area_fraction < 1:
-            raise InputError(f"min_area_fraction must lie in [0, 1); received {self.min_area_fraction}")
+            raise InputError(f"min_area_fraction must lie in [0, 1); received {self.min_area_fraction}.")
         if self.boxes not in BOX_RULES:
-            raise InputError(f"boxes must be one of {', '.join(BOX_RULES)}; received {self.boxes!r}")
+            raise InputError(f"boxes must be one of {', '.join(BOX_RULES)}; received {self.boxes!r}.")
         if self.max_boxes is not None and (self.max_boxes < 1 or self.boxes != "each"):
             raise InputError(
-                f'max_boxes must be at least 1 and goes with boxes "each"; received {self.max_boxes} with {self.boxes}'
+                f'max_boxes must be at least 1 and goes with boxes "each"; received {self.max_boxes} with {self.boxes}.'
             )
         if not MIN_SCALE <= self.scale <= MAX_SCALE:
-            raise InputError(f"scale must lie between {MIN_SCALE} and {MAX_SCALE}; received {self.scale}")
+            raise InputError(f"scale must lie between {MIN_SCALE} and {MAX_SCALE}; received {self.scale}.")
 
 
 class ImageTask(NamedTuple):
@@ -116,7 +116,7 @@ def pack(method: Callable[..., np.ndarray], settings: BoxSettings) -> bytes:
     except Exception as error:  # pickle raises what it likes: PicklingError, AttributeError, TypeError
         raise InputError(
             f"the method {getattr(method, 'name', method)} must be picklable, since worker processes get a copy: "
-            f"{error}; define it at the top of a module and load models when it is first called"
+            f"{error}; define it at the top of a module and load models when it is first called."
         ) from error
 
 
@@ -190,9 +190,11 @@ def _boxes_and_doubt(method: Any, settings: BoxSettings, task: ImageTask) -> tup
 def _checked_map(saliency: Any, height: int, width: int) -> np.ndarray:
     saliency = np.asarray(saliency, np.float32)
     if saliency.shape != (height, width):
-        raise InputError(f"the method must return a map of the image's size {height, width}; received {saliency.shape}")
+        raise InputError(
+            f"the method must return a map of the image's size {height, width}; received {saliency.shape}."
+        )
     if not (np.isfinite(saliency).all() and saliency.min() >= 0 and saliency.max() <= 1):
-        raise InputError(f"the method's map must lie in [0, 1]; received {saliency.min():g} to {saliency.max():g}")
+        raise InputError(f"the method's map must lie in [0, 1]; received {saliency.min():g} to {saliency.max():g}.")
     return saliency
 
 

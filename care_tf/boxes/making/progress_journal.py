@@ -81,7 +81,7 @@ class ProgressJournal:
             self._file.flush()
         except OSError as error:
             raise InputError(
-                f"{self.path} cannot be written to: {error.strerror}; what it holds is kept: make room, start again"
+                f"{self.path} cannot be written to: {error.strerror}; what it holds is kept: make room, start again."
             ) from error
 
     def _open_locked(self) -> IO[bytes]:
@@ -90,19 +90,19 @@ class ProgressJournal:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 file = open(self.path, "a+b")  # noqa: SIM115  closed by __exit__
             except OSError as error:
-                raise InputError(f"{self.path.parent} cannot be written to: {error.strerror}") from error
+                raise InputError(f"{self.path.parent} cannot be written to: {error.strerror}.") from error
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.close()
                 raise InputError(
                     f"another run is at work on {self.path.parent / self.path.name[1:].removesuffix('.progress.jsonl')}"
-                    "; wait for it, stop it, or choose another output"
+                    "; wait for it, stop it, or choose another output."
                 ) from None
             except OSError as error:
                 file.close()
                 raise InputError(
-                    f"{self.path.parent} cannot be locked ({error.strerror}); choose an output on another file system"
+                    f"{self.path.parent} cannot be locked ({error.strerror}); choose an output on another file system."
                 ) from error
             # A run that ended between our open and our lock has deleted the file we hold: take the new one.
             if self.path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(self.path)):

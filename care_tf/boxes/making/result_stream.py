@@ -42,7 +42,7 @@ def stream_results(packed: bytes, tasks: Sequence[ImageTask], workers: Workers) 
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise InputError(
                 f"the {workers.backend} workers cannot go on ({reason}); what is finished is kept: once they are "
-                "back, the same command goes on from there"
+                "back, the same command goes on from there."
             ) from error
 
 

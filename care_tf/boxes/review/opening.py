@@ -49,9 +49,9 @@ def open_review(
     manifest_path = Path(manifest_path)
     output = manifest_path.with_suffix(OUTPUT_SUFFIX) if output is None else Path(output)
     if order not in ORDERS:
-        raise InputError(f"the order must be one of {', '.join(ORDERS)}; received {order!r}")
+        raise InputError(f"the order must be one of {', '.join(ORDERS)}; received {order!r}.")
     if output.resolve() == manifest_path.resolve():
-        raise InputError(f"{output} is the manifest itself, which a review never changes; choose another output")
+        raise InputError(f"{output} is the manifest itself, which a review never changes; choose another output.")
     manifest = read_manifest(manifest_path)
     version = file_version(output)
     decided = _earlier_decisions(manifest, output) if output.exists() else {}
@@ -62,7 +62,7 @@ def open_review(
     session = ReviewSession(manifest, [(number, doubts[number]) for number in numbers], output, decided=decided)
     # Opening a large manifest takes a while; what another review decided meanwhile would be overwritten.
     if file_version(output) != version:
-        raise InputError(f"{output} changed while it was read; end the other review of it and start this one again")
+        raise InputError(f"{output} changed while it was read; end the other review of it and start this one again.")
     return session
 
 
@@ -73,18 +73,18 @@ def _asked_images(manifest: Manifest, classes: Sequence[str] | None) -> list[int
         if not labels:
             raise InputError(
                 f"no image of {manifest.source} has a box; make boxes first, or name the classes to draw boxes for "
-                f"(of {', '.join(manifest.class_names)})"
+                f"(of {', '.join(manifest.class_names)})."
             )
     else:
         unknown = sorted(set(classes) - set(manifest.class_names))
         if unknown or not classes:
             raise InputError(
-                f"classes to review must be some of {', '.join(manifest.class_names)}; received {', '.join(classes)}"
+                f"classes to review must be some of {', '.join(manifest.class_names)}; received {', '.join(classes)}."
             )
         labels = {manifest.class_names.index(name) for name in classes}
     asked = [i for i, label in enumerate(manifest.labels) if int(label) in labels and not manifest.mask_paths[i]]
     if not asked:
-        raise InputError(f"all images of these classes in {manifest.source} have a mask; a review is of boxes only")
+        raise InputError(f"all images of these classes in {manifest.source} have a mask; a review is of boxes only.")
     return asked
 
 
@@ -109,13 +109,13 @@ def _earlier_decisions(manifest: Manifest, output: Path) -> dict[int, tuple[np.n
     reviewed = [i for i, source in enumerate(before.box_sources) if decision_of(source)]
     if not reviewed:
         raise InputError(
-            f"{output} exists and holds no reviewed image, so it is no output of a review; choose another output"
+            f"{output} exists and holds no reviewed image, so it is no output of a review; choose another output."
         )
     position = {path: i for i, path in enumerate(manifest.image_paths) if not manifest.mask_paths[i]}
     lost = [before.image_paths[i] for i in reviewed if before.image_paths[i] not in position]
     if lost:
         raise InputError(
             f"{output} holds decisions about {len(lost)} images that {manifest.source} does not have, or has with a "
-            f"mask, and they would be lost, such as {Path(lost[0]).name}; choose another output"
+            f"mask, and they would be lost, such as {Path(lost[0]).name}; choose another output."
         )
     return {position[before.image_paths[i]]: (before.boxes[i], before.box_sources[i]) for i in reviewed}

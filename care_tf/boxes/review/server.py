@@ -44,7 +44,7 @@ def make_review_server(session: ReviewSession, port: int = 0) -> "tuple[BaseWSGI
         try:
             listener.bind((ADDRESS, port))
         except (OSError, OverflowError) as error:
-            raise InputError(f"port {port} cannot be used: {error}. Choose another, or 0 for a free one") from error
+            raise InputError(f"port {port} cannot be used: {error}. Choose another, or 0 for a free one.") from error
         listener.listen()
         port = listener.getsockname()[1]
         # The server works on a duplicate of the descriptor.

@@ -36,7 +36,7 @@ def deal_groups(groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndar
     names, of_image = np.unique(own_groups(groups, SORTED_FIRST), return_inverse=True)
     if not 2 <= num_folds <= len(names):
         raise InputError(
-            f"the number of folds must be at least 2 and at most the {len(names)} groups; received {num_folds}"
+            f"the number of folds must be at least 2 and at most the {len(names)} groups; received {num_folds}."
         )
     sizes = np.bincount(of_image)
     loads = np.zeros(num_folds, np.int64)
@@ -64,7 +64,7 @@ def file_sha256(path: str | os.PathLike) -> str:
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +100,7 @@ def read_record(folder: str | os.PathLike) -> tuple[list[TrainedModel], dict[str
     """
     path = Path(folder) / RECORD
     if not path.is_file():
-        raise InputError(f"{folder} has no {RECORD}: it must be the finished output of `care segment train`")
+        raise InputError(f"{folder} has no {RECORD}: it must be the finished output of `care segment train`.")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         models = [
@@ -109,9 +109,9 @@ def read_record(folder: str | os.PathLike) -> tuple[list[TrainedModel], dict[str
         ]
         settings = dict(record["settings"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path} is damaged ({error!r}): train again") from error
+        raise InputError(f"{path} is damaged ({error!r}): train again.") from error
     if not models:
-        raise InputError(f"{path} is damaged (it names no models): train again")
+        raise InputError(f"{path} is damaged (it names no models): train again.")
     return models, settings
 
 
@@ -147,7 +147,7 @@ class CrossFittedSegmentation:
         if not allowed:
             raise InputError(
                 f"all {len(self.models)} segmentation models saw the mask of {Path(image_path).name}, of its group "
-                f"{group!r} or of a copy of it: train with --num-folds 2 or more, so that one did not"
+                f"{group!r} or of a copy of it: train with --num-folds 2 or more, so that one did not."
             )
         maps = np.stack([lesion_probability(self._model(index), image) for index in allowed])
         return maps.mean(axis=0, dtype=np.float32)
@@ -157,7 +157,7 @@ class CrossFittedSegmentation:
             model = self.models[index]
             path = os.path.join(self.folder, model.file)
             if model.sha256 and file_sha256(path) != model.sha256:
-                raise InputError(f"{path} is not the network that {RECORD} knows the images of; train again")
+                raise InputError(f"{path} is not the network that {RECORD} knows the images of; train again.")
             self._loaded[index] = load_segmentation_model(path)
         return self._loaded[index]
 

@@ -66,13 +66,13 @@ def build_segmentation_network(
       16) can be the coarse ones.
     """
     if backbone not in _ENCODERS:
-        raise InputError(f"segmentation backbone must be one of {', '.join(_ENCODERS)}; received {backbone!r}")
+        raise InputError(f"segmentation backbone must be one of {', '.join(_ENCODERS)}; received {backbone!r}.")
     encoder = _ENCODERS[backbone]
     coarse_stride = 8 * encoder.fine_stride
     if min(image_size) < coarse_stride or any(side % coarse_stride for side in image_size):
         raise InputError(
             f"image_size must be (height, width) in multiples of {coarse_stride} px for {backbone}; "
-            f"received {tuple(image_size)}"
+            f"received {tuple(image_size)}."
         )
     with seeded_initial_weights(seed):
         network = encoder.build(image_size, weights)

@@ -31,7 +31,7 @@ def image_identities(path: str, group: str = "") -> frozenset[str]:
         with open(path, "rb") as file:
             digest = hashlib.sha256(file.read()).hexdigest()
     except OSError as error:
-        raise InputError(f"image {path} cannot be read: {error.strerror}") from error
+        raise InputError(f"image {path} cannot be read: {error.strerror}.") from error
     names = {f"sha256:{digest}"}
     if group:
         names.add(f"group:{group}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _CONTRACT = (
     "A segmentation model takes float32 RGB images 0..255 of shape (batch, height, width, 3) and gives probabilities "
-    "(batch, height, width, channels), the lesion in the last channel"
+    "(batch, height, width, channels), the lesion in the last channel."
 )
 _DEFAULT_SIDE_PX = 256  # of a model that takes any size
 
@@ -34,7 +34,7 @@ def load_segmentation_model(path: str | os.PathLike) -> Callable[["tf.Tensor"], 
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"there is no segmentation model {path}")
+        raise InputError(f"there is no segmentation model {path}.")
     quiet_tensorflow()
     return _SavedModel(path) if path.is_dir() else _KerasModel(path)
 
@@ -59,12 +59,12 @@ def lesion_probability(model: Callable[["tf.Tensor"], "tf.Tensor"], image: np.nd
     resized = tf.image.resize(image[None].astype(np.float32), (height, width), antialias=True)
     output = np.asarray(model(resized))
     if output.ndim != 4 or output.shape[0] != 1 or not np.isfinite(output).all():
-        raise InputError(f"{_CONTRACT}; this one gave an output of shape {output.shape}")
+        raise InputError(f"{_CONTRACT} This one gave an output of shape {output.shape}.")
     probability = output[0, :, :, -1].astype(np.float32)
     if probability.min() < -1e-3 or probability.max() > 1 + 1e-3:
         raise InputError(
-            f"{_CONTRACT}; this one gave values from {probability.min():.3g} to {probability.max():.3g}: end it with a "
-            "softmax or sigmoid"
+            f"{_CONTRACT} This one gave values from {probability.min():.3g} to {probability.max():.3g}: end it with a "
+            "softmax or sigmoid."
         )
     restored = cv2.resize(probability, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.clip(restored, 0.0, 1.0)
@@ -83,7 +83,7 @@ class _KerasModel:
         try:
             self._model = keras.models.load_model(path, compile=False)
         except Exception as error:  # Keras raises whatever its readers do
-            raise InputError(f"{path} is not a model that Keras can load: {_first_line(error)}") from error
+            raise InputError(f"{path} is not a model that Keras can load: {_first_line(error)}.") from error
         shape = _single(getattr(self._model, "input_shape", None), "input", path)
         output_shape = getattr(self._model, "output_shape", None)  # a subclassed model may know it only when called
         if output_shape is not None:
@@ -104,7 +104,7 @@ class _SavedModel:
         try:
             loaded = tf.saved_model.load(os.fspath(path))
         except (OSError, ValueError) as error:
-            raise InputError(f"{path} is not a SavedModel: {_first_line(error)}") from error
+            raise InputError(f"{path} is not a SavedModel: {_first_line(error)}.") from error
         signature = loaded.signatures.get("serving_default")
         inputs = list(signature.structured_input_signature[1].items()) if signature is not None else []
         if len(inputs) != 1 or len(signature.structured_outputs) != 1:

@@ -66,15 +66,15 @@ class SegmentationSettings:
     def __post_init__(self) -> None:
         for name in ("num_folds", "batch_size", "max_epochs", "patience_epochs"):
             if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1; received {getattr(self, name)}")
+                raise InputError(f"{name} must be at least 1; received {getattr(self, name)}.")
         if self.max_images_per_class is not None and self.max_images_per_class < 1:
-            raise InputError(f"max_images_per_class must be at least 1; received {self.max_images_per_class}")
+            raise InputError(f"max_images_per_class must be at least 1; received {self.max_images_per_class}.")
         if not 0 < self.validation_fraction <= 0.5:
-            raise InputError(f"validation_fraction must be in (0, 0.5]; received {self.validation_fraction}")
+            raise InputError(f"validation_fraction must be in (0, 0.5]; received {self.validation_fraction}.")
         if not self.initial_learning_rate > 0:
-            raise InputError(f"initial_learning_rate must be > 0; received {self.initial_learning_rate}")
+            raise InputError(f"initial_learning_rate must be > 0; received {self.initial_learning_rate}.")
         if not 0 <= self.seed < 2**32:
-            raise InputError(f"seed must lie in [0, 2^32); received {self.seed}")
+            raise InputError(f"seed must lie in [0, 2^32); received {self.seed}.")
 
 
 @corrupt_files_refused()
@@ -136,7 +136,7 @@ def _drawn(manifest: Manifest, settings: SegmentationSettings) -> Manifest:
     if num_groups < 2 * settings.num_folds + 2:
         raise InputError(
             f"{manifest.source} has masks of {num_groups} groups (patients or lesions); training {settings.num_folds} "
-            f"networks needs at least {2 * settings.num_folds + 2}. Boxes alone are no outline to learn from"
+            f"networks needs at least {2 * settings.num_folds + 2}. Boxes alone are no outline to learn from."
         )
     return manifest
 
@@ -154,13 +154,13 @@ def _claim(
     fingerprint = hashlib.sha256(description.encode()).hexdigest()
     path = folder / "fingerprint.txt"
     if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file, and the networks need a folder; choose another output")
+        raise InputError(f"{folder} is a file, and the networks need a folder; choose another output.")
     # Without a finished network there is nothing to mix: settings that were refused may be mended in place.
     is_other = path.exists() and path.read_text().strip() != fingerprint
     if is_other and any(folder.glob("model_*.keras")):
-        raise InputError(f"{folder} holds networks of other images or settings; choose another output")
+        raise InputError(f"{folder} holds networks of other images or settings; choose another output.")
     if not path.exists() and folder.exists() and any(folder.iterdir()):
-        raise InputError(f"{folder} exists and is no segmentation training; choose another output")
+        raise InputError(f"{folder} exists and is no segmentation training; choose another output.")
     with atomic_path(path) as temporary:
         temporary.write_text(fingerprint + "\n")
 
