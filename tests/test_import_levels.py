@@ -41,7 +41,7 @@ MAY_BRING_TENSORFLOW = (
     *("care_tf.model", "care_tf.callbacks", "care_tf.serving"),
     *("care_tf.data.activation_cache", "care_tf.data.augmentation", "care_tf.data.epochs", "care_tf.data.image_source"),
     *("care_tf.data.pipeline", "care_tf.data.sampling"),
-    *("care_tf.boxes.segmentation", "care_tf.boxes.making.single_model"),
+    "care_tf.boxes.segmentation",
     "care_tf.runs",
 )
 # Seconds to import, or extras: whoever needs one imports it there.

@@ -12,18 +12,11 @@ _SECONDS_BETWEEN_LOOKS = 10
 
 
 class DaskPool:
-    """A `WorkerPool` on a cluster.
-
-    Args:
-      client: Of distributed.
-      packed: What `one_image.pack` returned.
-      num_under_way: See `WorkerPool`.
-    """
+    """A `WorkerPool` on the cluster of a `distributed.Client`."""
 
     def __init__(self, client: Any, packed: bytes, num_under_way: int) -> None:
         self.num_under_way = num_under_way
-        self._client = client
-        self._packed = packed
+        self._client, self._packed = client, packed
 
     def submit(self, task: ImageTask) -> Any:
         return self._client.submit(annotate_in_worker, self._packed, task, pure=False)

@@ -1,12 +1,11 @@
 """Worker processes of this machine."""
 
 import concurrent.futures
-import contextlib
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
@@ -44,7 +43,7 @@ class LocalPool:
             return self._executor.submit(annotate_in_worker, self._packed, task)
         except BrokenProcessPool:
             self._restart()
-            return self._executor.submit(annotate_in_worker, self._packed, task)
+            return self.submit(task)
 
     def wait(self, handles: Sequence[Future]) -> set[Future]:
         return concurrent.futures.wait(handles, return_when=concurrent.futures.FIRST_COMPLETED).done
@@ -74,13 +73,6 @@ class LocalPool:
                 "a script that makes boxes with several workers must do so below `if __name__ == '__main__':`, since "
                 "every worker imports it. Received workers that end while they start. Add that line, or use one worker."
             ) from error
-
-
-@contextlib.contextmanager
-def open_local_pool(packed: bytes, num_workers: int) -> Iterator[LocalPool]:
-    """Starts the processes and ends them."""
-    with contextlib.closing(LocalPool(packed, num_workers)) as pool:
-        yield pool
 
 
 def _prepare(end: Connection) -> None:

@@ -10,12 +10,7 @@ from care_tf.boxes.making.worker_pool import WorkerDiedError, not_installed, unr
 
 
 class RayPool:
-    """A `WorkerPool` on the cluster that this process has joined.
-
-    Args:
-      packed: What `one_image.pack` returned.
-      num_under_way: See `WorkerPool`.
-    """
+    """A `WorkerPool` on the cluster that this process has joined."""
 
     def __init__(self, packed: bytes, num_under_way: int) -> None:
         import ray

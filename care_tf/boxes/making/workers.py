@@ -3,12 +3,12 @@
 import dataclasses
 import math
 import os
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Literal
 
 from care_tf.boxes.making.dask_pool import open_dask_pool
-from care_tf.boxes.making.local_pool import open_local_pool
+from care_tf.boxes.making.local_pool import LocalPool
 from care_tf.boxes.making.ray_pool import open_ray_pool
 from care_tf.boxes.making.worker_pool import WorkerPool
 from care_tf.errors import InputError
@@ -64,7 +64,7 @@ def open_pool(workers: Workers, packed: bytes) -> AbstractContextManager[WorkerP
       InputError: The backend is not installed, or the cluster does not answer.
     """
     if workers.backend == "local":
-        return open_local_pool(packed, workers.num_local)
+        return closing(LocalPool(packed, workers.num_local))
     opened = open_dask_pool if workers.backend == "dask" else open_ray_pool
     # A cluster that runs already keeps its processes: fewer workers is fewer images handed out.
     num_under_way = None if workers.scheduler is None else workers.num_workers
