@@ -81,12 +81,13 @@ def _spatial_pyramid_pooling(shape: tuple[int, int, int], dilation_rates: list[i
     """The layers inside KerasCV's pyramid, called in its order by a plain model: features of `shape` -> (h,w,256)."""
     pyramid = require_keras_cv("DeepLabV3+").layers.SpatialPyramidPooling(dilation_rates=dilation_rates)
     pyramid.build((None, *shape))
+    *dilated, pooled = pyramid.aspp_parallel_channels
+    # Not `Resizing`, as in KerasCV: its `training=True` would reach the batch normalizations behind it. Inside the
+    # branch, so that the branches' gradients are added up in KerasCV's order.
+    pooled = keras.Sequential([*pooled.layers, keras.layers.UpSampling2D(shape[:2], interpolation="bilinear")])
     features = keras.Input(shape)
-    branches = [branch(features) for branch in pyramid.aspp_parallel_channels]
-    # The pooled branch is 1 x 1. Not `Resizing`: its `training=True` would reach the batch normalizations behind it.
-    branches[-1] = keras.layers.UpSampling2D(shape[:2], interpolation="bilinear")(branches[-1])
-    pooled = pyramid.projection(keras.layers.Concatenate()(branches))
-    model = keras.Model(features, pooled, name="spatial_pyramid_pooling")
+    output = pyramid.projection(keras.layers.Concatenate()([branch(features) for branch in (*dilated, pooled)]))
+    model = keras.Model(features, output, name="spatial_pyramid_pooling")
     # As KerasCV's layer has it: Keras 3 would otherwise compile the training with XLA, whose sums round differently.
     model.supports_jit = False
     return model

@@ -54,8 +54,8 @@ def build_segmentation_network(
       seed: Of the initial weights.
 
     Returns:
-      A Functional model: (B,H,W,3) RGB 0..255 -> (B,H,W,2) probabilities of background and lesion. Loading it again
-      needs KerasCV (see `prediction.load_segmentation_model`).
+      A Functional model of plain Keras layers: (B,H,W,3) RGB 0..255 -> (B,H,W,2) probabilities of background and
+      lesion. Building it needs KerasCV, loading it does not.
 
     Raises:
       InputError: An unknown backbone, a size that does not divide, weights that do not fit, or no KerasCV.

@@ -1,6 +1,7 @@
 """The probability of lesion at every pixel of one image, from any Keras segmentation model or SavedModel."""
 
 import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +80,8 @@ class _KerasModel:
 
         from care_tf.backbones.keras_cv_networks import require_keras_cv
 
-        require_keras_cv("a saved segmentation model")  # registers the layers of DeepLabV3+
+        if _has_keras_cv_layers(path):
+            require_keras_cv(f"the network {path}")  # importing it registers them
         try:
             self._model = keras.models.load_model(path, compile=False)
         except Exception as error:  # Keras raises whatever its readers do
@@ -120,6 +122,14 @@ class _SavedModel:
 
         (output,) = self._signature(**{self._name: tf.cast(images, self._dtype)}).values()
         return output
+
+
+def _has_keras_cv_layers(path: Path) -> bool:
+    """Whether a file holds KerasCV's own layers, as the DeepLabV3+ of older versions does."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return any(b"keras_cv" in archive.read(name) for name in archive.namelist() if name == "config.json")
+    return b"keras_cv" in path.read_bytes()
 
 
 def _single(shape: Any, kind: str, path: Path) -> tuple:
