@@ -90,5 +90,6 @@ def _check_preprocess(preprocess: Callable[[tf.Tensor], tf.Tensor], image_size: 
     except (NotImplementedError, TypeError, AttributeError) as error:  # NumPy on a symbolic tensor.
         reason = str(error).splitlines()[0]
         raise InputError(
-            f"preprocess must be made of TensorFlow operations, to be saved with the model; tracing it failed: {reason}."
+            "preprocess must be made of TensorFlow operations, to be saved with the model; tracing it failed: "
+            f"{reason}."
         ) from error
