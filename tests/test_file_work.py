@@ -24,9 +24,9 @@ def test_results_come_in_order_and_errors_in_their_places():
 
 def test_all_errors_are_raised_together():
     assert for_each_file(_halve, [0, 2], where="here") == [0, 1]
-    with pytest.raises(InputError, match="^here has 2 problems: 1 is odd; 3 is odd$"):
+    with pytest.raises(InputError, match="^here has 2 problems: 1 is odd; 3 is odd.$"):
         for_each_file(_halve, range(5), where="here")
-    with pytest.raises(InputError, match="^here has 25 problems: 1 is odd; .*; 39 is odd; and 5 more$"):
+    with pytest.raises(InputError, match="^here has 25 problems: 1 is odd; .*; 39 is odd; and 5 more.$"):
         for_each_file(_halve, range(1, 51, 2), where="here")
 
 

@@ -20,8 +20,9 @@ def require_keras_cv(needed_by: str) -> ModuleType:
     try:
         import keras_cv
     except ImportError as error:
-        message = f"{needed_by} needs KerasCV, which cannot be imported ({error}): pip install keras-cv"
-        raise InputError(message) from error
+        raise InputError(
+            f"{needed_by} needs KerasCV, which cannot be imported ({error}). Run pip install 'care_tf[segmentation]'."
+        ) from error
     return keras_cv
 
 

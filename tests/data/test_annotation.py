@@ -82,6 +82,6 @@ def test_a_manifest_refuses_what_its_file_would(tmp_path):
 
 def test_up_to_twenty_images_are_listed():
     boxes = (np.array([[1, 0, 0, 1]], np.float32),) * 25
-    with pytest.raises(InputError, match="m.csv has 25 problems: .*image 19.png.*; and 5 more$") as caught:
+    with pytest.raises(InputError, match="m.csv has 25 problems: .*image 19.png.*; and 5 more.$") as caught:
         Manifest(tuple(f"{i}.png" for i in range(25)), [0] * 25, ("x",), boxes, source="m.csv")
     assert "20.png" not in str(caught.value)

@@ -65,15 +65,15 @@ def test_what_fits_is_let_through(batch_size, images_per_class):
 @pytest.mark.parametrize(
     ("batch_size", "images_per_class", "message"),
     [
-        (6, 1, "whole number, at least 2; received 1; with batch_size=6, images_per_class may be 2 or 3$"),
+        (6, 1, "whole number, at least 2; received 1; with batch_size=6, images_per_class may be 2 or 3.$"),
         (6, 2.0, "whole number, at least 2; received 2.0; "),
         (6, True, "whole number, at least 2; received True; "),
-        (8, 4, "class DF has 3 images, and images_per_class=4 needs 4 different .*batch_size may be 6 or 9$"),
-        (7, 2, "batch_size=7 is not a multiple of images_per_class=2; with images_per_class=2, .* may be 4 or 6$"),
-        (8, 3, "not a multiple of images_per_class=3; with images_per_class=3, batch_size may be 6 or 9$"),
-        (3, 3, "asks for 1 classes per batch, and there must be 2 to 3; with images_per_class=3, .* 6 or 9$"),
-        (9, 2, "not a multiple .*; with batch_size=9, images_per_class may be 3; with images_per_class=2, .* 4 or 6$"),
-        (8, 2, "asks for 4 classes per batch, and there must be 2 to 3; .* 4 or 6$"),
+        (8, 4, "class DF has 3 images, and images_per_class=4 needs 4 different .*batch_size may be 6 or 9.$"),
+        (7, 2, "batch_size=7 is not a multiple of images_per_class=2; with images_per_class=2, .* may be 4 or 6.$"),
+        (8, 3, "not a multiple of images_per_class=3; with images_per_class=3, batch_size may be 6 or 9.$"),
+        (3, 3, "asks for 1 classes per batch, and there must be 2 to 3; with images_per_class=3, .* 6 or 9.$"),
+        (9, 2, "not a multiple .*; with batch_size=9, images_per_class may be 3; with images_per_class=2, .* 4 or 6.$"),
+        (8, 2, "asks for 4 classes per batch, and there must be 2 to 3; .* 4 or 6.$"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_would(batch_size, images_per_class, message):

@@ -136,7 +136,7 @@ def test_a_view_is_chosen_by_number_or_name():
     for window in (3, -1, "brain", ""):
         with pytest.raises(InputError, match="there is no window .*; there is 0 'table', 1 'LUNG', 2 'Bone'"):
             gray_levels(entries, np.zeros((1, 1), np.uint16), window)
-    with pytest.raises(InputError, match="there is no window ''; there is 0$"):
+    with pytest.raises(InputError, match="there is no window ''; there is 0.$"):
         gray_levels(_entries(WindowCenter=5, WindowWidth=9), np.zeros((1, 1), np.uint16), "")
     with pytest.raises(InputError, match="there is no window 0; there is none, so leave the window out"):
         gray_levels(_entries(), np.zeros((1, 1), np.uint16), 0)

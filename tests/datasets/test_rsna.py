@@ -175,7 +175,7 @@ def test_boxes_and_classes_must_agree(download):
 def test_up_to_20_problems_are_listed(download):
     path = download / "stage_2_train_labels.csv"
     _table(path, [*_rows(path), *([f"p{i}", 1, 1, 5, 5, 7] for i in range(50, 75))])
-    with pytest.raises(InputError, match=r"has 25 problems: (line [^;]*; ){20}and 5 more$"):
+    with pytest.raises(InputError, match=r"has 25 problems: (line [^;]*; ){20}and 5 more.$"):
         read_rsna(download)
 
 

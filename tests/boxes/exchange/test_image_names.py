@@ -86,7 +86,7 @@ def test_one_image_under_two_names_is_refused():
 def test_at_most_twenty_problems_are_listed():
     names = [f"{i}.jpg" for i in range(25)]
     images = [f"{folder}/{name}" for folder in "xy" for name in names]
-    with pytest.raises(InputError, match="has 25 problems: .*; and 5 more$"):
+    with pytest.raises(InputError, match="has 25 problems: .*; and 5 more.$"):
         _match(names, images)
 
 
