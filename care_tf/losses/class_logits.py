@@ -24,7 +24,7 @@ def rows_and_logits(labels: Any, predictions: Any, from_logits: bool = False) ->
       rows (B, C) and logits (B, C), float32 (float64 of float64 predictions); C = 2 for one unit.
 
     Raises:
-      InputError: The shapes are none of these, or a label is no class (in eager mode; in a graph its row is NaN).
+      InputError: The shapes are none of these, or a label is a fraction (in eager mode).
 
     Example:
       >>> rows, logits = rows_and_logits([1, 0], [[2.0], [-1.0]], from_logits=True)
