@@ -75,7 +75,8 @@ def class_logits(predictions: Any, from_logits: bool = False) -> tf.Tensor:
                 "input of that activation is taken. Pass from_logits=False, or take the activation off the classifier.",
                 stacklevel=2,
             )
-        predictions, from_logits = behind, True
+        predictions = behind
+        from_logits = True
     values = at_least_float32(predictions)
     if from_logits:
         return tf.concat([tf.zeros_like(values), values], axis=-1) if has_one_unit else values
