@@ -1,22 +1,23 @@
 """What class a label means: one rule for the losses, the attention, the pairs of embeddings and the metrics.
 
-| label                                     | class                            | loss                |
-|-------------------------------------------|----------------------------------|---------------------|
-| whole number, (B,) or (B, 1)              | that number                      | of that class       |
-| row of class values, (B, C)               | the largest value; ties: first   | of the row          |
-| row of zeros                              | none, -1                         | 0                   |
-| one unit, (B,) or (B, 1) in [0, 1]        | 1 from 0.5 up, else 0            | of the row (1-p, p) |
-| one unit, row of two values               | 1 from the same value up, else 0 | of the row          |
-| anything else                             | refused                          | refused             |
+| label                              | class                                | class values            |
+|------------------------------------|--------------------------------------|-------------------------|
+| whole number, (B,) or (B, 1)       | that number                          | one-hot                 |
+| row of class values, (B, C)        | of the largest value; ties: first    | the row                 |
+| row of zeros                       | none, -1                             | the row                 |
+| one unit: (B,) or (B, 1) in [0, 1] | 1 from 0.5 up, else 0                | (1 - p, p)              |
+| one unit: row (B, 2)               | 1 if its value is the larger or ties | the row                 |
+| number outside the classes         | none, -1                             | NaN                     |
+| other number, such as 0.7          | refused; in a graph none, -1         | refused; in a graph NaN |
 
-Whole numbers may be floats, off by float32's rounding: 1.9999999 is 2. An image of no class has no loss and no
-attention, counts in no metric, and makes no pair. A refused label raises an InputError where its value can be seen, in
-eager mode. A graph cannot see it: there the class is asserted, and the row becomes NaN, so that the loss shows it. XLA
-drops assertions; the class is then -1.
+Whole numbers may be floats, off by float32's rounding: 1.9999999 is 2. An image of no class has no attention, makes no
+pair, and counts in no metric; with a row of zeros it has no loss. A number that names no class is a mistake, and shows:
+the losses are NaN, and the metrics fail. What is refused raises an InputError; a graph cannot see the values.
 """
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from care_tf.errors import InputError
@@ -38,8 +39,7 @@ def class_index(labels: Any, num_outputs: int | None = None) -> tf.Tensor:
       int64 (B,); -1 for no class.
 
     Raises:
-      InputError: The labels have another shape, or one is no class (in eager mode).
-      tf.errors.InvalidArgumentError: One is no class (in a graph, not under XLA).
+      InputError: The labels have another shape, or one is a fraction (in eager mode).
 
     Example:
       >>> class_index([[0.0, 1.0], [1.0, 0.0], [0.0, 0.0]], 2).numpy().tolist()
@@ -54,11 +54,7 @@ def class_index(labels: Any, num_outputs: int | None = None) -> tf.Tensor:
             index = tf.cast(labels[:, 1] >= labels[:, 0], tf.int64)
         return tf.where(tf.reduce_max(labels, axis=-1) > 0, index, NO_CLASS)
     index, is_class = _numbered_class(labels, num_outputs)
-    if tf.executing_eagerly():
-        _refuse(labels, is_class, num_outputs)
-    else:
-        tf.debugging.Assert(tf.reduce_all(is_class), [_rule(num_outputs), labels])
-    return tf.where(is_class & (index >= 0), index, NO_CLASS)
+    return tf.where(is_class, index, NO_CLASS)
 
 
 def class_rows(labels: Any, num_outputs: int, dtype: tf.DType = tf.float32) -> tf.Tensor:
@@ -70,10 +66,10 @@ def class_rows(labels: Any, num_outputs: int, dtype: tf.DType = tf.float32) -> t
       dtype: Of the result.
 
     Returns:
-      (B, max(num_outputs, 2)). In a graph a label that is no class makes its row NaN.
+      (B, max(num_outputs, 2)). A number that names no class makes its whole row NaN.
 
     Raises:
-      InputError: The labels have another shape, or one is no class (in eager mode).
+      InputError: The labels have another shape, or one is a fraction (in eager mode).
 
     Example:
       >>> class_rows([2, 0], 3).numpy().tolist()
@@ -85,8 +81,6 @@ def class_rows(labels: Any, num_outputs: int, dtype: tf.DType = tf.float32) -> t
     if labels.shape.rank == 2:
         return tf.cast(labels, dtype)
     index, is_class = _numbered_class(labels, num_outputs)
-    if tf.executing_eagerly():
-        _refuse(labels, is_class, num_outputs)
     if num_outputs == 1:
         positive = tf.clip_by_value(tf.cast(labels, dtype), 0.0, 1.0)
         rows = tf.stack([1.0 - positive, positive], axis=-1)
@@ -122,28 +116,19 @@ def _numbered_class(labels: tf.Tensor, num_outputs: int | None) -> tuple[tf.Tens
     if labels.dtype.is_floating:
         values = at_least_float32(labels)
         nearest = tf.round(values)
-        is_class = tf.abs(values - nearest) <= _ROUNDING * tf.maximum(tf.abs(nearest), 1.0)
-        index = tf.cast(nearest, tf.int64)
+        is_whole = tf.abs(values - nearest) <= _ROUNDING * tf.maximum(tf.abs(nearest), 1.0)
+        if tf.executing_eagerly():
+            _refuse(labels.numpy()[~is_whole.numpy()])
+        index = tf.where(is_whole, tf.cast(nearest, tf.int64), NO_CLASS)
     else:
         index = tf.cast(labels, tf.int64)
-        is_class = tf.ones_like(index, tf.bool)
-    if num_outputs is not None:
-        is_class &= (index >= 0) & (index < num_outputs)
-    return index, is_class
+    is_class = index >= 0
+    return index, is_class if num_outputs is None else is_class & (index < num_outputs)
 
 
-def _refuse(labels: tf.Tensor, is_class: tf.Tensor, num_outputs: int | None) -> None:
-    refused = labels.numpy()[~is_class.numpy()]
-    if len(refused):
+def _refuse(fractions: np.ndarray) -> None:
+    if len(fractions):
         raise InputError(
-            f"{_rule(num_outputs)} Received {', '.join(map(str, refused[:5]))} ({len(refused)} of {len(labels)} "
-            "labels). Write an image of no class as a row of zeros, soft labels as rows of class values."
+            f"A label must be a whole number, the class. Received {', '.join(map(str, fractions[:5]))} "
+            f"({len(fractions)} such labels). Write soft labels as rows, one value per class."
         )
-
-
-def _rule(num_outputs: int | None) -> str:
-    if num_outputs is None:
-        return "A label must be a whole number."
-    if num_outputs == 1:
-        return "A label of a classifier with one unit must lie in [0, 1]."
-    return f"A label must be a whole number from 0 to {num_outputs - 1}."

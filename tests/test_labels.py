@@ -30,16 +30,23 @@ CASES = {
     "one unit, soft rows": (1, np.float32([[0.5, 0.5], [0.51, 0.49], [0.25, 0.75], [0, 1]]), [1, 0, 1, 1]),
     "one unit, a row of zeros": (1, np.float32([[0, 1], [0, 0], [0, 1], [0, 1]]), [1, -1, 1, 1]),
 }
-REFUSED = {
-    "between two classes": (2, np.float32([[0.7], [0], [1], [1]]), "whole number from 0 to 1. Received 0.7"),
-    "too far from a class": (3, np.float32([1.999, 0, 1, 1]), "whole number from 0 to 2. Received 1.999"),
-    "below the classes": (3, np.array([-1, 0, 1, 1]), r"Received -1.* \(1 of 4 labels\)"),
-    "above the classes": (3, np.array([3, 0, 3, 1]), r"Received 3.*, 3.* \(2 of 4 labels\). Write an image of no"),
+FRACTIONS = {
+    "between two classes": (2, np.float32([[0.7], [0], [1], [1]]), "must be a whole number, the class. Received 0.7"),
+    "too far from a class": (
+        3,
+        np.float32([1.999, 0, 0.001, 1]),
+        r"Received 1.999, 0.001 \(2 such labels\). Write soft",
+    ),
     "no number": (3, np.float32([np.nan, 0, 1, 1]), "Received nan"),
-    "no probability of one unit": (1, np.float32([1.5, 0, 1, 1]), r"one unit must lie in \[0, 1\]. Received 1.5"),
+}
+OUTSIDE = {
+    "below the classes": (3, np.array([-1, 0, 1, 1])),
+    "above the classes": (3, np.array([3, 0, 1, 1])),
+    "above one unit": (1, np.array([2, 0, 1, 1])),
+    "below one unit": (1, np.float32([-0.5, 0, 1, 1])),
 }
 of_every_case = pytest.mark.parametrize(("num_outputs", "labels", "classes"), CASES.values(), ids=CASES)
-of_every_refusal = pytest.mark.parametrize(("num_outputs", "labels", "message"), REFUSED.values(), ids=REFUSED)
+of_every_fraction = pytest.mark.parametrize(("num_outputs", "labels", "message"), FRACTIONS.values(), ids=FRACTIONS)
 
 RNG = np.random.default_rng(0)
 EMBEDDINGS = RNG.normal(size=(4, 5)).astype(np.float32)
@@ -203,31 +210,45 @@ def test_no_class_is_no_attention(num_outputs):
     assert attention == pytest.approx(expected, abs=1e-6)
 
 
+# edges: a number that names no class
+
+
+@pytest.mark.parametrize(("num_outputs", "labels"), OUTSIDE.values(), ids=OUTSIDE)
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_a_number_outside_the_classes_is_no_class_and_not_a_number(num_outputs, labels, is_compiled):
+    check_no_class(tf.function if is_compiled else lambda f: f, num_outputs, labels)
+
+
+@pytest.mark.parametrize("case", FRACTIONS)
+def test_a_graph_takes_a_fraction_for_no_class(case):
+    num_outputs, labels, _ = FRACTIONS[case]
+    check_no_class(tf.function, num_outputs, labels)
+    metric = MeanClassAccuracy(max(num_outputs, 2))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="class indices must lie in"):
+        tf.function(metric.update_state)(tf.constant(labels), PREDICTIONS[num_outputs])
+
+
+def check_no_class(compiled, num_outputs, labels):
+    labels = tf.constant(labels)
+    assert compiled(lambda y: class_index(y, num_outputs))(labels)[0] == -1
+    rows = compiled(lambda y: class_rows(y, num_outputs))(labels).numpy()
+    assert np.isnan(rows[0]).all() and rows[1, 0] == 1
+
+
 # errors
 
 
 @of_every_user
-@of_every_refusal
-def test_what_is_no_class_is_refused_by_all(user, num_outputs, labels, message):
+@of_every_fraction
+def test_fractions_among_integers_are_refused_by_all(user, num_outputs, labels, message):
     with pytest.raises(InputError, match=message):
         USERS[user](labels, num_outputs)
 
 
 @pytest.mark.parametrize("name", EMBEDDING_LOSSES)
-def test_embedding_losses_refuse_labels_between_two_classes(name):
-    with pytest.raises(InputError, match="must be a whole number. Received 0.7"):
+def test_embedding_losses_refuse_fractions(name):
+    with pytest.raises(InputError, match="must be a whole number, the class. Received 0.7"):
         get_embedding_loss(name)(np.float32([[0.7], [0], [1], [1]]), EMBEDDINGS)
-
-
-@of_every_refusal
-def test_a_graph_asserts_classes_and_shows_nan_in_rows(num_outputs, labels, message):
-    labels = tf.constant(labels)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="A label .*must"):
-        tf.function(class_index)(labels, num_outputs)
-    assert tf.function(class_index, jit_compile=True)(labels, num_outputs)[0] == -1
-    for jit_compile in (False, True):
-        rows = tf.function(class_rows, jit_compile=jit_compile)(labels, num_outputs).numpy()
-        assert np.isnan(rows[0]).all() and rows[1, 0] == 1
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 3, 1), ()])

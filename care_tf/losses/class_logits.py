@@ -24,7 +24,7 @@ def rows_and_logits(labels: Any, predictions: Any, from_logits: bool = False) ->
       rows (B, C) and logits (B, C), float32 (float64 of float64 predictions); C = 2 for one unit.
 
     Raises:
-      InputError: The shapes are none of these, or a label is no class (in eager mode; in a graph its row is NaN).
+      InputError: The shapes are none of these, or a label is a fraction (in eager mode).
 
     Example:
       >>> rows, logits = rows_and_logits([1, 0], [[2.0], [-1.0]], from_logits=True)
@@ -75,7 +75,8 @@ def class_logits(predictions: Any, from_logits: bool = False) -> tf.Tensor:
                 "input of that activation is taken. Pass from_logits=False, or take the activation off the classifier.",
                 stacklevel=2,
             )
-        predictions, from_logits = behind, True
+        predictions = behind
+        from_logits = True
     values = at_least_float32(predictions)
     if from_logits:
         return tf.concat([tf.zeros_like(values), values], axis=-1) if has_one_unit else values

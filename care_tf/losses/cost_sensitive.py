@@ -23,10 +23,11 @@ def cost_sensitive_cross_entropy(
       from_logits: Whether the predictions are logits.
 
     Returns:
-      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros.
+      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros, NaN for a label that
+        names no class.
 
     Raises:
-      InputError: The shapes do not fit together, or a label is no class (in a graph: NaN).
+      InputError: The shapes do not fit together, or a label is a fraction (in eager mode).
 
     Example:
       >>> cost_sensitive_cross_entropy([0, 1], [[0.5, 0.5], [0.5, 0.5]], class_weights=[1.0, 2.0]).numpy().round(3)

@@ -28,10 +28,11 @@ def focal_loss(
       from_logits: Whether the predictions are logits.
 
     Returns:
-      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros.
+      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros, NaN for a label that
+        names no class.
 
     Raises:
-      InputError: The shapes do not fit together, a label is no class (in a graph: NaN), or gamma is out of range.
+      InputError: The shapes do not fit together, a label is a fraction (in eager mode), or gamma is out of range.
 
     Example:
       >>> focal_loss([0], [[0.5, 0.5]], gamma=2.0).numpy().round(3)

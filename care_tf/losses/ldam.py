@@ -63,10 +63,11 @@ def ldam_loss(
       from_logits: Whether the predictions are logits.
 
     Returns:
-      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros.
+      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros, NaN for a label that
+        names no class.
 
     Raises:
-      InputError: The shapes do not fit together, a label is no class (in a graph: NaN), a count is not positive, or an
+      InputError: The shapes do not fit together, a label is a fraction (in eager mode), a count is not positive, or an
         argument is out of range.
 
     Example:

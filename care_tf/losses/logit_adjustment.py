@@ -36,10 +36,11 @@ def logit_adjusted_loss(
       from_logits: Whether the predictions are logits.
 
     Returns:
-      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros.
+      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros, NaN for a label that
+        names no class.
 
     Raises:
-      InputError: The shapes do not fit together, a label is no class (in a graph: NaN), a count is not positive, or tau
+      InputError: The shapes do not fit together, a label is a fraction (in eager mode), a count is not positive, or tau
         is out of range.
 
     Example:

@@ -53,7 +53,7 @@ def pair_masks(labels: Any) -> tuple[tf.Tensor, tf.Tensor]:
       (positive, negative), bool (B, B) each.
 
     Raises:
-      InputError: The labels have another shape, or one is no whole number (in eager mode).
+      InputError: The labels have another shape, or one is a fraction (in eager mode).
     """
     index = class_index(labels)
     same, both = _same_class(index)

@@ -86,8 +86,10 @@ def _batch_hard(distances, positive, negative, margin):
 
 
 def _semi_hard(distances, positive, negative, margin):
-    to_negative, is_negative = distances[:, tf.newaxis, :], negative[:, tf.newaxis, :]
-    is_farther = is_negative & (to_negative > distances[:, :, tf.newaxis])  # (anchor, positive, negative)
+    to_negative = distances[:, tf.newaxis, :]
+    is_farther = negative[:, tf.newaxis, :] & (
+        to_negative > distances[:, :, tf.newaxis]
+    )  # (anchor, positive, negative)
     nearest_farther = tf.reduce_min(tf.where(is_farther, to_negative, _INFINITY), axis=2)
     farthest = tf.reduce_max(tf.where(negative, distances, -_INFINITY), axis=1, keepdims=True)
     chosen = tf.where(tf.reduce_any(is_farther, axis=2), nearest_farther, farthest)

@@ -45,10 +45,15 @@ def true_classes(labels: Any, predictions: tf.Tensor) -> tf.Tensor:
       predictions: (B, C), or (B, 1) or (B,) of one sigmoid unit.
 
     Raises:
-      InputError: Another shape, or a label is no class (in a graph: tf.errors.InvalidArgumentError, not under XLA).
+      InputError: Another shape, or a label is a fraction (in eager mode).
+      tf.errors.InvalidArgumentError: A number that names no class (not checked under XLA).
     """
+    labels = tf.convert_to_tensor(labels)
     num_outputs = 1 if predictions.shape.rank == 1 else predictions.shape[1]
-    return tf.cast(class_index(labels, num_outputs), tf.int32)
+    index = tf.cast(class_index(labels, num_outputs), tf.int32)
+    if labels.shape.rank == 1 or labels.shape[1] == 1:  # only a row can say that an image has no class
+        tf.debugging.assert_non_negative(index, f"class indices must lie in [0, {max(num_outputs, 2)})")
+    return index
 
 
 def predicted_classes(predictions: tf.Tensor, from_logits: bool = False) -> tf.Tensor:

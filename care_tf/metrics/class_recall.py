@@ -46,7 +46,7 @@ class ClassRecall(keras.metrics.Metric):
     @tf.autograph.experimental.do_not_convert  # converted, as Keras 2.15 does, an InputError changes its type
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds one batch."""
-        y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
+        y_pred = tf.convert_to_tensor(y_pred)
         num_classes = number_of_classes(y_pred)
         if self.class_id >= num_classes:
             raise InputError(

@@ -117,7 +117,7 @@ class MacroAUC(keras.metrics.Metric):
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Keeps one batch."""
         _check_can_grow()
-        y_true, y_pred = tf.convert_to_tensor(y_true), tf.cast(tf.convert_to_tensor(y_pred), tf.float32)
+        y_pred = tf.cast(tf.convert_to_tensor(y_pred), tf.float32)
         number_of_classes(y_pred, self.num_classes)
         labels = true_classes(y_true, y_pred)[:, tf.newaxis]
         scores = _scores(y_pred, self.from_logits)

@@ -67,7 +67,7 @@ class MeanClassAccuracy(keras.metrics.Metric):
     @tf.autograph.experimental.do_not_convert  # converted, as Keras 2.15 does, an InputError changes its type
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds one batch."""
-        y_true, y_pred = tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred)
+        y_pred = tf.convert_to_tensor(y_pred)
         known = self.num_classes if self.total is None else self.total.shape[0]
         num_classes = number_of_classes(y_pred, known)
         if self.total is None:

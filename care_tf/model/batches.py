@@ -81,7 +81,7 @@ def true_class(labels: Any, num_outputs: int) -> tf.Tensor:
     """The class of each image, int32 (B,), -1 for none: `care_tf.labels.class_index` of a batch's y.
 
     Raises:
-      InputError: y is not one tensor, has another shape, or holds what is no class.
+      InputError: y is not one tensor, has another shape, or holds a fraction (in eager mode).
     """
     check_labels(labels)
     return tf.cast(class_index(labels, num_outputs), tf.int32)

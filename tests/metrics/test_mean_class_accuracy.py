@@ -148,9 +148,5 @@ def test_shapes_that_do_not_fit_are_refused():
 
 @pytest.mark.parametrize("label", [-1, 3])
 def test_class_index_out_of_range_is_refused(label):
-    predictions = np.zeros((2, 3), np.float32)
-    with pytest.raises(InputError, match=f"whole number from 0 to 2. Received {label}"):
-        MeanClassAccuracy().update_state([0, label], predictions)
-    in_a_graph = tf.function(MeanClassAccuracy(3).update_state)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="whole number from 0 to 2"):
-        in_a_graph(tf.constant([0, label]), predictions)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"class indices must lie in \[0, 3\)"):
+        MeanClassAccuracy().update_state([0, label], np.zeros((2, 3), np.float32))
