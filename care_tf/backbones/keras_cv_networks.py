@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from care_tf.errors import InputError
+from care_tf.extras import require_extra
 
 
 def require_keras_cv(needed_by: str) -> ModuleType:
@@ -15,14 +15,11 @@ def require_keras_cv(needed_by: str) -> ModuleType:
       needed_by: What asks for it, for the message.
 
     Raises:
-      InputError: It cannot be imported.
+      InputError: It is not installed.
     """
-    try:
-        import keras_cv
-    except ImportError as error:
-        raise InputError(
-            f"{needed_by} needs KerasCV, which cannot be imported ({error}). Run pip install 'care_tf[segmentation]'."
-        ) from error
+    require_extra(needed_by, "segmentation", "keras_cv")
+    import keras_cv
+
     return keras_cv
 
 

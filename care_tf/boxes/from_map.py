@@ -5,6 +5,9 @@ import numpy.typing as npt
 
 from care_tf.box_geometry import tight_box
 from care_tf.errors import InputError
+from care_tf.extras import require_extra
+
+require_extra(__name__, "boxes", "cv2")
 
 BOX_RULES = ("one", "largest", "each")
 THRESHOLD_RULES = ("otsu", "adaptive")

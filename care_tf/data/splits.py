@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from care_tf.data.groups import SORTED_FIRST, own_groups
 from care_tf.errors import InputError
+from care_tf.extras import require_extra
 
 
 def stratified_group_folds(labels: npt.ArrayLike, groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndarray:
@@ -36,6 +37,7 @@ def stratified_group_folds(labels: npt.ArrayLike, groups: Sequence[str], num_fol
                 f"class {label} has {num_groups} groups, fewer than {num_folds} folds: some fold would have none of "
                 "it; ask for fewer folds."
             )
+    require_extra("Dealing images to folds", "runs", "sklearn")
     from sklearn.model_selection import StratifiedGroupKFold
 
     folds = np.zeros(len(labels), np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 
 from care_tf.datasets.dicom_display import gray_levels
 from care_tf.errors import InputError
+from care_tf.extras import require_extra
 
 _GRAYSCALE = ("MONOCHROME1", "MONOCHROME2")
 _MAX_BITS = 16
@@ -114,10 +115,9 @@ def _stored_values(dataset: Any) -> np.ndarray:
 
 
 def _read(path: str | os.PathLike, **options: Any) -> Any:
-    try:
-        import pydicom
-    except ImportError as error:
-        raise InputError("reading DICOM files needs pydicom; pip install care_tf[dicom].") from error
+    require_extra("Reading DICOM files", "dicom", "pydicom")
+    import pydicom
+
     try:
         return pydicom.dcmread(path, **options)
     except FileNotFoundError:

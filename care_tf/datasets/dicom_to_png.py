@@ -10,9 +10,12 @@ import numpy as np
 
 from care_tf.datasets.dicom import DicomHeader, read_dicom, read_dicom_header
 from care_tf.errors import InputError
+from care_tf.extras import require_extra
 from care_tf.file_work import map_files
 from care_tf.files import atomic_path
 from care_tf.images.header import read_image_header
+
+require_extra(__name__, "dicom", "cv2", "pydicom")
 
 
 class ConvertedDicom(NamedTuple):

@@ -12,7 +12,10 @@ import numpy as np
 
 from care_tf.datasets.lesion_drawing import CLASSES, RARE_CLASS, SMALLEST_SIZE_PX, draw_lesion
 from care_tf.errors import InputError
+from care_tf.extras import require_extra
 from care_tf.files import atomic_path
+
+require_extra(__name__, "runs", "cv2")
 
 SPLITS = ("train", "validation", "test")
 TRUTH_FILE = "truth.csv"

@@ -5,6 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from care_tf.extras import require_extra
+
+require_extra(__name__, "runs", "jinja2")
+
 
 def render_page(template: str | os.PathLike, values: Mapping[str, Any]) -> str:
     """Fills in a page.

@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from care_tf.extras import require_extra
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+require_extra(__name__, "runs", "matplotlib")
 
 RUN, BASELINE, INK, FAINT = "#0072B2", "#D98200", "#1B2733", "#8A96A3"
 """Colors of the run, the baseline, text and grid: told apart with any color vision (after Okabe and Ito)."""

@@ -243,5 +243,5 @@ def test_missing_and_other_files_are_refused(tmp_path):
 def test_without_pydicom_it_says_what_to_install(tmp_path, monkeypatch):
     path = _write(tmp_path / "x.dcm", _ramp())
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(InputError, match=r"needs pydicom; pip install care_tf\[dicom\]"):
+    with pytest.raises(InputError, match=r"needs pydicom\. .*pip install 'care_tf\[dicom\]'"):
         read_dicom(path)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from care_tf.boxes.making.one_image import ImageResult, ImageTask, annotate_in_worker
-from care_tf.boxes.making.worker_pool import SECONDS_FOR_WORKERS, WorkerDiedError, not_installed, unreachable
+from care_tf.boxes.making.worker_pool import SECONDS_FOR_WORKERS, WorkerDiedError, unreachable
+from care_tf.extras import require_extra
 
 _SECONDS_BETWEEN_LOOKS = 10
 
@@ -60,10 +61,9 @@ def open_dask_pool(
     Raises:
       InputError: Dask is not installed, or the cluster does not answer.
     """
-    try:
-        import distributed
-    except ImportError as error:
-        raise not_installed("dask", "dask[distributed]") from error
+    require_extra("The backend dask", "dask", "distributed")
+    import distributed
+
     with contextlib.ExitStack() as stack:
         address = scheduler if scheduler is not None else stack.enter_context(_local_cluster(num_local))
         try:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from care_tf.boxes.making.one_image import ImageResult, ImageTask, annotate_in_worker
-from care_tf.boxes.making.worker_pool import WorkerDiedError, not_installed, unreachable
+from care_tf.boxes.making.worker_pool import WorkerDiedError, unreachable
+from care_tf.extras import require_extra
 
 
 class RayPool:
@@ -40,10 +41,9 @@ class RayPool:
 @contextlib.contextmanager
 def open_ray_pool(packed: bytes, num_local: int, scheduler: str | None, num_under_way: int | None) -> Iterator[RayPool]:
     """Joins or starts the cluster; arguments and errors as for `dask_pool.open_dask_pool`."""
-    try:
-        import ray
-    except ImportError as error:
-        raise not_installed("ray", "ray") from error
+    require_extra("The backend ray", "ray", "ray")
+    import ray
+
     where = {"num_cpus": num_local, "include_dashboard": False} if scheduler is None else {"address": scheduler}
     try:
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)

@@ -36,11 +36,6 @@ class WorkerPool(Protocol):
         """
 
 
-def not_installed(backend: str, package: str) -> InputError:
-    """The error for a backend whose package is missing."""
-    return InputError(f"backend {backend} needs the package {package}: pip install 'care_tf[{backend}]'.")
-
-
 def unreachable(backend: str, scheduler: str | None, error: Exception) -> InputError:
     """The error for a cluster that does not answer."""
     where = f"at {scheduler}" if scheduler else "on this machine"

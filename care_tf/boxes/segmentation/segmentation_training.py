@@ -1,5 +1,6 @@
 """Trains segmentation networks on images with lesion masks: one on a disjoint set, or several, cross-fitted."""
 
+import csv
 import dataclasses
 import hashlib
 import json
@@ -222,8 +223,8 @@ class _EpochLine(keras.callbacks.Callback):
 
 
 def _write_history(path: Path, history: dict[str, list]) -> None:
-    import pandas as pd
-
-    table = pd.DataFrame({name: np.asarray(values, np.float64) for name, values in history.items()})
-    with atomic_path(path) as temporary:
-        table.to_csv(temporary, index_label="epoch")
+    rows = enumerate(zip(*history.values(), strict=True))
+    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["epoch", *history])
+        writer.writerows([epoch, *map(float, values)] for epoch, values in rows)

@@ -40,6 +40,6 @@ def test_a_worker_per_core_that_a_container_may_use(monkeypatch, cpu_max, expect
 @pytest.mark.parametrize(("backend", "module"), [("dask", "distributed"), ("ray", "ray")])
 def test_a_backend_that_is_not_installed_is_refused(monkeypatch, backend, module):
     monkeypatch.setitem(sys.modules, module, None)
-    message = rf"backend {backend} needs the package {backend}.*care_tf\[{backend}\]"
+    message = rf"backend {backend} needs {module}.*care_tf\[{backend}\]"
     with pytest.raises(InputError, match=message), open_pool(Workers(backend, num_workers=2), b""):
         pass

@@ -1,0 +1,28 @@
+"""The libraries that only a wing needs: a missing one is one line that names the extra to install."""
+
+import importlib.util
+
+from care_tf.errors import InputError
+
+
+class MissingExtra(InputError, ImportError):
+    """A library of an extra is not installed: bad input to a command, and a failed import to Python."""
+
+
+def require_extra(needed_by: str, extra: str, *modules: str) -> None:
+    """Checks that libraries are installed, without importing them.
+
+    Args:
+      needed_by: What needs them, for the message: a package or a feature.
+      extra: The extra of care_tf that brings them all.
+      *modules: The libraries, by the names that are imported.
+
+    Raises:
+      MissingExtra: One of them is not installed.
+    """
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
+        raise MissingExtra(
+            f"{needed_by} needs {', '.join(modules)}. Received a Python environment without {', '.join(missing)}. "
+            f"Run pip install 'care_tf[{extra}]'."
+        )

@@ -1,0 +1,153 @@
+"""Every library has a requirement, and a missing one is one line with the command that installs it."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from care_tf.errors import InputError
+from care_tf.extras import require_extra
+
+ROOT = Path(__file__).resolve().parents[1]
+# What is imported under another name than it is installed by, or comes with something else.
+DISTRIBUTIONS = {
+    **{"PIL": "pillow", "cv2": "opencv-python-headless", "skimage": "scikit-image", "sklearn": "scikit-learn"},
+    **{"yaml": "pyyaml", "keras_cv": "keras-cv", "lazy_loader": "lazy-loader", "distributed": "dask"},
+    **{"h5py": "keras", "werkzeug": "flask"},
+}
+
+
+def requirements():
+    """extra -> the distributions it brings; "" is the base."""
+    brought = {"": set()}
+    for path in (ROOT / f"requirements{suffix}.txt" for suffix in ("", "-dicom", "-dask", "-ray")):
+        own = path.stem.partition("-")[2]
+        for line in path.read_text(encoding="utf-8").splitlines():
+            requirement, _, comment = line.partition("#")
+            for extra in re.findall(r"\[(\w+)\]", comment) or [own]:
+                brought.setdefault(extra, set()).update(re.findall(r"^[\w-]+", requirement))
+    return brought
+
+
+def nodes(tree):
+    """All nodes but those that only a type checker reads."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from nodes(node)
+
+
+def libraries(path):
+    """The libraries a file imports, what its `require_extra` calls name (extra, library), and care_tf's own modules."""
+    imported, required, own = set(), set(), set()
+    for node in nodes(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module or "")
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "require_extra":
+            extra, *modules = (argument.value for argument in node.args[1:])
+            required |= {(extra, module) for module in modules}
+    own = {name for name in imported if name.split(".")[0] == "care_tf"}
+    return {name.split(".")[0] for name in imported - own} - {"", *sys.stdlib_module_names}, required, own
+
+
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in ROOT.glob("care_tf/**/*.py")
+}
+
+
+def required_on_the_way(module):
+    """What is checked before a module's own code runs: by it, the packages above it, and the modules it imports."""
+    parts = module.split(".")
+    above = {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
+    return set().union(*(libraries(FILES[name])[1] for name in above | libraries(FILES[module])[2] if name in FILES))
+
+
+def test_every_imported_library_is_a_requirement_of_the_base_or_of_an_extra_that_is_checked():
+    base = requirements()[""]
+    unchecked = [
+        f"{module} imports {library}"
+        for module, path in FILES.items()
+        for library in sorted(libraries(path)[0])
+        if DISTRIBUTIONS.get(library, library) not in base
+        and library != "werkzeug"
+        and library not in {name for _, name in required_on_the_way(module)}
+    ]
+    assert unchecked == []
+
+
+def test_the_extra_that_a_message_names_brings_the_library():
+    brought = requirements()
+    wrong = [
+        f"{module}: {extra} brings no {library}"
+        for module, path in FILES.items()
+        for extra, library in libraries(path)[1]
+        if DISTRIBUTIONS.get(library, library) not in brought[extra]
+    ]
+    assert wrong == []
+
+
+def test_no_requirement_is_unused():
+    imported = set().union(*(libraries(path)[0] for path in FILES.values()))
+    used = {DISTRIBUTIONS.get(library, library) for library in imported}
+    assert set().union(*requirements().values()) - used == set()
+
+
+def test_the_message_names_what_is_missing_and_the_extra():
+    with pytest.raises(InputError, match=r"Maps needs json, no_such. .* without no_such. .* 'care_tf\[boxes\]'"):
+        require_extra("Maps", "boxes", "json", "no_such")
+    with pytest.raises(ImportError):
+        require_extra("Maps", "boxes", "no_such")
+    require_extra("Maps", "boxes", "json")
+
+
+def without(libraries, program):
+    """Runs a program in which libraries cannot be imported; returns its last line of output."""
+    program = f"import sys\nfor name in {libraries}: sys.modules[name] = None\n{program}"
+    result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    return (result.stdout + result.stderr).strip().splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("library", "statement", "extra"),
+    [
+        ("pydantic", "import care_tf.runs", "runs"),
+        ("sklearn", "import care_tf; care_tf.data.stratified_group_folds([0, 1] * 2, list('abcd'), 2)", "runs"),
+        ("matplotlib", "from care_tf.evaluation import write_report", "runs"),
+        ("skimage", "import care_tf; care_tf.boxes.dsr_saliency", "boxes"),
+        ("flask", "from care_tf.boxes.review import serve_review", "boxes"),
+        ("pydicom", "from care_tf.datasets.dicom import read_dicom; read_dicom('a.dcm')", "dicom"),
+    ],
+)
+def test_a_wing_without_its_extra_is_refused_in_one_line(library, statement, extra):
+    line = without([library], f"try:\n  {statement}\nexcept ValueError as error: print(type(error).__name__, error)")
+    assert re.match(r"(MissingExtra|InputError) ", line)
+    assert f"without {library}. Run pip install 'care_tf[{extra}]'." in line
+
+
+@pytest.mark.slow
+def test_the_base_trains_without_any_extra():
+    brought = requirements()
+    extras = set().union(*brought.values()) - brought[""]
+    names = {distribution: name for name, distribution in DISTRIBUTIONS.items()}
+    # TensorFlow and Keras come with some of these, and may use them.
+    blocked = sorted({names.get(name, name) for name in extras} - {"yaml"})
+    program = """
+import keras, numpy as np, care_tf
+from care_tf.data import training_dataset, read_manifest
+classifier = care_tf.backbones.build_classifier("small_cnn", image_size=(16, 16), num_classes=2)
+model = care_tf.CAREModel(classifier)
+model.compile("sgd", "sparse_categorical_crossentropy", metrics=[care_tf.metrics.MacroAUC(2)])
+images, masks = np.zeros((4, 16, 16, 3), "float32"), np.ones((4, 16, 16, 1), "float32")
+callbacks = [care_tf.callbacks.TwoStageSchedule(patience=1, alpha=0.5)]
+model.fit({"image": images, "mask": masks}, np.array([0, 1, 0, 1]), epochs=1, verbose=0,
+          validation_data=(images, np.array([0, 1, 0, 1])), callbacks=callbacks)
+care_tf.serving.export_saved_model
+print("trained")
+"""
+    assert without(blocked, program) == "trained"
