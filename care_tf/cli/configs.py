@@ -4,6 +4,7 @@ import click
 
 from care_tf.cli import options
 from care_tf.cli.commands import Command, Group
+from care_tf.tensorflow_start import quiet_tensorflow
 
 
 @click.group(
@@ -33,6 +34,7 @@ def show(words: tuple[str, ...]) -> None:
 
     Everything that it builds on and all defaults are filled in.
     """
+    quiet_tensorflow()  # a stage's settings are checked against the losses that there are
     from care_tf.runs.config import dump_config, load_config
 
     print(dump_config(load_config(*options.one_config(words))), end="")

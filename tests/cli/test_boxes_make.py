@@ -113,7 +113,7 @@ def test_failed_images_are_listed_and_only_strict_minds(folder, monkeypatch, run
     code, _, err = run(make, *arguments(folder, "--workers", "1", "--strict", output="strict.csv"))
     last = err.splitlines()[-1]
     assert code == 2 and last.startswith("error: --strict: 2 images failed; ")
-    assert last.endswith("strict.csv was written all the same")
+    assert last.endswith("strict.csv was written all the same.")
     boxes = made_boxes(folder, "strict.csv")
     assert boxes["07"] == boxes["08"] == [] and len(boxes["09"]) == 1
 

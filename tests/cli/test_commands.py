@@ -191,7 +191,6 @@ except SystemExit:
         (["boxes", "--help"], ""),
         (["train", "--help"], ""),
         (["configs"], ""),
-        (["configs", "show", "demo"], "pydantic yaml"),
     ],
 )
 def test_nothing_heavy_loads_that_is_not_needed(words, modules):

@@ -10,7 +10,7 @@ from care_tf.cli.compare import compare
     [
         (["missing.yaml", "--folds", "1, 2", "--seeds", "0,1"], "Received missing.yaml, which is neither"),
         (["isic2018/care", "with=missing"], "Received missing, which is neither"),
-        (["isic2018/care", "isic2018/car"], "Did you mean isic2018/care?"),
+        (["isic2018/care", "isic2018/car"], "Did you mean 'isic2018/care'?"),
         (["title=x"], "Name at least one configuration"),
         (["a.yaml", "output=here"], "Give --output FOLDER instead"),
         (["seed=1", "a.yaml", "--seeds", "2"], "Both --seeds and seed= were given"),

@@ -22,8 +22,8 @@ def test_show_prints_what_is_trained(run, tmp_path):
 
 
 def test_a_wrong_name_suggests_the_nearest(refuses):
-    assert "Did you mean isic2018/care_csl?" in refuses(configs, "show", "isic2018/car_csl")
-    assert "Did you mean isic2018/care_csl?" in refuses(train, "isic2018/care_cls.yaml")
+    assert "Did you mean 'isic2018/care_csl'?" in refuses(configs, "show", "isic2018/car_csl")
+    assert "Did you mean 'isic2018/care_csl'?" in refuses(train, "isic2018/care_cls.yaml")
 
 
 def test_train_takes_one_configuration(refuses):

@@ -60,7 +60,7 @@ def test_bad_manifests_are_refused(refuses, manifest, tmp_path):
     (tmp_path / "no_masks.csv").write_text("image,label\n0.png,A\n1.png,B\n")
     for path, message in (
         (tmp_path / "nowhere.csv", "there is no manifest"),
-        (tmp_path, "there is no manifest"),
+        (tmp_path, "cannot be read: Is a directory"),
         (tmp_path / "0.png", "is not a UTF-8 CSV file"),
         (tmp_path / "no_masks.csv", "has masks of 0 groups"),
     ):
