@@ -5,7 +5,7 @@ import importlib.util
 from care_tf.errors import InputError
 
 
-class MissingExtra(InputError, ImportError):
+class MissingExtraError(InputError, ImportError):
     """A library of an extra is not installed: bad input to a command, and a failed import to Python."""
 
 
@@ -18,11 +18,11 @@ def require_extra(needed_by: str, extra: str, *modules: str) -> None:
       *modules: The libraries, by the names that are imported.
 
     Raises:
-      MissingExtra: One of them is not installed.
+      MissingExtraError: One of them is not installed.
     """
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
-        raise MissingExtra(
+        raise MissingExtraError(
             f"{needed_by} needs {', '.join(modules)}. Received a Python environment without {', '.join(missing)}. "
             f"Run pip install 'care_tf[{extra}]'."
         )

@@ -126,7 +126,7 @@ def without(libraries, program):
 )
 def test_a_wing_without_its_extra_is_refused_in_one_line(library, statement, extra):
     line = without([library], f"try:\n  {statement}\nexcept ValueError as error: print(type(error).__name__, error)")
-    assert re.match(r"(MissingExtra|InputError) ", line)
+    assert re.match(r"(MissingExtraError|InputError) ", line)
     assert f"without {library}. Run pip install 'care_tf[{extra}]'." in line
 
 
