@@ -23,8 +23,8 @@ def checked_number(name: str, value: Any, least: float = 0.0, below: float = mat
     """
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not is_number or not least <= value < below or (is_open and value == least):
-        received = f"Received {name}={value!r}."
-        raise InputError(f"{name} must be a number in {'(' if is_open else '['}{least:g}, {below:g}). {received}.")
+        interval = f"{'(' if is_open else '['}{least:g}, {below:g})"
+        raise InputError(f"{name} must be a number in {interval}. Received {name}={value!r}.")
     return float(value)
 
 
