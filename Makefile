@@ -15,7 +15,8 @@ PACKAGING := setup.py pyproject.toml requirements.txt requirements-dev.txt requi
 
 # The second generation runs what can differ there: everything that meets TensorFlow or Keras.
 TESTS_TF215 := $(addprefix tests/,attention backbones boxes/segmentation callbacks cli/test_runs.py data images losses \
-	metrics model network runs serving test_labels.py test_masks.py test_registration.py)
+	metrics model network runs/test_prepared_stage.py runs/test_run_training.py runs/test_stage_training.py serving \
+	test_labels.py test_masks.py test_registration.py)
 
 # Tests of one file stay in one process: they share what they have traced.
 PYTEST_ARGUMENTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
