@@ -49,7 +49,8 @@ def test_the_package_may_hold_the_configurations(folder, monkeypatch):
 
 
 def test_a_wrong_name_is_refused_with_the_nearest():
-    with pytest.raises(InputError, match=r"Received rsna/basline, which is neither. Did you mean rsna/baseline\?"):
+    message = "Received rsna/basline, which is neither. Did you mean 'rsna/baseline'[?]"
+    with pytest.raises(InputError, match=message):
         find_config("rsna/basline")
     with pytest.raises(InputError, match=r"which is neither\.$"):
         find_config("zzz")
