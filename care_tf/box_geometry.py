@@ -246,7 +246,7 @@ def clip_boxes(boxes: npt.ArrayLike, width: float, height: float) -> tuple[np.nd
       >>> clipped.tolist(), is_kept.tolist()
       ([[0.0, 2.0, 4.0, 5.0]], [True, False])
     """
-    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)  # a position of 1e300 is no float32
+    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)  # float32 cannot hold a position of 1e300
     clipped = np.clip(boxes, 0, np.array([width, height, width, height])).astype(np.float32)
     is_kept = np.all(clipped[:, :2] < clipped[:, 2:], axis=1)
     return clipped[is_kept], is_kept

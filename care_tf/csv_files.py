@@ -1,4 +1,4 @@
-"""CSV files: rows with their line numbers, and one clear error for whatever is no such table."""
+"""CSV files: rows with their line numbers, and one clear error for whatever is not such a table."""
 
 import csv
 import io
@@ -35,7 +35,7 @@ def table_rows(
 def parse_table(
     text: str, where: str, columns: Sequence[str], *, problems: list[str] | None = None
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """Rows of a CSV with a header; rows without any text are none.
+    """Rows of a CSV with a header; blank ones are skipped.
 
     Args:
       text: The table.

@@ -1,4 +1,4 @@
-"""The one exception for bad input, so that tools can tell a user's mistake from a defect, and how its message ends."""
+"""The one exception for bad input, by which commands tell a user's mistake from a defect, and how its message ends."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 class InputError(ValueError):
     """Bad input from the user: a file, a configuration, an argument.
 
-    The message says which rule was broken, what was received, where, and how to fix it. Tools print it as one
+    The message says which rule was broken, what was received, where, and how to fix it. Commands print it as one
     line and exit with code 2.
     """
 

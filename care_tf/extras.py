@@ -1,4 +1,4 @@
-"""The libraries that only a wing needs: a missing one is one line that names the extra to install."""
+"""The libraries that only some packages need: the error for a missing one names the extra to install."""
 
 import importlib.util
 

@@ -3,7 +3,7 @@
     loss: focal
     loss: {name: focal, gamma: 1.0}
 
-A registry is a dict from each name to its `Entry`, and stands in the package whose names it lists.
+A registry is a dict from each name to its `Entry`, and is in the package whose names it lists.
 """
 
 import dataclasses
@@ -22,8 +22,8 @@ class Trait(enum.Enum):
 
     BALANCES_CLASSES = "draws all classes equally often"
     CORRECTS_FOR_COUNTS = "makes up in the loss for how many images each class has"
-    LEARNS_EMBEDDING = "trains what stands before the last Dense layer"
-    FREEZES_EMBEDDING = "keeps what stands before the last Dense layer"
+    LEARNS_EMBEDDING = "trains what comes before the last Dense layer"
+    FREEZES_EMBEDDING = "keeps what comes before the last Dense layer"
     SUPERVISES_ATTENTION = "trains on the attention map"
     SCALES_CLASSES = "trains one factor per class, and nothing else"
     COMPUTES_CLASSIFIER = "computes the last Dense layer"
@@ -52,10 +52,10 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Builder(Entry):
-    """A name that stands for something that is made of its arguments.
+    """A name for something that is built from its arguments.
 
     Attributes:
-      build: What makes it.
+      build: What builds it.
     """
 
     build: Callable[..., Any]

@@ -1,4 +1,4 @@
-"""How TensorFlow starts where somebody looks on: quietly."""
+"""Starts TensorFlow quietly, where somebody reads the output."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ import sys
 def quiet_tensorflow() -> None:
     """Imports TensorFlow without its start-up lines, which no setting silences and which bury all other output.
 
-    They come from C++ and go to file descriptor 2, so it points to nowhere while TensorFlow starts and looks for
+    They come from C++ and go to file descriptor 2, so it points to /dev/null while TensorFlow starts and looks for
     devices. Python exceptions are not affected.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -53,7 +53,7 @@ def parse_json(text: str, where: str) -> Any:
     """
 
     def refuse(constant: str) -> NoReturn:
-        raise InputError(f"{where} holds {constant}, which is no JSON and no position of a box.")
+        raise InputError(f"{where} holds {constant}, which is not JSON and not a position of a box.")
 
     try:
         return json.loads(text, parse_constant=refuse)

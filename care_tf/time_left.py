@@ -1,4 +1,4 @@
-"""How long work of equal steps still takes."""
+"""How much longer work in equal steps takes."""
 
 import datetime
 import statistics

@@ -52,7 +52,7 @@ def application_network(network_name: str, image_size: tuple[int, int], weights:
       A Functional model, (B,H,W,3) preprocessed images -> (B,h,w,d).
 
     Raises:
-      InputError: There is no such network, the image is too small for it, or the weights cannot be had or do not fit.
+      InputError: There is no such network, the image is too small for it, or its weights are missing or do not fit.
     """
     constructor = _constructor(network_name)
     input_shape = (*image_size, 3)
@@ -103,8 +103,8 @@ def _pretrained(constructor: Callable[..., keras.Model], name: str, input_shape:
     except Exception as error:  # A failed download is a bare Exception in Keras; the network itself was built above.
         reason = " ".join(str(error).split())
         raise InputError(
-            f"the ImageNet weights of {name} could not be had ({reason}); on a machine without network, copy the "
-            "network's *_notop.h5 file here and pass its path as weights."
+            f"the ImageNet weights of {name} could not be downloaded ({reason}); on a machine without network, copy "
+            "the network's *_notop.h5 file here and pass its path as weights."
         ) from error
 
 

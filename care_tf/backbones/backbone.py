@@ -1,4 +1,4 @@
-"""What a network must say about itself to be chosen by name."""
+"""What must be known about a network for it to be chosen by name."""
 
 import dataclasses
 import os
@@ -21,7 +21,7 @@ class Backbone:
     """A network without its classification head, and how to feed and watch it.
 
     Args:
-      name: The name it is asked for by.
+      name: The name that it is chosen by.
       attention_layer: Name of the layer whose output the attention maps are made from; "auto" where the network
         names its layers by a counter, and then it is the last layer with a 4-D output.
       preprocess: float32 RGB images 0..255, (B,H,W,3) or (H,W,3), -> what the network was trained on, same shape.

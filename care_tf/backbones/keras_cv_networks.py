@@ -1,4 +1,4 @@
-"""The only module that touches KerasCV: slow to import and at its last release, so it stands behind one door."""
+"""The only module that touches KerasCV, which is slow to import and at its last release."""
 
 from types import ModuleType
 from typing import Any
@@ -80,12 +80,12 @@ def _spatial_pyramid_pooling(shape: tuple[int, int, int], dilation_rates: list[i
     pyramid = require_keras_cv("DeepLabV3+").layers.SpatialPyramidPooling(dilation_rates=dilation_rates)
     pyramid.build((None, *shape))
     *dilated, pooled = pyramid.aspp_parallel_channels
-    # Not `Resizing`, as in KerasCV: its `training=True` would reach the batch normalizations behind it. Inside the
+    # Not `Resizing`, as in KerasCV: its `training=True` would reach the batch normalizations after it. Inside the
     # branch, so that the branches' gradients are added up in KerasCV's order.
     pooled = keras.Sequential([*pooled.layers, keras.layers.UpSampling2D(shape[:2], interpolation="bilinear")])
     features = keras.Input(shape)
     output = pyramid.projection(keras.layers.Concatenate()([branch(features) for branch in (*dilated, pooled)]))
     model = keras.Model(features, output, name="spatial_pyramid_pooling")
-    # As KerasCV's layer has it: Keras 3 would otherwise compile the training with XLA, whose sums round differently.
+    # As in KerasCV's layer: Keras 3 would otherwise compile the training with XLA, whose sums round differently.
     model.supports_jit = False
     return model

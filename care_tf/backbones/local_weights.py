@@ -31,7 +31,7 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
     Args:
       network: The network to fill, without a head.
       path: `.h5` / `.weights.h5`: weights of this very network, as `network.save_weights` or the published
-        `*_notop.h5` files hold them. `.keras`: a whole model, this network alone or with any head behind it; its
+        `*_notop.h5` files hold them. `.keras`: a whole model, this network alone or with any head after it; its
         layers that own weights are matched in order and the head's are left out.
 
     Raises:
@@ -52,7 +52,7 @@ def _load_keras_weights(network: keras.Model, file: Path) -> None:
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always")
             network.load_weights(file)
-        # Keras 3 warns, and goes on, where a part of the file is missing.
+        # Keras 3 only warns when part of the file is missing.
         missing = [str(note.message) for note in notes if "freshly-initialized" in str(note.message)]
         if missing:
             raise ValueError(missing[0])

@@ -14,7 +14,7 @@ _NAMED = {backbone.name: backbone for backbone in (RESNET18, RESNET50, RESNET152
 
 
 def backbone_names() -> tuple[str, ...]:
-    """The names with a home here; "keras.applications/<Network>" and "module:function" come on top of them."""
+    """The names listed here; "keras.applications/<Network>" and "module:function" are accepted, too."""
     return tuple(_NAMED)
 
 

@@ -17,7 +17,7 @@ def box_doubt(map: npt.ArrayLike, boxes: npt.ArrayLike) -> float:
     what the boxes cover together. It falls when the map rises anywhere inside evenly, and rises when it rises outside.
 
     Args:
-      map: float (H,W) >= 0, finite. Its scale plays no part.
+      map: float (H,W) >= 0, finite. Its scale does not matter.
       boxes: (k,4) boxes x0,y0,x1,y1 in the map's pixels, as of `boxes_from_map`.
 
     Returns:

@@ -18,8 +18,8 @@ class DeferredReweighting(keras.callbacks.Callback):
     w = what the loss had,   epoch < start_epoch
     w = class_weights,       epoch >= start_epoch
 
-    Only the epoch's number decides, so training that resumes with `initial_epoch` is right. The optimizer goes on
-    undisturbed and nothing is compiled again. When `fit` ends, the loss has the weights that it had before.
+    Only the epoch's number decides, so training that resumes with `initial_epoch` is right. The optimizer is not
+    disturbed and nothing is compiled again. When `fit` ends, the loss has the weights that it had before.
 
     Args:
       start_epoch: The first epoch with the class weights, >= 0, as `fit` counts: from 0.

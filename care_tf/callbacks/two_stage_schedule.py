@@ -19,7 +19,7 @@ class ScheduleState:
     """Where the schedule stands after an epoch.
 
     Attributes:
-      finetune_start: The epoch at which stage 2 begins or began; None while stage 1 goes on.
+      finetune_start: The epoch at which stage 2 begins or began; None during stage 1.
       plateau: How stage 1's monitored loss has been falling.
     """
 

@@ -16,7 +16,7 @@ from care_tf.errors import InputError
 @options.manifest
 @click.argument("annotations", type=options.PATH)
 @options.output(help="The new manifest (CSV).")
-@options.image_format(help="Format of the annotations. [default: told from the files, if they fit one only]")
+@options.image_format(help="Format of the annotations. [default: detected, where the files fit only one]")
 @click.option("--source", help="What box_source says. [default: imported:FORMAT]")
 @options.option(
     "--labels",

@@ -72,7 +72,7 @@ class Option(click.Option):
 
 
 class Command(_WithExample):
-    """A command that works."""
+    """A command that does something itself, as opposed to a group."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_ARGUMENTS] = tuple(args)
@@ -109,7 +109,7 @@ def _with_joined_words(words: Sequence[str], parameters: Iterable[click.Paramete
 
 
 class Group(_WithExample, click.Group):
-    """Commands that are imported when they are asked for.
+    """Commands that are imported when they are called.
 
     Args:
       lazy: Name of a command -> "module:attribute", below care_tf.cli.

@@ -17,7 +17,7 @@ PATH = click.Path(path_type=Path)
 
 
 class Words(click.ParamType):
-    """Words separated by commas -> list; a word that has a comma itself stands in double quotes, as in a CSV file.
+    """Words separated by commas -> list; a word that has a comma itself goes in double quotes, as in a CSV file.
 
     Args:
       may_be_empty: Whether no word at all is a value.
@@ -69,7 +69,7 @@ class ImageSize(click.ParamType):
 
 
 class AnnotationFormat(click.Choice):
-    """A format of annotation files; the formats are imported when they are asked for."""
+    """A format of annotation files; the formats are imported when they are needed."""
 
     case_sensitive = True
 
@@ -152,7 +152,7 @@ def one_side(size: tuple[int, int], why: str) -> int:
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:
-    """Raises InputError where a file would be replaced that nobody said may be."""
+    """Raises InputError where an existing file would be replaced without --overwrite."""
     if os.path.lexists(path) and not overwrite:
         raise InputError(f"--output must not exist yet. Received {path}. Choose another one, or give --overwrite.")
 

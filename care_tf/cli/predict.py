@@ -15,5 +15,5 @@ from care_tf.errors import InputError
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def predict(words: tuple[str, ...]) -> None:
-    """Not there yet: export a run and ask the exported model."""
-    raise InputError("care predict is not there yet. Export the run (care export RUN OUT) and see docs/serving.md.")
+    """Not available yet: export a run and call the exported model."""
+    raise InputError("care predict is not available yet. Export the run (care export RUN OUT) and see docs/serving.md.")

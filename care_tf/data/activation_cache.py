@@ -113,7 +113,7 @@ def activation_training_dataset(
     first_epoch: int | None = None,
     order: EpochOrder | None = None,
 ) -> tf.data.Dataset:
-    """The batches of `training_dataset` with the activations of the flipped images in the place of the images.
+    """The batches of `training_dataset` with the activations of the flipped images in place of the images.
 
     Order, flips and masks are those that `training_dataset` draws under the same seed.
 

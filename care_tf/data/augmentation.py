@@ -110,7 +110,7 @@ def augment_batch(
 ) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Augments every image, and its mask with the same geometry.
 
-    What happens to an image depends on its own seed only, not on the batch it stands in. A mask that was not empty
+    What happens to an image depends on its own seed only, not on the batch it is in. A mask that was not empty
     stays so unless it leaves the frame.
 
     Args:

@@ -93,7 +93,7 @@ def _image_seeds(seed: int, epoch: tf.Tensor, indices: tf.Tensor, num_images: in
 
 
 def _occurrences(indices: tf.Tensor) -> tf.Tensor:
-    """int64 (m,): at how many places before its own an index stands."""
+    """int64 (m,): how often each index occurs before its own place."""
     by_index = tf.argsort(indices, stable=True)
     in_order = tf.gather(indices, by_index)
     places = tf.range(tf.size(indices)) - tf.searchsorted(in_order, in_order)

@@ -66,9 +66,9 @@ def training_dataset(
     An image that an epoch draws more than once is augmented anew each time.
 
     With `first_epoch=None` one iteration is one epoch and every iteration is a fresh one: what `fit(epochs=...)`
-    expects; TensorFlow's global seed, if set, enters beside `seed`. With a number the stream is endless and starts at
+    expects; TensorFlow's global seed, if set, counts besides `seed`. With a number the stream is endless and starts at
     that epoch (use `steps_per_epoch`): epoch e is the same whatever epoch the stream started at, so an interrupted
-    run goes on as if it had not been.
+    run continues as if it had not been.
 
     Args:
       manifest: The training images, at least one of every class.

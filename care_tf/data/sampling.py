@@ -1,4 +1,4 @@
-"""How many images of each class an epoch draws, and the order of epochs that a sampling setting stands for."""
+"""How many images of each class an epoch draws, and the order of epochs that a sampling setting gives."""
 
 import dataclasses
 import math

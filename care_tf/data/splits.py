@@ -12,7 +12,7 @@ from care_tf.extras import require_extra
 
 
 def stratified_group_folds(labels: npt.ArrayLike, groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndarray:
-    """Deals the images to folds: a group is never torn apart, and every class is spread evenly.
+    """Deals the images to folds: a group is never split, and every class is spread evenly.
 
     Args:
       labels: (n,), class numbers 0, 1, ... or class names.

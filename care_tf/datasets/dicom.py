@@ -63,7 +63,7 @@ def read_dicom(path: str | os.PathLike, window: int | str | None = None) -> np.n
       path: A single-frame grayscale file, 1 to 16 bits, signed or not. Uncompressed, deflated, RLE and, through
         Pillow, 8-bit JPEG and JPEG 2000; other compressions need a package that the error names.
       window: Which of the file's views, lookup tables before windows: None takes the first, a number counts from 0,
-        text is its explanation in the file (upper and lower case alike).
+        text is its explanation in the file (in upper or lower case).
 
     Returns:
       uint8 (H,W), 0 is black.

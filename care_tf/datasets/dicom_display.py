@@ -42,7 +42,7 @@ def gray_levels(dataset: Any, stored: np.ndarray, window: int | str | None = Non
 def apply_window(values: npt.ArrayLike, center: float, width: float, function: str = "LINEAR") -> np.ndarray:
     """The part of the value range that a window shows, as brightness.
 
-    LINEAR:       clip((x - (c - 0.5)) / (w - 1) + 0.5, 0, 1), a step behind c - 0.5 for w = 1
+    LINEAR:       clip((x - (c - 0.5)) / (w - 1) + 0.5, 0, 1), a step after c - 0.5 for w = 1
     LINEAR_EXACT: clip((x - c) / w + 0.5, 0, 1)
     SIGMOID:      1 / (1 + exp(-4 (x - c) / w))
 
@@ -83,7 +83,7 @@ def apply_window(values: npt.ArrayLike, center: float, width: float, function: s
 
 
 def _modality(dataset: Any, stored: np.ndarray) -> np.ndarray:
-    """Stored values as the quantity they stand for."""
+    """Stored values as the quantity that they represent."""
     if dataset.get("ModalityLUTSequence"):
         return _look_up(dataset.ModalityLUTSequence[0], stored, dataset.original_encoding[1])[0]
     slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")

@@ -35,9 +35,8 @@ def convert_dicoms(
 ) -> list[ConvertedDicom | InputError]:
     """Converts files on all cores, with a progress bar that shows the time left.
 
-    Threads, not processes: decoding, resizing and PNG compression leave Python's lock, and a process would load
-    TensorFlow first. pydicom's warnings about oddities that it could read past are left out: they may quote a patient's
-    data.
+    Threads, not processes: decoding, resizing and PNG compression release Python's lock. pydicom's warnings about
+    oddities that it could read past are left out: they may quote a patient's data.
 
     Args:
       dicom_paths: n files.
@@ -69,7 +68,7 @@ def convert_dicom(
 ) -> ConvertedDicom:
     """Writes one DICOM file as an 8-bit grayscale PNG; whole or not at all.
 
-    A PNG that is there, complete and of the right size is left as it is. It holds the pixels and nothing else of the
+    An existing PNG, complete and of the right size, is left as it is. It holds the pixels and nothing else of the
     file; text that is burned into the pixels stays.
 
     Args:

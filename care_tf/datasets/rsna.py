@@ -147,7 +147,7 @@ def rsna_manifest(
             f"left out {len(problems)} of {len(images)} images: {listed(problems)}", UserWarning, stacklevel=2
         )
     elif problems:
-        raise_problems("the conversion, which goes on where it stopped when it is started again,", problems)
+        raise_problems("the conversion, which continues where it stopped when it is started again,", problems)
     if not kept:
         raise InputError("no image could be converted, so there is no manifest to write.")
     groups = _groups([images[i] for i in kept], [conversions[i] for i in kept])

@@ -30,7 +30,7 @@ class CellMean:
 
     @property
     def num_cells(self) -> int:
-        """Number of cells behind the mean."""
+        """Number of cells in the mean."""
         return len(self.by_cell)
 
     @property

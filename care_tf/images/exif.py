@@ -8,7 +8,7 @@ _APP1 = 0xFFE1
 _START_OF_SCAN = 0xFFDA
 _EXIF = 0x45786966  # "Exif"
 _LITTLE_ENDIAN = 0x4949  # "II"
-_HEADER_BYTES = 1 << 18  # four of the largest possible segments; EXIF stands in the first or second
+_HEADER_BYTES = 1 << 18  # four of the largest possible segments; EXIF is in the first or second
 
 
 def jpeg_orientation(contents: tf.Tensor) -> tf.Tensor:
@@ -69,7 +69,7 @@ def _orientation_in_tiff(data: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
 
 
 def _number(data: tf.Tensor, position: tf.Tensor | int, num_bytes: int, little: tf.Tensor | bool) -> tf.Tensor:
-    """Unsigned numbers of 2 or 4 bytes at `position` (scalar or vector); beyond the end stands the last byte, 0."""
+    """Unsigned numbers of 2 or 4 bytes at `position` (scalar or vector); beyond the end the last byte, 0, is read."""
     positions = tf.clip_by_value(tf.expand_dims(position, -1) + tf.range(num_bytes), 0, tf.size(data) - 1)
     digits = tf.cast(tf.gather(data, positions), tf.int32)
     digits = tf.where(little, tf.reverse(digits, [-1]), digits)

@@ -65,7 +65,7 @@ def class_center_triplet_loss(
     positive, negative = pair_masks(labels)
     is_valid = tf.reduce_any(positive, axis=1) & tf.reduce_any(negative, axis=1)
     to_own = row_distances(vectors, _means(positive, vectors), squared)
-    # Column j holds the center of example j's class: a class stands in as many columns as it has examples.
+    # Column j holds the center of example j's class: a class takes up as many columns as it has examples.
     own_class = positive | tf.eye(tf.shape(positive)[0], dtype=tf.bool)
     to_centers = pair_distances(vectors, _means(own_class, vectors), squared)
     nearest = tf.reduce_min(tf.where(negative, to_centers, float("inf")), axis=1)

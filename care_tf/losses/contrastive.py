@@ -53,7 +53,7 @@ def contrastive_loss(
     # d^2 from the distance itself would have a kink where pairs coincide.
     pull = pair_distances(vectors, vectors, squared=True)
     push = tf.maximum(margin - distances, 0.0) ** 2
-    if balance_pairs:  # every pair stands twice in the matrix, which no mean notices
+    if balance_pairs:  # every pair is in the matrix twice, which changes no mean
         return (mean_where(positive, pull) + mean_where(negative, push)) / 2.0
     return mean_where(positive | negative, tf.where(positive, pull, push))
 

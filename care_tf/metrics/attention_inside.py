@@ -38,7 +38,7 @@ class AttentionInside(keras.metrics.Metric):
       name: Name in fit's logs.
       dtype: Dtype of the state; float32 also under a mixed-precision policy.
 
-    `update_state(attention, mask)` takes the map in the place of the labels: (B, h, w) and (B, H, W) or
+    `update_state(attention, mask)` takes the map in place of the labels: (B, h, w) and (B, H, W) or
     (B, H, W, 1). An all-zero mask means "no box" and is not counted.
     """
 

@@ -9,7 +9,7 @@ from care_tf.labels import class_index
 
 
 def number_of_classes(predictions: tf.Tensor, num_classes: int | None = None) -> int:
-    """The number of classes that a batch of predictions speaks about: its last dimension, or 2 for one sigmoid unit.
+    """The number of classes that a batch of predictions covers: its last dimension, or 2 for one sigmoid unit.
 
     Args:
       predictions: (B, C) probabilities or logits, or (B, 1) or (B,) of one sigmoid unit.

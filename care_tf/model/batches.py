@@ -31,7 +31,7 @@ def split_inputs(inputs: Any) -> ImageBatch:
     """Accepts a bare image batch or {"image": ..., "mask": ..., "mask_class": ...} and checks the shapes.
 
     Args:
-      inputs: A tensor (B, H, W, C), or a dict with "image" and optionally "mask" and "mask_class". "activation" in the
+      inputs: A tensor (B, H, W, C), or a dict with "image" and optionally "mask" and "mask_class". "activation" in
         place of "image" holds what a frozen lower part gives, (B, h, w, d); masks then keep the images' size.
 
     Returns:
@@ -73,7 +73,7 @@ def check_labels(labels: Any) -> None:
     if labels is None or isinstance(labels, dict | list | tuple):
         raise InputError(
             "The attention loss needs one class per image: y must be one tensor of integers (batch,) or class values "
-            f"(batch, classes). Received {type(labels).__name__}. Masks belong into x, beside the image, not into y."
+            f"(batch, classes). Received {type(labels).__name__}. Masks belong in x, beside the image, not in y."
         )
 
 

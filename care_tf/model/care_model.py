@@ -48,7 +48,7 @@ class CAREModel(keras.Model):
     L = (1 - alpha) L_c + alpha L_a
 
     L_c is the compiled loss (with sample and class weights), L_a the attention loss of the true class's activation
-    map against the masks in x. With an embedding loss L_e, w_c L_c + w_e L_e takes the place of L_c. Regularization
+    map against the masks in x. With an embedding loss L_e, w_c L_c + w_e L_e replaces L_c. Regularization
     losses of the layers are added in full whatever the weights are. With alpha = 0, or without masks, the weights are
     those of a plain Keras fit.
 

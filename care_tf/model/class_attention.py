@@ -54,7 +54,7 @@ def predict_with_attention(
     Args:
       forward: (image, on_features) -> predictions. It calls `on_features` with the features of an explicit features
         model; otherwise the attention layer's output is observed.
-      anatomy: Of the classifier behind `forward`.
+      anatomy: Of the classifier that `forward` calls.
       image: (B, H, W, C).
       class_index: int (B,); None takes the predicted class.
       cam: Activation-map method.

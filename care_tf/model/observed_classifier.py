@@ -75,7 +75,7 @@ class ObservedClassifier:
           second_order: Whether maps will be differentiated through their gradients.
 
         Raises:
-          InputError: As for `read_anatomy`, or second-order gradients do not exist behind the attention layer.
+          InputError: As for `read_anatomy`, or second-order gradients do not exist after the attention layer.
         """
         if self._anatomy is None:
             spec = tf.TensorSpec([None, *image_shape[1:]], dtype)
@@ -87,7 +87,7 @@ class ObservedClassifier:
             raise InputError(
                 f"Between the attention layer {anatomy.attention_path!r} and the logits the classifier uses "
                 f"{', '.join(anatomy.first_order_only)}, which has no second-order gradient in TensorFlow. Choose an "
-                "attention layer behind it, or pass second_order=False."
+                "attention layer after it, or pass second_order=False."
             )
         return anatomy
 

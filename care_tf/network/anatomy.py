@@ -176,7 +176,7 @@ def _check_spatial(features: Any, path: str | None) -> None:
 
 
 def _operations_between(features: tf.Tensor, predictions: tf.Tensor, path: str | None) -> set[str]:
-    """Types of the operations on the ways from the features to the predictions."""
+    """Types of the operations on the paths from the features to the predictions."""
     descendants, queue = set(), [features]
     while queue:
         for operation in queue.pop().consumers():
@@ -232,7 +232,7 @@ def _find_last_dense(calls, predictions, logit_layer) -> keras.layers.Dense | No
 
 
 def _source(tensor: tf.Tensor) -> Any:
-    """The operation that made a tensor's values, behind copies and casts."""
+    """The operation that made a tensor's values, looking through copies and casts."""
     operation = tensor.op
     while operation.type in ("Cast", "Identity"):
         operation = operation.inputs[0].op

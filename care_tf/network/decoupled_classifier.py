@@ -205,7 +205,7 @@ class ClassScale(keras.layers.Layer):
 
     y_c = s_c x_c,  s_c = 1 at first
 
-    Behind a frozen Dense layer it is the only thing that learns; `scaled` then folds it into that layer.
+    After a frozen Dense layer it is the only thing that learns; `scaled` then folds it into that layer.
 
     Args:
       **kwargs: Of `keras.layers.Layer`.

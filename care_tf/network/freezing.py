@@ -81,7 +81,7 @@ class Freezer:
 
 
 def _set_trainable(values: list[tuple[keras.layers.Layer, bool]]) -> None:
-    """Holders before what they hold, because Keras hands a layer's value down: they have more layers inside."""
+    """Outer layers before inner ones, because Keras hands a layer's value down: the outer have more layers inside."""
     for layer, value in sorted(values, key=lambda pair: -sum(1 for _ in walk_layers(pair[0]))):
         layer.trainable = value
 

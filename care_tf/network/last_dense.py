@@ -17,7 +17,7 @@ from care_tf.precision import at_least_float32
 def last_dense(
     classifier: keras.Model, trace: NetworkTrace | None = None, image_shape: Sequence[int] | None = None
 ) -> keras.layers.Dense:
-    """The Dense layer whose output is the classifier's, through an activation of its own or of a layer behind it.
+    """The Dense layer whose output is the classifier's, through an activation of its own or of a layer after it.
 
     Args:
       classifier: Functional, Sequential, nested or subclassed, with one output (B, classes).
@@ -33,7 +33,7 @@ def last_dense(
     dense = read_last_dense(trace if trace is not None else trace_classifier(classifier, image_shape))
     if dense is None:
         raise InputError(
-            f"The classifier {classifier.name!r} must end in a Dense layer, if need be with an activation behind it. "
+            f"The classifier {classifier.name!r} must end in a Dense layer, if need be with an activation after it. "
             "Received one whose output is made by another layer. End it with Dense(classes)."
         )
     return dense

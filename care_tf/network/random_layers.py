@@ -1,4 +1,4 @@
-"""Dropout and its like: their state is saved with no model, so it is set anew at the beginning of every epoch."""
+"""Dropout and its like: no saved model holds their state, so it is set anew at the beginning of every epoch."""
 
 import zlib
 

@@ -43,7 +43,7 @@ def observed_network(config: RunConfig, network: keras.Model, attention_layer: s
     Args:
       config: Names the attention layer and the map.
       network: The classifier, or what a stage trains in its place.
-      attention_layer: Takes the place of the configuration's.
+      attention_layer: Replaces the configuration's.
 
     Raises:
       InputError: The attention layer or the map's method is unknown, or has no second-order gradient.

@@ -63,7 +63,7 @@ def load_run(folder: str | os.PathLike) -> LoadedRun:
     if not (folder / CONFIG).exists():
         raise InputError(f"{folder} is not a run folder: it has no {CONFIG}. Make one with `care train`.")
     if not (folder / MODEL).exists():
-        raise InputError(f"The run {folder} has not finished: it has no {MODEL}. Start `care train` again to go on.")
+        raise InputError(f"The run {folder} has not finished: it has no {MODEL}. Start `care train` again to continue.")
     config = load_config(folder / CONFIG)
     get_backbone(config.model.backbone)  # imports the module of a user's own builder, which registers its layers
     try:

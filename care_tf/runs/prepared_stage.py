@@ -1,4 +1,4 @@
-"""What the settings of every stage stand for with this data and this network, before anything is trained."""
+"""The model and the batches of every stage, for this data and this network, before anything is trained."""
 
 import dataclasses
 import functools
@@ -210,7 +210,7 @@ def _check_monitor(stage: Stage, has_validation: bool) -> None:
 
 
 def _frozen_layer(config: RunConfig, stage: Stage, observed: ObservedClassifier) -> str | None:
-    """The name of the layer that `frozen_through` stands for."""
+    """The name of the layer that `frozen_through` means."""
     classifier = observed.classifier
     if stage.frozen_through == "penultimate_block":
         layer = get_backbone(config.model.backbone).penultimate_block

@@ -90,7 +90,7 @@ class ImageBatches:
 
 @dataclasses.dataclass(frozen=True)
 class ActivationBatches(ImageBatches):
-    """Batches of what the frozen layers give, computed with the weights of the moment when batches are asked for.
+    """Batches of what the frozen layers give, computed with the weights at the time the batches are requested.
 
     Attributes:
       lower: The frozen layers: preprocessed images -> activations.
@@ -99,7 +99,7 @@ class ActivationBatches(ImageBatches):
     lower: keras.Model
 
     def training(self, first_epoch: int) -> tf.data.Dataset:
-        """As of `ImageBatches`, with activations in the place of the images."""
+        """As of `ImageBatches`, with activations in place of the images."""
         return activation_training_dataset(
             self.rows.train,
             self._activations(self.rows.train, flips_of(self.augmentation)),
@@ -112,7 +112,7 @@ class ActivationBatches(ImageBatches):
         )
 
     def validation(self) -> tf.data.Dataset | None:
-        """As of `ImageBatches`, with activations in the place of the images."""
+        """As of `ImageBatches`, with activations in place of the images."""
         rows = self.rows.validation
         if rows is None:
             return None

@@ -54,7 +54,7 @@ def train_stages(
             classifier.load_weights(str(weights))
             continue
         if stage.settings.reuse is not None:
-            # Rows of its own are those of an interrupted try to train what is now taken over.
+            # Rows of its own are those of an interrupted attempt to train what is now taken over.
             own = [row for row in progress.rows if row["stage"] != stage.settings.name]
             progress.rows = own + take_over(stage.settings, index, stage.fingerprint, weights)
             classifier.load_weights(str(weights))

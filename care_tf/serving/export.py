@@ -27,7 +27,7 @@ def export_saved_model(
 
     Args:
       care_model: The trained model; it is not changed.
-      path: The folder to write; it appears whole or not at all, and may replace a former export.
+      path: The folder to write; it appears whole or not at all, and may replace an earlier export.
       preprocess: float32 RGB 0..255 (B,H,W,3) -> what the classifier takes, in TensorFlow operations.
       image_size: Height and width the classifier works at, px. Images of another size are resized in the graph.
       class_names: One name per class, in the order of the labels; two for a classifier of one sigmoid unit.
@@ -51,12 +51,12 @@ def export_saved_model(
 
 
 def _check_target(path: Path) -> None:
-    """Only a former export may be replaced: a mistyped path must not cost a folder of something else."""
+    """Only an earlier export may be replaced: a mistyped path must not cost a folder of something else."""
     is_export = (path / "saved_model.pb").exists()
     is_empty = path.is_dir() and not any(path.iterdir())
     if path.exists() and not (is_export or is_empty):
         raise InputError(
-            f"the SavedModel must go to a new folder or replace a former one; {path} holds something else."
+            f"the SavedModel must go to a new folder or replace an earlier one; {path} holds something else."
         )
 
 

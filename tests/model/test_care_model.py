@@ -619,5 +619,5 @@ def test_bad_batches_are_refused(network, images, change, message):
 
 def test_labels_as_a_dict_are_refused(network, images):
     image, labels, mask = images
-    with pytest.raises(InputError, match="Masks belong into x"):
+    with pytest.raises(InputError, match="Masks belong in x"):
         compiled(network()).train_step(({"image": image, "mask": mask}, {"label": labels}))

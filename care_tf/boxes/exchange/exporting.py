@@ -100,7 +100,7 @@ def export_boxes(
       include_empty: As in `annotations_of_manifest`.
       image_root: As in `annotations_of_manifest`.
       overwrite: Replaces what is at `path`. A folder that holds anything but files of this format is never replaced,
-        and neither is the manifest, an image or a mask of its.
+        and neither is the manifest or one of its images or masks.
       **options: The format's own.
 
     Returns:
@@ -168,7 +168,7 @@ def _annotated(manifest: Manifest, row: int, root: str, label: str | None) -> tu
 
 
 def _check_sources(manifest: Manifest, outputs: Sequence[str | os.PathLike | None]) -> None:
-    """An output must not take the place of the manifest or of a file that it names."""
+    """An output must not replace the manifest or a file that it names."""
     sources = [path for path in (manifest.source, *manifest.image_paths, *manifest.mask_paths) if path]
     folders = {os.path.realpath(os.path.dirname(path)) for path in sources}
     for output in (os.path.realpath(path) for path in outputs if path is not None):

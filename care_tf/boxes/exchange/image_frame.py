@@ -13,7 +13,7 @@ EXIF_FRAMES = ("auto", "oriented", "stored")
 
 
 class FramedBoxes(NamedTuple):
-    """Boxes float64 (k,4) in the oriented image's px; how they came there, "" where nothing was to do."""
+    """Boxes float64 (k,4) in the oriented image's px; how they were moved, "" where nothing had to be done."""
 
     boxes: np.ndarray
     scaled: str

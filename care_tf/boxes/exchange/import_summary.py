@@ -25,10 +25,10 @@ class ImportSummary:
       untold: Images with an EXIF rotation, of which the file does not tell whether it was obeyed; taken as obeyed.
       kept: Images whose own boxes or masks were kept instead.
       replaced: Images whose own boxes or masks gave way.
-      untouched: Images whose only annotations are no boxes.
-      ignored: How often an annotation of a kind that is no box stood there.
+      untouched: Images that have annotations, but no box.
+      ignored: How often annotations of kinds that are not boxes occurred.
       other_labels: How many boxes had a label that was not wanted.
-      num_repeated: Boxes that stood there twice and were taken once.
+      num_repeated: Boxes that occurred twice and were taken once.
     """
 
     num_annotated: int
@@ -80,5 +80,5 @@ class ImportSummary:
                 kinds = ", ".join(f"{name or '(no label)'} {count}" for name, count in counter.most_common(MAX_LISTED))
                 lines.append(f"{counter.total()} {what}: {kinds}")
         if self.num_repeated:
-            lines.append(f"{self.num_repeated} boxes stood there twice and were taken once")
+            lines.append(f"{self.num_repeated} boxes occurred twice and were taken once")
         return "\n".join(lines)

@@ -191,7 +191,7 @@ def _boxes_of(
     dropped = list(itertools.compress(texts, ~is_inside))
     if dropped and outside == "refuse":
         raise InputError(
-            f"box {' and '.join(dropped)} lies outside of {size}; mend it there, or have such boxes dropped."
+            f"box {' and '.join(dropped)} lies outside of {size}; correct it there, or have such boxes dropped."
         )
     record.outside += dropped
     record.clipped += itertools.compress(itertools.compress(texts, is_inside), is_clipped)

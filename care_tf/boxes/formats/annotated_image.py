@@ -24,7 +24,7 @@ class AnnotatedImage:
       height: The image's height as the file states it, px; None where it does not.
       unit: "px", or "fraction" of the image's sides.
       where: File and line or item, for messages.
-      ignored: What stood there and is no box: "point nevus", "brush lesion".
+      ignored: What was there and is not a box: "point nevus", "brush lesion".
       image_class: The class of the whole image, "" where the format has none.
 
     Raises:

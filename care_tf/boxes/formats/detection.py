@@ -22,7 +22,7 @@ def detect_format(path: str | os.PathLike) -> str:
       path: A file or a folder.
 
     Returns:
-      A name of `registry.FORMATS`.
+      A name of `known_formats.FORMATS`.
 
     Raises:
       InputError: No format fits, or several do.

@@ -25,7 +25,7 @@ class AnnotationFormat:
     """One format.
 
     Args:
-      name: How options call it.
+      name: Its name in options.
       read: `read(path, **options)` to a list of images.
       write: `write(images, path, **options)`.
       folder_files: Endings of the files it writes into a folder; () where it writes one file.

@@ -59,7 +59,7 @@ def parse_label_studio(document: Any, where: str) -> list[AnnotatedImage]:
 def name_of_url(url: str) -> str:
     """The image's path in the address by which Label Studio knows it.
 
-    Label Studio puts eight digits in front of uploaded files; they stay, because only who knows the images can tell.
+    Label Studio puts eight digits in front of uploaded files; they stay, since only those who know the images can tell.
 
     Example:
       >>> name_of_url("/data/upload/3/1a2b3c4d-ISIC_001.jpg"), name_of_url("/data/local-files/?d=skin%2Fa%20b.jpg")
@@ -75,7 +75,7 @@ def name_of_url(url: str) -> str:
     try:
         address = urlsplit(url)
     except ValueError as error:
-        raise InputError(f"{fields.shown(url)} is no address of an image: {error}; mend the task's data.") from error
+        raise InputError(f"{fields.shown(url)} is no address of an image: {error}; correct the task's data.") from error
     if address.path.rstrip("/").endswith("/local-files"):
         return parse_qs(address.query).get("d", [""])[0].lstrip("/")
     return unquote(address.path).lstrip("/")

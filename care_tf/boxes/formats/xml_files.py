@@ -1,4 +1,4 @@
-"""XML of strangers, through defusedxml only; and XML of ours."""
+"""Other people's XML, read through defusedxml only, and XML of our own."""
 
 import os
 import re

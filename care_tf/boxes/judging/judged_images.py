@@ -170,7 +170,7 @@ def _true_boxes(chosen: Manifest, row: int) -> _Truth:
         return size, chosen.boxes[row], None
     mask = read_mask(chosen.mask_paths[row])
     if not mask.any():
-        raise InputError(f"the true mask {chosen.mask_paths[row]} marks nothing; remove the row or mend the mask.")
+        raise InputError(f"the true mask {chosen.mask_paths[row]} marks nothing; correct it, or leave the image out.")
     return size, tight_box_in_image(mask, *size), mask
 
 

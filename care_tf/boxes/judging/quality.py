@@ -148,7 +148,7 @@ def judge_boxes(
 
 
 def placed_images(images: Sequence[JudgedImage], box: CenteredBox) -> list[JudgedImage]:
-    """The same images judged with a fixed centered box in the place of the made ones.
+    """The same images judged with a fixed centered box in place of the made ones.
 
     Args:
       images: Of any method.

@@ -31,7 +31,7 @@ def chosen_rows(
         received = repr(classes) if isinstance(classes, str) or not classes else ", ".join(unknown)
         raise InputError(f"classes must be some of {', '.join(manifest.class_names)}; received {received}.")
     in_classes = np.isin(manifest.labels, [manifest.class_names.index(name) for name in classes])
-    paths = set(manifest.select(split, folds).image_paths)  # no path stands in a manifest twice
+    paths = set(manifest.select(split, folds).image_paths)  # no path occurs twice in a manifest
     chosen = in_classes & np.array([path in paths for path in manifest.image_paths], bool)
     if not chosen.any():
         raise InputError(

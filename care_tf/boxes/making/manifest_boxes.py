@@ -44,12 +44,12 @@ class MadeBoxes:
     num_resumed: int = 0
 
     def rows(self, status: Literal["boxes", "no box", "failed"]) -> list[int]:
-        """Rows of the manifest whose image ended so."""
+        """Rows of the manifest whose image has this status."""
         return [result.row for result in self.details if result.status == status]
 
     @property
     def all_failed(self) -> bool:
-        """Whether there were images, and not one ended well."""
+        """Whether there were images, and all of them failed."""
         return bool(self.details) and len(self.rows("failed")) == len(self.details)
 
 
@@ -83,9 +83,9 @@ def make_boxes(
       existing: A chosen image that has boxes or a mask: "replace" them, or "keep" them and leave the image out.
       workers: Who does the work; None: one process per core of this machine.
       maps_folder: Where to put the maps as 8-bit PNG, IMAGE.png in the images' own folders; None: nowhere. A resumed
-        run takes maps that are there for its own: one folder for one method.
+        run takes existing maps as its own: one folder for one method.
       output: The manifest to write, and beside it NAME.details.csv. Progress is kept in a hidden file beside it until
-        then: the same call after a kill goes on, and does again only the images that failed or changed. None: nothing
+        then: after a kill the same call continues, and repeats only the images that failed or changed. None: nothing
         is written.
 
     Returns:

@@ -52,7 +52,7 @@ class FunctionMethod:
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __call__(self, image: np.ndarray, image_path: str, group: str) -> np.ndarray:
-        """The function's map of the image; path and group play no part."""
+        """The function's map of the image; path and group are not used."""
         return named_function(self.function, "method")[1](image)
 
 
@@ -108,7 +108,7 @@ def get_method(
     if name == "segmentation":
         return _segmentation(model, training_manifest, trained_elsewhere)
     if name in _BUILT_IN:
-        # By its code, not only the version: a run that goes on must not mix the boxes of two forms of a method.
+        # By its code, not only the version: a resumed run must not mix the boxes of two forms of a method.
         folder = Path(cast(str, inspect.getsourcefile(named_function(_BUILT_IN[name], "method")[1]))).parent
         return FunctionMethod(name, _BUILT_IN[name], {"source_sha256": _digest(sorted(folder.glob("*.py")))})
     if ":" in name:
@@ -124,7 +124,7 @@ def box_settings_of(name: str) -> dict[str, Any]:
       name: As for `get_method`.
 
     Returns:
-      The `BOX_SETTINGS` that stand beside dsr and bms, and the largest region for segmentation, chosen on two of four
+      The `BOX_SETTINGS` of dsr and bms, and the largest region for segmentation, chosen on two of four
       folds of dermoscopy images; {} for a function of your own.
     """
     if name == "segmentation":
@@ -161,7 +161,7 @@ def _segmentation(
 
 @functools.lru_cache(maxsize=1)
 def _cross_fitted(folder: str, record_sha256: str) -> SaliencyMethod:
-    """One per process, for the networks that it loaded serve all images; another when they were trained again."""
+    """One per process, because the networks that it loads serve all images; another when they were trained again."""
     return CrossFittedSegmentation(folder)
 
 

@@ -214,7 +214,7 @@ def _unpack(packed: bytes) -> tuple[Any, BoxSettings]:
 def _one_thread() -> Iterator[None]:
     """One thread per image: the cores are shared out among images, and sums come out the same everywhere.
 
-    TensorFlow's threads cannot be changed once it has started; `annotate_in_worker` sees to them.
+    TensorFlow's threads cannot be changed once it has started; `annotate_in_worker` takes care of them.
     """
     import cv2
     import threadpoolctl

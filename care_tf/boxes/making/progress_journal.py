@@ -1,4 +1,4 @@
-"""What is finished of a long run, kept on disk beside its output, so that the same command goes on after a kill."""
+"""What is finished of a long run, kept on disk beside its output, so that the same command continues after a kill."""
 
 import fcntl
 import json

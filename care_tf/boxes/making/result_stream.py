@@ -12,8 +12,8 @@ from care_tf.errors import InputError
 def stream_results(packed: bytes, tasks: Sequence[ImageTask], workers: Workers) -> Generator[ImageResult, None, None]:
     """Results in the order in which they are ready; a few images per worker are under way, nothing else is kept.
 
-    A worker that dies (killed for its memory, a crash in a library) does not end the run: the images that it may have
-    died of are tried again at the end, one at a time, and one that kills its worker again has failed.
+    A worker that dies (killed for its memory, a crash in a library) does not end the run: the images that may have
+    killed it are tried again at the end, one at a time, and one that kills its worker again has failed.
 
     Args:
       packed: The method and settings, from `one_image.pack`.
@@ -41,8 +41,8 @@ def stream_results(packed: bytes, tasks: Sequence[ImageTask], workers: Workers) 
                 raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise InputError(
-                f"the {workers.backend} workers cannot go on ({reason}); what is finished is kept: once they are "
-                "back, the same command goes on from there."
+                f"the {workers.backend} workers cannot continue ({reason}); what is finished is kept: once they are "
+                "back, the same command continues from there."
             ) from error
 
 
@@ -73,5 +73,5 @@ def _alone(pool: WorkerPool, task: ImageTask) -> ImageResult:
         return pool.result(handle)
     except WorkerDiedError as death:
         size, modified_ns = file_state(task.image_path)
-        message = f"its worker process died twice, perhaps for want of memory: {death}"
+        message = f"its worker process died twice, perhaps for lack of memory: {death}"
         return ImageResult(task.row, "failed", message=" ".join(message.split()), size=size, modified_ns=modified_ns)

@@ -25,7 +25,7 @@ class Workers:
         run.
       num_workers: Processes; on a cluster that runs already, images under way at the same time. None: one per core of
         this machine or of the cluster. One local worker is this process itself; with more, a script's main code must
-        stand below `if __name__ == "__main__":`.
+        stand under `if __name__ == "__main__":`.
       scheduler: Address of a running cluster, such as "tcp://10.0.0.1:8786" or "ray://10.0.0.1:10001". Its machines
         need care_tf installed and see the images under the same paths.
 
@@ -49,7 +49,7 @@ class Workers:
 
     @property
     def num_local(self) -> int:
-        """Processes to start on this machine; one per core that is ours to use where no number is given."""
+        """Processes to start on this machine; one per core that this process may use where no number is given."""
         return self.num_workers or _num_cores()
 
 

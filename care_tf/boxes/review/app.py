@@ -35,11 +35,11 @@ _HEADERS = {
 def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask":
     """The application of one review, for this machine's browser only.
 
-    Everything stands under `/<token>/`, which another user of the machine, or another page in the browser, cannot guess
-    (a browser that is opened with the URL shows it in the list of processes). Images are asked for by their number in
-    the manifest: no request holds a path. A request for another host name (DNS rebinding) or from another site is
-    refused; what changes something must come from this page, as JSON and with the token in the header
-    `X-Review-Token` besides.
+    Everything is served under `/<token>/`, which another user of the machine, or another page in the browser, cannot
+    guess (a browser that is opened with the URL shows it in the list of processes). Images are requested by their
+    number in the manifest: no request holds a path. A request for another host name (DNS rebinding) or from another
+    site is refused; what changes something must come from this page, as JSON and with the token in the header
+    `X-Review-Token`, too.
 
     Args:
       session: The review.

@@ -26,7 +26,7 @@ def open_review(
     classes: Sequence[str] | None = None,
     order: str = "doubt",
 ) -> ReviewSession:
-    """Opens a review of a manifest's boxes, or goes on with one.
+    """Opens a review of a manifest's boxes, or continues one.
 
     The manifest is read and never written. The output holds all its rows, with boxes and `box_source` of the reviewed
     images as they were decided. Where the output exists, its reviewed rows are the decisions of an earlier sitting;

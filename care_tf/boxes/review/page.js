@@ -122,7 +122,7 @@ function showEnd() {
   stage.show(null, []);
   find("end").querySelector("h2").textContent = numOpen ? "End of the list" : `All ${items.length} images are reviewed`;
   find("left").textContent = numOpen ? `${numOpen} images are not reviewed yet.` : "";
-  find("look-again").textContent = numOpen ? "Go on with those" : "Look through all images again";
+  find("look-again").textContent = numOpen ? "Continue with those" : "Look through all images again";
   find("end").hidden = false;
   render();
   renderSaved();

@@ -16,7 +16,7 @@ def browser_image(path: str | os.PathLike) -> tuple[bytes, str]:
     """An image file as it is where every browser shows it as the package reads it, else its pixels as a PNG.
 
     As it is: a JPEG without EXIF rotation and a PNG without EXIF, both 8-bit RGB or grayscale. A rotated JPEG is
-    rotated here, and a PNG's EXIF, which the package does not honor and browsers may, does not leave.
+    rotated here, and a PNG's EXIF, which the package does not honor and browsers may, is not sent.
 
     Args:
       path: A JPEG or PNG file.

@@ -68,7 +68,7 @@ def serve_review(session: ReviewSession, *, port: int = 0, open_browser: bool = 
     print(f"{progress.total} images to review, {progress.reviewed} done. Every decision goes to {session.output}")
     if session.num_masks:
         print(f"{session.num_masks} images with a mask instead of boxes are left out and stay as they are")
-    print(f"{url}\nCtrl-C ends the review; the same command goes on with it later", flush=True)
+    print(f"{url}\nCtrl-C ends the review; the same command continues it later", flush=True)
     if open_browser:
         webbrowser.open(url)
     try:

@@ -44,7 +44,7 @@ class ReviewSession:
     """Holds the decisions about a queue of images and writes the whole manifest at every one.
 
     Safe to use from several threads. Nothing is kept in memory that is not on disk: where writing fails, the decision
-    is taken back and the error is the caller's.
+    is taken back and the caller gets the error.
 
     Args:
       manifest: The proposals; never changed.

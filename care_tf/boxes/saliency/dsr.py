@@ -35,7 +35,7 @@ def dsr_saliency(
     """How badly the image's border explains every pixel.
 
     1. SLIC superpixels at eight scales; 2. their mean color and place; 3. those at the border are the background.
-    4. Dense and 5. sparse reconstruction error from the background, 6. scaled; 7. shared among superpixels alike;
+    4. Dense and 5. sparse reconstruction error from the background, 6. scaled; 7. shared among similar superpixels;
     8. brought to the pixels; 9. weighted with a Gaussian about the object; 10. both maps integrated.
 
     The method takes for granted that the object does not touch the border and differs from it in color. It suits single

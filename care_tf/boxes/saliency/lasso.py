@@ -98,7 +98,7 @@ class _Path:
             setattr(self, name, getattr(self, name)[rows])
 
     def advance(self, penalty: float) -> np.ndarray:
-        """Goes on to the next event or to `penalty`: bool (n,), True where the latter came first."""
+        """Advances to the next event or to `penalty`: bool (n,), True where the latter came first."""
         is_active = self.active >= 0
         basis = np.where(is_active[..., np.newaxis], self.atoms[self.active], 0.0)
         gram = np.einsum("nad,nbd->abn", basis, basis)

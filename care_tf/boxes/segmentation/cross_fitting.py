@@ -20,7 +20,7 @@ RECORD = "segmentation.json"
 
 
 def deal_groups(groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndarray:
-    """Deals images to folds of about equal size without tearing a group apart.
+    """Deals images to folds of about equal size without splitting a group.
 
     Args:
       groups: n patients or lesions; "" is a group of its own.
@@ -74,7 +74,7 @@ class TrainedModel:
     Args:
       file: Its path, relative to the record.
       saw: Identities (see `image_identities`) of all images whose masks it was trained or stopped on.
-      sha256: Of the file, hex, by which another network in its place is noticed; "" where it was not recorded.
+      sha256: Of the file, hex, to notice when another network takes its place; "" where it was not recorded.
     """
 
     file: str
@@ -121,7 +121,7 @@ def unseen_by(models: Sequence[TrainedModel], identities: frozenset[str]) -> lis
 
 
 class CrossFittedSegmentation:
-    """Segments an image with the mean of all networks that never saw its mask; refuses it where there is none.
+    """Segments an image with the mean of all networks that never saw its mask; refuses it if every one did.
 
     Picklable: networks are loaded where they are first used.
 

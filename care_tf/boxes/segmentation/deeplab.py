@@ -58,7 +58,7 @@ def build_segmentation_network(
       lesion. Building it needs KerasCV, loading it does not.
 
     Raises:
-      InputError: An unknown backbone, a size that does not divide, weights that do not fit, or no KerasCV.
+      InputError: An unknown backbone, a size that is not such a multiple, weights that do not fit, or no KerasCV.
 
     Source: L.-C. Chen et al., ECCV 2018. Deviations: the dilation rates 6, 12, 18 shrink with the coarse grid, since at
       small image sizes they would reach beyond it everywhere; the head has 128 filters instead of 256; with

@@ -1,4 +1,4 @@
-"""When two files show the same image: what the check against a network's training images stands on."""
+"""When two files show the same image: what the check against a network's training images rests on."""
 
 import hashlib
 import re

@@ -156,7 +156,7 @@ def _claim(
     path = folder / "fingerprint.txt"
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file, and the networks need a folder; choose another output.")
-    # Without a finished network there is nothing to mix: settings that were refused may be mended in place.
+    # Without a finished network there is nothing to mix: settings that were refused may be corrected in place.
     is_other = path.exists() and path.read_text().strip() != fingerprint
     if is_other and any(folder.glob("model_*.keras")):
         raise InputError(f"{folder} holds networks of other images or settings; choose another output.")

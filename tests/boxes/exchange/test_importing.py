@@ -159,7 +159,7 @@ def test_boxes_are_scaled_about_their_centers(manifest):
 def test_repeated_boxes_count_once(manifest):
     imported, summary = import_boxes(manifest, [_of("a", [10, 10, 20, 20], [1, 1, 2, 2], [10, 10, 20, 20])])
     assert imported.boxes[0].tolist() == [[10, 10, 20, 20], [1, 1, 2, 2]]
-    assert summary.num_repeated == 1 and "1 boxes stood there twice" in summary.text()
+    assert summary.num_repeated == 1 and "1 boxes occurred twice" in summary.text()
 
 
 def test_shapes_that_are_no_boxes_leave_the_image_alone(manifest):

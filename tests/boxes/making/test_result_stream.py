@@ -96,7 +96,7 @@ def test_a_second_death_says_why_and_when_the_file_was_written(monkeypatch, task
     pool = Pool(deadly=(3,))
     monkeypatch.setattr(result_stream, "open_pool", lambda workers, packed: contextlib.nullcontext(pool))
     (failed,) = [result for result in stream_results(PACKED, tasks, Workers("dask")) if result.status == "failed"]
-    assert failed.message == "its worker process died twice, perhaps for want of memory: as the test asked"
+    assert failed.message == "its worker process died twice, perhaps for lack of memory: as the test asked"
     assert (failed.row, failed.size > 0, failed.modified_ns > 0) == (3, True, True)
 
 
@@ -107,7 +107,7 @@ def test_a_cluster_that_is_lost_on_the_way_is_said_and_keeps_what_is_finished(mo
     def lost(handles):
         raise ConnectionError("nobody there")
 
-    message = r"the dask workers cannot go on \(ConnectionError: nobody there\); what is finished is kept"
+    message = r"the dask workers cannot continue \(ConnectionError: nobody there\); what is finished is kept"
     with pytest.raises(InputError, match=message):
         for result in stream_results(PACKED, tasks, Workers("dask")):
             results.append(result)
