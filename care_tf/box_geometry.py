@@ -66,7 +66,7 @@ def as_boxes(boxes: npt.ArrayLike, where: str) -> np.ndarray:
     if array.shape == (0,) or array.shape == (0, 4):
         return np.zeros((0, 4), np.float32)
     if array.ndim != 2 or array.shape[1] != 4:
-        raise InputError(f"{where}: boxes must be a list of [x0, y0, x1, y1] numbers; received {boxes!r}.")
+        raise InputError(f"{where}: boxes must be a list of [x0, y0, x1, y1] numbers. Received {boxes!r}.")
     return array
 
 
@@ -109,7 +109,7 @@ def scale_boxes(boxes: npt.ArrayLike, factor: float, width: float, height: float
     Source: Zhuang et al. 2023, Fig. 11 varies the factor from 0.7 to 1.1.
     """
     if not (np.isfinite(factor) and factor > 0):
-        raise InputError(f"the box scale must be a positive number; received {factor}.")
+        raise InputError(f"the box scale must be a positive number. Received {factor}.")
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     half_sides = (boxes[:, 2:] - boxes[:, :2]) / 2 * np.float32(factor)

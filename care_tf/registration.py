@@ -62,10 +62,10 @@ class _AfterKeras:
 
         def run_and_register(module: ModuleType) -> None:
             run(module)
-            sys.meta_path.remove(self)
             # Where care_tf itself imports Keras, the package that needs it registers (see `register_all`).
             if "care_tf.keras_generation" not in sys.modules:
                 register_all()
+            sys.meta_path.remove(self)
 
         spec.loader.exec_module = run_and_register  # type: ignore[method-assign]
         return spec

@@ -41,6 +41,10 @@ def test_every_message_ends_with_a_period():
     assert {path: ends for path, ends in bad.items() if ends} == {}
 
 
+def test_what_was_received_is_a_sentence_of_its_own():
+    assert [path for path in ROOT.glob("care_tf/**/*.py") if "; received " in path.read_text()] == []
+
+
 @pytest.mark.parametrize(
     "source",
     [

@@ -30,6 +30,7 @@ def test_every_module_that_registers_a_class_is_listed():
     [
         "import care_tf, keras",
         "import keras, care_tf",
+        "import care_tf, tensorflow, keras",
         "import importlib.util, care_tf; importlib.util.find_spec('keras'); import keras",
         "import tensorflow, care_tf; tensorflow.keras.Model; import keras",
         "import care_tf; care_tf.losses.FocalLoss; import keras",

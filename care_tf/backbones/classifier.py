@@ -62,13 +62,13 @@ def build_classifier(
 
 def _check_arguments(image_size: tuple[int, int], num_classes: int, dropout: float, activation: str | None) -> None:
     if len(image_size) != 2 or min(image_size) < 1:
-        raise InputError(f"image_size must be (height, width) in pixels, both at least 1; received {image_size}.")
+        raise InputError(f"image_size must be (height, width) in pixels, both at least 1. Received {image_size}.")
     if num_classes < 1:
-        raise InputError(f"num_classes must be at least 1; received {num_classes}.")
+        raise InputError(f"num_classes must be at least 1. Received {num_classes}.")
     if not 0 <= dropout < 1:
-        raise InputError(f"dropout must be a fraction in [0, 1); received {dropout}.")
+        raise InputError(f"dropout must be a fraction in [0, 1). Received {dropout}.")
     if activation not in ACTIVATIONS:
-        raise InputError(f"activation must be one of {ACTIVATIONS}; received {activation!r}.")
+        raise InputError(f"activation must be one of {ACTIVATIONS}. Received {activation!r}.")
     if activation == "softmax" and num_classes == 1:
         raise InputError(
             "softmax over one class is always 1: use num_classes=2, or activation='sigmoid' for one unit; "

@@ -19,7 +19,7 @@ def require_file(path: str | os.PathLike) -> Path:
     file = Path(path)
     if not file.is_file():
         raise InputError(
-            f'weights must be None, "imagenet", or the path of an existing file; received {os.fspath(path)!r}, '
+            f'weights must be None, "imagenet", or the path of an existing file. Received {os.fspath(path)!r}, '
             "which is not a file."
         )
     return file
@@ -44,7 +44,7 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
     elif file.suffix in (".h5", ".hdf5"):
         _load_keras_weights(network, file)
     else:
-        raise InputError(f"weights file must end in .h5, .weights.h5 or .keras; received {file}.")
+        raise InputError(f"weights file must end in .h5, .weights.h5 or .keras. Received {file}.")
 
 
 def _load_keras_weights(network: keras.Model, file: Path) -> None:

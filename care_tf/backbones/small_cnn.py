@@ -30,7 +30,7 @@ def small_cnn(image_size: tuple[int, int], weights: Weights = None) -> keras.Mod
         raise InputError("small_cnn has no ImageNet weights: leave weights out, or pass the path of a local file.")
     if min(image_size) < MIN_IMAGE_SIZE_PX:
         raise InputError(
-            f"small_cnn needs images of at least {MIN_IMAGE_SIZE_PX} px; received image_size {image_size}."
+            f"small_cnn needs images of at least {MIN_IMAGE_SIZE_PX} px. Received image_size {image_size}."
         )
     images = keras.Input((*image_size, 3), name="image")
     x: Any = images

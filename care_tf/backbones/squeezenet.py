@@ -49,7 +49,7 @@ def squeezenet1_1(image_size: tuple[int, int], weights: Weights = None, padding:
         )
     if min(image_size) < MIN_IMAGE_SIZE_PX:
         raise InputError(
-            f"squeezenet1_1 needs images of at least {MIN_IMAGE_SIZE_PX} px on both sides; received image_size "
+            f"squeezenet1_1 needs images of at least {MIN_IMAGE_SIZE_PX} px on both sides. Received image_size "
             f"{image_size}."
         )
     images = keras.Input((*image_size, 3), name="image")

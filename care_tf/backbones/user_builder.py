@@ -51,7 +51,7 @@ def build_with_user_function(
         outputs, or `weights` or `dropout` ask for what only the builder can do.
     """
     if dropout:
-        raise InputError(f"dropout belongs inside the builder {name}: set it to 0; received {dropout}.")
+        raise InputError(f"dropout belongs inside the builder {name}: set it to 0. Received {dropout}.")
     if weights == "imagenet":
         raise InputError(f'weights="imagenet" belongs inside the builder {name}: use None or a local file.')
     _, builder = named_function(name, "backbone")
@@ -61,10 +61,10 @@ def build_with_user_function(
         raise InputError(f"backbone {name} must take the keywords image_size and num_classes: {error}.") from error
     model = builder(image_size=image_size, num_classes=num_classes)
     if not isinstance(model, keras.Model):
-        raise InputError(f"backbone {name} must return a keras.Model; received {type(model).__name__}.")
+        raise InputError(f"backbone {name} must return a keras.Model. Received {type(model).__name__}.")
     if model.output_shape[-1] != num_classes:
         raise InputError(
-            f"backbone {name} must return a model with {num_classes} outputs (num_classes); received output shape "
+            f"backbone {name} must return a model with {num_classes} outputs (num_classes). Received output shape "
             f"{model.output_shape}."
         )
     if weights is not None:

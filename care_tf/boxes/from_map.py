@@ -83,7 +83,7 @@ def marked_pixels(map: npt.ArrayLike, threshold: float | str = 0.5) -> np.ndarra
     low, high = float(values.min()), float(values.max())
     if isinstance(threshold, str):
         if threshold not in THRESHOLD_RULES:
-            raise InputError(f"{_THRESHOLD_RULE}; received {threshold!r}.")
+            raise InputError(f"{_THRESHOLD_RULE}. Received {threshold!r}.")
         if high <= low:
             return np.zeros(values.shape, bool)
         if threshold == "otsu":
@@ -91,10 +91,10 @@ def marked_pixels(map: npt.ArrayLike, threshold: float | str = 0.5) -> np.ndarra
         values = values - min(low, 0.0)  # twice a mean below 0 would keep everything
         return values >= 2.0 * values.mean()
     if not _is_number(threshold) or not 0.0 <= threshold <= 1.0:
-        raise InputError(f"{_THRESHOLD_RULE}; received {threshold!r}.")
+        raise InputError(f"{_THRESHOLD_RULE}. Received {threshold!r}.")
     if low < -_ROUNDING or high > 1.0 + _ROUNDING:
         raise InputError(
-            f"a threshold that is a number needs a map in [0, 1]; received values from {low:g} to {high:g}. "
+            f"a threshold that is a number needs a map in [0, 1]. Received values from {low:g} to {high:g}. "
             'Normalize the map, or take "otsu" or "adaptive".'
         )
     return (values >= threshold) & (values > 0.0)
@@ -154,24 +154,24 @@ def checked_map(map: npt.ArrayLike) -> np.ndarray:
     try:
         values = np.asarray(map, np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"a map must be an array (height, width) of numbers; received {map!r:.80}.") from None
+        raise InputError(f"a map must be an array (height, width) of numbers. Received {map!r:.80}.") from None
     if values.ndim != 2 or not values.size:
-        raise InputError(f"a map must have shape (height, width) with pixels in it; received shape {values.shape}.")
+        raise InputError(f"a map must have shape (height, width) with pixels in it. Received shape {values.shape}.")
     num_undefined = np.count_nonzero(~np.isfinite(values))
     if num_undefined:
-        raise InputError(f"a map must be finite; received {num_undefined} pixels that are NaN or infinite.")
+        raise InputError(f"a map must be finite. Received {num_undefined} pixels that are NaN or infinite.")
     return values
 
 
 def _check_rules(min_area_fraction: float, boxes: str, max_boxes: int | None) -> None:
     if not _is_number(min_area_fraction) or not 0.0 <= min_area_fraction <= 1.0:
-        raise InputError(f"min_area_fraction is a share of the image, from 0 to 1; received {min_area_fraction!r}.")
+        raise InputError(f"min_area_fraction is a share of the image, from 0 to 1. Received {min_area_fraction!r}.")
     if boxes not in BOX_RULES:
-        raise InputError(f"boxes must be one of {', '.join(BOX_RULES)}; received {boxes!r}.")
+        raise InputError(f"boxes must be one of {', '.join(BOX_RULES)}. Received {boxes!r}.")
     if max_boxes is not None and (
         boxes != "each" or isinstance(max_boxes, bool) or not isinstance(max_boxes, int) or max_boxes < 1
     ):
-        raise InputError(f'max_boxes is a count of at least 1 for boxes="each"; received {max_boxes!r} for {boxes!r}.')
+        raise InputError(f'max_boxes is a count of at least 1 for boxes="each". Received {max_boxes!r} for {boxes!r}.')
 
 
 def _is_number(value: object) -> bool:

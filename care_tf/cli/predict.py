@@ -11,9 +11,11 @@ from care_tf.errors import InputError
     cls=Command,
     hidden=True,
     context_settings={"ignore_unknown_options": True},
-    example="care export runs/isic2018/care served/isic2018",
+    example="care predict runs/isic2018/care images/*.jpg --output predictions",
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
 def predict(words: tuple[str, ...]) -> None:
     """Not available yet: export a run and call the exported model."""
-    raise InputError("care predict is not available yet. Export the run (care export RUN OUT) and see docs/serving.md.")
+    raise InputError(
+        "care predict is not available yet. Export the run (care export RUN --output FOLDER) and see docs/serving.md."
+    )

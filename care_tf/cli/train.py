@@ -16,11 +16,17 @@ def train(context: click.Context, words: tuple[str, ...]) -> None:
     CONFIG is a YAML file or a name that `care configs` lists; key=value replaces one of its values, and with=CONFIG
     puts another one under it. Started again, it continues after the last finished epoch.
     """
-    from care_tf.runs.config import load_config
+    from care_tf.runs.named_configs import find_config, refuse_former_folder
 
-    config = load_config(*options.one_config(words))
+    name, changes = options.one_config(words)
+    find_config(name)  # a misspelled name should not wait for TensorFlow
     quiet_tensorflow()
     from care_tf.runs import train_run
+    from care_tf.runs.config import load_config
+
+    config = load_config(name, changes)
+    if not any(change.startswith("output=") for change in changes):
+        refuse_former_folder(config.output)
 
     folder = train_run(config, command=command_line(context))
     print(f"wrote {folder}; next: care evaluate {folder}")

@@ -49,7 +49,7 @@ class Augmentation:
         for name, limit in limits.items():
             value = getattr(self, name)
             if not 0 <= value <= limit:
-                raise InputError(f"augmentation {name} must be between 0 and {limit:g}; received {value}.")
+                raise InputError(f"augmentation {name} must be between 0 and {limit:g}. Received {value}.")
         if self.classes is None:
             return
         is_list = isinstance(self.classes, (list, tuple))

@@ -53,7 +53,7 @@ def check_class_aware(class_counts: Mapping[str, int], batch_size: int, images_p
     num_classes = len(class_counts)
     rarest, smallest = min(class_counts.items(), key=lambda item: item[1])
     if isinstance(images_per_class, bool) or not isinstance(images_per_class, int) or images_per_class < 2:
-        problem = f"images_per_class must be a whole number, at least 2; received {images_per_class!r}"
+        problem = f"images_per_class must be a whole number, at least 2. Received {images_per_class!r}"
     elif images_per_class > smallest:
         images = "image" if smallest == 1 else "images"
         problem = (

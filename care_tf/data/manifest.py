@@ -156,7 +156,7 @@ class Manifest:
         if name not in self.class_names:
             raise InputError(f"class {name!r} is not one of {', '.join(self.class_names)}.")
         if max_images < 1:
-            raise InputError(f"the number of images to keep of class {name} must be at least 1; received {max_images}.")
+            raise InputError(f"the number of images to keep of class {name} must be at least 1. Received {max_images}.")
         members = np.flatnonzero(self.labels == self.class_names.index(name))
         dropped = np.random.default_rng(seed).permutation(members)[max_images:]
         return self.subset(np.setdiff1d(np.arange(len(self)), dropped))

@@ -80,7 +80,7 @@ def check_class_names(class_names: Sequence[str] | None) -> None:
     if class_names is None:
         return
     if isinstance(class_names, str) or not class_names or len(set(class_names)) != len(class_names):
-        raise InputError(f"class_names must be a list of different names; received {class_names!r}.")
+        raise InputError(f"class_names must be a list of different names. Received {class_names!r}.")
 
 
 def _warn_of_unknown_columns(path: Path, table: Sequence[tuple[int, dict[str, str]]]) -> None:

@@ -226,9 +226,9 @@ def _check_arguments(manifest: Manifest, image_size: tuple[int, int], batch_size
     if len(manifest) == 0:
         raise InputError(f"the manifest {manifest.source} has no images left; check split, folds and class limits.")
     if not isinstance(image_size, (tuple, list)) or len(image_size) != 2 or min(image_size) < 1:
-        raise InputError(f"image_size must be (height, width) in px, both at least 1; received {image_size}.")
+        raise InputError(f"image_size must be (height, width) in px, both at least 1. Received {image_size}.")
     if batch_size < 1:
-        raise InputError(f"batch_size must be at least 1; received {batch_size}.")
+        raise InputError(f"batch_size must be at least 1. Received {batch_size}.")
 
 
 def _check_trainable(manifest: Manifest) -> None:

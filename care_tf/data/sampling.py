@@ -68,13 +68,13 @@ def epoch_class_counts(class_counts: npt.ArrayLike, name: str, progress: float =
     counts = np.asarray(class_counts, np.int64)
     if name not in CLASS_COUNTS:
         suggestion = did_you_mean(name, CLASS_COUNTS)
-        raise InputError(f"class counts are known for {', '.join(CLASS_COUNTS)}; received {name!r}.{suggestion}")
+        raise InputError(f"class counts are known for {', '.join(CLASS_COUNTS)}. Received {name!r}.{suggestion}")
     if counts.ndim != 1 or counts.size == 0 or counts.min() < 1:
         raise InputError(
-            f"class_counts must be one number of images per class, at least 1; received {counts.tolist()}."
+            f"class_counts must be one number of images per class, at least 1. Received {counts.tolist()}."
         )
     if not 0 <= progress <= 1:
-        raise InputError(f"progress is a fraction of the training, 0 to 1; received {progress}.")
+        raise InputError(f"progress is a fraction of the training, 0 to 1. Received {progress}.")
     num_images, num_classes = counts.sum(), len(counts)
     if name == "oversample":
         return np.full(num_classes, counts.max())
@@ -157,7 +157,7 @@ def get_sampling(
         return SampledOrder(name, draw_batches, len(labels), num_drawn, batch_size=batch_size)
     progressive = name == "progressively_balanced"
     if progressive and num_epochs < 1:
-        raise InputError(f"sampling {name} needs num_epochs, at least 1; received {num_epochs}.")
+        raise InputError(f"sampling {name} needs num_epochs, at least 1. Received {num_epochs}.")
 
     def draw(rng: np.random.Generator, epoch: int) -> np.ndarray:
         progress = min(epoch / num_epochs, 1.0) if progressive else 0.0
@@ -239,6 +239,6 @@ def _images_per_class(arguments: Mapping[str, Any], batch_size: int) -> Any:
     if not is_whole or classes_per_batch < 2 or batch_size % classes_per_batch:
         raise InputError(
             "class-aware batches: classes_per_batch must be a whole number, at least 2, of which "
-            f"batch_size={batch_size} is a multiple; received {classes_per_batch!r}."
+            f"batch_size={batch_size} is a multiple. Received {classes_per_batch!r}."
         )
     return batch_size // classes_per_batch

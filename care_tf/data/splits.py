@@ -29,7 +29,7 @@ def stratified_group_folds(labels: npt.ArrayLike, groups: Sequence[str], num_fol
     labels = _checked_labels(labels)
     group_ids = _group_ids(groups, len(labels))
     if num_folds < 2:
-        raise InputError(f"the number of folds must be at least 2; received {num_folds}.")
+        raise InputError(f"the number of folds must be at least 2. Received {num_folds}.")
     for label in np.unique(labels):
         num_groups = len(np.unique(group_ids[labels == label]))
         if num_groups < num_folds:
@@ -71,7 +71,7 @@ def stratified_image_split(
     """
     labels = _checked_labels(labels)
     if not 0 < test_fraction < 1:
-        raise InputError(f"test_fraction must be between 0 and 1; received {test_fraction}.")
+        raise InputError(f"test_fraction must be between 0 and 1. Received {test_fraction}.")
     random = np.random.default_rng(seed)
     splits = np.full(len(labels), "train")
     for label in np.unique(labels):
@@ -104,7 +104,7 @@ def _checked_labels(labels: npt.ArrayLike) -> np.ndarray:
     present = np.unique(array)
     if array.ndim != 1 or len(present) < 2:
         raise InputError(
-            f"a split needs one label per image and at least two classes; received {len(present)} classes."
+            f"a split needs one label per image and at least two classes. Received {len(present)} classes."
         )
     if array.dtype.kind in "iu":
         empty = np.setdiff1d(np.arange(present[-1]), present)

@@ -89,13 +89,13 @@ def _stored_values(dataset: Any) -> np.ndarray:
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     if photometric not in _GRAYSCALE or int(dataset.get("SamplesPerPixel") or 1) != 1:
         raise InputError(
-            f"the image must be grayscale, {' or '.join(_GRAYSCALE)}; received {photometric or 'nothing'}."
+            f"the image must be grayscale, {' or '.join(_GRAYSCALE)}. Received {photometric or 'nothing'}."
         )
     num_frames = int(dataset.get("NumberOfFrames") or 1)
     if num_frames != 1:
-        raise InputError(f"the file must hold one image; received {num_frames} frames. Save each as a file of its own.")
+        raise InputError(f"the file must hold one image. Received {num_frames} frames. Save each as a file of its own.")
     if int(dataset.BitsAllocated) > _MAX_BITS:
-        raise InputError(f"the image must have at most {_MAX_BITS} bits per pixel; received {dataset.BitsAllocated}.")
+        raise InputError(f"the image must have at most {_MAX_BITS} bits per pixel. Received {dataset.BitsAllocated}.")
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated:
         return dataset.pixel_array

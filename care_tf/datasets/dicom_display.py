@@ -66,11 +66,11 @@ def apply_window(values: npt.ArrayLike, center: float, width: float, function: s
     """
     x = np.asarray(values, np.float64)
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        raise InputError(f"VOI LUT function must be LINEAR, LINEAR_EXACT or SIGMOID; received {function!r}.")
+        raise InputError(f"VOI LUT function must be LINEAR, LINEAR_EXACT or SIGMOID. Received {function!r}.")
     if not (np.isfinite([center, width]).all() and width > 0 and (width >= 1 or function != "LINEAR")):
         raise InputError(
             f"a window's width must be {'at least 1' if function == 'LINEAR' else 'positive'} and finite for "
-            f"{function}; received center {center:g}, width {width:g}."
+            f"{function}. Received center {center:g}, width {width:g}."
         )
     if function == "SIGMOID":
         # As tanh, which does not overflow far outside of a narrow window.
@@ -99,7 +99,7 @@ def _views(dataset: Any) -> list[tuple[str, _View]]:
     centers, widths = _listed(dataset.get("WindowCenter")), _listed(dataset.get("WindowWidth"))
     if len(centers) != len(widths):
         raise InputError(
-            f"every window center needs a width; received {len(centers)} centers and {len(widths)} widths."
+            f"every window center needs a width. Received {len(centers)} centers and {len(widths)} widths."
         )
     function = str(dataset.get("VOILUTFunction") or "LINEAR")
     names = [str(name) for name in _listed(dataset.get("WindowCenterWidthExplanation"))]

@@ -51,7 +51,7 @@ def convert_dicoms(
       InputError: `max_side_px` is less than 1.
     """
     if max_side_px is not None and max_side_px < 1:
-        raise InputError(f"the longest side must be at least 1 px; received {max_side_px}.")
+        raise InputError(f"the longest side must be at least 1 px. Received {max_side_px}.")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
         return map_files(

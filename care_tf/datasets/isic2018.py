@@ -59,9 +59,9 @@ def read_isic2018(
     """
     root = Path(root)
     if not 0 < box_scale < float("inf"):
-        raise InputError(f"the box scale must be a positive number; received {box_scale}.")
+        raise InputError(f"the box scale must be a positive number. Received {box_scale}.")
     if not 0 <= seed < 2**32:
-        raise InputError(f"seed must lie in [0, 2^32); received {seed}.")
+        raise InputError(f"seed must lie in [0, 2^32). Received {seed}.")
     if lesion_masks and len(box_classes):
         raise InputError("an image has a box or a mask, not both: name no box classes together with lesion masks.")
     unknown = [name for name in box_classes if name not in CLASSES]

@@ -173,9 +173,9 @@ def _check_arguments(root: Path, max_images_per_class: Mapping[str, int] | None,
         if name not in CLASSES:
             raise InputError(f"class {name!r} is not one of {', '.join(CLASSES)}.")
         if number < 1:
-            raise InputError(f"the number of images of class {name} must be at least 1; received {number}.")
+            raise InputError(f"the number of images of class {name} must be at least 1. Received {number}.")
     if not 0 <= seed < 2**32:
-        raise InputError(f"seed must lie in [0, 2^32); received {seed}.")
+        raise InputError(f"seed must lie in [0, 2^32). Received {seed}.")
     missing = [name for name in (IMAGE_FOLDER, LABELS_FILE, CLASSES_FILE) if not (root / name).exists()]
     if missing:
         raise InputError(

@@ -231,7 +231,11 @@ def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, 
         if not isinstance(extended, list) or not all(isinstance(entry, str) for entry in extended):
             raise InputError(f"{file}: extends must be the name of a file, or a list of names. Received {extended!r}.")
         for entry in extended:
-            visit(find_config(entry, file.parent), (*extending, key))
+            try:
+                extended_file = find_config(entry, file.parent)
+            except InputError as error:
+                raise InputError(f"{file}: extends. {error}") from error
+            visit(extended_file, (*extending, key))
         if not extended:
             bases.append(key)
         found[key] = settings

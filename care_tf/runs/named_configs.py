@@ -66,6 +66,25 @@ def run_name(path: str | os.PathLike) -> Path:
     return Path(*parts[above[-1] + 1 :]) if above else Path(parts[-1])
 
 
+def refuse_former_folder(output: str | os.PathLike) -> None:
+    """Refuses to start anew where a run of the same name may be waiting to be continued.
+
+    Default run folders were runs/<name> before they contained the data set's name.
+
+    Args:
+      output: The default run folder of a configuration, runs/<data set>/<name>.
+
+    Raises:
+      InputError: There is no such folder, but there is a run in runs/<name>.
+    """
+    former = RUNS / Path(output).name
+    if Path(output) != former and not Path(output).exists() and (former / "config.yaml").exists():
+        raise InputError(
+            f"The default run folder is {output} now, and {former} holds a run of the same name. Give output={former} "
+            f"to continue it, or output={output} to start another."
+        )
+
+
 def comparison_folder(names: Sequence[str]) -> Path:
     """Where a comparison goes by default: runs/<data set>/comparison, where its configurations share a data set."""
     data_sets = {run_name(find_config(name)).parent for name in names}

@@ -40,8 +40,7 @@ from care_tf.settings import setting_name
 STAGE_SEED_STEP = 1_000_003
 
 
-def _do_nothing() -> None:
-    """What most stages do before and after their training."""
+Step = Callable[[], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,16 +52,16 @@ class PreparedStage:
       fingerprint: Changes with everything that its result depends on.
       model: Compiled, with a fresh optimizer, around the run's network or another one that shares its layers.
       batches: What it trains and validates on.
-      begin: Brings the network into the stage's form, from the weights that it then has.
-      finish: Called after the last epoch, before the classifier's weights are written.
+      begin: Steps that bring the network into the stage's form, from the weights that it then has.
+      finish: Steps after the last epoch, before the classifier's weights are written; the last sets all layers free.
     """
 
     settings: Stage
     fingerprint: str
     model: CAREModel
     batches: ImageBatches
-    begin: Callable[[], None] = _do_nothing
-    finish: Callable[[], None] = _do_nothing
+    begin: tuple[Step, ...] = ()
+    finish: tuple[Step, ...] = ()
 
 
 _Uppers = dict[tuple[int, str], tuple[keras.Model, ObservedClassifier]]
@@ -121,36 +120,31 @@ def _prepare(
         get_sampling(stage.sampling, train, batch_size=config.training.batch_size, num_epochs=max(stage.epochs, 1)),
     )
     frozen = _frozen_layer(config, stage, observed)
-    form: Callable[[], None] = functools.partial(freezer.freeze_through, frozen)
-    form()
-    trained, finish = observed, _do_nothing
+    begin: list[Step] = [functools.partial(freezer.freeze_through, frozen)]
+    finish: list[Step] = []
+    freezer.freeze_through(frozen)
+    trained = observed
     change = setting_name(stage.classifier)
     if change == "retrain":
-        form = _in_turn(form, functools.partial(reinitialized, last_dense(classifier, observed.trace), seed))
+        begin.append(functools.partial(reinitialized, last_dense(classifier, observed.trace), seed))
     elif change == "scale":
         scaled = scaled_classifier(observed)
-        freeze_all = functools.partial(_freeze_all, classifier)
-        freeze_all()
+        _freeze_all(classifier)
         trained = observed_network(config, scaled)
-        form = _in_turn(form, freeze_all, functools.partial(copy_logits, observed, scaled))
-        finish = functools.partial(fold_scales, observed, scaled)
+        begin += [functools.partial(_freeze_all, classifier), functools.partial(copy_logits, observed, scaled)]
+        finish.append(functools.partial(fold_scales, observed, scaled))
     elif stage.computes_classifier:
-        finish = functools.partial(compute_classifier, stage, observed, batches)
+        finish.append(functools.partial(compute_classifier, stage, observed, batches))
     if stage.cache_activations and not stage.computes_classifier:
         cut = _cut_layer(observed, frozen)
         lower, trained = _cut(config, trained, cut, uppers)
         batches = ActivationBatches(**vars(batches), lower=lower)
     model = care_model(config, trained, stage, embedding_loss)
     compile_model(config, model, stage, loss, train)
-    return PreparedStage(stage, stage_fingerprint(config, rows, index), model, batches, form, finish)
-
-
-def _in_turn(*steps: Callable[[], None]) -> Callable[[], None]:
-    def run() -> None:
-        for step in steps:
-            step()
-
-    return run
+    finish.append(freezer.unfreeze)
+    return PreparedStage(
+        stage, stage_fingerprint(config, rows, index), model, batches, begin=tuple(begin), finish=tuple(finish)
+    )
 
 
 def _freeze_all(classifier: keras.Model) -> None:

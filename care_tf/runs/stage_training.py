@@ -1,6 +1,5 @@
 """Trains the stages of a prepared run in order, resumable at every epoch."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from care_tf.runs.start_weights import load_start_weights
 
 def train_stages(
     classifier: keras.Model,
-    stages: Sequence[PreparedStage],
+    stages: list[PreparedStage],
     folder: Path,
     progress: Progress,
     seed: int = 0,
@@ -35,7 +34,8 @@ def train_stages(
 
     Args:
       classifier: The run's network, with its initial weights.
-      stages: All of them, finished ones included.
+      stages: All of them, finished ones included. The list is emptied, so that a stage that is over is let go with the
+        state of its optimizer.
       folder: Run folder.
       progress: Where the run stands; brought up to date.
       seed: Of dropout and other random layers, >= 0; each epoch of each stage draws from its own.
@@ -48,7 +48,8 @@ def train_stages(
     initial = classifier.get_weights()
     settings = [stage.settings for stage in stages]
     checkpoints = folder / "checkpoints"
-    for index, stage in enumerate(stages):
+    for index in range(len(settings)):
+        stage = stages.pop(0)
         weights = stage_weights_path(checkpoints, index, stage.settings)
         if index < progress.stage:
             classifier.load_weights(str(weights))
@@ -74,7 +75,8 @@ def train_stages(
 def _train_stage(
     stage: PreparedStage, progress: Progress, checkpoints: Path, callbacks: list[keras.callbacks.Callback]
 ) -> None:
-    stage.begin()
+    for step in stage.begin:
+        step()
     if progress.epoch:
         keras_generation.build_optimizer(stage.model)
         stage.model.load_weights(str(last_epoch_path(checkpoints)))
@@ -89,7 +91,8 @@ def _train_stage(
             callbacks=callbacks,
             verbose=0,
         )
-    stage.finish()
+    for step in stage.finish:
+        step()
 
 
 class _Epochs(keras.callbacks.Callback):

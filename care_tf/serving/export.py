@@ -62,11 +62,11 @@ def _check_target(path: Path) -> None:
 
 def _check_image_size(care_model: "CAREModel", image_size: tuple[int, int]) -> None:
     if len(image_size) != 2 or min(image_size) < 1:
-        raise InputError(f"image_size must be (height, width) in pixels, both at least 1; received {image_size}.")
+        raise InputError(f"image_size must be (height, width) in pixels, both at least 1. Received {image_size}.")
     expected = tuple(care_model.classifier.input_shape[1:3])
     if any(side not in (None, asked) for side, asked in zip(expected, image_size, strict=True)):
         raise InputError(
-            f"the classifier was built for images of {expected} px and takes no others; received image_size "
+            f"the classifier was built for images of {expected} px and takes no others. Received image_size "
             f"{tuple(image_size)}. Leave image_size as it was in training: the exported model resizes what it is sent."
         )
 
@@ -76,11 +76,11 @@ def _check_class_names(care_model: "CAREModel", class_names: Sequence[str]) -> N
     expected = 2 if units == 1 else units
     if len(class_names) != expected:
         raise InputError(
-            f"class_names must name each of the classifier's {expected} classes; received {len(class_names)}: "
+            f"class_names must name each of the classifier's {expected} classes. Received {len(class_names)}: "
             f"{', '.join(map(str, class_names))}."
         )
     if len(set(class_names)) != len(class_names):
-        raise InputError(f"class_names must differ from one another; received {', '.join(class_names)}.")
+        raise InputError(f"class_names must differ from one another. Received {', '.join(class_names)}.")
 
 
 def _check_preprocess(preprocess: Callable[[tf.Tensor], tf.Tensor], image_size: tuple[int, int]) -> None:

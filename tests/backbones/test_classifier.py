@@ -169,8 +169,8 @@ def test_user_builder(user_module, tmp_path):
     [
         ("absent", "'absent' in my_networks must be a function; it is missing"),
         ("number", "'number' in my_networks must be a function; it is a int"),
-        ("returns_text", "must return a keras.Model; received str"),
-        ("wrong_outputs", r"must return a model with 3 outputs \(num_classes\); received output shape \(None, 4\)"),
+        ("returns_text", "must return a keras.Model. Received str"),
+        ("wrong_outputs", r"must return a model with 3 outputs \(num_classes\). Received output shape \(None, 4\)"),
         ("other_keywords", "must take the keywords image_size and num_classes"),
     ],
 )
@@ -211,11 +211,11 @@ def test_unknown_name(name, message):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ({"num_classes": 0}, "num_classes must be at least 1; received 0"),
+        ({"num_classes": 0}, "num_classes must be at least 1. Received 0"),
         ({"num_classes": 1}, "softmax over one class is always 1"),
-        ({"dropout": 1.0}, r"dropout must be a fraction in \[0, 1\); received 1.0"),
+        ({"dropout": 1.0}, r"dropout must be a fraction in \[0, 1\). Received 1.0"),
         ({"dropout": float("nan")}, "dropout must be a fraction"),
-        ({"activation": "relu"}, "activation must be one of .* received 'relu'"),
+        ({"activation": "relu"}, "activation must be one of .* Received 'relu'"),
         ({"image_size": (0, 64)}, "image_size must be"),
         ({"image_size": (64,)}, "image_size must be"),
         ({"image_size": (16, 16)}, r"squeezenet1_1 needs images of at least \d+ px"),
@@ -230,7 +230,7 @@ def test_arguments_out_of_range(argument, message):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ({"image_size": (15, 40)}, r"small_cnn needs images of at least 16 px; received image_size \(15, 40\)"),
+        ({"image_size": (15, 40)}, r"small_cnn needs images of at least 16 px. Received image_size \(15, 40\)"),
         ({"weights": "imagenet"}, "small_cnn has no ImageNet weights"),
     ],
 )

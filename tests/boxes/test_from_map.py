@@ -190,9 +190,9 @@ def test_masks_and_rounding_are_maps_too():
         (np.zeros((0, 4)), r"shape \(0, 4\)"),
         ([["a", "b"]], "array .* of numbers"),
         ([[1, 2], [3]], "array .* of numbers"),
-        ([[0.5, np.nan]], "must be finite; received 1 pixels"),
+        ([[0.5, np.nan]], "must be finite. Received 1 pixels"),
         ([[0.5, np.inf]], "must be finite"),
-        ([[0, 255]], r"map in \[0, 1\]; received values from 0 to 255"),
+        ([[0, 255]], r"map in \[0, 1\]. Received values from 0 to 255"),
         ([[-0.5, 1]], r"values from -0.5 to 1"),
     ],
 )
@@ -204,17 +204,17 @@ def test_what_is_no_map_is_refused(map, message):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"threshold": 1.5}, "number from 0 to 1, 'otsu' or 'adaptive'; received 1.5"),
-        ({"threshold": np.nan}, "received nan"),
-        ({"threshold": True}, "received True"),
-        ({"threshold": None}, "received None"),
-        ({"threshold": "mean"}, "received 'mean'"),
-        ({"min_area_fraction": -0.1}, "share of the image, from 0 to 1; received -0.1"),
+        ({"threshold": 1.5}, "number from 0 to 1, 'otsu' or 'adaptive'. Received 1.5"),
+        ({"threshold": np.nan}, "Received nan"),
+        ({"threshold": True}, "Received True"),
+        ({"threshold": None}, "Received None"),
+        ({"threshold": "mean"}, "Received 'mean'"),
+        ({"min_area_fraction": -0.1}, "share of the image, from 0 to 1. Received -0.1"),
         ({"min_area_fraction": "1%"}, "share of the image.*'1%'"),
-        ({"boxes": "all"}, "one of one, largest, each; received 'all'"),
-        ({"max_boxes": 2}, "for boxes=\"each\"; received 2 for 'one'"),
+        ({"boxes": "all"}, "one of one, largest, each. Received 'all'"),
+        ({"max_boxes": 2}, "for boxes=\"each\". Received 2 for 'one'"),
         ({"boxes": "each", "max_boxes": 0}, "at least 1"),
-        ({"boxes": "each", "max_boxes": 1.5}, "received 1.5"),
+        ({"boxes": "each", "max_boxes": 1.5}, "Received 1.5"),
     ],
 )
 def test_bad_settings_are_refused(settings, message):

@@ -99,7 +99,7 @@ def test_more_inside_lowers_it_and_more_outside_raises_it(seed, amount):
     [
         (np.zeros((2, 3, 1)), [], r"shape \(height, width\)"),
         ([[0.5, np.nan]], [], "finite"),
-        ([[0.5, -0.1]], [], "not be negative; received a least value of -0.1"),
+        ([[0.5, -0.1]], [], "not be negative. Received a least value of -0.1"),
         (np.eye(4), [[0, 0, 5, 4]], "the map's boxes: .*leaves the image of 4 x 4 px"),
     ],
 )

@@ -69,4 +69,4 @@ def test_it_serves_until_interrupted_and_says_what_came_of_it(tmp_path):
 
 def test_bad_input_is_one_line_and_exit_code_2(tmp_path, refuses):
     message = refuses(review, _manifest(tmp_path), "--no-browser", "--classes", "XY")
-    assert "classes to review must be some of DF; received XY" in message
+    assert "classes to review must be some of DF. Received XY" in message

@@ -68,8 +68,8 @@ def test_a_manifest_refuses_what_its_file_would(tmp_path):
     cases = [
         ({"boxes": (box, box), "mask_paths": ("", "m.png")}, "image b.png: both boxes and a mask are given"),
         ({"boxes": (box[:0], box - 1)}, "image b.png: .* leaves the image"),
-        ({"boxes": (box[:0], box[:, :3])}, r"image b.png: boxes must be \(k,4\); received the shape \(1, 3\)"),
-        ({"boxes": (box[:0], box[0])}, r"image b.png: boxes must be \(k,4\); received the shape \(4,\)"),
+        ({"boxes": (box[:0], box[:, :3])}, r"image b.png: boxes must be \(k,4\). Received the shape \(1, 3\)"),
+        ({"boxes": (box[:0], box[0])}, r"image b.png: boxes must be \(k,4\). Received the shape \(4,\)"),
         ({"image_paths": ("a.png", "a.png")}, "image a.png is listed 2 times"),
         ({"class_names": ("x", "x")}, "list of different names"),
     ]

@@ -277,7 +277,7 @@ def test_strengths_out_of_range_are_refused(name, value):
 
 @pytest.mark.parametrize("classes", ["DF", [], [3], 3])
 def test_classes_that_are_no_list_of_names_are_refused(classes):
-    with pytest.raises(InputError, match="augmentation classes must be a list of one or more class names, .*received"):
+    with pytest.raises(InputError, match="augmentation classes must be a list of one or more class names, .*Received"):
         Augmentation(classes=classes)
 
 

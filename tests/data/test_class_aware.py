@@ -65,9 +65,9 @@ def test_what_fits_is_let_through(batch_size, images_per_class):
 @pytest.mark.parametrize(
     ("batch_size", "images_per_class", "message"),
     [
-        (6, 1, "whole number, at least 2; received 1; with batch_size=6, images_per_class may be 2 or 3.$"),
-        (6, 2.0, "whole number, at least 2; received 2.0; "),
-        (6, True, "whole number, at least 2; received True; "),
+        (6, 1, "whole number, at least 2. Received 1; with batch_size=6, images_per_class may be 2 or 3.$"),
+        (6, 2.0, "whole number, at least 2. Received 2.0; "),
+        (6, True, "whole number, at least 2. Received True; "),
         (8, 4, "class DF has 3 images, and images_per_class=4 needs 4 different .*batch_size may be 6 or 9.$"),
         (7, 2, "batch_size=7 is not a multiple of images_per_class=2; with images_per_class=2, .* may be 4 or 6.$"),
         (8, 3, "not a multiple of images_per_class=3; with images_per_class=3, batch_size may be 6 or 9.$"),

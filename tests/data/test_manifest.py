@@ -238,7 +238,7 @@ def test_bad_choices_are_refused(image_folder):
 def test_inconsistent_columns_are_refused():
     with pytest.raises(InputError, match="groups needs one entry per image: 1 for 2"):
         Manifest(("a", "b"), [0, 1], ("x", "y"), groups=("g",))
-    with pytest.raises(InputError, match="received 0 to 2"):
+    with pytest.raises(InputError, match="Received 0 to 2"):
         Manifest(("a", "b"), [0, 2], ("x", "y"))
 
 

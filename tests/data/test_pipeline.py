@@ -328,7 +328,7 @@ def test_bad_arguments_are_refused(manifest, tmp_path):
         evaluation_dataset(manifest, (0, 4), 4)
     with pytest.raises(InputError, match="image_size must be"):
         evaluation_dataset(manifest, 128, 4)
-    with pytest.raises(InputError, match="batch_size must be at least 1; received 0"):
+    with pytest.raises(InputError, match="batch_size must be at least 1. Received 0"):
         training_dataset(manifest, _SIZE, 0, seed=0)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match='"memory" or a folder'):

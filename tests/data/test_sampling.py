@@ -131,11 +131,11 @@ def test_instance_balance_is_the_pipelines_own_order():
 @pytest.mark.parametrize(
     ("counts", "name", "progress", "message"),
     [
-        ([3, 2], "balanced", 0.0, "known for instance_balanced, .*undersample; received 'balanced'"),
-        ([3, 0], "square_root", 0.0, r"at least 1; received \[3, 0\]"),
-        ([], "square_root", 0.0, r"at least 1; received \[\]"),
-        ([3, 2], "progressively_balanced", 1.5, "fraction of the training, 0 to 1; received 1.5"),
-        ([3, 2], "progressively_balanced", float("nan"), "received nan"),
+        ([3, 2], "balanced", 0.0, "known for instance_balanced, .*undersample. Received 'balanced'"),
+        ([3, 0], "square_root", 0.0, r"at least 1. Received \[3, 0\]"),
+        ([], "square_root", 0.0, r"at least 1. Received \[\]"),
+        ([3, 2], "progressively_balanced", 1.5, "fraction of the training, 0 to 1. Received 1.5"),
+        ([3, 2], "progressively_balanced", float("nan"), "Received nan"),
     ],
 )
 def test_counts_that_cannot_be_are_refused(counts, name, progress, message):
@@ -181,5 +181,5 @@ def test_a_class_without_images_and_a_training_without_epochs_are_refused():
     manifest = _manifest(9, 4, 2)
     with pytest.raises(InputError, match="class_balanced needs an image of every class; .* has none of DF"):
         _order("class_balanced", manifest.subset(range(13)))
-    with pytest.raises(InputError, match="progressively_balanced needs num_epochs, at least 1; received 0"):
+    with pytest.raises(InputError, match="progressively_balanced needs num_epochs, at least 1. Received 0"):
         _order("progressively_balanced", manifest, num_epochs=0)

@@ -189,10 +189,10 @@ def test_a_shortened_image_is_refused():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("SC_rgb_jpeg.dcm", "must be grayscale, MONOCHROME1 or MONOCHROME2; received RGB"),
-        ("examples_palette.dcm", "must be grayscale, .* received PALETTE COLOR"),
-        ("rtdose.dcm", "must hold one image; received 15 frames"),
-        ("rtdose_1frame.dcm", "at most 16 bits per pixel; received 32"),
+        ("SC_rgb_jpeg.dcm", "must be grayscale, MONOCHROME1 or MONOCHROME2. Received RGB"),
+        ("examples_palette.dcm", "must be grayscale, .* Received PALETTE COLOR"),
+        ("rtdose.dcm", "must hold one image. Received 15 frames"),
+        ("rtdose_1frame.dcm", "at most 16 bits per pixel. Received 32"),
         ("rtplan.dcm", "the file has no pixel data; leave it out"),
         ("no_meta.dcm", "is not a DICOM file"),
     ],

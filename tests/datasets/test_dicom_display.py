@@ -216,12 +216,12 @@ def test_a_falling_modality_turns_the_range_around():
     [
         (
             {"WindowCenter": 5, "WindowWidth": 0},
-            "width must be at least 1 and finite for LINEAR; received center 5, width 0",
+            "width must be at least 1 and finite for LINEAR. Received center 5, width 0",
         ),
         ({"WindowCenter": 5, "WindowWidth": 0, "VOILUTFunction": "SIGMOID"}, "must be positive and finite for SIGMOID"),
-        ({"WindowCenter": 5, "WindowWidth": 9, "VOILUTFunction": "CUBIC"}, "must be LINEAR, .* received 'CUBIC'"),
-        ({"WindowCenter": [5, 6], "WindowWidth": 9}, "needs a width; received 2 centers and 1 widths"),
-        ({"WindowCenter": 5}, "received 1 centers and 0 widths"),
+        ({"WindowCenter": 5, "WindowWidth": 9, "VOILUTFunction": "CUBIC"}, "must be LINEAR, .* Received 'CUBIC'"),
+        ({"WindowCenter": [5, 6], "WindowWidth": 9}, "needs a width. Received 2 centers and 1 widths"),
+        ({"WindowCenter": 5}, "Received 1 centers and 0 widths"),
         ({"VOILUTSequence": [_Entries(LUTDescriptor=[9, 0, 16], LUTData=[1, 2])]}, "says 9 of 16 bits and holds 2"),
         ({"VOILUTSequence": [_table([1, 2], bits=32)]}, "entries of 8 to 16 bits .* says 2 of 32 bits"),
     ],

@@ -107,7 +107,7 @@ def test_progress_is_shown_and_warnings_of_pydicom_are_not(tmp_path, capsys):
 
 def test_bad_arguments_and_outputs_are_refused(tmp_path):
     path = _write(tmp_path / "x.dcm", _pixels())
-    with pytest.raises(InputError, match="the longest side must be at least 1 px; received 0"):
+    with pytest.raises(InputError, match="the longest side must be at least 1 px. Received 0"):
         convert_dicoms([path], [tmp_path / "x.png"], max_side_px=0)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):

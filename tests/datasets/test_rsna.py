@@ -186,7 +186,7 @@ def test_wrong_folders_and_arguments_are_refused(download, tmp_path):
         read_rsna(tmp_path / "none")
     with pytest.raises(InputError, match="class 'Opacity' is not one of Normal"):
         read_rsna(download, max_images_per_class={"Opacity": 5})
-    with pytest.raises(InputError, match="images of class Normal must be at least 1; received 0"):
+    with pytest.raises(InputError, match="images of class Normal must be at least 1. Received 0"):
         read_rsna(download, max_images_per_class={"Normal": 0})
     with pytest.raises(InputError, match="seed must lie in"):
         read_rsna(download, seed=-1)

@@ -10,6 +10,7 @@ from care_tf.runs.named_configs import (
     config_purpose,
     find_config,
     packaged_folder,
+    refuse_former_folder,
     run_name,
 )
 
@@ -90,3 +91,16 @@ def test_a_file_may_extend_and_be_changed_by_the_package_s_own(folder):
 def test_a_header_starts_with_one_whole_sentence(name):
     purpose = config_purpose(name)
     assert purpose.endswith((".", ":")) and len(purpose) <= 110  # a line of `care configs`
+
+
+def test_a_run_in_the_former_default_folder_is_pointed_out(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refuse_former_folder("runs/isic2018/care")
+    (tmp_path / "runs" / "care").mkdir(parents=True)
+    refuse_former_folder("runs/isic2018/care")
+    (tmp_path / "runs" / "care" / "config.yaml").touch()
+    refuse_former_folder("runs/care")
+    with pytest.raises(InputError, match="Give output=runs/care to continue it, or output=runs/isic2018/care"):
+        refuse_former_folder("runs/isic2018/care")
+    (tmp_path / "runs" / "isic2018" / "care").mkdir(parents=True)
+    refuse_former_folder("runs/isic2018/care")

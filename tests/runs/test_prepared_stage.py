@@ -55,6 +55,7 @@ def test_frozen_layers_keep_their_weights_and_statistics(config):
         for layer, old in zip(after.layers, before.layers, strict=True)
         if any(not np.array_equal(a, b) for a, b in zip(layer.get_weights(), old.get_weights(), strict=True))
     }
+    assert all(layer.trainable for layer in after.layers)  # nothing stays frozen in the file
     assert changed == {
         "block3_convolution", "block3_normalization", "block4_convolution", "block4_normalization", "predictions"
     }  # fmt: skip

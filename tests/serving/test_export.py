@@ -264,9 +264,9 @@ def test_the_classifier_is_left_as_it_was(tmp_path):
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ({"image_size": (32, 32)}, r"built for images of \(24, 32\) px and takes no others; received .*\(32, 32\)"),
+        ({"image_size": (32, 32)}, r"built for images of \(24, 32\) px and takes no others. Received .*\(32, 32\)"),
         ({"image_size": (24,)}, "image_size must be"),
-        ({"class_names": ("DF", "NV")}, "must name each of the classifier's 3 classes; received 2: DF, NV"),
+        ({"class_names": ("DF", "NV")}, "must name each of the classifier's 3 classes. Received 2: DF, NV"),
         ({"class_names": ("DF", "NV", "DF")}, "class_names must differ"),
         ({"preprocess": lambda x: np.asarray(x) / 255}, "preprocess must be made of TensorFlow operations"),
     ],

@@ -49,7 +49,7 @@ def boxes_in_image(annotated: AnnotatedImage, header: ImageHeader, *, exif: str 
       InputError: The stated size has other proportions than the image.
     """
     if exif not in EXIF_FRAMES:
-        raise InputError(f"the frame of the boxes is one of {', '.join(EXIF_FRAMES)}; received {exif!r}.")
+        raise InputError(f"the frame of the boxes is one of {', '.join(EXIF_FRAMES)}. Received {exif!r}.")
     size_of = {"oriented": (header.width, header.height), "stored": header.stored_size}
     frames = ["oriented"] if header.orientation == 1 else list(size_of) if exif == "auto" else [exif]
     stated = None

@@ -135,11 +135,11 @@ def _check_options(existing: str, exif: str, outside: str, source: str, scale: f
         ("outside", outside, OUTSIDE),
     ):
         if value not in known:
-            raise InputError(f"{what} must be one of {', '.join(known)}; received {value!r}.")
+            raise InputError(f"{what} must be one of {', '.join(known)}. Received {value!r}.")
     if not source.strip():
-        raise InputError("the boxes need a source, which says who drew them; received an empty one.")
+        raise InputError("the boxes need a source, which says who drew them. Received an empty one.")
     if not (np.isfinite(scale) and scale > 0):
-        raise InputError(f"the box scale must be a positive number; received {scale}.")
+        raise InputError(f"the box scale must be a positive number. Received {scale}.")
 
 
 def _rows_of(

@@ -47,7 +47,7 @@ class AnnotatedImage:
         if not self.name.strip():
             raise InputError(f"{where}: the image has no name.")
         if self.unit not in UNITS:
-            raise InputError(f"{where}: the unit of boxes is one of {', '.join(UNITS)}; received {self.unit!r}.")
+            raise InputError(f"{where}: the unit of boxes is one of {', '.join(UNITS)}. Received {self.unit!r}.")
         if len(self.labels) != len(self.boxes):
             raise InputError(f"{where}: {len(self.labels)} labels for {len(self.boxes)} boxes; give one for each.")
         if (self.width is None) != (self.height is None):

@@ -144,7 +144,7 @@ def _polygons(segmentation: Any, where: str) -> list:
 def _polygon(polygon: Any, where: str) -> np.ndarray:
     """[x, y, x, y, ...] as float64 (n,2)."""
     if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
-        raise InputError(f"{where}: a polygon must be x,y of at least three points; received {fields.shown(polygon)}.")
+        raise InputError(f"{where}: a polygon must be x,y of at least three points. Received {fields.shown(polygon)}.")
     return np.array(fields.numbers(polygon, len(polygon), "segmentation", where)).reshape(-1, 2)
 
 
@@ -160,5 +160,5 @@ def _label(annotation: dict, names: dict, where: str) -> str:
 def _identity(item: dict, key: str, where: str) -> int | str:
     identity = item.get(key)
     if isinstance(identity, bool) or not isinstance(identity, int | str):
-        raise InputError(f"{where}: {key} must be a whole number; received {fields.shown(identity)}.")
+        raise InputError(f"{where}: {key} must be a whole number. Received {fields.shown(identity)}.")
     return identity

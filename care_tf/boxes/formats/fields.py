@@ -26,7 +26,7 @@ def number(value: Any, what: str, where: str) -> float:
             result = math.nan
         if math.isfinite(result):
             return result
-    raise InputError(f"{where}: {what} must be a finite number; received {shown(value)}.")
+    raise InputError(f"{where}: {what} must be a finite number. Received {shown(value)}.")
 
 
 def numbers(value: Any, count: int, what: str, where: str) -> list[float]:
@@ -36,7 +36,7 @@ def numbers(value: Any, count: int, what: str, where: str) -> list[float]:
       InputError: It is not.
     """
     if not isinstance(value, list) or len(value) != count:
-        raise InputError(f"{where}: {what} must be a list of {count} numbers; received {shown(value)}.")
+        raise InputError(f"{where}: {what} must be a list of {count} numbers. Received {shown(value)}.")
     return [number(entry, what, where) for entry in value]
 
 
@@ -61,7 +61,7 @@ def size_px(value: Any, what: str, where: str) -> int | None:
         return None
     size = number(value, what, where)
     if size != int(size) or not 0 <= size <= MAX_SIZE_PX:
-        raise InputError(f"{where}: {what} must be a number of pixels; received {shown(value)}.")
+        raise InputError(f"{where}: {what} must be a number of pixels. Received {shown(value)}.")
     return int(size) or None
 
 
@@ -82,7 +82,7 @@ def entries(value: Any, what: str, where: str) -> list:
       InputError: It is not.
     """
     if not isinstance(value, list) or not value:
-        raise InputError(f"{where}: {what} must be a list that is not empty; received {shown(value)}.")
+        raise InputError(f"{where}: {what} must be a list that is not empty. Received {shown(value)}.")
     return value
 
 
@@ -96,7 +96,7 @@ def items(document: dict, key: str, where: str) -> list[dict]:
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-        raise InputError(f"{where}: {key} must be a list of objects; received {shown(value)}.")
+        raise InputError(f"{where}: {key} must be a list of objects. Received {shown(value)}.")
     return value
 
 
@@ -107,7 +107,7 @@ def text(value: Any, what: str, where: str) -> str:
       InputError: It is not.
     """
     if not isinstance(value, str) or not value.strip():
-        raise InputError(f"{where}: {what} must be a text that is not empty; received {shown(value)}.")
+        raise InputError(f"{where}: {what} must be a text that is not empty. Received {shown(value)}.")
     return value
 
 

@@ -49,7 +49,7 @@ def parse_label_studio(document: Any, where: str) -> list[AnnotatedImage]:
         item = f"{where}: task {fields.shown(task.get('id', number))}"
         data = task.get("data", task)
         if not isinstance(data, dict):
-            raise InputError(f"{item}: data must be an object; received {fields.shown(data)}.")
+            raise InputError(f"{item}: data must be an object. Received {fields.shown(data)}.")
         results = _results(task, item) if "data" in task else _results_of_json_min(task)
         if results is not None:
             images.append(_annotated(_image_url(data, item), results, item))

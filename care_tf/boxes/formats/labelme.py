@@ -48,7 +48,7 @@ def parse_labelme(document: Any, where: str, *, folder: str = "", default_name: 
         item = f"{where}: shape {number}"
         label = shape.get("label") or ""
         if not isinstance(label, str):
-            raise InputError(f"{item}: label must be a text; received {fields.shown(label)}.")
+            raise InputError(f"{item}: label must be a text. Received {fields.shown(label)}.")
         kind = shape.get("shape_type") or "polygon"  # labelme 3 wrote no type: all were polygons
         if kind in _NO_AREAS:
             ignored.append(f"{kind} {label}".strip())

@@ -126,7 +126,7 @@ def write_yolo(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> Non
     class_names = sorted({label for image in images for label in image.labels})
     for name in class_names:
         if not name or name != name.strip() or len(name.splitlines()) > 1:
-            raise InputError(f"YOLO needs labels of one line, without blanks around; received {name!r}.")
+            raise InputError(f"YOLO needs labels of one line, without blanks around. Received {name!r}.")
     files = files_per_image(images, ".txt")
     if any(file.name == "classes.txt" for _, file in files):
         raise InputError("an image called classes would have the file of the list of classes; rename the image.")
@@ -155,7 +155,7 @@ def _box(values: list[float], where: str) -> np.ndarray:
 def _label(cell: str, class_names: Sequence[str] | None, where: str) -> str:
     number = fields.number(cell, "the class", where)
     if number != int(number) or number < 0:
-        raise InputError(f"{where}: the class must be a number 0, 1, 2, ...; received {cell!r}.")
+        raise InputError(f"{where}: the class must be a number 0, 1, 2, .... Received {cell!r}.")
     if class_names is None:
         return str(int(number))
     if number >= len(class_names):

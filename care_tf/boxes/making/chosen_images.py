@@ -25,11 +25,11 @@ def chosen_rows(
       InputError: An unknown class, split, fold or value of `existing`, or no image is in all of them.
     """
     if existing not in ("replace", "keep"):
-        raise InputError(f'existing must be "replace" or "keep"; received {existing!r}.')
+        raise InputError(f'existing must be "replace" or "keep". Received {existing!r}.')
     unknown = [name for name in classes if name not in manifest.class_names]
     if unknown or not classes or isinstance(classes, str):
         received = repr(classes) if isinstance(classes, str) or not classes else ", ".join(unknown)
-        raise InputError(f"classes must be some of {', '.join(manifest.class_names)}; received {received}.")
+        raise InputError(f"classes must be some of {', '.join(manifest.class_names)}. Received {received}.")
     in_classes = np.isin(manifest.labels, [manifest.class_names.index(name) for name in classes])
     paths = set(manifest.select(split, folds).image_paths)  # no path occurs twice in a manifest
     chosen = in_classes & np.array([path in paths for path in manifest.image_paths], bool)

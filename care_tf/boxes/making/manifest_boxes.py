@@ -116,7 +116,7 @@ def _check_output(manifest: Manifest, output: Path) -> None:
     if output.is_dir():
         raise InputError(f"{output} is a folder; name the new manifest's file, such as {output / 'manifest.csv'}.")
     if output.suffix != ".csv":
-        raise InputError(f"a manifest is a .csv file; received {output}.")
+        raise InputError(f"a manifest is a .csv file. Received {output}.")
     if manifest.source and os.path.exists(manifest.source):
         for written in (output, details_path(output)):
             same = os.path.realpath(written) == os.path.realpath(manifest.source)

@@ -103,7 +103,7 @@ def get_method(
     """
     if name != "segmentation" and (model is not None or training_manifest is not None or trained_elsewhere):
         raise InputError(
-            f'a model, its training manifest and "trained elsewhere" go with the method segmentation; received {name}.'
+            f'a model, its training manifest and "trained elsewhere" go with the method segmentation. Received {name}.'
         )
     if name == "segmentation":
         return _segmentation(model, training_manifest, trained_elsewhere)
@@ -114,7 +114,7 @@ def get_method(
     if ":" in name:
         return FunctionMethod(name, name, {"source_sha256": _digest(_source_files(named_function(name, "method")[1]))})
     known = ", ".join([*_BUILT_IN, "segmentation"])
-    raise InputError(f"method must be one of {known}, or module:function for your own; received {name!r}.")
+    raise InputError(f"method must be one of {known}, or module:function for your own. Received {name!r}.")
 
 
 def box_settings_of(name: str) -> dict[str, Any]:

@@ -58,17 +58,17 @@ class BoxSettings:
                     f"received {self.threshold!r}."
                 )
         elif not 0 < self.threshold < 1:
-            raise InputError(f"threshold must lie in (0, 1), as the maps do; received {self.threshold}.")
+            raise InputError(f"threshold must lie in (0, 1), as the maps do. Received {self.threshold}.")
         if not 0 <= self.min_area_fraction < 1:
-            raise InputError(f"min_area_fraction must lie in [0, 1); received {self.min_area_fraction}.")
+            raise InputError(f"min_area_fraction must lie in [0, 1). Received {self.min_area_fraction}.")
         if self.boxes not in BOX_RULES:
-            raise InputError(f"boxes must be one of {', '.join(BOX_RULES)}; received {self.boxes!r}.")
+            raise InputError(f"boxes must be one of {', '.join(BOX_RULES)}. Received {self.boxes!r}.")
         if self.max_boxes is not None and (self.max_boxes < 1 or self.boxes != "each"):
             raise InputError(
-                f'max_boxes must be at least 1 and goes with boxes "each"; received {self.max_boxes} with {self.boxes}.'
+                f'max_boxes must be at least 1 and goes with boxes "each". Received {self.max_boxes} with {self.boxes}.'
             )
         if not MIN_SCALE <= self.scale <= MAX_SCALE:
-            raise InputError(f"scale must lie between {MIN_SCALE} and {MAX_SCALE}; received {self.scale}.")
+            raise InputError(f"scale must lie between {MIN_SCALE} and {MAX_SCALE}. Received {self.scale}.")
 
 
 class ImageTask(NamedTuple):
@@ -191,10 +191,10 @@ def _checked_map(saliency: Any, height: int, width: int) -> np.ndarray:
     saliency = np.asarray(saliency, np.float32)
     if saliency.shape != (height, width):
         raise InputError(
-            f"the method must return a map of the image's size {height, width}; received {saliency.shape}."
+            f"the method must return a map of the image's size {height, width}. Received {saliency.shape}."
         )
     if not (np.isfinite(saliency).all() and saliency.min() >= 0 and saliency.max() <= 1):
-        raise InputError(f"the method's map must lie in [0, 1]; received {saliency.min():g} to {saliency.max():g}.")
+        raise InputError(f"the method's map must lie in [0, 1]. Received {saliency.min():g} to {saliency.max():g}.")
     return saliency
 
 

@@ -63,7 +63,7 @@ def single_model(
         received = "neither" if training_manifest is None else "both"
         raise InputError(
             f"a single model must not segment its own training images: give the manifest it was trained on, or vouch "
-            f"that it was trained elsewhere on none of these images; received {received}."
+            f"that it was trained elsewhere on none of these images. Received {received}."
         )
     load_segmentation_model(path)  # a model that cannot be loaded is refused now, not at every image
     identities: set[str] = set()

@@ -95,5 +95,5 @@ def _doubt_of(row: dict[str, str], where: str) -> Doubt | None:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:
-        raise InputError(f"{where}: doubt must be a number from 0 to 1; received {text!r}.")
+        raise InputError(f"{where}: doubt must be a number from 0 to 1. Received {text!r}.")
     return Doubt(value, reason)

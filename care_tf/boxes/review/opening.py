@@ -49,7 +49,7 @@ def open_review(
     manifest_path = Path(manifest_path)
     output = manifest_path.with_suffix(OUTPUT_SUFFIX) if output is None else Path(output)
     if order not in ORDERS:
-        raise InputError(f"the order must be one of {', '.join(ORDERS)}; received {order!r}.")
+        raise InputError(f"the order must be one of {', '.join(ORDERS)}. Received {order!r}.")
     if output.resolve() == manifest_path.resolve():
         raise InputError(f"{output} is the manifest itself, which a review never changes; choose another output.")
     manifest = read_manifest(manifest_path)
@@ -79,7 +79,7 @@ def _asked_images(manifest: Manifest, classes: Sequence[str] | None) -> list[int
         unknown = sorted(set(classes) - set(manifest.class_names))
         if unknown or not classes:
             raise InputError(
-                f"classes to review must be some of {', '.join(manifest.class_names)}; received {', '.join(classes)}."
+                f"classes to review must be some of {', '.join(manifest.class_names)}. Received {', '.join(classes)}."
             )
         labels = {manifest.class_names.index(name) for name in classes}
     asked = [i for i, label in enumerate(manifest.labels) if int(label) in labels and not manifest.mask_paths[i]]

@@ -115,13 +115,13 @@ class ReviewSession:
         """
         path = self.image_path(number)
         if decision not in DECISIONS:
-            raise InputError(f"the decision must be one of {', '.join(DECISIONS)}; received {decision!r}.")
+            raise InputError(f"the decision must be one of {', '.join(DECISIONS)}. Received {decision!r}.")
         header = read_image_header(path)
         checked = validate_boxes(_numbers(boxes), header.width, header.height, Path(path).name)
         if decision == "reject" and len(checked):
-            raise InputError(f"an image that is rejected has no boxes; received {len(checked)}. Accept it instead.")
+            raise InputError(f"an image that is rejected has no boxes. Received {len(checked)}. Accept it instead.")
         if decision == "accept" and not len(checked):
-            raise InputError("an image that is accepted has at least one box; received none. Reject it instead.")
+            raise InputError("an image that is accepted has at least one box. Received none. Reject it instead.")
         source = reviewed_source(self.manifest.box_sources[number], self.manifest.boxes[number], checked)
         with self._lock, self._restored_on_failure(number):
             self._boxes[number], self._sources[number] = checked, source
@@ -193,7 +193,7 @@ def _numbers(boxes: Any) -> np.ndarray:
         edges = list(row) if isinstance(row, (list, tuple, np.ndarray)) else []
         numbers = [edge for edge in edges if isinstance(edge, (int, float, np.floating)) and not isinstance(edge, bool)]
         if len(edges) != 4 or len(numbers) != 4:
-            raise InputError("boxes must be a list of [x0, y0, x1, y1], four numbers each; received something else.")
+            raise InputError("boxes must be a list of [x0, y0, x1, y1], four numbers each. Received something else.")
     try:
         with np.errstate(over="ignore"):  # what is too large for float32 becomes infinity, which is refused
             return np.array(rows, np.float64).reshape(-1, 4).astype(np.float32)

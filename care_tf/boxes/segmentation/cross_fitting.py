@@ -36,7 +36,7 @@ def deal_groups(groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndar
     names, of_image = np.unique(own_groups(groups, SORTED_FIRST), return_inverse=True)
     if not 2 <= num_folds <= len(names):
         raise InputError(
-            f"the number of folds must be at least 2 and at most the {len(names)} groups; received {num_folds}."
+            f"the number of folds must be at least 2 and at most the {len(names)} groups. Received {num_folds}."
         )
     sizes = np.bincount(of_image)
     loads = np.zeros(num_folds, np.int64)

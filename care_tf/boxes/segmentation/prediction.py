@@ -136,7 +136,7 @@ def _single(shape: Any, kind: str, path: Path) -> tuple:
     if isinstance(shape, list) and len(shape) == 1:  # a model built from a list of one
         shape = shape[0]
     if not isinstance(shape, tuple) or (shape and isinstance(shape[0], tuple | list)):
-        raise InputError(f"{path} must have one {kind}; received {shape}. {_CONTRACT}")
+        raise InputError(f"{path} must have one {kind}. Received {shape}. {_CONTRACT}")
     return shape
 
 

@@ -67,15 +67,15 @@ class SegmentationSettings:
     def __post_init__(self) -> None:
         for name in ("num_folds", "batch_size", "max_epochs", "patience_epochs"):
             if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1; received {getattr(self, name)}.")
+                raise InputError(f"{name} must be at least 1. Received {getattr(self, name)}.")
         if self.max_images_per_class is not None and self.max_images_per_class < 1:
-            raise InputError(f"max_images_per_class must be at least 1; received {self.max_images_per_class}.")
+            raise InputError(f"max_images_per_class must be at least 1. Received {self.max_images_per_class}.")
         if not 0 < self.validation_fraction <= 0.5:
-            raise InputError(f"validation_fraction must be in (0, 0.5]; received {self.validation_fraction}.")
+            raise InputError(f"validation_fraction must be in (0, 0.5]. Received {self.validation_fraction}.")
         if not self.initial_learning_rate > 0:
-            raise InputError(f"initial_learning_rate must be > 0; received {self.initial_learning_rate}.")
+            raise InputError(f"initial_learning_rate must be > 0. Received {self.initial_learning_rate}.")
         if not 0 <= self.seed < 2**32:
-            raise InputError(f"seed must lie in [0, 2^32); received {self.seed}.")
+            raise InputError(f"seed must lie in [0, 2^32). Received {self.seed}.")
 
 
 @corrupt_files_refused()

@@ -182,12 +182,12 @@ def test_the_summary_lists_twenty(manifest):
     [
         ([], {}, "the annotations hold no images"),
         ([_of("z")], {}, r"none of the 1 annotated images \(z.jpg, ...\) is in the manifest, which has a.jpg, ..."),
-        ([_of("a")], {"existing": "merge"}, "existing must be one of refuse, keep, replace; received 'merge'"),
+        ([_of("a")], {"existing": "merge"}, "existing must be one of refuse, keep, replace. Received 'merge'"),
         ([_of("a")], {"exif": "raw"}, "exif must be one of auto, oriented, stored"),
         ([_of("a")], {"outside": "clip"}, "outside must be one of refuse, drop"),
         ([_of("a")], {"source": " "}, "the boxes need a source"),
-        ([_of("a")], {"scale": 0.0}, "the box scale must be a positive number; received 0.0"),
-        ([_of("a")], {"scale": float("nan")}, "the box scale must be a positive number; received nan"),
+        ([_of("a")], {"scale": 0.0}, "the box scale must be a positive number. Received 0.0"),
+        ([_of("a")], {"scale": float("nan")}, "the box scale must be a positive number. Received nan"),
         ([_of("a"), _of("a")], {}, "a.jpg, a.jpg are the same image"),
     ],
 )

@@ -25,7 +25,7 @@ def test_no_boxes_have_the_shape_of_boxes():
         ({"boxes": [[0, 5, 5, 2]]}, "has no area"),
         ({"labels": ()}, "0 labels for 1 boxes"),
         ({"name": " "}, "the image has no name"),
-        ({"unit": "inch"}, "the unit of boxes is one of px, fraction; received 'inch'"),
+        ({"unit": "inch"}, "the unit of boxes is one of px, fraction. Received 'inch'"),
         ({"width": 5}, "only one of the image's width and height"),
         ({"width": -5, "height": 5}, "image size -5 x 5 px is not positive"),
     ],

@@ -25,7 +25,7 @@ def test_the_label_is_optional_and_the_size_may_be_in_the_table_or_given():
     ("text", "message"),
     [
         ("image,xmin,ymin,xmax,ymax\n", "f.csv has no column x0, y0, x1, y1; its first line is 'image,xmin"),
-        ("image,x0,y0,x1,y1\na.jpg,1,2,,4\n", "f.csv, line 2: x1 must be a finite number; received ''"),
+        ("image,x0,y0,x1,y1\na.jpg,1,2,,4\n", "f.csv, line 2: x1 must be a finite number. Received ''"),
         ("image,x0,y0,x1,y1\na.jpg,1,2,nan,4\n", "f.csv, line 2: x1 must be a finite number"),
         ("image,x0,y0,x1,y1\n,1,2,3,4\n", "f.csv, line 2: image must be a text"),
         ("image,x0,y0,x1,y1\na.jpg,5,2,3,4\n", "f.csv: image a.jpg: box .5, 2, 3, 4. has no area"),

@@ -76,7 +76,7 @@ def test_shapes_become_their_tight_rectangles_turned_about_their_centers(tmp_pat
             _CVAT.replace('xtl="100.50"', 'xtl="left"'),
             "image skin/ISIC_0024306.jpg, box 1: xtl must be a finite number",
         ),
-        (_CVAT.replace('xtl="100.50"', ""), "xtl must be a finite number; received None"),
+        (_CVAT.replace('xtl="100.50"', ""), "xtl must be a finite number. Received None"),
         (_CVAT.replace('xtl="100.50"', 'xtl="300"'), "has no area"),
         (_CVAT.replace("10.00,20.00;", "10.00;"), "polygon 4: a point of points must be a list of 2 numbers"),
         (_CVAT.replace('width="600"', 'width="0.5"', 1), "the image's width must be a number of pixels"),

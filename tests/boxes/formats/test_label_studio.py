@@ -178,7 +178,7 @@ def _changed(**changes):
         ([_task([], image="data:image/png;base64,AAAA")], "holds its image itself"),
         ([{**_task([]), "annotations": 5}], "annotations must be a list of objects"),
         (_changed(image_rotation=90), "task 51406, region 1: the image was turned in Label Studio"),
-        (_changed(value={"x": "left"}), "region 1: x must be a finite number; received 'left'"),
+        (_changed(value={"x": "left"}), "region 1: x must be a finite number. Received 'left'"),
         (_changed(value={"width": -5}), "has no area"),
         (_changed(value={"rotation": "x"}), "rotation must be a finite number"),
         (_changed(value={"rectanglelabels": [3]}), "a label must be a text"),

@@ -87,13 +87,13 @@ def test_positions_are_rounded_to_whole_pixels_inside_the_image():
         ("<annotations/>", {}, "f.xml is not a VOC file: its root is <annotations>"),
         ("<annotation/>", {}, "f.xml: the image has no name"),
         (_LABELIMG.replace("<xmin>101", "<xmin>0"), {}, "object 1 starts at 0, .* read it with pixel origin 0"),
-        (_LABELIMG.replace("<xmin>101", "<xmin>x"), {}, "f.xml: object 1: xmin must be a finite number; received 'x'"),
-        (_LABELIMG.replace("<xmin>101</xmin>", ""), {}, "xmin must be a finite number; received None"),
+        (_LABELIMG.replace("<xmin>101", "<xmin>x"), {}, "f.xml: object 1: xmin must be a finite number. Received 'x'"),
+        (_LABELIMG.replace("<xmin>101</xmin>", ""), {}, "xmin must be a finite number. Received None"),
         (_LABELIMG.replace("bndbox", "box"), {}, "f.xml: object 1 has no bndbox"),
         (_LABELIMG.replace("<xmin>101", "<xmin>300"), {}, "box .* has no area"),
         (_LABELIMG.replace("<xmin>101", "<xmin>NaN"), {}, "xmin must be a finite number"),
         (_LABELIMG.replace("<width>600", "<width>-600"), {}, "the image's width must be a number of pixels"),
-        (_LABELIMG, {"pixel_origin": 2}, "the pixel origin of VOC files is 0 or 1; received 2"),
+        (_LABELIMG, {"pixel_origin": 2}, "the pixel origin of VOC files is 0 or 1. Received 2"),
     ],
 )
 def test_bad_files_are_refused(text, options, message):

@@ -46,10 +46,10 @@ def test_a_confidence_is_ignored_and_corners_become_a_rectangle():
     [
         ("0 .5 .5 .5 .5\n\n0 .5 .5 .5\n", "f.txt, line 3 has 3 numbers after the class"),
         ("0 .1 .2 .3 .4 .5 .6 .7", "has 7 numbers after the class"),
-        ("0 .5 .5 .5 x", "f.txt, line 1: a position must be a finite number; received 'x'"),
+        ("0 .5 .5 .5 x", "f.txt, line 1: a position must be a finite number. Received 'x'"),
         ("0 .5 .5 .5 nan", "a position must be a finite number"),
         ("0 .5 .5 -.5 .5", "has no area"),
-        ("lesion .5 .5 .5 .5", "the class must be a finite number; received 'lesion'"),
+        ("lesion .5 .5 .5 .5", "the class must be a finite number. Received 'lesion'"),
         ("-1 .5 .5 .5 .5", "the class must be a number 0, 1, 2"),
         ("1.5 .5 .5 .5 .5", "the class must be a number 0, 1, 2"),
         ("2 .5 .5 .5 .5", "has class 2, but the list of classes has 2, from 0"),

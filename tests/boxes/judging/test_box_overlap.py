@@ -163,10 +163,10 @@ def test_an_empty_mask_is_refused():
 @pytest.mark.parametrize(
     ("true", "sizes", "num_steps", "message"),
     [
-        ([], [], 50, "needs images and a size of each; received 0 and 0"),
-        ([[[0, 0, 1, 1]]], [(5, 5), (5, 5)], 50, "received 1 and 2"),
+        ([], [], 50, "needs images and a size of each. Received 0 and 0"),
+        ([[[0, 0, 1, 1]]], [(5, 5), (5, 5)], 50, "Received 1 and 2"),
         ([[]], [(5, 5)], 50, "at least one true box"),
-        ([[[0, 0, 1, 1]]], [(5, 5)], 0, "num_steps must be at least 1; received 0"),
+        ([[[0, 0, 1, 1]]], [(5, 5)], 0, "num_steps must be at least 1. Received 0"),
     ],
 )
 def test_a_centered_box_of_nothing_is_refused(true, sizes, num_steps, message):

@@ -233,10 +233,10 @@ def test_maps_are_kept_in_the_folders_of_their_images(manifest, tmp_path):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        ("numpy:mean", r"must return a map of the image's size \(30, 60\); received \(\)"),
-        ("numpy:transpose", r"received \(3, 60, 30\)"),
-        ("bad_maps:large", r"map must lie in \[0, 1\]; received 0 to 2"),
-        ("bad_maps:nan", r"map must lie in \[0, 1\]; received nan to nan"),
+        ("numpy:mean", r"must return a map of the image's size \(30, 60\). Received \(\)"),
+        ("numpy:transpose", r"Received \(3, 60, 30\)"),
+        ("bad_maps:large", r"map must lie in \[0, 1\]. Received 0 to 2"),
+        ("bad_maps:nan", r"map must lie in \[0, 1\]. Received nan to nan"),
     ],
 )
 def test_a_map_that_is_none_fails_the_image(manifest, tmp_path, monkeypatch, function, message):
@@ -416,13 +416,13 @@ def test_an_image_that_kills_its_worker_has_failed_and_the_others_have_not(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"classes": ["DF", "DX"]}, "classes must be some of DF, NV, VASC; received DX"),
-        ({"classes": []}, r"classes must be some of DF, NV, VASC; received \[\]"),
-        ({"classes": "DF"}, "classes must be some of DF, NV, VASC; received 'DF'"),
+        ({"classes": ["DF", "DX"]}, "classes must be some of DF, NV, VASC. Received DX"),
+        ({"classes": []}, r"classes must be some of DF, NV, VASC. Received \[\]"),
+        ({"classes": "DF"}, "classes must be some of DF, NV, VASC. Received 'DF'"),
         ({"classes": ["DF"], "split": "valid"}, "has no split valid; it has test, train"),
         ({"classes": ["DF"], "folds": [7]}, "has no fold 7; it has 1, 2, 3"),
         ({"classes": ["NV"], "split": "test"}, "no image of NV is in split test"),
-        ({"classes": ["DF"], "existing": "merge"}, 'existing must be "replace" or "keep"; received \'merge\''),
+        ({"classes": ["DF"], "existing": "merge"}, 'existing must be "replace" or "keep". Received \'merge\''),
     ],
 )
 def test_rows_that_are_not_there_are_refused(manifest, tmp_path, arguments, message):
@@ -476,16 +476,16 @@ def test_a_method_that_cannot_be_sent_to_workers_is_refused(manifest, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"threshold": 0.0}, r"threshold must lie in \(0, 1\).*received 0.0"),
+        ({"threshold": 0.0}, r"threshold must lie in \(0, 1\).*Received 0.0"),
         ({"threshold": 1.0}, r"threshold must lie in \(0, 1\)"),
         ({"threshold": float("nan")}, r"threshold must lie in \(0, 1\)"),
-        ({"threshold": "half"}, "or one of otsu, adaptive; received 'half'"),
-        ({"min_area_fraction": 1.0}, r"min_area_fraction must lie in \[0, 1\); received 1.0"),
+        ({"threshold": "half"}, "or one of otsu, adaptive. Received 'half'"),
+        ({"min_area_fraction": 1.0}, r"min_area_fraction must lie in \[0, 1\). Received 1.0"),
         ({"min_area_fraction": -0.1}, "min_area_fraction"),
-        ({"boxes": "all"}, "boxes must be one of one, largest, each; received 'all'"),
-        ({"max_boxes": 2}, 'goes with boxes "each"; received 2 with one'),
+        ({"boxes": "all"}, "boxes must be one of one, largest, each. Received 'all'"),
+        ({"max_boxes": 2}, 'goes with boxes "each". Received 2 with one'),
         ({"boxes": "each", "max_boxes": 0}, "max_boxes must be at least 1"),
-        ({"scale": 0.69}, "scale must lie between 0.7 and 1.1; received 0.69"),
+        ({"scale": 0.69}, "scale must lie between 0.7 and 1.1. Received 0.69"),
         ({"scale": 1.11}, "scale must lie between 0.7 and 1.1"),
     ],
 )

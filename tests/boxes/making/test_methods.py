@@ -151,12 +151,12 @@ def test_a_model_trained_elsewhere_segments_everything(tmp_path, image, image_pa
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("drs", {}, "method must be one of dsr, bms, segmentation, or module:function.*received 'drs'"),
+        ("drs", {}, "method must be one of dsr, bms, segmentation, or module:function.*Received 'drs'"),
         ("no_such_module:f", {}, "module 'no_such_module' cannot be imported"),
         (":f", {}, "module '' cannot be imported"),
         ("my_saliency:blue", {}, "'blue' in my_saliency must be a function; it is missing"),
         ("my_saliency:not_callable", {}, "must be a function; it is a int"),
-        ("dsr", {"model": "m.keras"}, "a model.*go with the method segmentation; received dsr"),
+        ("dsr", {"model": "m.keras"}, "a model.*go with the method segmentation. Received dsr"),
         ("my_saliency:red", {"trained_elsewhere": True}, "go with the method segmentation"),
         ("segmentation", {}, "needs a model"),
         ("segmentation", {"model": "no_such_folder"}, "there is no model .*no_such_folder"),
@@ -169,9 +169,9 @@ def test_what_cannot_be_built_is_refused(user_module, name, options, message):
 
 def test_models_are_refused_where_it_is_unclear_what_they_saw(tmp_path):
     path = a_model(tmp_path / "model.keras", 1.0)
-    with pytest.raises(InputError, match="give the manifest it was trained on, or vouch.*received neither"):
+    with pytest.raises(InputError, match="give the manifest it was trained on, or vouch.*Received neither"):
         get_method("segmentation", model=path)
-    with pytest.raises(InputError, match="received both"):
+    with pytest.raises(InputError, match="Received both"):
         get_method("segmentation", model=path, training_manifest=path, trained_elsewhere=True)
     folder = tmp_path / "networks"
     folder.mkdir()

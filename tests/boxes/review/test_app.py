@@ -192,7 +192,7 @@ def test_only_post_saves(client, review, method):
         ({**GOOD, "boxes": [[0, 0, "5", 5]]}, "four numbers each"),
         ({**GOOD, "boxes": None}, "four numbers each"),
         ({"decision": "accept"}, "has at least one box"),
-        ({"decision": "skip", "boxes": []}, "must be one of accept, reject; received 'skip'"),
+        ({"decision": "skip", "boxes": []}, "must be one of accept, reject. Received 'skip'"),
         ({"decision": ["accept"]}, "must be one of accept, reject"),
         ({}, "must be one of accept, reject"),
         ([], "must be a JSON object"),

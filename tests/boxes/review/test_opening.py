@@ -113,9 +113,9 @@ def test_a_decision_taken_while_another_review_opens_is_not_lost(manifest_path, 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"classes": ["DF", "XY"]}, "must be some of DF, NV, VASC; received DF, XY"),
+        ({"classes": ["DF", "XY"]}, "must be some of DF, NV, VASC. Received DF, XY"),
         ({"classes": []}, "must be some of DF, NV, VASC"),
-        ({"order": "random"}, "must be one of doubt, manifest; received 'random'"),
+        ({"order": "random"}, "must be one of doubt, manifest. Received 'random'"),
     ],
 )
 def test_bad_arguments_are_refused(manifest_path, arguments, message):

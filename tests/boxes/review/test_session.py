@@ -161,9 +161,9 @@ def test_bad_boxes_are_refused_and_nothing_is_saved(review, boxes, message):
 
 
 def test_bad_decisions_are_refused(review):
-    with pytest.raises(InputError, match="must be one of accept, reject; received 'skip'"):
+    with pytest.raises(InputError, match="must be one of accept, reject. Received 'skip'"):
         review.decide(0, "skip", [A_BOX])
-    with pytest.raises(InputError, match="an image that is rejected has no boxes; received 1"):
+    with pytest.raises(InputError, match="an image that is rejected has no boxes. Received 1"):
         review.decide(0, "reject", [A_BOX])
     with pytest.raises(InputError, match="image 3 is not under review"):
         review.decide(3, "reject")

@@ -289,5 +289,5 @@ def test_what_is_no_image_is_refused(image, message):
 
 
 def test_an_unknown_form_is_refused():
-    with pytest.raises(InputError, match="one of iccv2013, tpami, tpami_object; received 'cvpr'"):
+    with pytest.raises(InputError, match="one of iccv2013, tpami, tpami_object. Received 'cvpr'"):
         bms_saliency(np.zeros((4, 4, 3), np.uint8), form="cvpr")

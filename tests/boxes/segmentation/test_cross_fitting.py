@@ -44,7 +44,7 @@ def test_an_image_without_group_is_a_group_of_its_own():
 
 
 def test_too_few_groups_are_refused():
-    with pytest.raises(InputError, match="at least 2 and at most the 1 groups; received 2"):
+    with pytest.raises(InputError, match="at least 2 and at most the 1 groups. Received 2"):
         deal_groups(["a", "a"], 2)
 
 

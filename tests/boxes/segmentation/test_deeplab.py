@@ -63,9 +63,9 @@ def test_the_seed_decides_the_weights():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"image_size": (32, 40)}, "multiples of 16 px for squeezenet1_1; received \\(32, 40\\)"),
+        ({"image_size": (32, 40)}, "multiples of 16 px for squeezenet1_1. Received \\(32, 40\\)"),
         ({"image_size": (48, 48), "backbone": "resnet18"}, "multiples of 32 px for resnet18"),
-        ({"image_size": (32, 32), "backbone": "vgg"}, "must be one of squeezenet1_1, resnet18; received 'vgg'"),
+        ({"image_size": (32, 32), "backbone": "vgg"}, "must be one of squeezenet1_1, resnet18. Received 'vgg'"),
         ({"image_size": (32, 32), "weights": "nowhere.h5"}, "not a file"),
     ],
 )

@@ -190,7 +190,7 @@ def test_classes_are_capped_and_images_without_mask_left_out(lesions, tmp_path, 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"num_folds": 0}, "num_folds must be at least 1; received 0"),
+        ({"num_folds": 0}, "num_folds must be at least 1. Received 0"),
         ({"validation_fraction": 0.6}, "validation_fraction must be in"),
         ({"max_images_per_class": 0}, "max_images_per_class must be at least 1"),
         ({"initial_learning_rate": 0.0}, "initial_learning_rate must be > 0"),
