@@ -36,15 +36,12 @@ def annotation_problems(
         row: ["both boxes and a mask are given; give one of them"]
         for row in np.flatnonzero((num_boxes > 0) & has_mask).tolist()
     }
-    if not num_boxes.any():
+    wrong = {row: np.shape(own) for row, own in enumerate(boxes) if len(own) and np.shape(own)[1:] != (4,)}
+    for row, shape in wrong.items():
+        problems.setdefault(row, []).append(f"boxes must be (k,4); received the shape {shape}")
+    if wrong or not num_boxes.any():
         return problems
-    try:
-        every = np.concatenate([own for own in boxes if len(own)])
-    except ValueError:
-        every = np.zeros(0)
-    if every.ndim != 2 or every.shape[1] != 4:
-        shapes = {row: np.shape(own) for row, own in enumerate(boxes) if len(own)}
-        return {row: [f"boxes must be (k,4); received the shape {s}"] for row, s in shapes.items() if s[1:] != (4,)}
+    every = np.concatenate([own for own in boxes if len(own)])
     row_of_box = np.repeat(np.arange(num_images), num_boxes)
     sides = (np.broadcast_to(np.asarray(side, np.float64), num_images)[row_of_box] for side in (widths, heights))
     for position, problem in box_problems(every, *sides).items():
