@@ -1,7 +1,6 @@
 """Which network may segment which image: never one that saw the image's mask."""
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +13,7 @@ from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.boxes.segmentation.prediction import lesion_probability, load_segmentation_model
 from care_tf.data.groups import SORTED_FIRST, own_groups
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.files import atomic_path, file_sha256
 
 RECORD = "segmentation.json"
 
@@ -53,18 +52,6 @@ def deal_groups(groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndar
 def count_groups(groups: Sequence[str]) -> int:
     """How many groups there are; each "" is one of its own."""
     return len(set(own_groups(groups, SORTED_FIRST)))
-
-
-def file_sha256(path: str | os.PathLike) -> str:
-    """sha256 (hex) of a file's content.
-
-    Raises:
-      InputError: The file cannot be read.
-    """
-    try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,13 +13,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from care_tf.boxes.segmentation.cross_fitting import TrainedModel, count_groups, deal_groups, file_sha256, write_record
+from care_tf.boxes.segmentation.cross_fitting import TrainedModel, count_groups, deal_groups, write_record
 from care_tf.boxes.segmentation.deeplab import build_segmentation_network
 from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.boxes.segmentation.mask_batches import segmentation_batches, with_region
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.files import atomic_path, file_sha256
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.keras_generation import learning_rate
 from care_tf.losses.dice import DiceLoss
