@@ -14,6 +14,7 @@ from care_tf.boxes.segmentation.prediction import lesion_probability, load_segme
 from care_tf.data.groups import SORTED_FIRST, own_groups
 from care_tf.errors import InputError
 from care_tf.files import atomic_path, file_sha256
+from care_tf.text_files import parse_json, read_text
 
 RECORD = "segmentation.json"
 
@@ -89,7 +90,7 @@ def read_record(folder: str | os.PathLike) -> tuple[list[TrainedModel], dict[str
     if not path.is_file():
         raise InputError(f"{folder} has no {RECORD}: it must be the finished output of `care segment train`.")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(read_text(path), str(path))
         models = [
             TrainedModel(str(model["file"]), frozenset(model["saw"]), str(model.get("sha256", "")))
             for model in record["models"]

@@ -1,6 +1,5 @@
 """Trains segmentation networks on images with lesion masks: one on a disjoint set, or several, cross-fitted."""
 
-import csv
 import dataclasses
 import hashlib
 import json
@@ -17,6 +16,7 @@ from care_tf.boxes.segmentation.cross_fitting import TrainedModel, count_groups,
 from care_tf.boxes.segmentation.deeplab import build_segmentation_network
 from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.boxes.segmentation.mask_batches import segmentation_batches, with_region
+from care_tf.csv_files import write_table
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path, file_sha256
@@ -224,7 +224,4 @@ class _EpochLine(keras.callbacks.Callback):
 
 def _write_history(path: Path, history: dict[str, list]) -> None:
     rows = enumerate(zip(*history.values(), strict=True))
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["epoch", *history])
-        writer.writerows([epoch, *map(float, values)] for epoch, values in rows)
+    write_table(path, [["epoch", *history], *([epoch, *map(float, values)] for epoch, values in rows)])
