@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import math
 import os
 import sys
@@ -23,9 +22,6 @@ from care_tf.csv_files import write_table
 from care_tf.data.manifest import Manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.version import __version__
-
-# What maps come from: other versions may give other maps. What a method needs beside them is in its settings.
-_PACKAGES = ("numpy", "opencv-python-headless", "scikit-image")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,9 +122,17 @@ def _check_output(manifest: Manifest, output: Path) -> None:
 
 
 def _fingerprint(method: SaliencyMethod, settings: BoxSettings) -> dict[str, Any]:
+    """What maps come from, of which other versions may give other maps, and all settings."""
+    import cv2
+    import skimage
+
     return {
         "care_tf": __version__,
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "packages": {
+            "numpy": np.__version__,
+            "opencv-python-headless": cv2.__version__,
+            "scikit-image": skimage.__version__,
+        },
         "method": method.name,
         "method_settings": dict(method.settings),
         "box_settings": dataclasses.asdict(settings),
