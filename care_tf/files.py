@@ -1,6 +1,7 @@
 """Outputs appear whole or not at all: write to a temporary name beside the target, then rename."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import uuid
@@ -49,6 +50,18 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def file_sha256(path: str | os.PathLike) -> str:
+    """sha256 (hex) of a file's content.
+
+    Raises:
+      InputError: The file cannot be read.
+    """
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _replace_folder(new: Path, target: Path, token: str) -> None:

@@ -53,15 +53,15 @@ def parse_json(text: str, where: str) -> Any:
     """
 
     def refuse(constant: str) -> NoReturn:
-        raise InputError(f"{where} holds {constant}, which is not JSON and not a position of a box.")
+        raise InputError(f"{where} holds {constant}, which is not JSON.")
 
     try:
         return json.loads(text, parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise InputError(f"{where} is not JSON: {error.msg} on line {error.lineno}, column {error.colno}.") from error
     except RecursionError:
-        raise InputError(f"{where} is nested too deeply to be an annotation file.") from None
+        raise InputError(f"{where} is nested too deeply to be read.") from None
     except InputError:
         raise
     except ValueError as error:  # a number of thousands of digits
-        raise InputError(f"{where} is not an annotation file: {error}.") from error
+        raise InputError(f"{where} is not JSON that can be read: {error}.") from error

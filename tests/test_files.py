@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.files import atomic_path, file_sha256
 
 
 def test_a_file_appears_whole_in_a_folder_that_did_not_exist(tmp_path):
@@ -97,3 +97,10 @@ def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
         atomic_path(tmp_path / "manifest.csv"),
     ):
         pass
+
+
+def test_sha256_is_of_the_content(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert file_sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    with pytest.raises(InputError, match="none cannot be read: No such file"):
+        file_sha256(tmp_path / "none")

@@ -1,6 +1,5 @@
 """`care boxes make`."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ import click
 from care_tf.cli import options
 from care_tf.cli.commands import Command
 from care_tf.errors import InputError
-from care_tf.tensorflow_start import quiet_tensorflow
+from care_tf.tensorflow_start import one_image_per_core, quiet_tensorflow
 
 if TYPE_CHECKING:
     from care_tf.boxes.making.manifest_boxes import MadeBoxes
@@ -79,7 +78,7 @@ def make(manifest: Path, output: Path, overwrite: bool, strict: bool, **choices:
     the same command continues where it stopped. Beside the output, NAME.details.csv says what became of every image.
     """
     options.refuse_existing(output, overwrite)
-    _one_image_per_core()
+    one_image_per_core()
     if choices["method"] == "segmentation":
         quiet_tensorflow()
     made = _made_boxes(manifest, output, choices)
@@ -89,13 +88,6 @@ def make(manifest: Path, output: Path, overwrite: bool, strict: bool, **choices:
     print(f"wrote {output} and {details_path(output)}")
     if strict and made.rows("failed"):
         raise InputError(f"--strict: {len(made.rows('failed'))} images failed; {output} was written all the same.")
-
-
-def _one_image_per_core() -> None:
-    """Read when TensorFlow starts, here and in the workers that this process starts."""
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-    os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
-    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 
 def _made_boxes(manifest: Path, output: Path, choices: dict[str, Any]) -> "MadeBoxes":

@@ -43,8 +43,10 @@ def annotation_problems(
     except ValueError:
         every = np.zeros(0)
     if every.ndim != 2 or every.shape[1] != 4:
-        shapes = {row: np.shape(own) for row, own in enumerate(boxes) if len(own)}
-        return {row: [f"boxes must be (k,4). Received the shape {s}"] for row, s in shapes.items() if s[1:] != (4,)}
+        for row, own in enumerate(boxes):
+            if len(own) and np.shape(own)[1:] != (4,):
+                problems.setdefault(row, []).append(f"boxes must be (k,4). Received the shape {np.shape(own)}")
+        return problems
     row_of_box = np.repeat(np.arange(num_images), num_boxes)
     sides = (np.broadcast_to(np.asarray(side, np.float64), num_images)[row_of_box] for side in (widths, heights))
     for position, problem in box_problems(every, *sides).items():

@@ -22,3 +22,8 @@ def own_groups(groups: Sequence[str], name: str = NO_GROUP) -> list[str]:
       ['p1', 'row 1, no group', 'p1']
     """
     return [str(group) or name.format(row=row) for row, group in enumerate(groups)]
+
+
+def groups_or_none(groups: Sequence[str]) -> list[str] | None:
+    """`own_groups`, or None where no image has a group."""
+    return own_groups(groups) if any(groups) else None

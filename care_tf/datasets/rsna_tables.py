@@ -1,6 +1,5 @@
 """The tables of the RSNA Pneumonia Detection Challenge (2018), each checked, and checked against each other."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from care_tf.box_geometry import box_problems
 from care_tf.csv_files import table_rows
 from care_tf.errors import InputError
 from care_tf.problems import raise_problems
+from care_tf.text_files import parse_json, read_text
 
 CLASSES = ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")
 BOX_CLASS = "Lung Opacity"
@@ -128,12 +128,10 @@ def check_agreement(root: Path, boxes: Mapping[str, np.ndarray], labels: Mapping
 
 def read_patients(path: Path, names: Sequence[str]) -> dict[str, str]:
     """Image name -> patient of the original data set, whose file names are <patient>_<number>.png."""
+    entries = parse_json(read_text(path, "mapping"), str(path))
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
         patients = {entry["subset_img_id"]: entry["img_id"].partition("_")[0] for entry in entries}
-    except OSError as error:
-        raise InputError(f"the mapping {path} cannot be read: {error.strerror}.") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise InputError(
             f"{path} is not RSNA's mapping, a JSON list of objects with subset_img_id and img_id: {error!r}."
         ) from error

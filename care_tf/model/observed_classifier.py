@@ -12,6 +12,7 @@ from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
 from care_tf.model.class_attention import predict_with_attention
 from care_tf.network.anatomy import Anatomy, read_anatomy
+from care_tf.network.input_spec import build_network
 from care_tf.network.observation import layers_by_path, observing
 from care_tf.network.random_geometry import refuse_random_geometry
 from care_tf.network.trace import NetworkTrace, trace_network
@@ -79,7 +80,7 @@ class ObservedClassifier:
         """
         if self._anatomy is None:
             spec = tf.TensorSpec([None, *image_shape[1:]], dtype)
-            self._build(spec)
+            build_network(self.classifier, lambda image: self._features_and_predictions(image)[1], spec)
             self._trace = trace_network(self._features_and_predictions, layers_by_path(self.classifier), spec)
             self._anatomy = read_anatomy(self._trace, self.attention_layer)
         anatomy = self._anatomy
@@ -90,13 +91,6 @@ class ObservedClassifier:
                 "attention layer after it, or pass second_order=False."
             )
         return anatomy
-
-    def _build(self, image_spec: tf.TensorSpec) -> None:
-        """Calls a network that has never been called once, unobserved: Keras runs `call` once more to build it."""
-        layers = layers_by_path(self.classifier).values()
-        if not self.classifier.built or not all(layer.built for layer in layers):
-            with tf.init_scope():
-                tf.function(lambda image: self._features_and_predictions(image)[1]).get_concrete_function(image_spec)
 
     def predict(self, image: tf.Tensor, training: bool | None, on_features=lambda features: None) -> tf.Tensor:
         """The predictions; `on_features` gets the output of an explicit features model."""

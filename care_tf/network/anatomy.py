@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.network.observation import find_path, listing
 from care_tf.network.trace import Call, NetworkTrace
 
 # TensorFlow has no second-order gradient for these; for bilinear resizing it is None without an error.
@@ -112,30 +113,19 @@ def _find_attention_call(calls: list[Call], layers: dict[str, keras.layers.Layer
             raise InputError(
                 "No layer of the classifier has an output of shape (batch, h, w, channels) with h, w > 1, so there is "
                 'no attention map. Name a token layer with attention_layer="...", or use larger images. '
-                f"Layers: {_listing(layers)}."
+                f"Layers: {listing(layers)}."
             )
         # A nested model returns the very tensor of its last layer: name the layer that made it.
         return next(call for call in calls if call.output is spatial[-1].output)
-    paths = [path for path in layers if path == name] or [path for path in layers if path.split("/")[-1] == name]
-    if not paths:
-        raise InputError(
-            f"attention_layer={name!r} is not a layer of the classifier. Layers with a spatial output: "
-            f"{_listing({call.path: call.layer for call in calls if _has_spatial_extent(call.output)})}."
-        )
-    if len(paths) > 1:
-        raise InputError(f"attention_layer={name!r} names several layers; give one of the paths {', '.join(paths)}.")
-    matching = [call for call in calls if call.path == paths[0]]
+    spatial_paths = listing({call.path: call for call in calls if _has_spatial_extent(call.output)})
+    path = find_path(layers, name, "attention_layer", f"Layers with a spatial output: {spatial_paths}")
+    matching = [call for call in calls if call.path == path]
     if len(matching) != 1:
         raise InputError(
             f"attention_layer={name!r} is called {len(matching)} times in one forward pass; the attention layer must "
             "be called exactly once. Name another layer."
         )
     return matching[0]
-
-
-def _listing(layers: dict[str, keras.layers.Layer]) -> str:
-    paths = list(layers)
-    return ", ".join(paths) if len(paths) <= 12 else ", ".join(["...", *paths[-12:]])
 
 
 def _has_spatial_extent(output: Any) -> bool:

@@ -6,10 +6,8 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.network.observation import layers_by_path, walk_layers
+from care_tf.network.observation import find_path, layers_by_path, listing, walk_layers
 from care_tf.network.trace import Call, NetworkTrace, trace_classifier
-
-MAX_CANDIDATES = 12
 
 
 class Freezer:
@@ -28,8 +26,7 @@ class Freezer:
         self, classifier: keras.Model, trace: NetworkTrace | None = None, image_shape: Sequence[int] | None = None
     ):
         self._classifier = classifier
-        self._layers = layers_by_path(classifier)
-        self._as_built = [(layer, layer.trainable) for layer in self._layers.values()]
+        self._as_built = {layer: layer.trainable for layer in layers_by_path(classifier).values()}
         self._trace = trace
         self._image_shape = image_shape
 
@@ -48,15 +45,16 @@ class Freezer:
             classifier is then as before.
         """
         frozen = [] if layer_path is None else self._layers_through(layer_path)
-        before = [(layer, layer.trainable) for layer in self._layers.values()]
+        before = {layer: layer.trainable for layer in self._as_built}
         self.unfreeze()
         for layer in frozen:
             layer.trainable = False
         if frozen and not self._classifier.trainable_weights:
             _set_trainable(before)
+            candidates = _with_weights(layers_by_path(self._classifier))
             raise InputError(
                 f"Nothing would be left to train: every trainable layer lies at or before {layer_path!r}. Received "
-                f"layer_path={layer_path!r}. Freeze through an earlier layer, such as one of {_listing(self._layers)}."
+                f"layer_path={layer_path!r}. Freeze through an earlier layer, such as one of {candidates}."
             )
 
     def unfreeze(self) -> None:
@@ -65,43 +63,31 @@ class Freezer:
 
     def _layers_through(self, name: str) -> list[keras.layers.Layer]:
         """The named layer and those that its output depends on."""
-        path = _full_path(self._layers, name)
         if self._trace is None:
             self._trace = trace_classifier(self._classifier, self._image_shape)
+        layers = self._trace.layers  # with those that the network made when it was built
+        self._as_built = {layer: layer.trainable for layer in layers.values()} | self._as_built
+        path = find_path(layers, name, "layer_path", f"Layers with weights: {_with_weights(layers)}")
         calls: dict[str, list[Call]] = {}
         for call in self._trace.calls:
             calls.setdefault(call.path, []).append(call)
         if path not in calls:
             raise InputError(
                 f"The layer {path!r} is not called in a forward pass, so nothing can be frozen through it. Name one of "
-                f"{_listing({called: self._layers[called] for called in self._layers if called in calls})}."
+                f"{_with_weights({called: layers[called] for called in layers if called in calls})}."
             )
         ancestors = _ancestors([tensor for call in calls[path] for tensor in _tensors(call)])
-        return [self._layers[called] for called, own in calls.items() if _counts(self._layers[called], own, ancestors)]
+        return [layers[called] for called, own in calls.items() if _counts(layers[called], own, ancestors)]
 
 
-def _set_trainable(values: list[tuple[keras.layers.Layer, bool]]) -> None:
+def _set_trainable(values: dict[keras.layers.Layer, bool]) -> None:
     """Outer layers before inner ones, because Keras hands a layer's value down: the outer have more layers inside."""
-    for layer, value in sorted(values, key=lambda pair: -sum(1 for _ in walk_layers(pair[0]))):
+    for layer, value in sorted(values.items(), key=lambda pair: -sum(1 for _ in walk_layers(pair[0]))):
         layer.trainable = value
 
 
-def _full_path(layers: dict[str, keras.layers.Layer], name: str) -> str:
-    paths = [path for path in layers if path == name] or [path for path in layers if path.split("/")[-1] == name]
-    if not paths:
-        raise InputError(
-            f"layer_path={name!r} is not a layer of the classifier. Layers with weights: {_listing(layers)}."
-        )
-    if len(paths) > 1:
-        raise InputError(
-            f"layer_path={name!r} names several layers; give one of the paths {', '.join(paths[:MAX_CANDIDATES])}."
-        )
-    return paths[0]
-
-
-def _listing(layers: dict[str, keras.layers.Layer]) -> str:
-    paths = [path for path, layer in layers.items() if layer.weights]
-    return ", ".join(paths) if len(paths) <= MAX_CANDIDATES else ", ".join(["...", *paths[-MAX_CANDIDATES:]])
+def _with_weights(layers: dict[str, keras.layers.Layer]) -> str:
+    return listing([path for path, layer in layers.items() if layer.weights])
 
 
 def _tensors(call: Call) -> list[tf.Tensor]:

@@ -1,6 +1,6 @@
 """The images that a classifier takes, for tracing it without any."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -32,7 +32,12 @@ def image_spec(classifier: keras.Model, image_shape: Sequence[int] | None = None
             "built Sequential model. Received image_shape=None. Pass image_shape=(height, width, channels)."
         )
     spec = tf.TensorSpec([None, *image_shape], tf.float32)
+    build_network(classifier, lambda image: call_model(classifier, image, False), spec)
+    return spec
+
+
+def build_network(classifier: keras.Model, call: Callable[[tf.Tensor], tf.Tensor], spec: tf.TensorSpec) -> None:
+    """Calls a network that has never been called once, unobserved: Keras runs `call` once more to build it."""
     if not classifier.built or not all(layer.built for layer in layers_by_path(classifier).values()):
         with tf.init_scope():
-            tf.function(lambda image: call_model(classifier, image, False)).get_concrete_function(spec)
-    return spec
+            tf.function(call).get_concrete_function(spec)

@@ -2,14 +2,16 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import keras
 
+from care_tf.errors import InputError
 from care_tf.keras_generation import sublayers
 
 Observer = Callable[[tuple, Any], None]
+_MAX_LISTED = 12
 
 _lock = threading.Lock()
 _installed: dict[tuple[int, str], int] = {}
@@ -73,6 +75,31 @@ def layers_by_path(model: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
         number = 1 + sum(known.split("#")[0] == path for known in layers)
         layers[path if number == 1 else f"{path}#{number}"] = layer
     return layers
+
+
+def find_path(paths: Collection[str], name: str, argument: str, candidates: str) -> str:
+    """The one path that is, or else ends in, a layer's name.
+
+    Args:
+      paths: Those of `layers_by_path`.
+      name: Layer name, or "outer/inner" path.
+      argument: Where the name was given, for messages.
+      candidates: What to choose from, for the message that there is no such layer.
+
+    Raises:
+      InputError: The layer is unknown or ambiguous.
+    """
+    found = [path for path in paths if path == name] or [path for path in paths if path.split("/")[-1] == name]
+    if not found:
+        raise InputError(f"{argument}={name!r} is not a layer of the classifier. {candidates}.")
+    if len(found) > 1:
+        raise InputError(f"{argument}={name!r} names several layers; give one of the paths {listing(found)}.")
+    return found[0]
+
+
+def listing(paths: Collection[str]) -> str:
+    """The paths in one line; of more than 12 the last 12."""
+    return ", ".join(paths if len(paths) <= _MAX_LISTED else ["...", *list(paths)[-_MAX_LISTED:]])
 
 
 def _thread_observers() -> dict[tuple[int, str], list[Observer]]:

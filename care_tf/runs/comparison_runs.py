@@ -11,7 +11,7 @@ import tqdm
 
 from care_tf.data import read_manifest
 from care_tf.data.class_focus import focus_classes
-from care_tf.data.groups import own_groups
+from care_tf.data.groups import groups_or_none
 from care_tf.evaluation import (
     CellPredictions,
     compare_methods,
@@ -115,8 +115,6 @@ def _read_predictions(cell: Cell) -> CellPredictions:
         cell.folder / run_folder.PREDICTIONS, dtype={"label": str, "group": str, "image": str}, keep_default_na=False
     )
     class_names = list(cell.config.data.class_names or ())
-    groups = table["group"].tolist()
-    named = own_groups(groups)
     return CellPredictions(
         method=cell.method,
         fold=cell.fold,
@@ -124,7 +122,7 @@ def _read_predictions(cell: Cell) -> CellPredictions:
         image_names=tuple(table["image"]),
         labels=np.array([class_names.index(name) for name in table["label"]]),
         probabilities=table[class_names].to_numpy(),
-        groups=named if any(groups) else None,
+        groups=groups_or_none(table["group"].tolist()),
         attention_inside=pd.to_numeric(table["attention_inside"], errors="coerce").to_numpy(float),
     )
 

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from care_tf.files import file_sha256
 from care_tf.runs.config import RunConfig
 from care_tf.runs.rebuilt_classifier import chooses_tau
 from care_tf.runs.stage import Stage
@@ -46,4 +47,4 @@ def _result_settings(stage: Stage) -> dict[str, Any]:
 def _content_digest(name: str | None) -> str | None:
     """A file is known by what is in it, not by where it lies; another name by itself."""
     path = Path(name or "")
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else name
+    return file_sha256(path) if path.is_file() else name

@@ -13,7 +13,7 @@ import tqdm
 
 from care_tf.data import Manifest, evaluation_dataset, read_manifest
 from care_tf.data.class_focus import rarest_class
-from care_tf.data.groups import own_groups
+from care_tf.data.groups import groups_or_none
 from care_tf.errors import InputError
 from care_tf.evaluation import attention_references, evaluate_predictions, paired_difference, write_report
 from care_tf.evaluation.estimate_text import estimate_text
@@ -91,7 +91,7 @@ def evaluate_run(
             other_result.probabilities,
             result.probabilities,
             rows.class_names,
-            groups=_groups(rows),
+            groups=groups_or_none(rows.groups),
             baseline_attention_inside=other_result.attention_inside,
             attention_inside=result.attention_inside,
             num_resamples=num_resamples,
@@ -140,13 +140,6 @@ def _test_rows(run: LoadedRun, manifest, split, folds) -> Manifest:
     return select_rows(rows, Selection(split=split, folds=folds), "--split/--folds")
 
 
-def _groups(rows: Manifest) -> Sequence[str] | None:
-    """The rows' groups; a row without one is a group of its own, as in the splits."""
-    if not any(rows.groups):
-        return None
-    return own_groups(rows.groups)
-
-
 def _masks(rows: Manifest, image_size: tuple[int, int]):
     """The masks of all rows, one at a time."""
     for inputs, _ in evaluation_dataset(rows, image_size, 32, masks=True):
@@ -165,7 +158,7 @@ def _scores(rows: Manifest, result: Predictions, num_resamples: int) -> Scores:
         rows.labels,
         result.probabilities,
         rows.class_names,
-        groups=_groups(rows),
+        groups=groups_or_none(rows.groups),
         attention_inside=result.attention_inside,
         attention_references=references,
         num_resamples=num_resamples,

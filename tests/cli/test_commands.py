@@ -159,12 +159,18 @@ def test_help_does_not_show_former_names():
 
 
 def test_a_chosen_log_level_is_kept(monkeypatch):
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
-    quiet_tensorflow()
-    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "2"
+    started = "from care_tf.tensorflow_start import quiet_tensorflow\nquiet_tensorflow()\nimport os"
+    level = f"{started}\nprint(os.environ['TF_CPP_MIN_LOG_LEVEL'])"
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+    assert python(level).stdout == "0\n"
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    assert python(level).stdout == "2\n"
+
+
+def test_the_output_of_a_process_that_has_imported_tensorflow_is_left_alone(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow", object())
+    monkeypatch.setattr(os, "dup2", lambda *descriptors: pytest.fail(f"redirected {descriptors}"))
     quiet_tensorflow()
-    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
 
 
 def python(program, *words):

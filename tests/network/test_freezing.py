@@ -122,6 +122,27 @@ def test_the_first_layers_with_weights_are_frozen_in_every_kind_of_network(netwo
     assert classifier.trainable_weights and len(classifier.trainable_weights) < len(classifier.weights)
 
 
+def test_layers_that_a_network_makes_in_build_are_found_frozen_and_set_free():
+    class Late(keras.Model):
+        def build(self, input_shape):
+            self.pool = keras.layers.GlobalAveragePooling2D(name="pool")
+            self.hidden, self.out = keras.layers.Dense(4, name="hidden"), keras.layers.Dense(2, name="out")
+            self.built = True
+
+        def call(self, inputs):
+            return self.out(self.hidden(self.pool(inputs)))
+
+    classifier = Late()
+    freezer = Freezer(classifier, image_shape=(8, 8, 3))
+    freezer.freeze_through("hidden")
+    assert frozen_paths(classifier) == {"hidden"}
+    with pytest.raises(InputError, match="Nothing would be left.*such as one of hidden, out"):
+        freezer.freeze_through("out")
+    assert frozen_paths(classifier) == {"hidden"}
+    freezer.unfreeze()
+    assert frozen_paths(classifier) == set()
+
+
 def test_of_a_nested_model_with_two_outputs_only_the_needed_part_is_frozen():
     classifier = two_outputs()
     freezer = Freezer(classifier)

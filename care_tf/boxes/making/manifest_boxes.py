@@ -1,9 +1,7 @@
 """Boxes for the chosen classes of a manifest, from any saliency method, at the size of a data set."""
 
 import contextlib
-import csv
 import dataclasses
-import importlib.metadata
 import math
 import os
 import sys
@@ -20,13 +18,10 @@ from care_tf.boxes.making.one_image import BoxSettings, ImageResult, ImageTask, 
 from care_tf.boxes.making.progress_journal import ProgressJournal
 from care_tf.boxes.making.result_stream import stream_results
 from care_tf.boxes.making.workers import Workers
+from care_tf.csv_files import write_table
 from care_tf.data.manifest import Manifest, write_manifest
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
 from care_tf.version import __version__
-
-# What maps come from: other versions may give other maps. What a method needs beside them is in its settings.
-_PACKAGES = ("numpy", "opencv-python-headless", "scikit-image")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,9 +122,17 @@ def _check_output(manifest: Manifest, output: Path) -> None:
 
 
 def _fingerprint(method: SaliencyMethod, settings: BoxSettings) -> dict[str, Any]:
+    """What maps come from, of which other versions may give other maps, and all settings."""
+    import cv2
+    import skimage
+
     return {
         "care_tf": __version__,
-        "packages": {name: importlib.metadata.version(name) for name in _PACKAGES},
+        "packages": {
+            "numpy": np.__version__,
+            "opencv-python-headless": cv2.__version__,
+            "scikit-image": skimage.__version__,
+        },
         "method": method.name,
         "method_settings": dict(method.settings),
         "box_settings": dataclasses.asdict(settings),
@@ -205,14 +208,9 @@ def _refuse_failure(made: MadeBoxes, output: str | os.PathLike) -> None:
 
 def _write_details(made: MadeBoxes, output: Path) -> None:
     folder = output.absolute().parent
-    with (
-        atomic_path(details_path(output)) as temporary,
-        open(temporary, "w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(DETAIL_COLUMNS)
-        for result in made.details:
-            image = Path(os.path.relpath(made.manifest.image_paths[result.row], folder)).as_posix()
-            doubt = "" if result.status == "failed" else f"{result.doubt:.4f}"
-            row = (image, result.status, len(result.boxes), doubt, f"{result.seconds:.3f}", result.message)
-            writer.writerow(row)
+    rows: list[Sequence[Any]] = [DETAIL_COLUMNS]
+    for result in made.details:
+        image = Path(os.path.relpath(made.manifest.image_paths[result.row], folder)).as_posix()
+        doubt = "" if result.status == "failed" else f"{result.doubt:.4f}"
+        rows.append((image, result.status, len(result.boxes), doubt, f"{result.seconds:.3f}", result.message))
+    write_table(details_path(output), rows)

@@ -14,8 +14,9 @@ from typing import Any, Protocol, cast
 import numpy as np
 
 from care_tf.boxes.making.single_model import single_model
-from care_tf.boxes.segmentation.cross_fitting import RECORD, CrossFittedSegmentation, file_sha256
+from care_tf.boxes.segmentation.cross_fitting import RECORD, CrossFittedSegmentation
 from care_tf.errors import InputError
+from care_tf.files import file_sha256
 from care_tf.named_function import named_function
 
 

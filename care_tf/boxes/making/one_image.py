@@ -19,14 +19,9 @@ from care_tf.boxes.map_doubt import box_doubt
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.images.pixels import read_image
+from care_tf.tensorflow_start import one_image_per_core
 
 MIN_SCALE, MAX_SCALE = 0.7, 1.1
-# Read when TensorFlow starts, which only a network does: one image per core, and workers share the GPU.
-_TENSORFLOW_SETTINGS = {
-    "TF_NUM_INTRAOP_THREADS": "1",
-    "TF_NUM_INTEROP_THREADS": "1",
-    "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,8 +151,7 @@ def annotate(packed: bytes, task: ImageTask) -> ImageResult:
 
 def annotate_in_worker(packed: bytes, task: ImageTask) -> ImageResult:
     """`annotate` in a process of its own, where TensorFlow has not started yet."""
-    for name, value in _TENSORFLOW_SETTINGS.items():
-        os.environ.setdefault(name, value)
+    one_image_per_core()
     return annotate(packed, task)
 
 

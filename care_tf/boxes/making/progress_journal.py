@@ -40,8 +40,8 @@ class ProgressJournal:
     """
 
     def __init__(self, output: str | os.PathLike, fingerprint: Mapping[str, Any]):
-        output = Path(output)
-        self.path = output.with_name(f".{output.name}.progress.jsonl")
+        self._output = Path(output)
+        self.path = self._output.with_name(f".{self._output.name}.progress.jsonl")
         self.entries: list[dict[str, Any]] = []
         self.changes: list[str] = []
         # As JSON reads it back: a tuple is a list there, and 1.0 == 1.
@@ -96,8 +96,7 @@ class ProgressJournal:
             except BlockingIOError:
                 file.close()
                 raise InputError(
-                    f"another run is at work on {self.path.parent / self.path.name[1:].removesuffix('.progress.jsonl')}"
-                    "; wait for it, stop it, or choose another output."
+                    f"another run is at work on {self._output}; wait for it, stop it, or choose another output."
                 ) from None
             except OSError as error:
                 file.close()
@@ -139,7 +138,7 @@ def _differences(old: Any, new: dict[str, Any]) -> Iterator[str]:
             yield f"{key}: {before} -> {after}"
 
 
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
+def _flat(value: Any, *keys: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        return {prefix.removesuffix("."): value}
-    return {name: leaf for key, inner in value.items() for name, leaf in _flat(inner, f"{prefix}{key}.").items()}
+        return {".".join(keys): value}
+    return {name: leaf for key, inner in value.items() for name, leaf in _flat(inner, *keys, key).items()}

@@ -1,7 +1,6 @@
 """Which network may segment which image: never one that saw the image's mask."""
 
 import dataclasses
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -14,7 +13,8 @@ from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.boxes.segmentation.prediction import lesion_probability, load_segmentation_model
 from care_tf.data.groups import SORTED_FIRST, own_groups
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.files import atomic_path, file_sha256
+from care_tf.text_files import parse_json, read_text
 
 RECORD = "segmentation.json"
 
@@ -55,18 +55,6 @@ def count_groups(groups: Sequence[str]) -> int:
     return len(set(own_groups(groups, SORTED_FIRST)))
 
 
-def file_sha256(path: str | os.PathLike) -> str:
-    """sha256 (hex) of a file's content.
-
-    Raises:
-      InputError: The file cannot be read.
-    """
-    try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
-
-
 @dataclasses.dataclass(frozen=True)
 class TrainedModel:
     """A network and what it saw.
@@ -102,7 +90,7 @@ def read_record(folder: str | os.PathLike) -> tuple[list[TrainedModel], dict[str
     if not path.is_file():
         raise InputError(f"{folder} has no {RECORD}: it must be the finished output of `care segment train`.")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(read_text(path), str(path))
         models = [
             TrainedModel(str(model["file"]), frozenset(model["saw"]), str(model.get("sha256", "")))
             for model in record["models"]

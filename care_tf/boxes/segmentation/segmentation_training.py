@@ -1,6 +1,5 @@
 """Trains segmentation networks on images with lesion masks: one on a disjoint set, or several, cross-fitted."""
 
-import csv
 import dataclasses
 import hashlib
 import json
@@ -13,13 +12,14 @@ from typing import Any
 import keras
 import numpy as np
 
-from care_tf.boxes.segmentation.cross_fitting import TrainedModel, count_groups, deal_groups, file_sha256, write_record
+from care_tf.boxes.segmentation.cross_fitting import TrainedModel, count_groups, deal_groups, write_record
 from care_tf.boxes.segmentation.deeplab import build_segmentation_network
 from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.boxes.segmentation.mask_batches import segmentation_batches, with_region
+from care_tf.csv_files import write_table
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.files import atomic_path, file_sha256
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.keras_generation import learning_rate
 from care_tf.losses.dice import DiceLoss
@@ -224,7 +224,4 @@ class _EpochLine(keras.callbacks.Callback):
 
 def _write_history(path: Path, history: dict[str, list]) -> None:
     rows = enumerate(zip(*history.values(), strict=True))
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["epoch", *history])
-        writer.writerows([epoch, *map(float, values)] for epoch, values in rows)
+    write_table(path, [["epoch", *history], *([epoch, *map(float, values)] for epoch, values in rows)])

@@ -102,7 +102,7 @@ class TestFiles:
             ('{"a": NaN}', "f.json holds NaN"),
             ("[-Infinity]", "f.json holds -Infinity"),
             ("[" * 100_000, "f.json is (nested too deeply|not JSON)"),
-            ("1" * 5000, "f.json is not an annotation file"),
+            ("1" * 5000, "f.json is not JSON that can be read: "),
             ("", "f.json is not JSON"),
         ],
     )

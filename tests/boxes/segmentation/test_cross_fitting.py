@@ -14,13 +14,13 @@ from care_tf.boxes.segmentation.cross_fitting import (
     TrainedModel,
     count_groups,
     deal_groups,
-    file_sha256,
     read_record,
     unseen_by,
     write_record,
 )
 from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.errors import InputError
+from care_tf.files import file_sha256
 from care_tf.images.pixels import read_image
 
 
