@@ -18,12 +18,15 @@ TESTS_TF215 := $(addprefix tests/,attention backbones boxes/segmentation callbac
 	metrics model network runs/test_prepared_stage.py runs/test_run_training.py runs/test_stage_training.py serving \
 	test_labels.py test_masks.py test_registration.py)
 
+# The package, what its tests use, and the tools.
+INSTALL := -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt --editable
+
 # Tests of one file stay in one process: they share what they have traced.
 PYTEST_ARGUMENTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tf215 lint format bench clean
+.PHONY: help demo test test-tf215 wheel lint format bench clean
 
 help: ## lists the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +39,9 @@ test: $(STAMP) ## the whole test suite, on current TensorFlow and Keras 3
 
 test-tf215: $(STAMP_TF215) ## what meets TensorFlow or Keras, on TensorFlow 2.15 and Keras 2.15
 	$(VENV_TF215)/bin/python -m pytest $(PYTEST_ARGUMENTS) $(TESTS_TF215)
+
+wheel: $(STAMP) ## the installable package, as sdist and wheel, in dist/
+	$(VENV)/bin/python -m build
 
 lint: $(STAMP) ## ruff (rules and format) and mypy
 	$(VENV)/bin/ruff check .
@@ -59,8 +65,7 @@ $(STAMP): $(PACKAGING)
 			"Choose another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "Installing TensorFlow and the rest of requirements.txt into $(VENV): about 2 GB, a few minutes."
 	$(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable . -r requirements.txt \
-		-r requirements-dev.txt
+	$(VENV)/bin/python $(INSTALL) .
 	touch $@
 
 $(STAMP_TF215): $(PACKAGING) requirements-tf215.txt
@@ -69,6 +74,5 @@ $(STAMP_TF215): $(PACKAGING) requirements-tf215.txt
 			"Name one: make PYTHON_TF215=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "Installing TensorFlow 2.15 and what goes with it into $(VENV_TF215): about 2 GB, a few minutes."
 	$(PYTHON_TF215) -m venv --clear $(VENV_TF215)
-	$(VENV_TF215)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[addons]' \
-		-r requirements.txt -r requirements-dev.txt
+	$(VENV_TF215)/bin/python $(INSTALL) '.[addons]'
 	touch $@

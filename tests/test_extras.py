@@ -110,7 +110,7 @@ def without(libraries, program):
     """Runs a program in which libraries cannot be imported; returns its last line of output."""
     program = f"import sys\nfor name in {libraries}: sys.modules[name] = None\n{program}"
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    return (result.stdout + result.stderr).strip().splitlines()[-1]
+    return (result.stderr + result.stdout).strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The only module that touches KerasCV, which is slow to import and at its last release."""
+"""The only module that touches KerasCV: slow to import and at its last release, so it stands behind one door."""
 
 from types import ModuleType
 from typing import Any
@@ -76,16 +76,20 @@ def deeplab_v3_plus(
 
 
 def _spatial_pyramid_pooling(shape: tuple[int, int, int], dilation_rates: list[int]) -> keras.Model:
-    """The layers inside KerasCV's pyramid, called in its order by a plain model: features of `shape` -> (h,w,256)."""
+    """The layers inside KerasCV's pyramid in a plain model: features of `shape` -> (h,w,256).
+
+    Trains bit for bit as KerasCV's layer does: the branches stand in its order and under its names, by which
+    TensorFlow orders the sum of their gradients.
+    """
     pyramid = require_keras_cv("DeepLabV3+").layers.SpatialPyramidPooling(dilation_rates=dilation_rates)
     pyramid.build((None, *shape))
     *dilated, pooled = pyramid.aspp_parallel_channels
-    # Not `Resizing`, as in KerasCV: its `training=True` would reach the batch normalizations after it. Inside the
-    # branch, so that the branches' gradients are added up in KerasCV's order.
-    pooled = keras.Sequential([*pooled.layers, keras.layers.UpSampling2D(shape[:2], interpolation="bilinear")])
-    features = keras.Input(shape)
-    output = pyramid.projection(keras.layers.Concatenate()([branch(features) for branch in (*dilated, pooled)]))
-    model = keras.Model(features, output, name="spatial_pyramid_pooling")
-    # As in KerasCV's layer: Keras 3 would otherwise compile the training with XLA, whose sums round differently.
+    # Not `Resizing`, as in KerasCV: its `training=True` would reach the batch normalizations behind it.
+    upsampling = keras.layers.UpSampling2D(shape[:2], interpolation="bilinear", name="pooled_upsampling")
+    branches = [*dilated, keras.Sequential([*pooled.layers, upsampling], name=pooled.name)]
+    features = keras.Input(shape, name="pyramid_features")
+    joined = keras.layers.Concatenate(name="pyramid_branches")([branch(features) for branch in branches])
+    model = keras.Model(features, pyramid.projection(joined), name=pyramid.name)
+    # As KerasCV's layer has it: Keras 3 would otherwise compile the training with XLA, whose sums round differently.
     model.supports_jit = False
     return model

@@ -1,11 +1,20 @@
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
+from care_tf.backbones import keras_cv_networks
 from care_tf.backbones.preprocessing import imagenet_bgr, unit_interval
 from care_tf.backbones.squeezenet import squeezenet1_1
 from care_tf.boxes.segmentation.deeplab import build_segmentation_network
+from care_tf.boxes.segmentation.prediction import lesion_probability, load_segmentation_model
 from care_tf.errors import InputError
+from care_tf.losses import DiceLoss
+
+_ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(("backbone", "image_size"), [("squeezenet1_1", (32, 48)), ("resnet18", (32, 64))])
@@ -58,6 +67,85 @@ def test_the_seed_decides_the_weights():
     first, same, other = (build_segmentation_network((32, 32), seed=seed).get_weights() for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(first, same, strict=True))
     assert any(not np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+def _network_with_keras_cv_layers(backbone, monkeypatch):
+    """The network as KerasCV itself builds it, its pyramid one layer."""
+    import keras_cv
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            keras_cv_networks,
+            "_spatial_pyramid_pooling",
+            lambda _, rates: keras_cv.layers.SpatialPyramidPooling(dilation_rates=rates),
+        )
+        return build_segmentation_network((32, 64), backbone=backbone, seed=1)
+
+
+def _fingerprints(network):
+    return sorted((weight.shape, weight.tobytes()) for weight in network.get_weights())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["squeezenet1_1", "resnet18"])
+def test_plain_layers_start_and_train_as_keras_cvs_own(backbone, monkeypatch):
+    random = np.random.default_rng(0)
+    images = random.uniform(0, 255, (4, 32, 64, 3)).astype(np.float32)
+    masks = random.integers(0, 2, (4, 32, 64, 1)).astype(np.float32)
+    keras.utils.set_random_seed(0)
+    expected = _network_with_keras_cv_layers(backbone, monkeypatch)
+    keras.utils.set_random_seed(0)
+    network = build_segmentation_network((32, 64), backbone=backbone, seed=1)
+    assert _fingerprints(network) == _fingerprints(expected)
+    np.testing.assert_array_equal(network(images), expected(images))
+    for model in (network, expected):
+        model.compile(keras.optimizers.SGD(0.01), DiceLoss())
+        model.fit(images, masks, batch_size=2, epochs=1, shuffle=False, verbose=0)
+    np.testing.assert_allclose(network(images), expected(images), atol=1e-6)
+
+
+_LOADING_WITHOUT_KERAS_CV = """
+import sys
+sys.modules["keras_cv"] = None
+import numpy as np
+from care_tf.boxes.segmentation import lesion_probability, load_segmentation_model
+try:
+    np.save(sys.argv[2], lesion_probability(load_segmentation_model(sys.argv[1]), np.load(sys.argv[3])))
+except ValueError as error:
+    print(error)
+"""
+
+
+def _loaded_without_keras_cv(path):
+    image = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
+    np.save(path.parent / "image.npy", image)
+    arguments = [path, path.parent / "probability.npy", path.parent / "image.npy"]
+    program = [sys.executable, "-c", _LOADING_WITHOUT_KERAS_CV, *map(str, arguments)]
+    return image, subprocess.run(program, capture_output=True, text=True, cwd=_ROOT)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["squeezenet1_1", "resnet18"])
+def test_a_saved_network_loads_without_keras_cv(backbone, tmp_path):
+    network = build_segmentation_network((32, 64), backbone=backbone)
+    network.save(tmp_path / "model.keras")
+    image, result = _loaded_without_keras_cv(tmp_path / "model.keras")
+    assert result.returncode == 0, result.stderr
+    expected = network(image[np.newaxis].astype(np.float32), training=False)[0, :, :, 1]
+    np.testing.assert_allclose(np.load(tmp_path / "probability.npy"), expected, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", ["model.keras", "model.h5"])
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Keras 2 about HDF5
+def test_a_network_with_keras_cvs_layers_still_loads_where_keras_cv_is(file, tmp_path, monkeypatch):
+    network = _network_with_keras_cv_layers("squeezenet1_1", monkeypatch)
+    network.save(tmp_path / file)
+    image, result = _loaded_without_keras_cv(tmp_path / file)
+    assert f"{file} needs keras_cv" in result.stdout and "pip install 'care_tf[segmentation]'" in result.stdout
+    loaded = load_segmentation_model(tmp_path / file)
+    expected = network(image[np.newaxis].astype(np.float32), training=False)[0, :, :, 1]
+    np.testing.assert_allclose(lesion_probability(loaded, image), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
