@@ -116,6 +116,11 @@ def test_imports_go_down_only():
     assert violations == []
 
 
+def test_the_box_wing_uses_neither_the_model_nor_runs():
+    wing = {other for module, imported in graph().items() if part_of(module) == "care_tf.boxes" for other in imported}
+    assert {part_of(module) for module in wing} & {"care_tf.model", "care_tf.runs", "care_tf.callbacks"} == set()
+
+
 def test_no_import_cycles():
     # prepare() raises CycleError, which names the modules of the cycle.
     graphlib.TopologicalSorter(graph()).prepare()
