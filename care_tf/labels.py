@@ -7,7 +7,7 @@
 | row of zeros                       | none, -1                             | the row                 |
 | one unit: (B,) or (B, 1) in [0, 1] | 1 from 0.5 up, else 0                | (1 - p, p)              |
 | one unit: row (B, 2)               | 1 if its value is the larger or ties | the row                 |
-| number outside the classes         | none, -1                             | NaN                     |
+| number outside the C classes       | none, -1                             | NaN                     |
 | other number, such as 0.7          | refused; in a graph none, -1         | refused; in a graph NaN |
 
 Whole numbers may be floats, off by float32's rounding: 1.9999999 is 2. An image of no class has no attention, makes no
@@ -27,13 +27,12 @@ NO_CLASS = -1
 _ROUNDING = 1e-6  # relative: eight times float32's
 
 
-def class_index(labels: Any, num_outputs: int | None = None) -> tf.Tensor:
+def class_index(labels: Any, num_outputs: int) -> tf.Tensor:
     """The class of each label.
 
     Args:
       labels: (B,) or (B, 1), or rows of class values (B, C).
-      num_outputs: Units of the classifier; 1 for a binary one with a single unit, where C = 2. None where the number of
-        classes does not matter, only which labels are equal: a negative number is then no class.
+      num_outputs: Units of the classifier; 1 for a binary one with a single unit, where C = 2.
 
     Returns:
       int64 (B,); -1 for no class.
@@ -47,14 +46,25 @@ def class_index(labels: Any, num_outputs: int | None = None) -> tf.Tensor:
       >>> class_index([0.4, 0.5], 1).numpy().tolist()
       [0, 1]
     """
-    labels = _with_known_shape(labels, num_outputs)
-    if labels.shape.rank == 2:
-        index = tf.argmax(labels, axis=-1)
-        if num_outputs == 1:  # as for a single number: equal values are class 1
-            index = tf.cast(labels[:, 1] >= labels[:, 0], tf.int64)
-        return tf.where(tf.reduce_max(labels, axis=-1) > 0, index, NO_CLASS)
-    index, is_class = _numbered_class(labels, num_outputs)
-    return tf.where(is_class, index, NO_CLASS)
+    index, has_class = _classes(labels, num_outputs)
+    return tf.where(has_class, index, NO_CLASS)
+
+
+def same_class(labels: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """Which labels are of one class, where the number of classes does not matter: any whole number is one.
+
+    Args:
+      labels: (B,) or (B, 1), or rows of class values (B, C).
+
+    Returns:
+      (same, both), bool (B, B) each: whether labels i and j are of one class, and whether both have a class.
+
+    Raises:
+      InputError: The labels have another shape, or one is a fraction (in eager mode).
+    """
+    index, has_class = _classes(labels, None)
+    both = has_class[:, tf.newaxis] & has_class[tf.newaxis, :]
+    return both & (index[:, tf.newaxis] == index[tf.newaxis, :]), both
 
 
 def class_rows(labels: Any, num_outputs: int, dtype: tf.DType = tf.float32) -> tf.Tensor:
@@ -89,6 +99,17 @@ def class_rows(labels: Any, num_outputs: int, dtype: tf.DType = tf.float32) -> t
     return tf.where(is_class[:, tf.newaxis], rows, tf.constant(float("nan"), dtype))
 
 
+def _classes(labels: Any, num_outputs: int | None) -> tuple[tf.Tensor, tf.Tensor]:
+    """The class of each label, int64 (B,), and whether it has one, bool (B,); None for any number of classes."""
+    labels = _with_known_shape(labels, num_outputs)
+    if labels.shape.rank == 1:
+        return _numbered_class(labels, num_outputs)
+    index = tf.argmax(labels, axis=-1)
+    if num_outputs == 1:  # as for a single number: equal values are class 1
+        index = tf.cast(labels[:, 1] >= labels[:, 0], tf.int64)
+    return index, tf.reduce_max(labels, axis=-1) > 0
+
+
 def _with_known_shape(labels: Any, num_outputs: int | None) -> tf.Tensor:
     """Numbers as (B,), rows as (B, C); booleans as integers."""
     labels = tf.convert_to_tensor(labels)
@@ -119,11 +140,13 @@ def _numbered_class(labels: tf.Tensor, num_outputs: int | None) -> tuple[tf.Tens
         is_whole = tf.abs(values - nearest) <= _ROUNDING * tf.maximum(tf.abs(nearest), 1.0)
         if tf.executing_eagerly():
             _refuse(labels.numpy()[~is_whole.numpy()])
-        index = tf.where(is_whole, tf.cast(nearest, tf.int64), NO_CLASS)
+        index = tf.cast(nearest, tf.int64)
     else:
         index = tf.cast(labels, tf.int64)
-    is_class = index >= 0
-    return index, is_class if num_outputs is None else is_class & (index < num_outputs)
+        is_whole = tf.ones_like(index, tf.bool)
+    if num_outputs is None:
+        return index, is_whole
+    return index, is_whole & (index >= 0) & (index < num_outputs)
 
 
 def _refuse(fractions: np.ndarray) -> None:

@@ -34,7 +34,7 @@ def class_center_triplet_loss(
     center that holds x_i is close to it for that reason alone: of a class with two examples at half their distance.
 
     Args:
-      labels: int (B,), any >= 0, negative for no class; also (B, 1) or one-hot (B, C).
+      labels: int (B,), any integers; also (B, 1) or one-hot (B, C), where a row of zeros is in no pair.
       embeddings: float (B, d).
       margin: In units of the distance, > 0.
       distance: "euclidean", or "squared_euclidean".

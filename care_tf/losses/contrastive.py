@@ -26,7 +26,7 @@ def contrastive_loss(
     classes most pairs are of two classes.
 
     Args:
-      labels: int (B,), any >= 0, negative for no class; also (B, 1) or one-hot (B, C).
+      labels: int (B,), any integers; also (B, 1) or one-hot (B, C), where a row of zeros is in no pair.
       embeddings: float (B, d).
       margin: Distance from which a pair of two classes costs nothing, > 0. Unit vectors are at most 2 apart, those of
         non-negative activations at most sqrt(2).

@@ -24,7 +24,7 @@ def n_pair_loss(labels: tf.Tensor, embeddings: tf.Tensor, l2_regularization: flo
             + l2_regularization * mean over i of |x_i|^2
 
     Args:
-      labels: int (B,), any >= 0, negative for no class; also (B, 1) or one-hot (B, C).
+      labels: int (B,), any integers; also (B, 1) or one-hot (B, C), where a row of zeros is in no pair.
       embeddings: float (B, d), not normalized: their length is the loss's temperature.
       l2_regularization: Weight of the squared lengths, >= 0.
 

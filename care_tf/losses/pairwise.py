@@ -5,7 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.labels import class_index
+from care_tf.labels import same_class
 from care_tf.precision import at_least_float32
 
 # Squared distances below this share of the squared lengths are float32's rounding of equal rows: their direction would
@@ -47,7 +47,7 @@ def pair_masks(labels: Any) -> tuple[tf.Tensor, tf.Tensor]:
 
     Args:
       labels: (B,) or (B, 1) integers, or (B, C) one-hot or soft labels, of which the argmax is taken. Only equality
-        counts: any integers >= 0 name the classes. A negative integer or a row of zeros is no class and in no pair.
+        counts: any integers name the classes. A row of zeros is no class and in no pair.
 
     Returns:
       (positive, negative), bool (B, B) each.
@@ -55,17 +55,9 @@ def pair_masks(labels: Any) -> tuple[tf.Tensor, tf.Tensor]:
     Raises:
       InputError: The labels have another shape, or one is a fraction (in eager mode).
     """
-    index = class_index(labels)
-    same, both = _same_class(index)
-    itself = tf.eye(tf.size(index), dtype=tf.bool)
+    same, both = same_class(labels)
+    itself = tf.eye(tf.shape(same)[0], dtype=tf.bool)
     return same & ~itself, both & ~same
-
-
-def _same_class(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """bool (B, B) each: whether i and j share a class, and whether both have one."""
-    has_class = index >= 0
-    both = has_class[:, tf.newaxis] & has_class[tf.newaxis, :]
-    return both & (index[:, tf.newaxis] == index[tf.newaxis, :]), both
 
 
 def inner_products(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
@@ -159,7 +151,7 @@ def mean_over_anchors(
     """
     if not class_balanced:
         return tf.math.divide_no_nan(tf.reduce_sum(total), tf.reduce_sum(count))
-    same, _ = _same_class(class_index(labels))
+    same, _ = same_class(labels)
     same = tf.cast(same, total.dtype)
     of_class = tf.math.divide_no_nan(tf.reduce_sum(same * total, axis=1), tf.reduce_sum(same * count, axis=1))
     # Every valid anchor carries its class's mean: n_c anchors with weight 1 / n_c are one vote.

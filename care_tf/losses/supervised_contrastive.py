@@ -17,7 +17,7 @@ def supervised_contrastive_loss(labels: tf.Tensor, embeddings: tf.Tensor, temper
                                                            sum over a != i of exp(z_i . z_a / temperature) )
 
     Args:
-      labels: int (B,), any >= 0, negative for no class; also (B, 1) or one-hot (B, C).
+      labels: int (B,), any integers; also (B, 1) or one-hot (B, C), where a row of zeros is in no pair.
       embeddings: float (B, d), scaled to length 1 here.
       temperature: > 0; the smaller, the more the nearest negatives count.
 

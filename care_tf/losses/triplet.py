@@ -35,7 +35,7 @@ def triplet_loss(
     large classes have most anchors, and their pairs grow with the square of their number.
 
     Args:
-      labels: int (B,), any >= 0, negative for no class; also (B, 1) or one-hot (B, C).
+      labels: int (B,), any integers; also (B, 1) or one-hot (B, C), where a row of zeros is in no pair.
       embeddings: float (B, d).
       margin: In units of the distance, > 0.
       mining: Which triplets; "semi_hard" and "batch_all" hold B^3 numbers.

@@ -10,6 +10,7 @@ import tensorflow as tf
 from care_tf import keras_generation
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
+from care_tf.losses.embedding_loss import EmbeddingLoss
 from care_tf.metrics import attention_inside_share, embedding_spread
 from care_tf.model.batches import ImageBatch, check_labels, split_inputs, true_class
 from care_tf.model.observed_classifier import ObservedClassifier
@@ -199,10 +200,12 @@ class CAREModel(keras.Model):
         num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
         with self._observed.embedding() as seen:
             terms = self._forward_with_attention(batch, image, y, sample_weight, training)
-        index = true_class(y, num_outputs)
-        # To the losses of care_tf any negative number is no class; to others, one that no other image has.
-        index = tf.where(index < 0, -1 - tf.range(tf.size(index)), index)
-        loss = at_least_float32(self.embedding_loss(index, seen[-1]))
+        labels = true_class(y, num_outputs)
+        if isinstance(self.embedding_loss, EmbeddingLoss):
+            labels = tf.one_hot(labels, max(num_outputs, 2))  # zeros for no class, which makes no pair
+        else:  # a loss that may take integers only: no class is one that no other image has
+            labels = tf.where(labels < 0, -1 - tf.range(tf.size(labels)), labels)
+        loss = at_least_float32(self.embedding_loss(labels, seen[-1]))
         return dataclasses.replace(terms, embedding=seen[-1], embedding_loss=loss)
 
     def _forward_with_attention(self, batch: ImageBatch, image, y, sample_weight, training: bool) -> _Terms:

@@ -106,6 +106,24 @@ def test_images_of_no_class_are_like_no_other(network, images):
     assert model.evaluate(image, rows, batch_size=16, verbose=0, return_dict=True)["embedding_loss"] == 0.0
 
 
+def test_a_loss_from_elsewhere_gets_a_number_of_its_own_for_each_image_of_no_class(network, images):
+    image, labels, _ = images
+    seen = []
+
+    def loss(y_true, y_pred):
+        seen.append(y_true.numpy().tolist())
+        return tf.reduce_mean(y_pred)
+
+    rows = np.eye(3, dtype=np.float32)[labels]
+    rows[[1, 3]] = 0
+    model = CAREModel(network(), embedding_loss=loss)
+    model.compile("adam", "categorical_crossentropy", run_eagerly=True)
+    model.test_step((image, tf.constant(rows)))
+    expected = labels.tolist()
+    expected[1], expected[3] = -2, -4
+    assert seen == [expected]
+
+
 def test_regularization_does_not_depend_on_the_weights(network, images):
     image, labels, _ = images
     totals = []
