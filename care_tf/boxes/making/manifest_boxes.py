@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib
 import math
 import os
 import sys
@@ -22,6 +23,9 @@ from care_tf.csv_files import write_table
 from care_tf.data.manifest import Manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.version import __version__
+
+# What maps come from, by distribution and module: OpenCV has several distributions of one module.
+_PACKAGES = {"numpy": "numpy", "opencv-python-headless": "cv2", "scikit-image": "skimage"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,16 +127,9 @@ def _check_output(manifest: Manifest, output: Path) -> None:
 
 def _fingerprint(method: SaliencyMethod, settings: BoxSettings) -> dict[str, Any]:
     """What maps come from, of which other versions may give other maps, and all settings."""
-    import cv2
-    import skimage
-
     return {
         "care_tf": __version__,
-        "packages": {
-            "numpy": np.__version__,
-            "opencv-python-headless": cv2.__version__,
-            "scikit-image": skimage.__version__,
-        },
+        "packages": {name: importlib.import_module(module).__version__ for name, module in _PACKAGES.items()},
         "method": method.name,
         "method_settings": dict(method.settings),
         "box_settings": dataclasses.asdict(settings),
