@@ -55,8 +55,8 @@ class Augmentation:
         is_list = isinstance(self.classes, (list, tuple))
         if not is_list or not self.classes or not all(isinstance(name, str) for name in self.classes):
             raise InputError(
-                "augmentation classes must be a list of one or more class names, or None for all; "
-                f"received {self.classes!r}."
+                "augmentation classes must be a list of one or more class names, or None for all. "
+                f"Received {self.classes!r}."
             )
         object.__setattr__(self, "classes", tuple(self.classes))
 

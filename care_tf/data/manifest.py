@@ -66,8 +66,8 @@ class Manifest:
         check_class_names(self.class_names or None)
         if num_images and not (self.labels.min() >= 0 and self.labels.max() < len(self.class_names)):
             raise InputError(
-                f"labels must be positions in the {len(self.class_names)} class names; "
-                f"received {self.labels.min()} to {self.labels.max()}."
+                f"labels must be positions in the {len(self.class_names)} class names. "
+                f"Received {self.labels.min()} to {self.labels.max()}."
             )
         self._check_images()
 

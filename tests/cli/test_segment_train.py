@@ -61,7 +61,7 @@ def test_bad_manifests_are_refused(refuses, manifest, tmp_path):
     for path, message in (
         (tmp_path / "nowhere.csv", "there is no manifest"),
         (tmp_path, "cannot be read: Is a directory"),
-        (tmp_path / "0.png", "is not a UTF-8 CSV file"),
+        (tmp_path / "0.png", "is not UTF-8 text"),
         (tmp_path / "no_masks.csv", "has masks of 0 groups"),
     ):
         assert message in refuses(segment_train, path, "--output", "networks")

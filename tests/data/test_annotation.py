@@ -40,7 +40,7 @@ def test_every_bad_box_of_every_row_is_found(images, width):
 def test_a_wrong_shape_is_reported_beside_other_problems():
     box = np.array([[0, 0, 1, 1]])
     both = "both boxes and a mask are given; give one of them"
-    shape = "boxes must be (k,4); received the shape (1, 3)"
+    shape = "boxes must be (k,4). Received the shape (1, 3)"
     assert annotation_problems([box, box[:, :3], box[:, :3]], ["m.png", "", "m.png"]) == {
         0: [both],
         1: [shape],

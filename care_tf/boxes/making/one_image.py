@@ -49,8 +49,8 @@ class BoxSettings:
         if isinstance(self.threshold, str):
             if self.threshold not in THRESHOLD_RULES:
                 raise InputError(
-                    f"threshold must be a number in (0, 1) or one of {', '.join(THRESHOLD_RULES)}; "
-                    f"received {self.threshold!r}."
+                    f"threshold must be a number in (0, 1) or one of {', '.join(THRESHOLD_RULES)}. "
+                    f"Received {self.threshold!r}."
                 )
         elif not 0 < self.threshold < 1:
             raise InputError(f"threshold must lie in (0, 1), as the maps do. Received {self.threshold}.")

@@ -71,8 +71,8 @@ def build_segmentation_network(
     coarse_stride = 8 * encoder.fine_stride
     if min(image_size) < coarse_stride or any(side % coarse_stride for side in image_size):
         raise InputError(
-            f"image_size must be (height, width) in multiples of {coarse_stride} px for {backbone}; "
-            f"received {tuple(image_size)}."
+            f"image_size must be (height, width) in multiples of {coarse_stride} px for {backbone}. "
+            f"Received {tuple(image_size)}."
         )
     with seeded_initial_weights(seed):
         network = encoder.build(image_size, weights)
