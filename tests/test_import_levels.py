@@ -46,7 +46,19 @@ MAY_BRING_TENSORFLOW = (
 )
 # Seconds to import, or extras: whoever needs one imports it there.
 IMPORTED_WHERE_NEEDED = (
-    *("cv2", "dask", "defusedxml", "flask", "jinja2", "joblib", "keras_cv", "matplotlib", "pandas", "pydicom"),
+    *(
+        "cv2",
+        "dask",
+        "defusedxml",
+        "flask",
+        "jinja2",
+        "joblib",
+        "keras_cv",
+        "keras_hub",
+        "matplotlib",
+        "pandas",
+        "pydicom",
+    ),
     *("scipy", "skimage", "sklearn", "yaml"),
 )
 

@@ -4,6 +4,7 @@ import difflib
 
 from care_tf.backbones.applications import APPLICATION_PREFIX, RESNET50, RESNET152, VGG19, application_backbone
 from care_tf.backbones.backbone import Backbone
+from care_tf.backbones.keras_hub_networks import HUB_PREFIX, hub_backbone
 from care_tf.backbones.resnet18 import RESNET18
 from care_tf.backbones.small_cnn import SMALL_CNN
 from care_tf.backbones.squeezenet import SQUEEZENET1_1
@@ -14,7 +15,8 @@ _NAMED = {backbone.name: backbone for backbone in (RESNET18, RESNET50, RESNET152
 
 
 def backbone_names() -> tuple[str, ...]:
-    """The names listed here; "keras.applications/<Network>" and "module:function" are accepted, too."""
+    """The names listed here; "keras.applications/<Network>", "keras_hub/<preset>" and "module:function" are accepted,
+    too."""
     return tuple(_NAMED)
 
 
@@ -23,7 +25,7 @@ def get_backbone(name: str) -> Backbone:
 
     Args:
       name: One of `backbone_names()`, "keras.applications/<Network>" (the constructor's exact spelling, such as
-        "keras.applications/EfficientNetB0"), or "module:function".
+        "keras.applications/EfficientNetB0"), "keras_hub/<preset>", or "module:function".
 
     Raises:
       InputError: The name is none of these.
@@ -36,11 +38,13 @@ def get_backbone(name: str) -> Backbone:
         return _NAMED[name]
     if name.startswith(APPLICATION_PREFIX):
         return application_backbone(name)
+    if name.startswith(HUB_PREFIX):
+        return hub_backbone(name)
     if is_user_builder(name):
         return user_backbone(name)
     close = difflib.get_close_matches(name, _NAMED, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise InputError(
         f"unknown backbone {name!r}{hint}: a backbone is one of {', '.join(_NAMED)}, "
-        f"{APPLICATION_PREFIX}<Network>, or module:function."
+        f"{APPLICATION_PREFIX}<Network>, {HUB_PREFIX}<preset>, or module:function."
     )

@@ -1,0 +1,65 @@
+"""Networks of KerasHub, from a preset that the test saves: none can be downloaded."""
+
+import keras
+import numpy as np
+import pytest
+
+from care_tf import CAREModel
+from care_tf.backbones import build_classifier, get_backbone
+from care_tf.errors import InputError
+
+keras_hub = pytest.importorskip("keras_hub")
+
+
+@pytest.fixture(scope="module")
+def preset(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("preset"))
+    keras.utils.set_random_seed(0)
+    network = keras_hub.models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[7],
+        stackwise_num_filters=[64, 64],
+        stackwise_num_blocks=[1, 1],
+        stackwise_num_strides=[1, 2],
+        block_type="basic_block",
+        image_shape=(None, None, 3),
+    )
+    network.save_to_preset(folder)
+    converter = keras_hub.layers.ResNetImageConverter(image_size=(64, 64), scale=[0.1, 0.2, 0.3], offset=[1, 2, 3])
+    converter.save_to_preset(folder)
+    return folder, network, converter
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).uniform(0, 255, (4, 64, 64, 3)).astype(np.float32)
+
+
+def test_preprocessing_is_the_presets(preset, images):
+    folder, _, converter = preset
+    backbone = get_backbone(f"keras_hub/{folder}")
+    assert backbone.default_image_size_px == 64
+    np.testing.assert_allclose(backbone.preprocess(images), converter(images), rtol=1e-6)
+
+
+def test_its_own_weights_or_random_ones(preset, images):
+    folder, network, _ = preset
+    build = get_backbone(f"keras_hub/{folder}").build_network
+    np.testing.assert_allclose(build((64, 64), "imagenet")(images), network(images), atol=1e-4)
+    assert np.abs(build((64, 64), None)(images) - network(images)).max() > 1e-2
+
+
+def test_a_classifier_of_it_trains_with_attention(preset, images):
+    classifier = build_classifier(f"keras_hub/{preset[0]}", image_size=(64, 64), num_classes=3)
+    model = CAREModel(classifier)
+    assert model.anatomy.pooled_dense is not None and model.anatomy.attention_path == "stack1_block0_out"
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    masks = np.zeros((4, 64, 64, 1), np.float32)
+    masks[:, 20:40, 20:40] = 1
+    history = model.fit({"image": images / 255, "mask": masks}, np.array([0, 1, 2, 0]), verbose=0)
+    assert np.isfinite(history.history["attention_loss"]).all()
+
+
+def test_a_preset_that_is_not_there_is_refused():
+    with pytest.raises(InputError, match="KerasHub cannot load the preset 'no_such_preset' as ImageConverter"):
+        get_backbone("keras_hub/no_such_preset")
