@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # What is imported under another name than it is installed by, or comes with something else.
 DISTRIBUTIONS = {
     **{"PIL": "pillow", "cv2": "opencv-python-headless", "skimage": "scikit-image", "sklearn": "scikit-learn"},
-    **{"yaml": "pyyaml", "keras_cv": "keras-cv", "lazy_loader": "lazy-loader", "distributed": "dask"},
+    **{"yaml": "pyyaml", "keras_cv": "keras-cv", "keras_hub": "keras-hub", "distributed": "dask"},
+    **{"lazy_loader": "lazy-loader"},
     **{"h5py": "keras", "werkzeug": "flask"},
 }
 
@@ -23,7 +24,7 @@ DISTRIBUTIONS = {
 def requirements():
     """extra -> the distributions it brings; "" is the base."""
     brought = {"": set()}
-    for path in (ROOT / f"requirements{suffix}.txt" for suffix in ("", "-dicom", "-dask", "-ray")):
+    for path in (ROOT / f"requirements{suffix}.txt" for suffix in ("", "-dicom", "-dask", "-ray", "-hub")):
         own = path.stem.partition("-")[2]
         for line in path.read_text(encoding="utf-8").splitlines():
             requirement, _, comment = line.partition("#")
