@@ -52,21 +52,21 @@ def measure(
 
 def dsr_steps(image: np.ndarray, num_iterations: int) -> dict[str, Callable[[np.ndarray], object]]:
     """DSR's steps at the image's own size, each on what the one before it gave."""
-    from care_tf.boxes.saliency import superpixels
-    from care_tf.boxes.saliency.bayesian import integrate
-    from care_tf.boxes.saliency.dsr import reconstruction_errors
-    from care_tf.boxes.saliency.frame import dark_frame
-    from care_tf.boxes.saliency.hair import without_hair
-    from care_tf.boxes.saliency.pixel_saliency import pixel_saliency
-    from care_tf.boxes.saliency.propagation import propagated_errors
-    from care_tf.boxes.saliency.reconstruction import dense_error, sparse_error
+    from care_tf.boxes.saliency import _superpixels
+    from care_tf.boxes.saliency._bayesian import integrate
+    from care_tf.boxes.saliency._dsr import reconstruction_errors
+    from care_tf.boxes.saliency._frame import dark_frame
+    from care_tf.boxes.saliency._hair import without_hair
+    from care_tf.boxes.saliency._pixel_saliency import pixel_saliency
+    from care_tf.boxes.saliency._propagation import propagated_errors
+    from care_tf.boxes.saliency._reconstruction import dense_error, sparse_error
 
     field = np.ones(image.shape[:2], bool)
-    lab = superpixels.lab_image(image)
-    features = superpixels.pixel_features(image, lab, field)
-    labels = [superpixels.superpixel_labels(lab, field, *scale, num_iterations) for scale in superpixels.SCALES]
-    means = [superpixels.superpixel_features(features, own) for own in labels]
-    is_background = [superpixels.touches_edge(own) for own in labels]
+    lab = _superpixels.lab_image(image)
+    features = _superpixels.pixel_features(image, lab, field)
+    labels = [_superpixels.superpixel_labels(lab, field, *scale, num_iterations) for scale in _superpixels.SCALES]
+    means = [_superpixels.superpixel_features(features, own) for own in labels]
+    is_background = [_superpixels.touches_edge(own) for own in labels]
     errors = [reconstruction_errors(*pair) for pair in zip(means, is_background, strict=True)]
     mixed = np.split(
         propagated_errors(np.concatenate(errors), np.concatenate(means)), np.cumsum([len(own) for own in means])[:-1]
@@ -79,11 +79,11 @@ def dsr_steps(image: np.ndarray, num_iterations: int) -> dict[str, Callable[[np.
     return {
         "dark frame": dark_frame,
         "hair": without_hair,
-        "Lab, pixel features": lambda _: superpixels.pixel_features(image, superpixels.lab_image(image), field),
+        "Lab, pixel features": lambda _: _superpixels.pixel_features(image, _superpixels.lab_image(image), field),
         "superpixels": lambda _: [
-            superpixels.superpixel_labels(lab, field, *scale, num_iterations) for scale in superpixels.SCALES
+            _superpixels.superpixel_labels(lab, field, *scale, num_iterations) for scale in _superpixels.SCALES
         ],
-        "superpixel features": lambda _: [superpixels.superpixel_features(features, own) for own in labels],
+        "superpixel features": lambda _: [_superpixels.superpixel_features(features, own) for own in labels],
         "dense error": of_every_scale(dense_error),
         "sparse error": of_every_scale(sparse_error),
         "propagation": lambda _: propagated_errors(np.concatenate(errors), np.concatenate(means)),
@@ -102,8 +102,8 @@ def main() -> None:
     arguments = parser.parse_args()
     import cv2
 
-    from care_tf.boxes.saliency.bms import bms_saliency
-    from care_tf.boxes.saliency.dsr import PLAIN_RECIPE, dsr_saliency
+    from care_tf.boxes.saliency._bms import bms_saliency
+    from care_tf.boxes.saliency._dsr import PLAIN_RECIPE, dsr_saliency
 
     cv2.setNumThreads(1)
     images = lesion_images(arguments.images, arguments.height, arguments.width)

@@ -36,7 +36,7 @@ LEVEL_OF = {part: level for level, parts in enumerate(LEVELS, start=1) for part 
 # Whatever is not below one of these, the whole box wing but segmentation included, works without TensorFlow and Keras.
 MAY_BRING_TENSORFLOW = (
     *("care_tf.keras_generation", "care_tf.labels", "care_tf.masks", "care_tf.precision"),
-    *("care_tf.images.decoding", "care_tf.images.exif", "care_tf.images.rasterizing"),
+    *("care_tf.images.decoding", "care_tf.images._exif", "care_tf.images.rasterizing"),
     *("care_tf.attention", "care_tf.backbones", "care_tf.losses", "care_tf.metrics", "care_tf.network"),
     *("care_tf.model", "care_tf.callbacks", "care_tf.serving"),
     *("care_tf.data.activation_cache", "care_tf.data.augmentation", "care_tf.data.epochs", "care_tf.data.image_source"),
@@ -141,6 +141,23 @@ def test_no_import_cycles():
 def test_imported_modules_of_the_project_exist():
     missing = [f"{module} imports {other}" for module, imported in graph().items() for other in imported - set(FILES)]
     assert missing == []
+
+
+def test_exactly_the_modules_that_only_their_own_package_uses_start_with_an_underscore():
+    users: dict[str, set[str]] = {module: set() for module in FILES}
+    for module, imported in graph().items():
+        for other in imported:
+            users[other].add(module)
+    wrong = []
+    for module, path in FILES.items():
+        package, _, name = module.rpartition(".")
+        # The ground floor serves everybody, and the commands are found by their names.
+        if path.name == "__init__.py" or package in ("care_tf", "care_tf.cli") or not module.startswith("care_tf."):
+            continue
+        is_inside = all(f"{user}.".startswith(f"{package}.") for user in users[module])
+        if name.startswith("_") != is_inside:
+            wrong.append(module)
+    assert wrong == []
 
 
 def test_levels_name_parts_that_exist():

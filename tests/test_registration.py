@@ -31,7 +31,7 @@ def test_every_module_that_registers_a_class_is_listed():
         "import importlib.util, care_tf; importlib.util.find_spec('keras'); import keras",
         "import keras, care_tf",
         "import care_tf, tensorflow, keras",
-        "from care_tf.losses.triplet import TripletLoss; import keras",
+        "from care_tf.losses._triplet import TripletLoss; import keras",
         "import care_tf.data.pipeline, keras",
     ],
 )

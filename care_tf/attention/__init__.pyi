@@ -1,3 +1,4 @@
+from ._normalization import normalize_map
 from .activation_maps import (
     ACTIVATION_MAPS,
     get_activation_map,
@@ -7,7 +8,6 @@ from .activation_maps import (
     layercam,
     xgradcam,
 )
-from .normalization import normalize_map
 
 __all__ = [
     "ACTIVATION_MAPS",

@@ -1,7 +1,5 @@
-from .from_map import boxes_from_map
-from .map_doubt import box_doubt
-from .saliency.bms import bms_saliency
-from .saliency.dsr import dsr_saliency
-from .saliency.frame import dark_frame
+from ._from_map import boxes_from_map
+from ._map_doubt import box_doubt
+from .saliency import bms_saliency, dark_frame, dsr_saliency
 
 __all__ = ["bms_saliency", "box_doubt", "boxes_from_map", "dark_frame", "dsr_saliency"]

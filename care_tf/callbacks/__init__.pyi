@@ -1,4 +1,4 @@
-from .deferred_reweighting import DeferredReweighting
+from ._deferred_reweighting import DeferredReweighting
 from .finite_loss import FiniteLoss
 from .two_stage_schedule import TwoStageSchedule
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from care_tf.csv_files import write_table
-from care_tf.data.annotation import annotation_problems
-from care_tf.data.manifest_rows import COLUMNS, check_class_names, parse_rows
+from care_tf.data._annotation import annotation_problems
+from care_tf.data._manifest_rows import COLUMNS, check_class_names, parse_rows
 from care_tf.errors import InputError
 from care_tf.problems import raise_problems
 

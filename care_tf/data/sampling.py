@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from care_tf.data.class_aware import check_class_aware, draw_class_aware_epoch
+from care_tf.data._class_aware import check_class_aware, draw_class_aware_epoch
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError, did_you_mean
 from care_tf.settings import Choice, Entry, Trait

@@ -10,7 +10,7 @@ from care_tf.box_geometry import scale_boxes, shows_region, tight_box_in_image
 from care_tf.csv_files import column_of, table_rows
 from care_tf.data.manifest import Manifest
 from care_tf.data.splits import stratified_group_folds
-from care_tf.datasets.lesion_masks import usable_masks, warn_without_background
+from care_tf.datasets._lesion_masks import usable_masks, warn_without_background
 from care_tf.errors import InputError
 from care_tf.file_work import for_each_file
 from care_tf.images.header import read_image_header

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from care_tf.data.manifest import Manifest
-from care_tf.datasets.lesion_masks import usable_masks
+from care_tf.datasets._lesion_masks import usable_masks
 from care_tf.errors import InputError
 
 LABEL = "lesion"

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from care_tf.datasets.lesion_drawing import CLASSES, RARE_CLASS, SMALLEST_SIZE_PX, draw_lesion
+from care_tf.datasets._lesion_drawing import CLASSES, RARE_CLASS, SMALLEST_SIZE_PX, draw_lesion
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
 from care_tf.files import atomic_path

@@ -1,10 +1,10 @@
+from ._comparison_cells import CellPredictions, MethodSpec
+from ._comparison_plot import comparison_figure, write_comparison_plot
+from ._comparison_table import comparison_markdown, comparison_rows, write_cells_csv, write_comparison_csv
+from ._method_comparison import Comparison, compare_methods
+from ._reference_maps import attention_references
+from ._report import write_report
 from .bootstrap import group_bootstrap
-from .comparison_cells import CellPredictions, MethodSpec
-from .comparison_plot import comparison_figure, write_comparison_plot
-from .comparison_table import comparison_markdown, comparison_rows, write_cells_csv, write_comparison_csv
-from .method_comparison import Comparison, compare_methods
-from .reference_maps import attention_references
-from .report import write_report
 from .scores import ClassScores, Estimate, Scores, evaluate_predictions, paired_difference
 
 __all__ = [

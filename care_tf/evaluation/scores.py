@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from care_tf.errors import InputError
+from care_tf.evaluation._weighted_statistics import run_statistics
 from care_tf.evaluation.bootstrap import group_bootstrap, percentile_interval
-from care_tf.evaluation.weighted_statistics import run_statistics
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.images.exif import jpeg_orientation
+from care_tf.images._exif import jpeg_orientation
 
 
 def decode_image(contents: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:

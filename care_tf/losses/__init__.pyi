@@ -1,17 +1,17 @@
-from .attention import AttentionLoss, attention_terms
-from .class_center import ClassCenterTripletLoss, class_center_triplet_loss
+from ._attention import AttentionLoss, attention_terms
+from ._class_center import ClassCenterTripletLoss, class_center_triplet_loss
+from ._contrastive import ContrastiveLoss, contrastive_loss
+from ._cost_sensitive import CostSensitiveCrossEntropy, cost_sensitive_cross_entropy
+from ._focal import FocalLoss, focal_loss
+from ._ldam import LDAMLoss, ldam_loss
+from ._logit_adjustment import LogitAdjustedLoss, logit_adjusted_loss
+from ._n_pair import NPairLoss, n_pair_loss
+from ._supervised_contrastive import SupervisedContrastiveLoss, supervised_contrastive_loss
+from ._triplet import TripletLoss, triplet_loss
 from .class_weights import effective_number_weights, inverse_frequency_weights
 from .classification import CLASSIFICATION_LOSSES, get_classification_loss
-from .contrastive import ContrastiveLoss, contrastive_loss
-from .cost_sensitive import CostSensitiveCrossEntropy, cost_sensitive_cross_entropy
 from .dice import DiceLoss, dice_loss
 from .embedding import EMBEDDING_LOSSES, get_embedding_loss
-from .focal import FocalLoss, focal_loss
-from .ldam import LDAMLoss, ldam_loss
-from .logit_adjustment import LogitAdjustedLoss, logit_adjusted_loss
-from .n_pair import NPairLoss, n_pair_loss
-from .supervised_contrastive import SupervisedContrastiveLoss, supervised_contrastive_loss
-from .triplet import TripletLoss, triplet_loss
 
 __all__ = [
     "CLASSIFICATION_LOSSES",

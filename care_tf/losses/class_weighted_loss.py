@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.losses._class_logits import number_of_outputs
 from care_tf.losses.arguments import checked_weights
-from care_tf.losses.class_logits import number_of_outputs
 
 
 class ClassWeightedLoss(keras.losses.Loss):

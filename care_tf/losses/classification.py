@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from care_tf.errors import InputError
+from care_tf.losses._cost_sensitive import CostSensitiveCrossEntropy
+from care_tf.losses._focal import FocalLoss
+from care_tf.losses._ldam import LDAMLoss
+from care_tf.losses._logit_adjustment import LogitAdjustedLoss
 from care_tf.losses.arguments import checked_counts, checked_weights
 from care_tf.losses.class_weighted_loss import ClassWeightedLoss
-from care_tf.losses.cost_sensitive import CostSensitiveCrossEntropy
-from care_tf.losses.focal import FocalLoss
-from care_tf.losses.ldam import LDAMLoss
-from care_tf.losses.logit_adjustment import LogitAdjustedLoss
 from care_tf.settings import Builder, Choice, Trait
 
 

@@ -4,11 +4,11 @@ import inspect
 
 import keras
 
-from care_tf.losses.class_center import ClassCenterTripletLoss
-from care_tf.losses.contrastive import ContrastiveLoss
-from care_tf.losses.n_pair import NPairLoss
-from care_tf.losses.supervised_contrastive import SupervisedContrastiveLoss
-from care_tf.losses.triplet import TripletLoss
+from care_tf.losses._class_center import ClassCenterTripletLoss
+from care_tf.losses._contrastive import ContrastiveLoss
+from care_tf.losses._n_pair import NPairLoss
+from care_tf.losses._supervised_contrastive import SupervisedContrastiveLoss
+from care_tf.losses._triplet import TripletLoss
 from care_tf.settings import Builder, Choice, Setting, Trait
 
 

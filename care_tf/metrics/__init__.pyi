@@ -1,8 +1,8 @@
-from .attention_inside import AttentionInside, attention_inside_share
-from .class_recall import ClassRecall
-from .macro_auc import MacroAUC
-from .mean_class_accuracy import MeanClassAccuracy
-from .spread import embedding_spread
+from ._attention_inside import AttentionInside, attention_inside_share
+from ._class_recall import ClassRecall
+from ._macro_auc import MacroAUC
+from ._mean_class_accuracy import MeanClassAccuracy
+from ._spread import embedding_spread
 
 __all__ = [
     "AttentionInside",

@@ -1,4 +1,4 @@
+from ._loading import load_model
 from .care_model import CAREModel
-from .loading import load_model
 
 __all__ = ["CAREModel", "load_model"]

@@ -12,7 +12,7 @@ from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
 from care_tf.losses.embedding_loss import EmbeddingLoss
 from care_tf.metrics import attention_inside_share, embedding_spread
-from care_tf.model.batches import ImageBatch, check_labels, split_inputs, true_class
+from care_tf.model._batches import ImageBatch, check_labels, split_inputs, true_class
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy
 from care_tf.precision import at_least_float32

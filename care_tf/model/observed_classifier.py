@@ -10,7 +10,7 @@ import tensorflow as tf
 from care_tf.attention.activation_maps import ActivationMap, get_activation_map
 from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
-from care_tf.model.class_attention import predict_with_attention
+from care_tf.model._class_attention import predict_with_attention
 from care_tf.network.anatomy import Anatomy, read_anatomy
 from care_tf.network.input_spec import build_network
 from care_tf.network.observation import layers_by_path, observing

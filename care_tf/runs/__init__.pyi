@@ -1,5 +1,5 @@
-from .folder import LoadedRun, load_run
-from .run_evaluation import evaluate_run
-from .run_training import train_run
+from ._folder import LoadedRun, load_run
+from ._run_evaluation import evaluate_run
+from ._run_training import train_run
 
 __all__ = ["LoadedRun", "evaluate_run", "load_run", "train_run"]

@@ -10,11 +10,11 @@ from pathlib import Path
 from care_tf.data import Manifest, get_sampling, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation import MethodSpec
-from care_tf.runs import folder as run_folder
+from care_tf.runs import _folder as run_folder
+from care_tf.runs._fingerprint import stage_fingerprint
+from care_tf.runs._progress import check_progress
+from care_tf.runs._training_rows import read_training_rows, select_rows
 from care_tf.runs.config import DataConfig, RunConfig, Selection, load_config
-from care_tf.runs.fingerprint import stage_fingerprint
-from care_tf.runs.progress import check_progress
-from care_tf.runs.training_rows import read_training_rows, select_rows
 
 NO_FOLD = "test"
 CELL_RECORD = "cell.json"

@@ -22,14 +22,14 @@ from care_tf.evaluation import (
 )
 from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
-from care_tf.runs import folder as run_folder
+from care_tf.runs import _folder as run_folder
+from care_tf.runs._folder import load_run
+from care_tf.runs._run_evaluation import predict_manifest, write_predictions
+from care_tf.runs._run_training import prepare_run, train_run
+from care_tf.runs._shared_images import SharedImages
+from care_tf.runs._training_rows import read_training_rows, select_rows
 from care_tf.runs.comparison_plan import CELL_RECORD, Cell, method_specs
 from care_tf.runs.config import RunConfig
-from care_tf.runs.folder import load_run
-from care_tf.runs.run_evaluation import predict_manifest, write_predictions
-from care_tf.runs.run_training import prepare_run, train_run
-from care_tf.runs.shared_images import SharedImages
-from care_tf.runs.training_rows import read_training_rows, select_rows
 from care_tf.time_left import as_duration
 
 

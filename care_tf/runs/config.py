@@ -9,8 +9,8 @@ import pydantic
 import yaml
 
 from care_tf.errors import InputError
+from care_tf.runs._stage import Stage
 from care_tf.runs.named_configs import RUNS, find_config, run_name
-from care_tf.runs.stage import Stage
 
 
 class _Section(pydantic.BaseModel):

@@ -1,3 +1,3 @@
-from .export import export_saved_model
+from ._export import export_saved_model
 
 __all__ = ["export_saved_model"]

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.filters import threshold_otsu
 
-from care_tf.boxes.from_map import BOX_RULES, boxes_from_map, large_components, marked_pixels, otsu_threshold
+from care_tf.boxes._from_map import BOX_RULES, boxes_from_map, large_components, marked_pixels, otsu_threshold
 from care_tf.errors import InputError
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from care_tf.boxes.map_doubt import box_doubt
+from care_tf.boxes._map_doubt import box_doubt
 from care_tf.errors import InputError
 
 

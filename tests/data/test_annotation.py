@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from care_tf.box_geometry import validate_boxes
 from care_tf.boxes.formats import AnnotatedImage
-from care_tf.data.annotation import annotation_problems
+from care_tf.data._annotation import annotation_problems
 from care_tf.data.manifest import Manifest, read_manifest
 from care_tf.errors import InputError
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from care_tf.data.class_aware import check_class_aware, draw_class_aware_epoch
+from care_tf.data._class_aware import check_class_aware, draw_class_aware_epoch
 from care_tf.errors import InputError
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from care_tf.data import Manifest, draw_epoch, epoch_class_counts, get_sampling
-from care_tf.data.class_aware import draw_class_aware_epoch
+from care_tf.data._class_aware import draw_class_aware_epoch
 from care_tf.data.sampling import CLASS_COUNTS, SAMPLING
 from care_tf.errors import InputError
 

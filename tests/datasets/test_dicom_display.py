@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from care_tf.datasets.dicom_display import apply_window, gray_levels
+from care_tf.datasets._dicom_display import apply_window, gray_levels
 from care_tf.errors import InputError
 
 _FUNCTIONS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from care_tf.datasets.lesion_drawing import CLASSES, RARE_CLASS, draw_lesion
+from care_tf.datasets._lesion_drawing import CLASSES, RARE_CLASS, draw_lesion
 from care_tf.datasets.synthetic_lesions import SyntheticLesions
 from care_tf.errors import InputError
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.evaluation.comparison_cells import CellKey, CellPredictions, MethodSpec, checked_cells
-from care_tf.evaluation.method_comparison import compare_methods
+from care_tf.evaluation._comparison_cells import CellKey, CellPredictions, MethodSpec, checked_cells
+from care_tf.evaluation._method_comparison import compare_methods
 
 METHODS = [MethodSpec("ce", "Cross entropy"), MethodSpec("care", "CARE", "ce")]
 PROBABILITIES = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])

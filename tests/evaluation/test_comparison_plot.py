@@ -8,9 +8,9 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from care_tf.errors import InputError
-from care_tf.evaluation.comparison_cells import CellPredictions, MethodSpec
-from care_tf.evaluation.comparison_plot import comparison_figure, write_comparison_plot
-from care_tf.evaluation.method_comparison import compare_methods
+from care_tf.evaluation._comparison_cells import CellPredictions, MethodSpec
+from care_tf.evaluation._comparison_plot import comparison_figure, write_comparison_plot
+from care_tf.evaluation._method_comparison import compare_methods
 from care_tf.evaluation.pictures import BASELINE, FAINT, INK, RUN
 
 NAMES = ["NV", "DF"]

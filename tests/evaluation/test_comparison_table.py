@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.evaluation.comparison_cells import CellKey, CellPredictions, MethodSpec
-from care_tf.evaluation.comparison_table import (
+from care_tf.evaluation._comparison_cells import CellKey, CellPredictions, MethodSpec
+from care_tf.evaluation._comparison_table import (
     comparison_markdown,
     comparison_rows,
     write_cells_csv,
     write_comparison_csv,
 )
-from care_tf.evaluation.method_comparison import CellMean, Comparison, FoldSize, MethodScores, compare_methods
+from care_tf.evaluation._method_comparison import CellMean, Comparison, FoldSize, MethodScores, compare_methods
 from care_tf.evaluation.scores import Estimate
 
 KEYS = (CellKey("0", 0), CellKey("1", 0))

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from care_tf.errors import InputError
-from care_tf.evaluation.example_images import example_card
+from care_tf.evaluation._example_images import example_card
 
 
 def _example(**changes):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.evaluation.curves import curves_figure, history_rows
-from care_tf.evaluation.figures import attention_figure, confusion_figure, difference_figure, recall_figure
+from care_tf.evaluation._curves import curves_figure, history_rows
+from care_tf.evaluation._figures import attention_figure, confusion_figure, difference_figure, recall_figure
 from care_tf.evaluation.scores import Estimate, evaluate_predictions
 
 NAMES = ["NV", "M$E$L <b>", "皮肤"]

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from care_tf.errors import InputError
-from care_tf.evaluation.comparison_cells import CellKey, CellPredictions, MethodSpec
+from care_tf.evaluation._comparison_cells import CellKey, CellPredictions, MethodSpec
+from care_tf.evaluation._method_comparison import compare_methods, focus_figures
 from care_tf.evaluation.headline import estimate_of
-from care_tf.evaluation.method_comparison import compare_methods, focus_figures
 from care_tf.evaluation.scores import Estimate, evaluate_predictions, paired_difference
 
 NAMES = ["NV", "MEL", "DF"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.evaluation.reference_maps import attention_references, centered_gaussian
+from care_tf.evaluation._reference_maps import attention_references, centered_gaussian
 
 
 def _box(height, width, x0, y0, x1, y1):

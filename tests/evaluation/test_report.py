@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.evaluation.report import write_report
+from care_tf.evaluation._report import write_report
 from care_tf.evaluation.scores import evaluate_predictions, paired_difference
 
 EVIL = "<script>alert(1)</script>"

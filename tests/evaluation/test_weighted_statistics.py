@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 
-from care_tf.evaluation.weighted_statistics import run_statistics, weighted_auc
+from care_tf.evaluation._weighted_statistics import run_statistics, weighted_auc
 
 # oracle
 

@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 
 from care_tf.box_geometry import union_mask
 from care_tf.errors import InputError
+from care_tf.images._exif import jpeg_orientation
 from care_tf.images.decoding import (
     corrupt_files_refused,
     decode_image,
@@ -17,7 +18,6 @@ from care_tf.images.decoding import (
     decode_mask,
     decode_mask_named,
 )
-from care_tf.images.exif import jpeg_orientation
 
 _NOISE = np.random.default_rng(0).integers(0, 256, (12, 18, 3), np.uint8)
 

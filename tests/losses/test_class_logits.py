@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.losses.class_logits import class_logits, per_class, rows_and_logits
+from care_tf.losses._class_logits import class_logits, per_class, rows_and_logits
 
 SATURATED = np.array([[200.0, -200.0, 0.0]], np.float32)  # softmax gives exactly 0 for classes 1 and 2
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from care_tf.errors import InputError
 from care_tf.losses import LDAMLoss, cost_sensitive_cross_entropy, ldam_loss
-from care_tf.losses.ldam import label_distribution_margins
+from care_tf.losses._ldam import label_distribution_margins
 
 COUNTS = [625, 16, 1]
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from care_tf.errors import InputError
 from care_tf.losses import NPairLoss, n_pair_loss
-from care_tf.losses.n_pair import n_pair_terms
+from care_tf.losses._n_pair import n_pair_terms
 
 FIXTURES = json.loads(Path(__file__).with_name("embedding_fixtures.json").read_text(encoding="utf-8"))
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from care_tf.errors import InputError
-from care_tf.losses.pairwise import (
+from care_tf.losses._pairwise import (
     embedding_vectors,
     mean_over_anchors,
     mean_where,
@@ -13,7 +13,7 @@ from care_tf.losses.pairwise import (
     pair_masks,
     row_distances,
 )
-from care_tf.losses.pairwise import masked_log_sum_exp as log_sum_exp
+from care_tf.losses._pairwise import masked_log_sum_exp as log_sum_exp
 
 
 def gradient(function, value):

@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from care_tf.metrics.class_counts import class_counts, predicted_classes
+from care_tf.metrics._class_counts import class_counts, predicted_classes
 
 # oracle
 

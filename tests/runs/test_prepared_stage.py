@@ -7,7 +7,8 @@ import pytest
 
 from care_tf.errors import InputError
 from care_tf.network.last_dense import last_dense
-from care_tf.runs import load_run, stage_training, train_run
+from care_tf.runs import _stage_training as stage_training
+from care_tf.runs import load_run, train_run
 
 FLIPS = {"rotation_degrees": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
 FROZEN = "block2_relu"

@@ -11,9 +11,9 @@ import yaml
 from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.runs import evaluate_run, load_run, train_run
-from care_tf.runs.fingerprint import stage_fingerprint
-from care_tf.runs.run_evaluation import predict_manifest
-from care_tf.runs.training_rows import read_training_rows
+from care_tf.runs._fingerprint import stage_fingerprint
+from care_tf.runs._run_evaluation import predict_manifest
+from care_tf.runs._training_rows import read_training_rows
 
 
 @pytest.mark.slow

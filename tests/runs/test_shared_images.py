@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from care_tf.data import read_manifest
-from care_tf.runs import shared_images
-from care_tf.runs.shared_images import SharedImages
+from care_tf.runs import _shared_images as shared_images
+from care_tf.runs._shared_images import SharedImages
 
 SIZE = (16, 16)
 

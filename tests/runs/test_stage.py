@@ -1,7 +1,7 @@
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.runs.stage import Stage
+from care_tf.runs._stage import Stage
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from care_tf import CAREModel, keras_generation
 from care_tf.errors import InputError
-from care_tf.runs import stage_training
-from care_tf.runs.prepared_stage import PreparedStage
-from care_tf.runs.progress import check_progress
-from care_tf.runs.stage import Stage
+from care_tf.runs import _stage_training as stage_training
+from care_tf.runs._prepared_stage import PreparedStage
+from care_tf.runs._progress import check_progress
+from care_tf.runs._stage import Stage
 
 STAGES = (Stage("pretrain", epochs=2), Stage("finetune", epochs=3, alpha=0.5, learning_rate=5e-4))
 

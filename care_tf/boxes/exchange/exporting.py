@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from care_tf.box_geometry import tight_box_in_image
-from care_tf.boxes.exchange.image_names import common_folder
+from care_tf.boxes.exchange._image_names import common_folder
 from care_tf.boxes.formats import get_format, write_annotations
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.data.manifest import Manifest

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from care_tf.box_geometry import clip_boxes, scale_boxes, validate_boxes
-from care_tf.boxes.exchange.image_frame import EXIF_FRAMES, boxes_in_image
-from care_tf.boxes.exchange.image_names import common_folder, match_image_names
-from care_tf.boxes.exchange.import_summary import ImportSummary
+from care_tf.boxes.exchange._image_frame import EXIF_FRAMES, boxes_in_image
+from care_tf.boxes.exchange._image_names import common_folder, match_image_names
+from care_tf.boxes.exchange._import_summary import ImportSummary
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError

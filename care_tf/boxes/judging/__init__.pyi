@@ -1,4 +1,4 @@
-from .box_overlap import best_fixed_centered_box, box_coverage, mask_coverage, union_iou
+from ._box_overlap import best_fixed_centered_box, box_coverage, mask_coverage, union_iou
 from .quality import judge_boxes
 from .quality_report import write_box_quality
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from care_tf.boxes.judging.box_overlap import CenteredBox, best_fixed_centered_box, centered_box
-from care_tf.boxes.judging.judged_images import JudgedImage, judged_images, overlaps
+from care_tf.boxes.judging._box_overlap import CenteredBox, best_fixed_centered_box, centered_box
+from care_tf.boxes.judging._judged_images import JudgedImage, judged_images, overlaps
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.evaluation.bootstrap import group_bootstrap, percentile_interval

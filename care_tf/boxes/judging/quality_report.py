@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from care_tf.boxes.judging.quality import BEST_CENTERED, GOOD_IOU, BoxQuality, ClassQuality, MethodQuality
-from care_tf.boxes.judging.quality_pictures import (
+from care_tf.boxes.judging._quality_pictures import (
     MADE_COLOR,
     TRUE_COLOR,
     example_images,
     example_picture,
     iou_figure,
 )
+from care_tf.boxes.judging.quality import BEST_CENTERED, GOOD_IOU, BoxQuality, ClassQuality, MethodQuality
 from care_tf.csv_files import write_table
 from care_tf.evaluation.estimate_text import as_fraction, estimate_text, interval_text
 from care_tf.evaluation.page import render_page

@@ -13,11 +13,11 @@ from typing import Any, Literal
 import numpy as np
 
 from care_tf.boxes.box_details import DETAIL_COLUMNS, details_path
-from care_tf.boxes.making.chosen_images import chosen_rows, image_tasks
+from care_tf.boxes.making._chosen_images import chosen_rows, image_tasks
+from care_tf.boxes.making._progress_journal import ProgressJournal
+from care_tf.boxes.making._result_stream import stream_results
 from care_tf.boxes.making.methods import SaliencyMethod
 from care_tf.boxes.making.one_image import BoxSettings, ImageResult, ImageTask, file_state, pack
-from care_tf.boxes.making.progress_journal import ProgressJournal
-from care_tf.boxes.making.result_stream import stream_results
 from care_tf.boxes.making.workers import Workers
 from care_tf.csv_files import write_table
 from care_tf.data.manifest import Manifest, write_manifest

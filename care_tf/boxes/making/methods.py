@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from care_tf.boxes.making.single_model import single_model
+from care_tf.boxes.making._single_model import single_model
 from care_tf.boxes.segmentation.cross_fitting import RECORD, CrossFittedSegmentation
 from care_tf.errors import InputError
 from care_tf.files import file_sha256
@@ -135,7 +135,7 @@ def box_settings_of(name: str) -> dict[str, Any]:
     return dict(importlib.import_module(_BUILT_IN[name].partition(":")[0]).BOX_SETTINGS)
 
 
-_BUILT_IN = {"dsr": "care_tf.boxes.saliency.dsr:dsr_saliency", "bms": "care_tf.boxes.saliency.bms:bms_saliency"}
+_BUILT_IN = {"dsr": "care_tf.boxes.saliency._dsr:dsr_saliency", "bms": "care_tf.boxes.saliency._bms:bms_saliency"}
 
 
 def _segmentation(

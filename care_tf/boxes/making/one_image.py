@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from care_tf.box_geometry import scale_boxes, validate_boxes
-from care_tf.boxes.from_map import BOX_RULES, THRESHOLD_RULES, boxes_from_map
-from care_tf.boxes.map_doubt import box_doubt
+from care_tf.boxes._from_map import BOX_RULES, THRESHOLD_RULES, boxes_from_map
+from care_tf.boxes._map_doubt import box_doubt
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.images.pixels import read_image

@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Literal
 
-from care_tf.boxes.making.dask_pool import open_dask_pool
-from care_tf.boxes.making.local_pool import LocalPool
-from care_tf.boxes.making.ray_pool import open_ray_pool
-from care_tf.boxes.making.worker_pool import WorkerPool
+from care_tf.boxes.making._dask_pool import open_dask_pool
+from care_tf.boxes.making._local_pool import LocalPool
+from care_tf.boxes.making._ray_pool import open_ray_pool
+from care_tf.boxes.making._worker_pool import WorkerPool
 from care_tf.errors import InputError
 
 BACKENDS = ("local", "dask", "ray")

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from care_tf.boxes.box_details import details_path
-from care_tf.boxes.review.decisions import decision_of
-from care_tf.boxes.review.doubt import Doubt, geometric_doubt, read_details
-from care_tf.boxes.review.session import ReviewSession, file_version
+from care_tf.boxes.review._decisions import decision_of
+from care_tf.boxes.review._doubt import Doubt, geometric_doubt, read_details
+from care_tf.boxes.review._session import ReviewSession, file_version
 from care_tf.data.manifest import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.file_work import for_each_file

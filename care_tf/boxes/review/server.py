@@ -5,8 +5,8 @@ import socket
 import webbrowser
 from typing import TYPE_CHECKING
 
-from care_tf.boxes.review.app import create_app
-from care_tf.boxes.review.session import ReviewSession
+from care_tf.boxes.review._app import create_app
+from care_tf.boxes.review._session import ReviewSession
 from care_tf.errors import InputError
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
+from ._deeplab import build_segmentation_network
 from .cross_fitting import CrossFittedSegmentation
-from .deeplab import build_segmentation_network
 from .prediction import lesion_probability, load_segmentation_model
 from .segmentation_training import SegmentationSettings, train_segmentation
 

@@ -12,10 +12,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from care_tf.boxes.segmentation._deeplab import build_segmentation_network
+from care_tf.boxes.segmentation._mask_batches import segmentation_batches, with_region
 from care_tf.boxes.segmentation.cross_fitting import TrainedModel, count_groups, deal_groups, write_record
-from care_tf.boxes.segmentation.deeplab import build_segmentation_network
 from care_tf.boxes.segmentation.image_identity import image_identities
-from care_tf.boxes.segmentation.mask_batches import segmentation_batches, with_region
 from care_tf.csv_files import write_table
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError

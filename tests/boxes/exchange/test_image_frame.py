@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from care_tf.box_geometry import tight_box
-from care_tf.boxes.exchange.image_frame import boxes_in_image, turned_boxes
+from care_tf.boxes.exchange._image_frame import boxes_in_image, turned_boxes
 from care_tf.boxes.formats import AnnotatedImage
 from care_tf.errors import InputError
 from care_tf.images.header import ImageHeader, read_image_header

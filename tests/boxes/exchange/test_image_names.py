@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from care_tf.boxes.exchange.image_names import common_folder, match_image_names
+from care_tf.boxes.exchange._image_names import common_folder, match_image_names
 from care_tf.errors import InputError
 
 

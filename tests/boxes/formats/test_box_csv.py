@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from care_tf.boxes.formats import AnnotatedImage
-from care_tf.boxes.formats.box_csv import csv_rows, parse_csv_table
+from care_tf.boxes.formats._box_csv import csv_rows, parse_csv_table
 from care_tf.errors import InputError
 
 

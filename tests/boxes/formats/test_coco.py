@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from care_tf.boxes.formats.coco import parse_coco, read_coco
+from care_tf.boxes.formats._coco import parse_coco, read_coco
 from care_tf.errors import InputError
 
 # As CVAT writes it: a crowd with run lengths, attributes, a rotated box, an image without annotations.

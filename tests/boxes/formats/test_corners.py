@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from care_tf.boxes.formats.corners import ellipse_box, rotated_box, tight_box_of_points
+from care_tf.boxes.formats._corners import ellipse_box, rotated_box, tight_box_of_points
 
 _boxes = st.tuples(*[st.floats(-100, 100)] * 2, *[st.floats(0.5, 100)] * 2)
 _angles = st.floats(-720, 720)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from care_tf.boxes.formats.cvat import parse_cvat, read_cvat
-from care_tf.boxes.formats.xml_files import parse_xml
+from care_tf.boxes.formats._cvat import parse_cvat, read_cvat
+from care_tf.boxes.formats._xml_files import parse_xml
 from care_tf.errors import InputError
 
 _CVAT = """<?xml version="1.0" encoding="utf-8"?>

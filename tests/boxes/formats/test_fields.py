@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from care_tf.boxes.formats import fields
+from care_tf.boxes.formats import _fields
 from care_tf.errors import InputError
 from care_tf.text_files import parse_json, read_text
 
 
 @pytest.mark.parametrize(("value", "expected"), [(3, 3), (-2.5, -2.5), (" 4e1 ", 40), ("1.25", 1.25)])
 def test_numbers(value, expected):
-    assert fields.number(value, "x", "here") == expected
+    assert _fields.number(value, "x", "here") == expected
 
 
 @pytest.mark.parametrize(
@@ -20,32 +20,32 @@ def test_numbers(value, expected):
 )
 def test_what_is_no_number_is_refused(value):
     with pytest.raises(InputError, match="here: x must be a finite number. Received"):
-        fields.number(value, "x", "here")
+        _fields.number(value, "x", "here")
 
 
 @pytest.mark.parametrize(("value", "expected"), [(None, None), ("", None), (0, None), ("640", 640), (640.0, 640)])
 def test_sizes(value, expected):
-    assert fields.size_px(value, "width", "here") == expected
+    assert _fields.size_px(value, "width", "here") == expected
 
 
 @pytest.mark.parametrize("value", [-1, 1.5, 10**7, "wide"])
 def test_what_is_no_size_is_refused(value):
     with pytest.raises(InputError, match="here: width must be a"):
-        fields.size_px(value, "width", "here")
+        _fields.size_px(value, "width", "here")
 
 
 def test_half_a_size_is_none():
-    assert fields.stated_size(640, 0, "here") == (None, None)
+    assert _fields.stated_size(640, 0, "here") == (None, None)
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: fields.numbers([1, 2], 3, "bbox", "here"), "here: bbox must be a list of 3 numbers"),
-        (lambda: fields.points([], "points", "here"), "here: points must be a list that is not empty"),
-        (lambda: fields.points([[1]], "points", "here"), "a point of points must be a list of 2 numbers"),
-        (lambda: fields.items({"a": [1]}, "a", "here"), "here: a must be a list of objects"),
-        (lambda: fields.text("  ", "name", "here"), "here: name must be a text that is not empty"),
+        (lambda: _fields.numbers([1, 2], 3, "bbox", "here"), "here: bbox must be a list of 3 numbers"),
+        (lambda: _fields.points([], "points", "here"), "here: points must be a list that is not empty"),
+        (lambda: _fields.points([[1]], "points", "here"), "a point of points must be a list of 2 numbers"),
+        (lambda: _fields.items({"a": [1]}, "a", "here"), "here: a must be a list of objects"),
+        (lambda: _fields.text("  ", "name", "here"), "here: name must be a text that is not empty"),
     ],
 )
 def test_other_kinds_are_refused(call, message):
@@ -54,25 +54,25 @@ def test_other_kinds_are_refused(call, message):
 
 
 def test_a_missing_list_is_empty():
-    assert fields.items({"a": None}, "a", "here") == fields.items({}, "a", "here") == []
+    assert _fields.items({"a": None}, "a", "here") == _fields.items({}, "a", "here") == []
 
 
 def test_a_message_stays_short():
     nested = [["x" * 1000] * 1000] * 1000
     with pytest.raises(InputError) as caught:
-        fields.number(nested, "x", "here")
+        _fields.number(nested, "x", "here")
     assert len(str(caught.value)) < 500
 
 
 @given(st.floats(0, 1e6, width=32))
 def test_the_shortest_number_reads_back_as_the_same_float32(value):
-    assert np.float32(json.loads(json.dumps(fields.shortest(value)))) == np.float32(value)
-    assert len(str(fields.shortest(value))) <= len(str(value))
+    assert np.float32(json.loads(json.dumps(_fields.shortest(value)))) == np.float32(value)
+    assert len(str(_fields.shortest(value))) <= len(str(value))
 
 
 def test_a_finer_number_stays():
-    assert fields.shortest(0.1 + 0.2) == 0.1 + 0.2
-    assert str(fields.shortest(12.0)) == "12"
+    assert _fields.shortest(0.1 + 0.2) == 0.1 + 0.2
+    assert str(_fields.shortest(12.0)) == "12"
 
 
 class TestFiles:

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from care_tf.boxes.formats import AnnotatedImage
-from care_tf.boxes.formats.isic_masks import read_isic_masks, write_isic_masks
+from care_tf.boxes.formats._isic_masks import read_isic_masks, write_isic_masks
 from care_tf.errors import InputError
 
 

@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from care_tf.boxes.formats.label_studio import name_of_url, parse_label_studio, read_label_studio
+from care_tf.boxes.formats._label_studio import name_of_url, parse_label_studio, read_label_studio
 from care_tf.errors import InputError
 
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from care_tf.boxes.formats.labelme import parse_labelme, read_labelme
+from care_tf.boxes.formats._labelme import parse_labelme, read_labelme
 from care_tf.errors import InputError
 
 

@@ -5,7 +5,7 @@ import pytest
 
 import care_tf.datasets.rsna as rsna_data_set
 from care_tf.boxes.formats import AnnotatedImage
-from care_tf.boxes.formats.rsna_labels import read_rsna, rsna_rows, write_rsna
+from care_tf.boxes.formats._rsna_labels import read_rsna, rsna_rows, write_rsna
 from care_tf.errors import InputError
 
 _LABELS = """patientId,x,y,width,height,Target

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from care_tf.boxes.formats import AnnotatedImage
-from care_tf.boxes.formats.voc import parse_voc, read_voc, voc_element, write_voc
-from care_tf.boxes.formats.xml_files import parse_xml
+from care_tf.boxes.formats._voc import parse_voc, read_voc, voc_element, write_voc
+from care_tf.boxes.formats._xml_files import parse_xml
 from care_tf.errors import InputError
 
 _LABELIMG = """<annotation>

@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 import pytest
 
 from care_tf.boxes.formats import read_annotations
-from care_tf.boxes.formats.xml_files import parse_xml, write_xml
+from care_tf.boxes.formats._xml_files import parse_xml, write_xml
 from care_tf.errors import InputError
 
 _BILLION_LAUGHS = (

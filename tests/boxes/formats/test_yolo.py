@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from care_tf.boxes.formats import AnnotatedImage
-from care_tf.boxes.formats.yolo import parse_class_names, parse_yolo, read_yolo, write_yolo
+from care_tf.boxes.formats._yolo import parse_class_names, parse_yolo, read_yolo, write_yolo
 from care_tf.errors import InputError
 
 _LABELIMG = "0 0.271667 0.194444 0.208333 0.166667\n1 0.500000 0.500000 1.000000 1.000000\n"

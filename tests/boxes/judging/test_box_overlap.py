@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from care_tf.boxes.judging.box_overlap import (
+from care_tf.boxes.judging._box_overlap import (
     best_box_iou,
     best_fixed_centered_box,
     box_coverage,

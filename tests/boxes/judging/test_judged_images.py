@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from care_tf.boxes.judging.judged_images import judged_images
+from care_tf.boxes.judging._judged_images import judged_images
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from care_tf.boxes.judging.box_overlap import CenteredBox
-from care_tf.boxes.judging.judged_images import judged_images
+from care_tf.boxes.judging._box_overlap import CenteredBox
+from care_tf.boxes.judging._judged_images import judged_images
 from care_tf.boxes.judging.quality import BEST_CENTERED, FIGURES, WHOLE_IMAGE, judge_boxes, placed_images
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError

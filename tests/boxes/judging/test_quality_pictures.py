@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from care_tf.boxes.judging.judged_images import JudgedImage
+from care_tf.boxes.judging._judged_images import JudgedImage
+from care_tf.boxes.judging._quality_pictures import example_images, example_picture, iou_figure, of_class
 from care_tf.boxes.judging.quality import judge_boxes
-from care_tf.boxes.judging.quality_pictures import example_images, example_picture, iou_figure, of_class
 from care_tf.data.manifest import Manifest
 
 

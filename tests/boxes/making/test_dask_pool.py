@@ -1,7 +1,7 @@
 import pytest
 
-from care_tf.boxes.making import dask_pool
-from care_tf.boxes.making.dask_pool import DaskPool
+from care_tf.boxes.making import _dask_pool as dask_pool
+from care_tf.boxes.making._dask_pool import DaskPool
 from care_tf.boxes.making.methods import FunctionMethod
 from care_tf.boxes.making.one_image import BoxSettings, ImageTask, pack
 from care_tf.boxes.making.workers import Workers, open_pool
@@ -9,7 +9,7 @@ from care_tf.errors import InputError
 
 distributed = pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
-PACKED = pack(FunctionMethod("bms", "care_tf.boxes.saliency.bms:bms_saliency"), BoxSettings())
+PACKED = pack(FunctionMethod("bms", "care_tf.boxes.saliency._bms:bms_saliency"), BoxSettings())
 NO_IMAGE = ImageTask(5, "no_such_image.png", "", "")
 
 

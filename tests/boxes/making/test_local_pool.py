@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from care_tf.boxes.making.local_pool import LocalPool
+from care_tf.boxes.making._local_pool import LocalPool
+from care_tf.boxes.making._worker_pool import WorkerDiedError
 from care_tf.boxes.making.one_image import BoxSettings, ImageTask, pack
-from care_tf.boxes.making.worker_pool import WorkerDiedError
 
 # What a worker is like comes back as the message of an image that failed.
 MODULE = """
@@ -113,7 +113,7 @@ SCRIPT = """
 import signal
 import told_map
 from care_tf.boxes.making.one_image import BoxSettings, ImageTask, pack
-from care_tf.boxes.making.result_stream import stream_results
+from care_tf.boxes.making._result_stream import stream_results
 from care_tf.boxes.making.workers import Workers
 {guard}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a background job ignores it

@@ -11,13 +11,13 @@ import pytest
 from PIL import Image
 
 from care_tf.box_geometry import scale_boxes
+from care_tf.boxes._map_doubt import box_doubt
 from care_tf.boxes.box_details import details_path
+from care_tf.boxes.making._progress_journal import ProgressJournal
 from care_tf.boxes.making.manifest_boxes import make_boxes
 from care_tf.boxes.making.methods import FunctionMethod
 from care_tf.boxes.making.one_image import BoxSettings
-from care_tf.boxes.making.progress_journal import ProgressJournal
 from care_tf.boxes.making.workers import Workers
-from care_tf.boxes.map_doubt import box_doubt
 from care_tf.data.manifest import Manifest, read_manifest, write_manifest
 from care_tf.errors import InputError
 
@@ -380,7 +380,7 @@ def test_only_one_run_at_a_time_may_have_an_output(manifest, tmp_path):
 @pytest.mark.parametrize(("backend", "package"), [("local", "concurrent"), ("dask", "distributed"), ("ray", "ray")])
 def test_processes_and_clusters_give_the_same_bytes(manifest, tmp_path, backend, package):
     pytest.importorskip(package)
-    method = FunctionMethod("bms", "care_tf.boxes.saliency.bms:bms_saliency")
+    method = FunctionMethod("bms", "care_tf.boxes.saliency._bms:bms_saliency")
     draw_lesions(manifest)
     one, two = tmp_path / "one.csv", tmp_path / "two.csv"
     for output, workers in ((one, ONE_WORKER), (two, Workers(backend, num_workers=2))):

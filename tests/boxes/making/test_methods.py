@@ -11,9 +11,10 @@ from PIL import Image
 
 from care_tf.boxes.making.methods import FunctionMethod, box_settings_of, get_method
 from care_tf.boxes.making.one_image import BoxSettings
-from care_tf.boxes.saliency import bms, dsr
-from care_tf.boxes.saliency.bms import bms_saliency
-from care_tf.boxes.saliency.dsr import dsr_saliency
+from care_tf.boxes.saliency import _bms as bms
+from care_tf.boxes.saliency import _dsr as dsr
+from care_tf.boxes.saliency._bms import bms_saliency
+from care_tf.boxes.saliency._dsr import dsr_saliency
 from care_tf.boxes.segmentation.cross_fitting import TrainedModel, write_record
 from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.errors import InputError

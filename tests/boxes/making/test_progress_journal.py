@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from care_tf.boxes.making.progress_journal import ProgressJournal
+from care_tf.boxes.making._progress_journal import ProgressJournal
 from care_tf.errors import InputError
 
 SETTINGS = {"method": "dsr", "box_settings": {"threshold": 0.5, "scale": 1.0}}
@@ -113,7 +113,7 @@ def test_another_output_in_the_same_folder_is_free(output):
 def test_a_killed_run_leaves_no_lock(output):
     program = (
         "import sys, time\n"
-        "from care_tf.boxes.making.progress_journal import ProgressJournal\n"
+        "from care_tf.boxes.making._progress_journal import ProgressJournal\n"
         "with ProgressJournal(sys.argv[1], {}) as journal:\n"
         "    journal.append({'image': 'a'}); print('locked', flush=True); time.sleep(60)\n"
     )

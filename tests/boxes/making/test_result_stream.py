@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from care_tf.boxes.making import result_stream
+from care_tf.boxes.making import _result_stream as result_stream
+from care_tf.boxes.making._result_stream import stream_results
+from care_tf.boxes.making._worker_pool import WorkerDiedError
 from care_tf.boxes.making.methods import FunctionMethod
 from care_tf.boxes.making.one_image import BoxSettings, ImageTask, annotate, pack
-from care_tf.boxes.making.result_stream import stream_results
-from care_tf.boxes.making.worker_pool import WorkerDiedError
 from care_tf.boxes.making.workers import Workers
 from care_tf.errors import InputError
 
-PACKED = pack(FunctionMethod("bms", "care_tf.boxes.saliency.bms:bms_saliency"), BoxSettings())
+PACKED = pack(FunctionMethod("bms", "care_tf.boxes.saliency._bms:bms_saliency"), BoxSettings())
 
 
 class Pool:

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from care_tf.boxes.review import session as session_module
-from care_tf.boxes.review.app import MAX_BODY_BYTES, create_app
+from care_tf.boxes.review import _session as session_module
+from care_tf.boxes.review._app import MAX_BODY_BYTES, create_app
 from care_tf.boxes.review.opening import open_review
 from care_tf.data.manifest import read_manifest
 

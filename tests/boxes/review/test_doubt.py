@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from care_tf.boxes.box_details import details_path
-from care_tf.boxes.review.doubt import geometric_doubt, read_details
+from care_tf.boxes.review._doubt import geometric_doubt, read_details
 from care_tf.errors import InputError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from care_tf.boxes.review import session as session_module
+from care_tf.boxes.review import _session as session_module
 from care_tf.boxes.review.opening import open_review
 from care_tf.boxes.review.server import make_review_server
 from care_tf.data.manifest import read_manifest, write_manifest

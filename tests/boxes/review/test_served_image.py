@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from care_tf.boxes.review.served_image import browser_image
+from care_tf.boxes.review._served_image import browser_image
 from care_tf.errors import InputError
 from care_tf.images.pixels import read_image
 

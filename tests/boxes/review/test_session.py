@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from care_tf.boxes.review import session as session_module
-from care_tf.boxes.review.decisions import decision_of, reviewed_source
-from care_tf.boxes.review.doubt import Doubt
-from care_tf.boxes.review.session import ReviewSession
+from care_tf.boxes.review import _session as session_module
+from care_tf.boxes.review._decisions import decision_of, reviewed_source
+from care_tf.boxes.review._doubt import Doubt
+from care_tf.boxes.review._session import ReviewSession
 from care_tf.data.manifest import read_manifest
 from care_tf.errors import InputError
 

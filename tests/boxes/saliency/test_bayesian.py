@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from care_tf.boxes.saliency.bayesian import integrate, posterior
+from care_tf.boxes.saliency._bayesian import integrate, posterior
 
 MAPS = hnp.arrays(np.float64, (4, 5), elements=st.floats(0, 1))
 

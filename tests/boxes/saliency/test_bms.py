@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from care_tf.boxes.saliency.bms import (
+from care_tf.boxes.saliency._bms import (
     FORMS,
     attention_map,
     bms_saliency,
@@ -15,8 +15,8 @@ from care_tf.boxes.saliency.bms import (
     surrounded_regions,
     whitened_channels,
 )
-from care_tf.boxes.saliency.bms_post_processing import reconstructed, smoothed
-from care_tf.boxes.saliency.frame import dark_frame
+from care_tf.boxes.saliency._bms_post_processing import reconstructed, smoothed
+from care_tf.boxes.saliency._frame import dark_frame
 from care_tf.errors import InputError
 
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage import morphology
 
-from care_tf.boxes.saliency.bms_post_processing import dilate, erode, reconstruct, reconstructed, smoothed
-from care_tf.boxes.saliency.scaling import min_max
+from care_tf.boxes.saliency._bms_post_processing import dilate, erode, reconstruct, reconstructed, smoothed
+from care_tf.boxes.saliency._scaling import min_max
 
 
 def _neighborhood(values, row, column):

@@ -6,15 +6,15 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from care_tf.box_geometry import box_iou, tight_box
-from care_tf.boxes.from_map import boxes_from_map
-from care_tf.boxes.saliency import superpixels
-from care_tf.boxes.saliency.bayesian import integrate
-from care_tf.boxes.saliency.dsr import BOX_SETTINGS, PLAIN_RECIPE, dsr_saliency, reconstruction_errors
-from care_tf.boxes.saliency.frame import dark_frame
-from care_tf.boxes.saliency.hair import without_hair
-from care_tf.boxes.saliency.pixel_saliency import object_biased, pixel_map
-from care_tf.boxes.saliency.propagation import cluster_labels, propagate
-from care_tf.boxes.saliency.reconstruction import dense_error, sparse_error
+from care_tf.boxes._from_map import boxes_from_map
+from care_tf.boxes.saliency import _superpixels
+from care_tf.boxes.saliency._bayesian import integrate
+from care_tf.boxes.saliency._dsr import BOX_SETTINGS, PLAIN_RECIPE, dsr_saliency, reconstruction_errors
+from care_tf.boxes.saliency._frame import dark_frame
+from care_tf.boxes.saliency._hair import without_hair
+from care_tf.boxes.saliency._pixel_saliency import object_biased, pixel_map
+from care_tf.boxes.saliency._propagation import cluster_labels, propagate
+from care_tf.boxes.saliency._reconstruction import dense_error, sparse_error
 from care_tf.errors import InputError
 
 
@@ -46,14 +46,14 @@ def slow_scaled(values):
 def test_the_plain_recipe_is_its_steps_in_order():
     """Steps 1 to 10 as the recipe lists them, one scale and one map after the other."""
     image, _ = lesion_image()
-    lab = superpixels.lab_image(image)
+    lab = _superpixels.lab_image(image)
     everywhere = np.ones(image.shape[:2], bool)
-    features = superpixels.pixel_features(image, lab, everywhere)
+    features = _superpixels.pixel_features(image, lab, everywhere)
     labels, means, errors = [], [], []
     for count, compactness in [(50, 10), (100, 10), (150, 20), (200, 20), (250, 25), (300, 25), (350, 30), (400, 30)]:
-        labels.append(superpixels.superpixel_labels(lab, everywhere, count, compactness, 10))
-        means.append(superpixels.superpixel_features(features, labels[-1]))
-        background = superpixels.touches_edge(labels[-1])
+        labels.append(_superpixels.superpixel_labels(lab, everywhere, count, compactness, 10))
+        means.append(_superpixels.superpixel_features(features, labels[-1]))
+        background = _superpixels.touches_edge(labels[-1])
         both = dense_error(means[-1], background), sparse_error(means[-1], background)
         errors.append(np.stack([slow_scaled(error) for error in both], axis=1))
     everything = np.concatenate(means)

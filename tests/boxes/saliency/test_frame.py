@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from care_tf.boxes.saliency.frame import dark_frame, require_rgb_image
+from care_tf.boxes.saliency._frame import dark_frame, require_rgb_image
 from care_tf.errors import InputError
 
 SIZES = ((150, 200), (225, 300), (97, 61), (450, 600))

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from care_tf.boxes.saliency.hair import without_hair
+from care_tf.boxes.saliency._hair import without_hair
 from care_tf.errors import InputError
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import lars_path
 
-from care_tf.boxes.saliency.lasso import lasso_residuals
+from care_tf.boxes.saliency._lasso import lasso_residuals
 
 
 def problem(seed, num_atoms=20, rank=8, num_targets=30):

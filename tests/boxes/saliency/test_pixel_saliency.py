@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from care_tf.boxes.saliency.pixel_saliency import object_biased, pixel_map, pixel_saliency
+from care_tf.boxes.saliency._pixel_saliency import object_biased, pixel_map, pixel_saliency
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.cluster import KMeans
 
-from care_tf.boxes.saliency.propagation import cluster_labels, propagate, propagated_errors
+from care_tf.boxes.saliency._propagation import cluster_labels, propagate, propagated_errors
 
 
 def slow_propagate(errors, features, clusters, own_share):

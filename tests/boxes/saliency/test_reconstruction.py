@@ -5,7 +5,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Lasso
 
-from care_tf.boxes.saliency.reconstruction import dense_error, sparse_error
+from care_tf.boxes.saliency._reconstruction import dense_error, sparse_error
 from care_tf.errors import InputError
 
 

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from care_tf.boxes.saliency.scaling import min_max
+from care_tf.boxes.saliency._scaling import min_max
 
 
 @given(hnp.arrays(np.float64, st.integers(1, 20), elements=st.floats(-1e3, 1e3)))

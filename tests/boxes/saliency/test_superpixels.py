@@ -4,7 +4,7 @@ import pytest
 from skimage.color import rgb2lab
 from skimage.segmentation import slic
 
-from care_tf.boxes.saliency.superpixels import (
+from care_tf.boxes.saliency._superpixels import (
     SCALES,
     lab_image,
     pixel_features,

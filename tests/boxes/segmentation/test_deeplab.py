@@ -9,7 +9,7 @@ import pytest
 from care_tf.backbones import keras_cv_networks
 from care_tf.backbones.preprocessing import imagenet_bgr, unit_interval
 from care_tf.backbones.squeezenet import squeezenet1_1
-from care_tf.boxes.segmentation.deeplab import build_segmentation_network
+from care_tf.boxes.segmentation._deeplab import build_segmentation_network
 from care_tf.boxes.segmentation.prediction import lesion_probability, load_segmentation_model
 from care_tf.errors import InputError
 from care_tf.losses import DiceLoss

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from care_tf.boxes.segmentation.deeplab import build_segmentation_network
+from care_tf.boxes.segmentation._deeplab import build_segmentation_network
 from care_tf.boxes.segmentation.prediction import lesion_probability, load_segmentation_model
 from care_tf.errors import InputError
 

@@ -1,0 +1,139 @@
+"""Networks of `keras.applications`: the paper's by short names, all others as "keras.applications/<Network>"."""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from care_tf.backbones._backbone import Backbone, Weights
+from care_tf.backbones.local_weights import load_weights
+from care_tf.backbones.preprocessing import imagenet_bgr
+from care_tf.errors import InputError
+
+APPLICATION_PREFIX = "keras.applications/"
+
+# Image sizes of the published weights, where they are not 224 px.
+_IMAGE_SIZES_PX = {
+    "InceptionV3": 299,
+    "InceptionResNetV2": 299,
+    "Xception": 299,
+    "NASNetLarge": 331,
+    "EfficientNetB1": 240,
+    "EfficientNetB2": 260,
+    "EfficientNetB3": 300,
+    "EfficientNetB4": 380,
+    "EfficientNetB5": 456,
+    "EfficientNetB6": 528,
+    "EfficientNetB7": 600,
+    "EfficientNetV2B1": 240,
+    "EfficientNetV2B2": 260,
+    "EfficientNetV2B3": 300,
+    "EfficientNetV2S": 384,
+    "EfficientNetV2M": 480,
+    "EfficientNetV2L": 480,
+}
+_DEFAULT_IMAGE_SIZE_PX = 224
+
+
+def application_network(network_name: str, image_size: tuple[int, int], weights: Weights = None) -> keras.Model:
+    """One network of `keras.applications` without its top.
+
+    Args:
+      network_name: The constructor's name, such as "ResNet50".
+      image_size: Height and width of the images, px.
+      weights: None, "imagenet" (downloaded by Keras, then kept in its cache), or the path of a local file (see
+        `local_weights.load_weights`).
+
+    Returns:
+      A Functional model, (B,H,W,3) preprocessed images -> (B,h,w,d).
+
+    Raises:
+      InputError: There is no such network, the image is too small for it, or its weights are missing or do not fit.
+    """
+    constructor = _constructor(network_name)
+    input_shape = (*image_size, 3)
+    try:
+        network = constructor(include_top=False, weights=None, input_shape=input_shape)
+    except ValueError as error:
+        raise InputError(f"{network_name} cannot be built for images of {image_size} px: {error}.") from error
+    if weights == "imagenet":
+        network = _pretrained(constructor, network_name, input_shape)
+    elif weights is not None:
+        load_weights(network, weights)
+    return network
+
+
+def application_backbone(name: str) -> Backbone:
+    """The backbone "keras.applications/<Network>", with the preprocessing of the network's own module.
+
+    Raises:
+      InputError: There is no such network.
+    """
+    network_name = name.removeprefix(APPLICATION_PREFIX)
+    module = sys.modules[_constructor(network_name).__module__]
+    return Backbone(
+        name=name,
+        attention_layer="auto",
+        preprocess=functools.partial(_apply, module.preprocess_input),
+        default_image_size_px=_IMAGE_SIZES_PX.get(network_name, _DEFAULT_IMAGE_SIZE_PX),
+        build_network=functools.partial(application_network, network_name),
+    )
+
+
+def _apply(preprocess_input: Callable[[Any], Any], images: tf.Tensor) -> tf.Tensor:
+    # A tensor, not an array: for arrays some `preprocess_input` write into their argument.
+    return preprocess_input(tf.cast(images, tf.float32))
+
+
+def _constructor(network_name: str) -> Callable[..., keras.Model]:
+    constructor = getattr(keras.applications, network_name, None)
+    if not inspect.isfunction(constructor):
+        available = [name for name, _ in inspect.getmembers(keras.applications, inspect.isfunction)]
+        raise InputError(f"keras.applications has no network {network_name!r}; it has {', '.join(available)}.")
+    return constructor
+
+
+def _pretrained(constructor: Callable[..., keras.Model], name: str, input_shape: tuple[int, ...]) -> keras.Model:
+    try:
+        return constructor(include_top=False, weights="imagenet", input_shape=input_shape)
+    except Exception as error:  # A failed download is a bare Exception in Keras; the network itself was built above.
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"the ImageNet weights of {name} could not be downloaded ({reason}); on a machine without network, copy "
+            "the network's *_notop.h5 file here and pass its path as weights."
+        ) from error
+
+
+def _two_wide_layers(features: Any) -> Any:
+    x = keras.layers.Flatten(name="flatten")(features)
+    x = keras.layers.Dense(4096, activation="relu", name="fc1")(x)
+    return keras.layers.Dense(4096, activation="relu", name="fc2")(x)
+
+
+def _resnet(name: str, network_name: str, penultimate_block: str) -> Backbone:
+    return Backbone(
+        name=name,
+        attention_layer="conv5_block3_out",
+        preprocess=imagenet_bgr,
+        default_image_size_px=_DEFAULT_IMAGE_SIZE_PX,
+        build_network=functools.partial(application_network, network_name),
+        penultimate_block=penultimate_block,
+    )
+
+
+RESNET50 = _resnet("resnet50", "ResNet50", "conv4_block6_out")
+RESNET152 = _resnet("resnet152", "ResNet152", "conv4_block36_out")
+# The paper takes VGG19's map before the last pooling: 14 x 14 at 224 px.
+VGG19 = Backbone(
+    name="vgg19",
+    attention_layer="block5_conv4",
+    preprocess=imagenet_bgr,
+    default_image_size_px=_DEFAULT_IMAGE_SIZE_PX,
+    build_network=functools.partial(application_network, "VGG19"),
+    penultimate_block="block4_pool",
+    head=_two_wide_layers,
+)

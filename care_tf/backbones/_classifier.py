@@ -1,0 +1,76 @@
+"""A classifier by the name of its backbone."""
+
+import keras
+
+from care_tf.backbones._backbone import Weights
+from care_tf.backbones._named_backbones import get_backbone
+from care_tf.backbones._user_builder import build_with_user_function, is_user_builder
+from care_tf.errors import InputError
+from care_tf.keras_generation import dropout as dropout_layer
+from care_tf.keras_generation import seeded_initial_weights
+
+ACTIVATIONS = ("softmax", "sigmoid", None)
+
+
+def build_classifier(
+    name: str,
+    *,
+    image_size: tuple[int, int],
+    num_classes: int,
+    weights: Weights = None,
+    dropout: float = 0.0,
+    activation: str | None = "softmax",
+    seed: int = 0,
+) -> keras.Model:
+    """A flat Functional classifier: the backbone, its head, dropout, one Dense layer.
+
+    Args:
+      name: One of `backbone_names()`, "keras.applications/<Network>", or "module:function" for a builder of your own,
+        which is called with `image_size` and `num_classes` and decides on its own head.
+      image_size: Height and width of the images, px.
+      num_classes: Units of the last layer; 1 with "sigmoid" for two classes.
+      weights: Of the backbone: None, "imagenet" (downloaded once by Keras), or the path of a local file. With a
+        builder of your own: None, or a file with the weights of the whole model.
+      dropout: Fraction dropped before the last layer, [0, 1).
+      activation: "softmax", "sigmoid", or None for logits.
+      seed: Of the initial weights; the caller's random state is left as it was.
+
+    Returns:
+      (B,H,W,3) preprocessed images -> (B,num_classes) float32, under mixed precision, too.
+
+    Raises:
+      InputError: An argument is out of range, the name is unknown, the image is too small, or the weights do not fit.
+
+    Example:
+      >>> build_classifier("squeezenet1_1", image_size=(64, 64), num_classes=3).output_shape
+      (None, 3)
+
+    Source: heads as in the CARE paper: global average pooling for the ResNets, two layers of 4096 for VGG19.
+    """
+    _check_arguments(image_size, num_classes, dropout, activation)
+    with seeded_initial_weights(seed):
+        if is_user_builder(name):
+            return build_with_user_function(name, image_size, num_classes, weights, dropout)
+        backbone = get_backbone(name)
+        network = backbone.build_network(image_size, weights)
+        x = backbone.head(network.output)
+        if dropout:
+            x = dropout_layer(dropout, name="dropout")(x)
+        scores = keras.layers.Dense(num_classes, activation=activation, dtype="float32", name="predictions")(x)
+        return keras.Model(network.input, scores, name=network.name)
+
+
+def _check_arguments(image_size: tuple[int, int], num_classes: int, dropout: float, activation: str | None) -> None:
+    if len(image_size) != 2 or min(image_size) < 1:
+        raise InputError(f"image_size must be (height, width) in pixels, both at least 1. Received {image_size}.")
+    if num_classes < 1:
+        raise InputError(f"num_classes must be at least 1. Received {num_classes}.")
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout must be a fraction in [0, 1). Received {dropout}.")
+    if activation not in ACTIVATIONS:
+        raise InputError(f"activation must be one of {ACTIVATIONS}. Received {activation!r}.")
+    if activation == "softmax" and num_classes == 1:
+        raise InputError(
+            "softmax over one class is always 1: use num_classes=2, or activation='sigmoid' for one unit. "
+            "Received num_classes=1 and activation='softmax'."
+        )

@@ -1,0 +1,82 @@
+"""Networks of KerasHub as "keras_hub/<preset>": the name of a preset, or the folder that one was saved to."""
+
+import functools
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from care_tf.backbones._backbone import Backbone, Weights
+from care_tf.backbones.local_weights import load_weights
+from care_tf.errors import InputError
+from care_tf.extras import require_extra
+
+HUB_PREFIX = "keras_hub/"
+_DEFAULT_IMAGE_SIZE_PX = 224
+
+
+def hub_network(preset: str, image_size: tuple[int, int], weights: Weights = None) -> keras.Model:
+    """The backbone of a preset, for images of one size.
+
+    Args:
+      preset: A preset's name, such as "resnet_18_imagenet", or the folder that one was saved to.
+      image_size: Height and width of the images, px.
+      weights: None for random weights, "imagenet" for the preset's own, which KerasHub downloads and keeps, or the path
+        of a local file (see `local_weights.load_weights`).
+
+    Returns:
+      A Functional model, (B,H,W,3) preprocessed images -> (B,h,w,d).
+
+    Raises:
+      InputError: KerasHub is missing or cannot load the preset, its output is not (B,h,w,d), or the weights do not fit.
+    """
+    settings = {"load_weights": weights == "imagenet", "image_shape": (*image_size, 3)}
+    network = _loaded(_hub().models.Backbone, preset, **settings)
+    if len(network.output.shape) != 4:
+        raise InputError(
+            f"A backbone must give features (batch, h, w, channels). Received {network.output.shape} from {preset!r}. "
+            "Build such a network in a function of your own, module:function, which makes its own head."
+        )
+    if weights not in (None, "imagenet"):
+        load_weights(network, weights)
+    return keras.Model(network.input, network.output, name=network.name)
+
+
+def hub_backbone(name: str) -> Backbone:
+    """The backbone "keras_hub/<preset>", with the preset's own preprocessing.
+
+    Raises:
+      InputError: KerasHub is missing or cannot load the preset.
+    """
+    preset = name.removeprefix(HUB_PREFIX)
+    converter = _loaded(_hub().layers.ImageConverter, preset)
+    sides = converter.image_size or (_DEFAULT_IMAGE_SIZE_PX,)
+    return Backbone(
+        name=name,
+        attention_layer="auto",
+        preprocess=functools.partial(_scaled, converter.scale, converter.offset),
+        default_image_size_px=int(sides[0]),
+        build_network=functools.partial(hub_network, preset),
+    )
+
+
+def _scaled(scale: Any, offset: Any, images: tf.Tensor) -> tf.Tensor:
+    """What the preset's converter does to images that have the right size already."""
+    images = tf.cast(images, tf.float32)
+    images = images if scale is None else images * tf.constant(scale, tf.float32)
+    return images if offset is None else images + tf.constant(offset, tf.float32)
+
+
+def _hub() -> Any:
+    require_extra("A backbone of KerasHub", "hub", "keras_hub")
+    import keras_hub
+
+    return keras_hub
+
+
+def _loaded(kind: Any, preset: str, **settings: Any) -> Any:
+    try:
+        return kind.from_preset(preset, **settings)
+    except Exception as error:  # KerasHub, and whatever it downloads with, raise what they like
+        reason = str(error).splitlines()[0]
+        raise InputError(f"KerasHub cannot load the preset {preset!r} as {kind.__name__}: {reason}.") from error

@@ -1,0 +1,72 @@
+"""A network of the user's own, named "module:function"."""
+
+import inspect
+
+import keras
+
+from care_tf.backbones._backbone import Backbone, Weights
+from care_tf.backbones.local_weights import load_weights
+from care_tf.backbones.preprocessing import identity
+from care_tf.errors import InputError
+from care_tf.named_function import named_function
+
+_DEFAULT_IMAGE_SIZE_PX = 224
+
+
+def is_user_builder(name: str) -> bool:
+    """Whether a backbone's name has the form "module:function"."""
+    return ":" in name
+
+
+def user_backbone(name: str) -> Backbone:
+    """What is known of a user's network: its preprocessing is the module's `preprocess`, or none.
+
+    Raises:
+      InputError: The module cannot be imported, or the function is not there or not callable.
+    """
+    module, builder = named_function(name, "backbone")
+    return Backbone(
+        name=name,
+        attention_layer="auto",
+        preprocess=getattr(module, "preprocess", identity),
+        default_image_size_px=_DEFAULT_IMAGE_SIZE_PX,
+        build_network=builder,
+    )
+
+
+def build_with_user_function(
+    name: str, image_size: tuple[int, int], num_classes: int, weights: Weights, dropout: float
+) -> keras.Model:
+    """Calls the user's function and checks what it returns.
+
+    Args:
+      name: "module:function"; the function is called with keywords `image_size` (height, width) and `num_classes`.
+      image_size: Height and width, px.
+      num_classes: Units of the last layer.
+      weights: None, or a file with the weights of the whole model.
+      dropout: Must be 0: the head is the builder's own.
+
+    Raises:
+      InputError: The function cannot be found or called, returns no `keras.Model` or one with another number of
+        outputs, or `weights` or `dropout` ask for what only the builder can do.
+    """
+    if dropout:
+        raise InputError(f"dropout belongs inside the builder {name}: set it to 0. Received {dropout}.")
+    if weights == "imagenet":
+        raise InputError(f'weights="imagenet" belongs inside the builder {name}: use None or a local file.')
+    _, builder = named_function(name, "backbone")
+    try:
+        inspect.signature(builder).bind(image_size=image_size, num_classes=num_classes)
+    except TypeError as error:
+        raise InputError(f"backbone {name} must take the keywords image_size and num_classes: {error}.") from error
+    model = builder(image_size=image_size, num_classes=num_classes)
+    if not isinstance(model, keras.Model):
+        raise InputError(f"backbone {name} must return a keras.Model. Received {type(model).__name__}.")
+    if model.output_shape[-1] != num_classes:
+        raise InputError(
+            f"backbone {name} must return a model with {num_classes} outputs (num_classes). Received output shape "
+            f"{model.output_shape}."
+        )
+    if weights is not None:
+        load_weights(model, weights)
+    return model

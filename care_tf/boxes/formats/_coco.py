@@ -1,0 +1,164 @@
+"""COCO JSON: one file with `images`, `annotations` and `categories`; bbox = [x, y, width, height] in px."""
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from care_tf.boxes.formats import _fields
+from care_tf.boxes.formats._corners import rotated_box, tight_box_of_points
+from care_tf.boxes.formats.annotated_image import AnnotatedImage
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+from care_tf.text_files import parse_json, read_text
+
+
+def parse_coco(document: Any, where: str) -> list[AnnotatedImage]:
+    """Reads a parsed COCO file.
+
+    `bbox` is what counts, also of a crowd or a run-length mask; an annotation without one has the tight rectangle of
+    its polygons. CVAT writes a rotated box as its unrotated `bbox` and `attributes.rotation`, degrees clockwise about
+    the center: it becomes the tight rectangle of the rotated corners.
+
+    Args:
+      document: What the JSON holds.
+      where: The file, for messages.
+
+    Returns:
+      All images of the file in its order; without annotations they have no boxes.
+
+    Raises:
+      InputError: Something is missing, malformed, or refers to what is not there.
+
+    Source: cocodataset.org, "Data format" (object detection). Deviation: [x, y] is a position, not a pixel's index.
+    """
+    if not isinstance(document, dict) or "images" not in document:
+        hint = "a list of detections lacks the images' names" if isinstance(document, list) else "it has no images"
+        raise InputError(f"{where} is not a COCO file: {hint}; give one with images, annotations and categories.")
+    names = {}
+    for category in _fields.items(document, "categories", where):
+        names[_identity(category, "id", f"{where}: a category")] = _fields.text(
+            category.get("name"), "a category's name", where
+        )
+    images = {}
+    for image in _fields.items(document, "images", where):
+        identity = _identity(image, "id", f"{where}: an image")
+        if identity in images:
+            raise InputError(f"{where} has two images with the id {identity}; ids must be unique.")
+        images[identity] = image
+    boxes: dict[Any, list] = {identity: [] for identity in images}
+    for annotation in _fields.items(document, "annotations", where):
+        item = f"{where}: annotation {_fields.shown(annotation.get('id'))}"
+        identity = _identity(annotation, "image_id", item)
+        if identity not in images:
+            raise InputError(f"{item} belongs to image {identity}, which the file does not list.")
+        boxes[identity].append((_box(annotation, item), _label(annotation, names, item)))
+    return [_annotated(images[identity], boxes[identity], where) for identity in images]
+
+
+def read_coco(path: str | os.PathLike) -> list[AnnotatedImage]:
+    """`parse_coco` of a file."""
+    return parse_coco(parse_json(read_text(path), str(path)), str(path))
+
+
+def coco_document(images: Sequence[AnnotatedImage]) -> dict[str, list]:
+    """The inverse of `parse_coco`.
+
+    Args:
+      images: With stated sizes; every one is listed, with boxes or without.
+
+    Raises:
+      InputError: A size is unknown.
+    """
+    images = [image.in_pixels() for image in images]
+    labels = sorted({label for image in images for label in image.labels})
+    category_of = {label: number for number, label in enumerate(labels, start=1)}
+    listed: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for image_id, image in enumerate(images, start=1):
+        width, height = image.stated_size("COCO")
+        listed.append({"id": image_id, "file_name": image.name, "width": width, "height": height})
+        for box, label in zip(image.boxes, image.labels, strict=True):
+            x0, y0, x1, y1 = (_fields.shortest(edge) for edge in box)
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": category_of[label],
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "area": (x1 - x0) * (y1 - y0),
+                    "segmentation": [],
+                    "iscrowd": 0,
+                }
+            )
+    categories = [{"id": number, "name": label or "box", "supercategory": ""} for label, number in category_of.items()]
+    return {"images": listed, "annotations": annotations, "categories": categories}
+
+
+def write_coco(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> None:
+    """Writes `coco_document` to a file, whole or not at all."""
+    document = coco_document(images)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _annotated(image: dict, boxes: list, where: str) -> AnnotatedImage:
+    name = _fields.text(image.get("file_name"), "an image's file_name", where)
+    item = f"{where}: image {name}"
+    width, height = _fields.stated_size(image.get("width"), image.get("height"), item)
+    return AnnotatedImage(
+        name=name,
+        boxes=np.array([box for box, _ in boxes]),
+        labels=tuple(label for _, label in boxes),
+        width=width,
+        height=height,
+        where=item,
+    )
+
+
+def _box(annotation: dict, where: str) -> np.ndarray:
+    bbox, segmentation = annotation.get("bbox"), annotation.get("segmentation")
+    attributes = annotation.get("attributes")
+    degrees = attributes.get("rotation") if isinstance(attributes, dict) else None
+    if bbox:
+        if isinstance(bbox, list) and len(bbox) == 5:
+            raise InputError(f"{where}: bbox has five numbers, and tools disagree on the fifth; export upright boxes.")
+        x, y, width, height = _fields.numbers(bbox, 4, "bbox", where)
+        box = np.array([x, y, x + width, y + height])
+        return rotated_box(box, _fields.number(degrees, "attributes.rotation", where)) if degrees else box
+    if isinstance(segmentation, dict):
+        raise InputError(f"{where} has a run-length mask but no bbox; export it with bbox.")
+    if not segmentation:
+        raise InputError(f"{where} has neither a bbox nor a segmentation.")
+    return tight_box_of_points(np.concatenate([_polygon(polygon, where) for polygon in _polygons(segmentation, where)]))
+
+
+def _polygons(segmentation: Any, where: str) -> list:
+    """A list of polygons; some tools write a single one without the outer list."""
+    polygons = _fields.entries(segmentation, "segmentation", where)
+    return polygons if isinstance(polygons[0], list) else [polygons]
+
+
+def _polygon(polygon: Any, where: str) -> np.ndarray:
+    """[x, y, x, y, ...] as float64 (n,2)."""
+    if not isinstance(polygon, list) or len(polygon) < 6 or len(polygon) % 2:
+        raise InputError(f"{where}: a polygon must be x,y of at least three points. Received {_fields.shown(polygon)}.")
+    return np.array(_fields.numbers(polygon, len(polygon), "segmentation", where)).reshape(-1, 2)
+
+
+def _label(annotation: dict, names: dict, where: str) -> str:
+    if annotation.get("category_id") is None:
+        return ""
+    identity = _identity(annotation, "category_id", where)
+    if identity not in names:
+        raise InputError(f"{where} has the category {identity}, which the file does not list.")
+    return names[identity]
+
+
+def _identity(item: dict, key: str, where: str) -> int | str:
+    identity = item.get(key)
+    if isinstance(identity, bool) or not isinstance(identity, int | str):
+        raise InputError(f"{where}: {key} must be a whole number. Received {_fields.shown(identity)}.")
+    return identity

@@ -1,0 +1,135 @@
+"""RSNA pneumonia challenge: `patientId,x,y,width,height,Target`, and the class of every patient in a second table."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from care_tf.boxes.formats import _fields
+from care_tf.boxes.formats.annotated_image import AnnotatedImage
+from care_tf.boxes.formats.file_names import name_parts, without_suffix
+from care_tf.csv_files import write_table
+from care_tf.datasets.rsna_tables import (
+    BOX_CLASS,
+    BOX_COLUMNS,
+    CLASSES_FILE,
+    LABELS_FILE,
+    class_conflicts,
+    read_boxes,
+    read_classes,
+)
+from care_tf.errors import InputError
+from care_tf.problems import raise_problems
+
+IMAGE_SIZE = (1024, 1024)  # every radiograph of the challenge; the tables do not say
+
+
+def read_rsna(
+    path: str | os.PathLike,
+    *,
+    class_file: str | os.PathLike | None = None,
+    image_size: tuple[int, int] | None = IMAGE_SIZE,
+) -> list[AnnotatedImage]:
+    """Reads the tables of the challenge, by the rules of `rsna_tables.read_boxes` and `read_classes`.
+
+    Args:
+      path: The table of boxes, or the folder with a stage_2_train_labels.csv. A patient with Target 0 was looked at
+        and has no box.
+      class_file: The table of classes; by default stage_2_detailed_class_info.csv beside it, if any. Its classes may
+        be any.
+      image_size: (width, height) of the images the positions refer to, px; None says that it is unknown.
+
+    Returns:
+      One image per patient in file order, named by the patientId; all boxes are labeled "Lung Opacity".
+
+    Raises:
+      InputError: Rows are malformed, repeated or contradict each other, or the tables do.
+    """
+    path = Path(path)
+    path = path / LABELS_FILE if path.is_dir() else path
+    beside = path.with_name(CLASSES_FILE)
+    class_file = class_file or (beside if beside.is_file() else None)
+    boxes = read_boxes(path)
+    class_of = {} if class_file is None else read_classes(Path(class_file), class_names=None)
+    raise_problems(str(path), class_conflicts(boxes, class_of))
+    width, height = image_size or (None, None)
+    return [
+        AnnotatedImage(
+            name=patient,
+            boxes=own,
+            labels=(BOX_CLASS,) * len(own),
+            width=width,
+            height=height,
+            where=f"{path}: patient {patient}",
+            image_class=class_of.get(patient, ""),
+        )
+        for patient, own in boxes.items()
+    ]
+
+
+def rsna_rows(images: Sequence[AnnotatedImage], *, image_size: tuple[int, int] | None = IMAGE_SIZE) -> list[list]:
+    """The inverse of `read_rsna`: rows below the header.
+
+    Args:
+      images: patientId is their names' stem.
+      image_size: Boxes are scaled to this frame, which must have the image's proportions; None leaves them.
+
+    Raises:
+      InputError: Two images have the same stem, or an image has other proportions.
+    """
+    rows: list[list] = []
+    patients = patient_ids(images)
+    for patient, image in zip(patients, images, strict=True):
+        image = image.in_pixels()
+        scale = 1.0
+        if image_size is not None:
+            width, height = image.stated_size("the RSNA table")
+            if width * image_size[1] != height * image_size[0]:
+                raise InputError(
+                    f"{image.name} is {width} x {height} px and does not fit the {image_size[0]} x {image_size[1]} px "
+                    "of the RSNA radiographs; write the images' own pixels, or another format."
+                )
+            scale = image_size[0] / width
+        for x0, y0, x1, y1 in image.boxes.tolist():
+            x0, y0, x1, y1 = (_fields.shortest(edge * scale) for edge in (x0, y0, x1, y1))
+            rows.append([patient, x0, y0, x1 - x0, y1 - y0, 1])
+        if not len(image.boxes):
+            rows.append([patient, "", "", "", "", 0])
+    return rows
+
+
+def patient_ids(images: Sequence[AnnotatedImage]) -> list[str]:
+    """The stems of the images' names.
+
+    Raises:
+      InputError: Two are the same.
+    """
+    owners: dict[str, str] = {}
+    for image in images:
+        patient = without_suffix((name_parts(image.name) or ("",))[-1])
+        if patient in owners:
+            raise InputError(f"{owners[patient]} and {image.name} would share the patientId {patient}; rename one.")
+        owners[patient] = image.name
+    return list(owners)
+
+
+def write_rsna(
+    images: Sequence[AnnotatedImage],
+    path: str | os.PathLike,
+    *,
+    class_file: str | os.PathLike | None = None,
+    image_size: tuple[int, int] | None = IMAGE_SIZE,
+) -> None:
+    """Writes the table of boxes and, to `class_file` if that is given, that of classes; each whole or not at all.
+
+    Images with boxes are "Lung Opacity" there; the others have their own class, or "No Lung Opacity / Not Normal".
+    """
+    rows = rsna_rows(images, image_size=image_size)
+    if class_file is not None:
+        if Path(class_file).absolute() == Path(path).absolute():
+            raise InputError(f"{path} cannot be the table of boxes and of classes; choose another file for one.")
+        classes = []
+        for patient, image in zip(patient_ids(images), images, strict=True):
+            name = BOX_CLASS if len(image.boxes) else image.image_class or f"No {BOX_CLASS} / Not Normal"
+            classes += [[patient, name]] * max(len(image.boxes), 1)
+        write_table(class_file, [["patientId", "class"], *classes])
+    write_table(path, [list(BOX_COLUMNS), *rows])

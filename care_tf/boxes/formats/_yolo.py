@@ -1,0 +1,195 @@
+"""YOLO: one text file per image with `class x_center y_center width height` in fractions, and a list of classes."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from care_tf.boxes.formats import _fields
+from care_tf.boxes.formats._corners import tight_box_of_points
+from care_tf.boxes.formats.annotated_image import AnnotatedImage
+from care_tf.boxes.formats.file_names import files_per_image, files_with_suffix
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+from care_tf.text_files import read_text
+
+CLASS_FILES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
+_NO_LABEL_FILES = ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "readme.txt")  # beside data.yaml
+_DECIMALS = 10
+
+
+def parse_yolo(text: str, where: str, *, name: str, class_names: Sequence[str] | None = None) -> AnnotatedImage:
+    """Reads the text of one label file.
+
+    | numbers after the class | meaning                                                                     |
+    |-------------------------|-----------------------------------------------------------------------------|
+    | 4                       | x_center, y_center, width, height                                           |
+    | 5                       | the same and a confidence, which is ignored                                 |
+    | 6, 8, 10, ...           | x, y of a polygon or of the corners of a rotated box: its tight rectangle   |
+
+    Args:
+      text: The file; empty means that the image was looked at and has no box.
+      where: The file, for messages.
+      name: The image's name, without suffix.
+      class_names: Names by class number; None makes the number itself the label.
+
+    Returns:
+      Boxes in fractions of the image's sides.
+
+    Raises:
+      InputError: A line is malformed, or its class is not in the list.
+    """
+    boxes, labels = [], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        cells = line.split()
+        if cells:
+            item = f"{where}, line {number}"
+            boxes.append(_box([_fields.number(cell, "a position", item) for cell in cells[1:]], item))
+            labels.append(_label(cells[0], class_names, item))
+    return AnnotatedImage(name=name, boxes=np.array(boxes), labels=tuple(labels), unit="fraction", where=where)
+
+
+def parse_class_names(text: str, where: str) -> list[str]:
+    """The classes of a `classes.txt` (a name a line) or, where `where` ends in .yaml or .yml, of the YAML's `names`.
+
+    Raises:
+      InputError: One is empty, the YAML's `names` is neither a list nor numbered from 0, or it is of key points.
+    """
+    if not where.lower().endswith((".yaml", ".yml")):
+        names = [line.strip() for line in text.strip().splitlines()]
+    else:
+        names = _names_in_yaml(text, where)
+    if not all(names):
+        raise InputError(f"{where} has an empty class name among its {len(names)}; write one a line.")
+    return names
+
+
+def read_yolo(path: str | os.PathLike, *, class_file: str | os.PathLike | None = None) -> list[AnnotatedImage]:
+    """Reads a folder of label files.
+
+    Label files are those below `labels/`, if there is such a folder, else all *.txt. An image's name is its label
+    file's path without `labels/` and suffix.
+
+    Args:
+      path: The folder, or its data.yaml.
+      class_file: classes.txt, obj.names or data.yaml; by default the one in the folder, if any.
+
+    Raises:
+      InputError: As in `parse_yolo`, or there are no label files, or several lists of classes that differ.
+    """
+    path = Path(path)
+    if path.suffix.lower() in (".yaml", ".yml"):
+        path, class_file = path.parent, class_file or path
+    class_names = _class_names(path, class_file)
+    root = path / "labels" if (path / "labels").is_dir() else path
+    files = [
+        file
+        for file in files_with_suffix(root, (".txt",))
+        if not (file.parent == path and file.name.lower() in _NO_LABEL_FILES) and file.name != "classes.txt"
+    ]
+    if not files:
+        raise InputError(f"{path} holds no label files; give the folder with one .txt per image, or that of labels/.")
+    return [
+        parse_yolo(
+            read_text(file), str(file), name=file.relative_to(root).with_suffix("").as_posix(), class_names=class_names
+        )
+        for file in files
+    ]
+
+
+def yolo_lines(image: AnnotatedImage, class_names: Sequence[str]) -> str:
+    """The inverse of `parse_yolo`: ten decimals, which is 1e-6 px in an image of 10,000 px.
+
+    Raises:
+      InputError: The image's size is unknown.
+    """
+    boxes = image.boxes
+    if image.unit == "px":
+        boxes = boxes / np.array(image.stated_size("YOLO") * 2, np.float64)
+    lines = []
+    for (x0, y0, x1, y1), label in zip(boxes.tolist(), image.labels, strict=True):
+        cells = [f"{value:.{_DECIMALS}f}" for value in ((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0)]
+        lines.append(" ".join([str(class_names.index(label)), *cells]) + "\n")
+    return "".join(lines)
+
+
+def write_yolo(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> None:
+    """Writes a folder with classes.txt, data.yaml and labels/, one file per image; whole or not at all.
+
+    Raises:
+      InputError: As in `yolo_lines`, a label holds a line break, or two images would share a file.
+    """
+    import yaml
+
+    class_names = sorted({label for image in images for label in image.labels})
+    for name in class_names:
+        if not name or name != name.strip() or len(name.splitlines()) > 1:
+            raise InputError(f"YOLO needs labels of one line, without blanks around. Received {name!r}.")
+    files = files_per_image(images, ".txt")
+    if any(file.name == "classes.txt" for _, file in files):
+        raise InputError("an image called classes would have the file of the list of classes; rename the image.")
+    with atomic_path(path) as folder:
+        for image, file in files:
+            (folder / "labels" / file).parent.mkdir(parents=True, exist_ok=True)
+            (folder / "labels" / file).write_text(yolo_lines(image, class_names), encoding="utf-8")
+        folder.mkdir(exist_ok=True)
+        (folder / "classes.txt").write_text("".join(f"{name}\n" for name in class_names), encoding="utf-8")
+        data = {"path": ".", "train": "images", "val": "images", "names": dict(enumerate(class_names))}
+        text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+        (folder / "data.yaml").write_text(text, encoding="utf-8")
+
+
+def _box(values: list[float], where: str) -> np.ndarray:
+    if len(values) in (4, 5):
+        x, y, width, height = values[:4]
+        return np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
+    if len(values) >= 6 and len(values) % 2 == 0:
+        return tight_box_of_points(np.reshape(values, (-1, 2)))
+    raise InputError(
+        f"{where} has {len(values)} numbers after the class; a box has 4, a polygon x,y of at least 3 points."
+    )
+
+
+def _label(cell: str, class_names: Sequence[str] | None, where: str) -> str:
+    number = _fields.number(cell, "the class", where)
+    if number != int(number) or number < 0:
+        raise InputError(f"{where}: the class must be a number 0, 1, 2, .... Received {cell!r}.")
+    if class_names is None:
+        return str(int(number))
+    if number >= len(class_names):
+        raise InputError(f"{where} has class {int(number)}, but the list of classes has {len(class_names)}, from 0.")
+    return class_names[int(number)]
+
+
+def _class_names(folder: Path, class_file: str | os.PathLike | None) -> list[str] | None:
+    if class_file is not None:
+        return parse_class_names(read_text(class_file), str(class_file))
+    candidates = [folder / name for name in CLASS_FILES] + [folder / "labels" / "classes.txt"]
+    lists = {file: parse_class_names(read_text(file), str(file)) for file in candidates if file.is_file()}
+    if len({tuple(names) for names in lists.values()}) > 1:
+        found = ", ".join(str(file) for file in lists)
+        raise InputError(f"the lists of classes {found} differ; say which one counts.")
+    return next(iter(lists.values()), None)
+
+
+def _names_in_yaml(text: str, where: str) -> list[str]:
+    import yaml
+
+    try:
+        # Builds text, lists and dictionaries only: nothing is executed, and a class called NO does not become False.
+        document = yaml.load(text, Loader=yaml.BaseLoader)
+    except (yaml.YAMLError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" (line {mark.line + 1})" if mark is not None else ""
+        raise InputError(f"{where} is not YAML{line}.") from error
+    if isinstance(document, dict) and "kpt_shape" in document:
+        # Their lines have a box and then key points: as many numbers as a polygon, which they are not.
+        raise InputError(f"{where} is of a pose data set (kpt_shape); export boxes or polygons.")
+    names: Any = document.get("names") if isinstance(document, dict) else None
+    if isinstance(names, dict):
+        names = [names.get(str(number)) for number in range(len(names))]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{where} needs names: a list of classes, or one numbered from 0 without gaps.")
+    return names

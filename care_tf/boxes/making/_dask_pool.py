@@ -1,0 +1,87 @@
+"""Workers of a Dask cluster: one that runs already, or one started on this machine."""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from care_tf.boxes.making._worker_pool import SECONDS_FOR_WORKERS, WorkerDiedError, unreachable
+from care_tf.boxes.making.one_image import ImageResult, ImageTask, annotate_in_worker
+from care_tf.extras import require_extra
+
+_SECONDS_BETWEEN_LOOKS = 10
+
+
+class DaskPool:
+    """A `WorkerPool` on the cluster of a `distributed.Client`."""
+
+    def __init__(self, client: Any, packed: bytes, num_under_way: int) -> None:
+        self.num_under_way = num_under_way
+        self._client, self._packed = client, packed
+
+    def submit(self, task: ImageTask) -> Any:
+        return self._client.submit(annotate_in_worker, self._packed, task, pure=False)
+
+    def wait(self, handles: Sequence[Any]) -> set[Any]:
+        import distributed
+
+        return self._patient(lambda seconds: distributed.wait(handles, seconds, return_when="FIRST_COMPLETED").done)
+
+    def result(self, handle: Any) -> ImageResult:
+        import distributed
+
+        try:
+            return self._patient(handle.result)  # computed anew where it was lost with its worker
+        except distributed.KilledWorker as error:
+            raise WorkerDiedError(str(error)) from error
+
+    def _patient(self, ask: Callable[[float], Any]) -> Any:
+        """The answer, however long it takes, while there are workers; Dask would wait for them forever."""
+        import distributed
+
+        while True:
+            try:
+                return ask(_SECONDS_BETWEEN_LOOKS)
+            except distributed.TimeoutError:
+                self._client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
+
+
+@contextlib.contextmanager
+def open_dask_pool(
+    packed: bytes, num_local: int, scheduler: str | None, num_under_way: int | None
+) -> Iterator[DaskPool]:
+    """Joins or starts the cluster.
+
+    Args:
+      packed: What `one_image.pack` returned.
+      num_local: Processes of a cluster that is started here.
+      scheduler: Address of a running cluster; None starts one.
+      num_under_way: None: two images for every core.
+
+    Raises:
+      InputError: Dask is not installed, or the cluster does not answer.
+    """
+    require_extra("The backend dask", "dask", "distributed")
+    import distributed
+
+    with contextlib.ExitStack() as stack:
+        address = scheduler if scheduler is not None else stack.enter_context(_local_cluster(num_local))
+        try:
+            client = stack.enter_context(distributed.Client(address))
+            client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
+        except (OSError, TimeoutError, distributed.TimeoutError, ValueError) as error:
+            raise unreachable("dask", scheduler, error) from error
+        yield DaskPool(client, packed, num_under_way or 2 * max(sum(client.ncores().values()), 1))
+
+
+def _local_cluster(num_workers: int) -> Any:
+    import distributed
+
+    return distributed.LocalCluster(
+        n_workers=num_workers,
+        threads_per_worker=1,
+        dashboard_address=None,
+        memory_limit=0,  # Dask's own would pause a worker that is doing well with a large network
+        scheduler_kwargs={"allowed_failures": 0},  # a second try is ours to make, with no other image under way
+        silence_logs=logging.ERROR,
+    )

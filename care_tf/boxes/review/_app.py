@@ -1,0 +1,166 @@
+"""The web application of a review: one page, its images by number, and one request that saves a decision."""
+
+import json
+import secrets
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from care_tf.boxes.review._served_image import browser_image
+from care_tf.boxes.review._session import ReviewSession
+from care_tf.errors import InputError
+
+if TYPE_CHECKING:
+    import flask
+
+MAX_BODY_BYTES = 64 * 1024  # some 2000 boxes
+TOKEN_HEADER = "X-Review-Token"
+_ASSETS = {
+    "page.css": "text/css",
+    "page.js": "text/javascript",
+    "stage.js": "text/javascript",
+    "geometry.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask":
+    """The application of one review, for this machine's browser only.
+
+    Everything is served under `/<token>/`, which another user of the machine, or another page in the browser, cannot
+    guess (a browser that is opened with the URL shows it in the list of processes). Images are requested by their
+    number in the manifest: no request holds a path. A request for another host name (DNS rebinding) or from another
+    site is refused; what changes something must come from this page, as JSON and with the token in the header
+    `X-Review-Token`, too.
+
+    Args:
+      session: The review.
+      token: A secret for the URL; by default a new random one, found in `app.config["TOKEN"]`.
+
+    Returns:
+      The Flask application.
+    """
+    import flask
+    from werkzeug.exceptions import HTTPException
+
+    token = secrets.token_urlsafe(24) if token is None else token
+    app = flask.Flask(__name__, static_folder=None)
+    app.config.update(TOKEN=token, MAX_CONTENT_LENGTH=MAX_BODY_BYTES)
+    routes = flask.Blueprint("review", __name__, url_prefix=f"/{token}")
+
+    @app.before_request
+    def refuse_strangers() -> None:
+        problem = _stranger(flask.request, token)
+        if problem:
+            flask.abort(403, problem)
+
+    @app.after_request
+    def harden(response: "flask.Response") -> "flask.Response":
+        response.headers.update(_HEADERS)
+        return response
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> tuple["flask.Response", int]:
+        return flask.jsonify(error=error.description), error.code or 500
+
+    @app.errorhandler(InputError)
+    def bad_input(error: InputError) -> tuple["flask.Response", int]:
+        return flask.jsonify(error=str(error)), 400
+
+    @app.errorhandler(OSError)
+    def not_written(error: OSError) -> tuple["flask.Response", int]:
+        return flask.jsonify(error=f"{session.output.name} cannot be written: {error}. Nothing was saved."), 500
+
+    @routes.get("/")
+    def page() -> "flask.Response":
+        return flask.Response(_asset("page.html"), mimetype="text/html")
+
+    @routes.get("/<any({}):name>".format(", ".join(f'"{name}"' for name in _ASSETS)))
+    def asset(name: str) -> "flask.Response":
+        return flask.Response(_asset(name), mimetype=_ASSETS[name])
+
+    @routes.get("/state")
+    def state() -> "flask.Response":
+        return flask.jsonify(
+            items=session.items(),
+            progress=_progress(session.progress()),
+            output=session.output.name,
+        )
+
+    @routes.get("/images/<int:number>")
+    def image(number: int) -> "flask.Response":
+        path = _known(session, number)
+        try:
+            data, media_type = browser_image(path)
+        except InputError as error:
+            flask.abort(422, str(error))
+        return flask.Response(data, mimetype=media_type)
+
+    @routes.post("/decisions/<int:number>")
+    def decide(number: int) -> "flask.Response":
+        _known(session, number)
+        content = _json_object(flask.request)
+        progress = session.decide(number, content.get("decision", ""), content.get("boxes", []))
+        return flask.jsonify(item=session.item(number), progress=_progress(progress))
+
+    app.register_blueprint(routes)
+    return app
+
+
+def _stranger(request: "flask.Request", token: str) -> str:
+    """Why a request is not from this review's own page; "" if it is."""
+    host, port = request.environ.get("HTTP_HOST", ""), request.environ["SERVER_PORT"]
+    if host not in (f"127.0.0.1:{port}", f"localhost:{port}"):
+        return f"this page is for 127.0.0.1:{port} only"
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    changes = request.method not in ("GET", "HEAD")
+    # A link to the page may be followed from anywhere; nothing else is another site's business.
+    is_link = not changes and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    if site not in ("same-origin", "none") and not is_link:
+        return "requests of other sites are refused"
+    if changes and request.headers.get("Origin") != f"http://{host}":
+        return "only this page may change something: the Origin header is missing or of another site"
+    if changes and not secrets.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(), token.encode()):
+        return f"the header {TOKEN_HEADER} is missing or wrong; reload the page"
+    return ""
+
+
+def _known(session: ReviewSession, number: int) -> str:
+    import flask
+
+    try:
+        return session.image_path(number)
+    except InputError as error:
+        flask.abort(404, str(error))
+
+
+def _json_object(request: "flask.Request") -> dict[str, Any]:
+    import flask
+
+    if request.mimetype != "application/json":
+        flask.abort(415, "send a decision as application/json")
+    try:
+        content = json.loads(request.get_data())
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise InputError('a decision must be a JSON object such as {"decision": "accept", "boxes": [[0, 0, 9, 9]]}.')
+    return content
+
+
+def _progress(progress) -> dict[str, Any]:
+    import dataclasses
+
+    return {**dataclasses.asdict(progress), "reviewed": progress.reviewed}
+
+
+def _asset(name: str) -> bytes:
+    return resources.files("care_tf.boxes.review").joinpath(name).read_bytes()

@@ -1,0 +1,120 @@
+"""The report of a run: one HTML file that holds everything it shows."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from care_tf.data.class_focus import rarest_class
+from care_tf.errors import InputError
+from care_tf.evaluation._curves import curves_figure, history_rows
+from care_tf.evaluation._example_images import example_card
+from care_tf.evaluation._figures import (
+    RUN_NAMES,
+    attention_figure,
+    confusion_figure,
+    difference_figure,
+    recall_figure,
+)
+from care_tf.evaluation.headline import as_interval, as_value, headlines
+from care_tf.evaluation.page import render_page
+from care_tf.evaluation.pictures import BASELINE, RUN
+from care_tf.evaluation.scores import ClassScores, Estimate, Scores
+from care_tf.files import atomic_path
+
+_TEMPLATE = Path(__file__).with_name("report.html.j2")
+
+
+def write_report(
+    path: str | os.PathLike,
+    *,
+    title: str,
+    scores: Scores,
+    history: Any = (),
+    examples: Sequence[Mapping[str, Any]] = (),
+    config_text: str = "",
+    environment: Mapping[str, Any] | None = None,
+    baseline_scores: Scores | None = None,
+    differences: Mapping[str, Estimate] | None = None,
+    focus_classes: Sequence[str] | None = None,
+    names: tuple[str, str] = RUN_NAMES,
+) -> None:
+    """Writes the report; the file needs no network, no other file and no script.
+
+    Args:
+      path: The HTML file to write.
+      title: Heading of the page.
+      scores: Scores of the run, of `evaluate_predictions`.
+      history: The run's epochs, see `curves_figure`.
+      examples: Example images, see `example_card`.
+      config_text: The resolved configuration as YAML.
+      environment: Versions, seed, command, data fingerprint: name -> value.
+      baseline_scores: Scores of the baseline on the same images, or None.
+      differences: Run minus baseline, of `paired_difference`, or None.
+      focus_classes: Classes the run is about, named in the headline; the rarest class when None.
+      names: Display names of the baseline and of the run.
+
+    Raises:
+      InputError: A baseline with other classes, differences without a baseline, an unknown class in focus, or
+        examples and history that `example_card` and `curves_figure` refuse.
+    """
+    _check_comparable(scores, baseline_scores, differences)
+    class_counts = {c.name: c.num_images for c in scores.classes}
+    focus = list(focus_classes) if focus_classes is not None else [rarest_class(class_counts)]
+    page = {
+        "title": title,
+        "scores": scores,
+        "names": names,
+        "colors": {"run": RUN, "baseline": BASELINE},
+        "headlines": headlines(scores, focus, baseline_scores, differences),
+        "focus": [c for c in scores.classes if c.name in focus],
+        "examples": [example_card(example) for example in examples],
+        "recall": recall_figure(scores, baseline_scores, names),
+        "attention": attention_figure(scores, baseline_scores, names) if _has_attention(scores) else None,
+        "differences": difference_figure(differences, _difference_labels(scores), names) if differences else None,
+        "confusion": confusion_figure(scores),
+        "curves": curves_figure(history),
+        "num_stages": len({row["stage"] for row in history_rows(history)}),
+        "table": [_table_row(c) for c in scores.classes],
+        "config_text": config_text,
+        "environment": dict(environment or {}),
+    }
+    html = render_page(_TEMPLATE, page)
+    with atomic_path(path) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def _check_comparable(scores: Scores, baseline: Scores | None, differences: Mapping[str, Estimate] | None) -> None:
+    if baseline is None:
+        if differences:
+            raise InputError("differences are shown beside a baseline. Received: none. Pass baseline_scores as well.")
+        return
+    own, other = ([(c.name, c.num_images) for c in run.classes] for run in (scores, baseline))
+    if own != other:
+        raise InputError(
+            "a baseline is compared on the same images of the same classes. "
+            f"Received: {other} images for the baseline and {own} for the run. Evaluate both on one manifest and split."
+        )
+
+
+def _has_attention(scores: Scores) -> bool:
+    return any(c.num_boxes and c.attention_inside.value is not None for c in scores.classes)
+
+
+def _difference_labels(scores: Scores) -> dict[str, str]:
+    labels = {"mean_class_accuracy": "Mean class accuracy", "macro_auc": "Macro AUC"}
+    for c in sorted(scores.classes, key=lambda c: c.num_images):
+        labels[f"recall/{c.name}"] = f"Recall {c.name}"
+    for c in sorted(scores.classes, key=lambda c: c.num_images):
+        labels[f"attention_inside/{c.name}"] = f"Attention {c.name}"
+    return labels
+
+
+def _table_row(c: ClassScores) -> dict[str, Any]:
+    row: dict[str, Any] = {"name": c.name, "images": c.num_images, "groups": c.num_groups, "correct": c.num_correct}
+    for key in ("recall", "auc", "attention_inside"):
+        estimate = getattr(c, key)
+        is_defined = estimate.value is not None
+        row[key] = as_value(f"{key}/", estimate.value)
+        row[f"{key}_interval"] = as_interval(f"{key}/", estimate) if is_defined else ""
+    return row

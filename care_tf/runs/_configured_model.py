@@ -1,0 +1,104 @@
+"""The network of a configuration, and the CARE model that a stage trains around it."""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+
+from care_tf.backbones import build_classifier, get_backbone
+from care_tf.data.class_focus import rarest_class
+from care_tf.data.manifest import Manifest
+from care_tf.errors import InputError
+from care_tf.losses import AttentionLoss
+from care_tf.metrics import ClassRecall, MeanClassAccuracy
+from care_tf.model import CAREModel
+from care_tf.model.observed_classifier import ObservedClassifier
+from care_tf.runs._stage import Stage
+from care_tf.runs.config import RunConfig
+
+METRICS = ("mean_class_accuracy", "rarest_class_recall")
+
+
+def build_network(config: RunConfig, num_classes: int) -> keras.Model:
+    """The classifier of a configuration, with its initial weights."""
+    keras.mixed_precision.set_global_policy(config.training.precision)
+    if config.model.activation == "sigmoid" and num_classes != 2:
+        raise InputError(
+            f"model.activation=sigmoid is one unit for two classes. The manifest has {num_classes}: use softmax."
+        )
+    return build_classifier(
+        config.model.backbone,
+        image_size=config.data.image_size_px,
+        num_classes=1 if config.model.activation == "sigmoid" else num_classes,
+        weights=config.model.weights,
+        dropout=config.model.dropout,
+        activation=config.model.activation,
+        seed=config.seed,
+    )
+
+
+def observed_network(config: RunConfig, network: keras.Model, attention_layer: str | None = None) -> ObservedClassifier:
+    """A network that has been read once, for all CARE models around it.
+
+    Args:
+      config: Names the attention layer and the map.
+      network: The classifier, or what a stage trains in its place.
+      attention_layer: Replaces the configuration's.
+
+    Raises:
+      InputError: The attention layer or the map's method is unknown, or has no second-order gradient.
+    """
+    if attention_layer is None:
+        attention_layer = config.care.attention_layer
+        if attention_layer == "backbone":
+            attention_layer = get_backbone(config.model.backbone).attention_layer
+    observed = ObservedClassifier(network, attention_layer, config.care.cam)
+    if getattr(network, "inputs", None):
+        observed.study(network.inputs[0].shape, network.inputs[0].dtype, config.care.second_order)
+    return observed
+
+
+def care_model(
+    config: RunConfig, observed: ObservedClassifier, stage: Stage, embedding_loss: keras.losses.Loss | None = None
+) -> CAREModel:
+    """The CARE model of a stage."""
+    care = config.care
+    return CAREModel(
+        observed,
+        alpha=stage.alpha,
+        attention_loss=AttentionLoss(care.tau, care.lam, care.reduction),
+        second_order=care.second_order,
+        embedding_loss=embedding_loss,
+        embedding_weight=stage.embedding_weight,
+        classification_weight=stage.classification_weight,
+    )
+
+
+def compile_model(config: RunConfig, model: CAREModel, stage: Stage, loss: keras.losses.Loss, train: Manifest) -> None:
+    """Compiles a model for a stage, with a fresh optimizer.
+
+    Raises:
+      InputError: The optimizer is unknown, or does not take its settings.
+    """
+    training = config.training
+    chosen = {"weight_decay": training.weight_decay, "clipnorm": training.clipnorm}
+    settings = {"learning_rate": stage.learning_rate} | {k: v for k, v in chosen.items() if v is not None}
+    try:
+        optimizer = getattr(keras.optimizers, training.optimizer)(**settings)
+    except (AttributeError, ValueError, TypeError) as error:
+        raise InputError(
+            f"training.optimizer={training.optimizer!r} with {settings} is not a Keras optimizer: "
+            f"{str(error).splitlines()[0]}."
+        ) from error
+    rarest = train.class_names.index(rarest_class(train.class_counts))
+    model.compile(
+        optimizer=optimizer,
+        loss=loss,
+        metrics=[MeanClassAccuracy(name=METRICS[0]), ClassRecall(rarest, name=METRICS[1])],
+        jit_compile=training.jit_compile,
+    )
+
+
+def preprocess_function(config: RunConfig) -> Callable[[tf.Tensor], tf.Tensor]:
+    """What turns RGB 0..255 into what the classifier takes."""
+    return get_backbone(config.model.backbone).preprocess

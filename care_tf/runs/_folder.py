@@ -1,0 +1,125 @@
+"""The run folder: what is in it, and how to load it again."""
+
+import dataclasses
+import datetime
+import json
+import os
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from care_tf.backbones import get_backbone
+from care_tf.data import Manifest
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+from care_tf.model import CAREModel
+from care_tf.runs._configured_model import care_model, observed_network, preprocess_function
+from care_tf.runs._progress import stage_weights_path
+from care_tf.runs.config import RunConfig, dump_config, load_config
+from care_tf.version import __version__
+
+CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.json"
+MODEL, CHECKPOINTS, REPORT, PREDICTIONS = "model.keras", "checkpoints", "report.html", "predictions.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedRun:
+    """A finished run, ready to predict.
+
+    Attributes:
+      folder: The run folder.
+      config: Its resolved configuration.
+      care_model: The trained model.
+      preprocess: RGB 0..255 -> what the classifier takes.
+      image_size: (height, width) in pixels.
+      class_names: In the order of the outputs.
+    """
+
+    folder: Path
+    config: RunConfig
+    care_model: CAREModel
+    preprocess: Callable[[tf.Tensor], tf.Tensor]
+    image_size: tuple[int, int]
+    class_names: tuple[str, ...]
+
+
+def load_run(folder: str | os.PathLike) -> LoadedRun:
+    """Loads a finished run.
+
+    Args:
+      folder: Run folder written by `train_run`.
+
+    Returns:
+      The run with its trained model.
+
+    Raises:
+      InputError: The folder is not a run, or its training has not finished.
+    """
+    folder = Path(folder)
+    if not (folder / CONFIG).exists():
+        raise InputError(f"{folder} is not a run folder: it has no {CONFIG}. Make one with `care train`.")
+    if not (folder / MODEL).exists():
+        raise InputError(f"The run {folder} has not finished: it has no {MODEL}. Start `care train` again to continue.")
+    config = load_config(folder / CONFIG)
+    get_backbone(config.model.backbone)  # imports the module of a user's own builder, which registers its layers
+    try:
+        classifier = keras.models.load_model(folder / MODEL, compile=False)
+    except Exception as error:  # Keras raises whatever its readers do
+        raise InputError(f"{folder / MODEL} cannot be loaded: {str(error).splitlines()[0]}.") from error
+    class_names = config.data.class_names
+    if class_names is None:
+        raise InputError(f"{folder / CONFIG} does not name data.class_names: it was not written by `care train`.")
+    keras.mixed_precision.set_global_policy(config.training.precision)
+    model = care_model(config, observed_network(config, classifier), config.stages[-1])
+    return LoadedRun(folder, config, model, preprocess_function(config), config.data.image_size_px, class_names)
+
+
+def weights_before_attention(run: LoadedRun) -> Path | None:
+    """The weights of the last stage before the first with attention (before the last stage if none has any)."""
+    stages = run.config.stages
+    first = next((index for index, stage in enumerate(stages) if stage.alpha > 0), len(stages) - 1)
+    if first == 0:
+        return None
+    path = stage_weights_path(run.folder / CHECKPOINTS, first - 1, stages[first - 1])
+    return path if path.exists() else None
+
+
+def write_config(folder: Path, config: RunConfig) -> None:
+    """Writes the resolved configuration."""
+    _write_text(folder / CONFIG, dump_config(config))
+
+
+def write_environment(folder: Path, config: RunConfig, command: Sequence[str], train: Manifest) -> None:
+    """Writes what the run ran on: versions, seed, command, training data. A resumed run keeps the first record."""
+    if (folder / ENVIRONMENT).exists():
+        return
+    environment = {
+        "care_tf": __version__,
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
+        "seed": config.seed,
+        "command": list(command),
+        "data_fingerprint": train.fingerprint(),
+        "training_images": train.class_counts,
+        "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+    _write_text(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """The run's environment.json, {} when there is none."""
+    path = folder / ENVIRONMENT
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)

@@ -1,0 +1,117 @@
+"""Where a run stands: finished stages and epochs, written after every epoch and read when the run is started again."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from care_tf.callbacks.plateau import Plateau
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+from care_tf.model import CAREModel
+from care_tf.runs._stage import Stage
+
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run stands; what `checkpoints/last/progress.json` holds.
+
+    Attributes:
+      fingerprints: One text per stage that changes with anything its result depends on.
+      stage: Index of the current stage; the number of stages when all are done.
+      epoch: Finished epochs of the current stage.
+      plateau: How the stage's monitored loss has been falling.
+      rows: One row per finished epoch: stage, epoch and the logs.
+    """
+
+    fingerprints: list[str]
+    stage: int = 0
+    epoch: int = 0
+    plateau: Plateau = dataclasses.field(default_factory=Plateau)
+    rows: list[Row] = dataclasses.field(default_factory=list)
+
+    def ends(self, stage: Stage) -> bool:
+        """Whether the current stage has trained all its epochs, or waited long enough."""
+        return self.epoch >= stage.epochs or (stage.patience is not None and self.plateau.waited >= stage.patience)
+
+    def begin_next_stage(self) -> None:
+        """Moves on to the stage after the current one."""
+        self.stage, self.epoch, self.plateau = self.stage + 1, 0, Plateau()
+
+    def write(self, checkpoints: Path, model: CAREModel | None = None) -> None:
+        """Replaces checkpoints/last in one step: the progress and, within a stage, its model with the optimizer."""
+        with atomic_path(checkpoints / "last") as folder:
+            folder.mkdir(parents=True)
+            (folder / "progress.json").write_text(json.dumps(dataclasses.asdict(self)))
+            if model is not None:
+                model.save_weights(str(folder / "model.weights.h5"))
+
+
+def stage_weights_path(checkpoints: Path, index: int, stage: Stage) -> Path:
+    """The classifier's weights after a stage: checkpoints/<number>-<name>.weights.h5."""
+    return checkpoints / f"{index + 1}-{stage.name}.weights.h5"
+
+
+def last_epoch_path(checkpoints: Path) -> Path:
+    """The weights and optimizer of a stage's model after its last finished epoch."""
+    return checkpoints / "last" / "model.weights.h5"
+
+
+def check_progress(checkpoints: Path, fingerprints: Sequence[str]) -> Progress:
+    """Where the run in a folder stands; a new one's beginning when there is none.
+
+    Raises:
+      InputError: The folder belongs to a run with other settings or data.
+    """
+    progress = _read_progress(checkpoints) or Progress(list(fingerprints))
+    if progress.fingerprints != list(fingerprints):
+        raise InputError(f"{checkpoints} holds a run with other settings or data. Choose another output folder.")
+    return progress
+
+
+def take_over(stage: Stage, index: int, fingerprint: str, target: Path) -> list[Row]:
+    """Takes a finished stage over from the run that `reuse` names.
+
+    Args:
+      stage: With `reuse`.
+      index: Its place among the stages, the same in both runs.
+      fingerprint: Of the stage in this run.
+      target: Where the weights go.
+
+    Returns:
+      The rows of its epochs.
+
+    Raises:
+      InputError: The other run has no such stage, has not finished it, or trained it with other settings or data.
+    """
+    other = Path(str(stage.reuse)) / "checkpoints"
+    progress = _read_progress(other)
+    source = stage_weights_path(other, index, stage)
+    if progress is None or progress.stage <= index or not source.exists():
+        raise InputError(
+            f"Stage {stage.name!r}: reuse={stage.reuse!r} has no finished stage {stage.name!r}. Train that run first, "
+            "or leave reuse out."
+        )
+    if progress.fingerprints[index] != fingerprint:
+        raise InputError(
+            f"Stage {stage.name!r}: reuse={stage.reuse!r} was trained with other data or settings. Give both runs the "
+            "same data, model, training, augmentation, seed and stage settings, or leave reuse out."
+        )
+    with atomic_path(target) as temporary:
+        shutil.copyfile(source, temporary)
+    return [row for row in progress.rows if row["stage"] == stage.name]
+
+
+def _read_progress(checkpoints: Path) -> Progress | None:
+    path = checkpoints / "last" / "progress.json"
+    if not path.exists():
+        return None
+    try:
+        entries = json.loads(path.read_text())
+        return Progress(**{**entries, "plateau": Plateau(**entries["plateau"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise InputError(f"{path} cannot be read ({error}). Choose another output folder.") from error

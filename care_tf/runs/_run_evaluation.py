@@ -1,0 +1,265 @@
+"""A run folder becomes scores, predictions and a report."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tqdm
+
+from care_tf.data import Manifest, evaluation_dataset, read_manifest
+from care_tf.data.class_focus import rarest_class
+from care_tf.data.groups import groups_or_none
+from care_tf.errors import InputError
+from care_tf.evaluation import attention_references, evaluate_predictions, paired_difference, write_report
+from care_tf.evaluation.estimate_text import estimate_text
+from care_tf.evaluation.headline import estimate_of
+from care_tf.evaluation.scores import Scores
+from care_tf.files import atomic_path
+from care_tf.images.decoding import corrupt_files_refused
+from care_tf.metrics import attention_inside_share
+from care_tf.runs import _folder as run_folder
+from care_tf.runs._folder import LoadedRun, load_run
+from care_tf.runs._history import HISTORY
+from care_tf.runs._training_rows import select_rows
+from care_tf.runs.config import Selection, dump_config
+
+NUM_EXAMPLES = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+    """What a model says of every image of a manifest.
+
+    Attributes:
+      probabilities: float32 (n, C); a binary classifier's one unit as two columns.
+      attention_inside: float32 (n,), share of the true class's attention inside the image's boxes; NaN without boxes.
+    """
+
+    probabilities: np.ndarray
+    attention_inside: np.ndarray
+
+
+@corrupt_files_refused()
+def evaluate_run(
+    folder: str | os.PathLike,
+    manifest: str | os.PathLike | None = None,
+    split: str | None = None,
+    folds: Sequence[str] | None = None,
+    baseline: str | os.PathLike | None = None,
+    output: str | os.PathLike | None = None,
+    num_resamples: int = 1000,
+) -> str:
+    """Evaluates a finished run and writes metrics.json, predictions.csv and report.html.
+
+    Args:
+      folder: Run folder.
+      manifest: Manifest of labeled images; None takes the run's own.
+      split: Rows with this split; with `folds` None too, the run's `data.test` is taken.
+      folds: Rows of these folds.
+      baseline: Another run folder, compared image by image.
+      output: Where to write; None means the run folder.
+      num_resamples: Bootstrap resamples over groups.
+
+    Returns:
+      The headline figures as text.
+
+    Raises:
+      InputError: A folder is not a finished run, the rows are empty, or the runs have different classes.
+    """
+    run = load_run(folder)
+    rows = _test_rows(run, manifest, split, folds)
+    result = predict_manifest(run, rows)
+    scores = _scores(rows, result, num_resamples)
+    metrics: dict[str, Any] = {"manifest": os.path.basename(rows.source), "scores": scores.to_dict()}
+    baseline_scores = differences = None
+    if baseline is not None:
+        other = load_run(baseline)
+        if other.class_names != run.class_names:
+            raise InputError(
+                f"{folder} and {baseline} have different classes, {run.class_names} and {other.class_names}: their "
+                "figures cannot be compared."
+            )
+        other_result = predict_manifest(other, rows)
+        baseline_scores = _scores(rows, other_result, num_resamples)
+        differences = paired_difference(
+            rows.labels,
+            other_result.probabilities,
+            result.probabilities,
+            rows.class_names,
+            groups=groups_or_none(rows.groups),
+            baseline_attention_inside=other_result.attention_inside,
+            attention_inside=result.attention_inside,
+            num_resamples=num_resamples,
+        )
+        metrics["baseline"] = {"run": str(baseline), "scores": baseline_scores.to_dict()}
+        metrics["differences"] = {name: dataclasses.asdict(value) for name, value in differences.items()}
+    target = Path(output) if output is not None else run.folder
+    with atomic_path(target / run_folder.METRICS) as temporary:
+        temporary.write_text(json.dumps(metrics, indent=2) + "\n")
+    write_predictions(target, rows, result)
+    rarest = _rarest_class(run, rows)
+    _write_run_report(target, run, rows, rarest, scores, baseline_scores, differences)
+    return _summary(scores, rarest, baseline_scores, differences, target)
+
+
+def predict_manifest(run: LoadedRun, rows: Manifest) -> Predictions:
+    """Predicts every image and measures the true class's attention where an image has boxes."""
+    batch_size = run.config.training.batch_size
+    dataset = evaluation_dataset(rows, run.image_size, batch_size, preprocess=run.preprocess, masks=True)
+    model = run.care_model
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def step(image, mask, labels):
+        predictions, attention = model.predictions_and_attention(image, labels)
+        share = attention_inside_share(attention, mask)
+        has_mask = tf.reduce_any(mask > 0, axis=(1, 2, 3))
+        return model.probabilities(predictions), tf.where(has_mask, share, float("nan"))
+
+    probabilities, shares = [], []
+    total = -(-len(rows) // batch_size)
+    for inputs, labels in tqdm.tqdm(dataset, total=total, desc=f"predict {run.folder.name}", unit="batch"):
+        part, share = step(inputs["image"], inputs["mask"], labels)
+        probabilities.append(part.numpy())
+        shares.append(share.numpy())
+    stacked = np.concatenate(probabilities)
+    if stacked.shape[1] == 1:
+        stacked = np.concatenate([1.0 - stacked, stacked], axis=1)
+    return Predictions(stacked, np.concatenate(shares))
+
+
+def _test_rows(run: LoadedRun, manifest, split, folds) -> Manifest:
+    source = run.config.data.manifest if manifest is None else manifest
+    rows = read_manifest(source, class_names=run.class_names)
+    if split is None and folds is None:
+        return select_rows(rows, run.config.data.test, "data.test")
+    return select_rows(rows, Selection(split=split, folds=folds), "--split/--folds")
+
+
+def _masks(rows: Manifest, image_size: tuple[int, int]):
+    """The masks of all rows, one at a time."""
+    for inputs, _ in evaluation_dataset(rows, image_size, 32, masks=True):
+        yield from inputs["mask"].numpy()
+
+
+def _scores(rows: Manifest, result: Predictions, num_resamples: int) -> Scores:
+    references = None
+    with_box = np.flatnonzero(~np.isnan(result.attention_inside))
+    if len(with_box):
+        found = attention_references(_masks(rows.subset(with_box), (128, 128)))
+        references = {name: np.full(len(rows), np.nan) for name in found}
+        for name, values in found.items():
+            references[name][with_box] = values
+    return evaluate_predictions(
+        rows.labels,
+        result.probabilities,
+        rows.class_names,
+        groups=groups_or_none(rows.groups),
+        attention_inside=result.attention_inside,
+        attention_references=references,
+        num_resamples=num_resamples,
+    )
+
+
+def write_predictions(target: Path, rows: Manifest, result: Predictions) -> None:
+    """Writes predictions.csv: image, label, group, the classes' probabilities and the attention inside the boxes."""
+    import pandas as pd
+
+    table = pd.DataFrame(result.probabilities, columns=list(rows.class_names))
+    table.insert(
+        0, "image", [os.path.relpath(path, os.path.dirname(os.path.abspath(rows.source))) for path in rows.image_paths]
+    )
+    table.insert(1, "label", [rows.class_names[label] for label in rows.labels])
+    table.insert(2, "group", list(rows.groups))
+    table["attention_inside"] = result.attention_inside
+    with atomic_path(target / run_folder.PREDICTIONS) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def _write_run_report(target, run, rows, rarest, scores, baseline_scores, differences) -> None:
+    import pandas as pd
+
+    history_path = run.folder / HISTORY
+    write_report(
+        target / run_folder.REPORT,
+        title=run.config.title or run.folder.name,
+        scores=scores,
+        history=pd.read_csv(history_path) if history_path.exists() else pd.DataFrame(),
+        examples=example_maps(run, rows, rarest),
+        focus_classes=[rarest],
+        config_text=dump_config(run.config),
+        environment=run_folder.read_environment(run.folder),
+        baseline_scores=baseline_scores,
+        differences=differences,
+    )
+
+
+def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, Any]]:
+    """Images with boxes, rarest class first, and the true class's attention before and after the attention stage."""
+    with_box = list(np.flatnonzero(rows.has_boxes))
+    with_box.sort(key=lambda index: (rows.class_names[rows.labels[index]] != rarest, rows.image_paths[index]))
+    chosen = rows.subset(with_box[:NUM_EXAMPLES])
+    if len(chosen) == 0:
+        return []
+    inputs, labels = next(iter(evaluation_dataset(chosen, run.image_size, len(chosen), masks=True)))
+    images, labels = inputs["image"].numpy(), labels.numpy()
+    prepared = run.preprocess(tf.constant(images)).numpy()
+    after = _maps_and_classes(run, prepared, labels)
+    before = None
+    earlier = run_folder.weights_before_attention(run)
+    if earlier is not None:
+        weights = run.care_model.classifier.get_weights()
+        run.care_model.classifier.load_weights(str(earlier))
+        before = _maps_and_classes(run, prepared, labels)
+        run.care_model.classifier.set_weights(weights)
+    return [
+        {
+            "name": os.path.basename(chosen.image_paths[index]),
+            "image": images[index].round().astype(np.uint8),
+            "mask": inputs["mask"][index, ..., 0].numpy(),
+            "label": run.class_names[labels[index]],
+            "attention_before": None if before is None else before[0][index],
+            "attention_after": after[0][index],
+            "predicted_before": None if before is None else before[1][index],
+            "predicted_after": after[1][index],
+        }
+        for index in range(len(chosen))
+    ]
+
+
+def _maps_and_classes(run: LoadedRun, prepared: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    maps = run.care_model.attention_map(prepared, labels)
+    probabilities = run.care_model.probabilities(run.care_model(prepared, training=False)).numpy()
+    if probabilities.shape[1] == 1:
+        return maps, [run.class_names[int(p > 0.5)] for p in probabilities[:, 0]]
+    return maps, [run.class_names[index] for index in probabilities.argmax(axis=1)]
+
+
+def _rarest_class(run: LoadedRun, rows: Manifest) -> str:
+    """The class with the fewest training images that the test has, too."""
+    counts = run_folder.read_environment(run.folder).get("training_images", rows.class_counts)
+    return rarest_class(counts, present=rows.class_counts)
+
+
+def _summary(scores: Scores, rarest: str, baseline_scores, differences, target: Path) -> str:
+    figures = {
+        "mean_class_accuracy": "mean class accuracy",
+        "macro_auc": "macro AUC",
+        f"recall/{rarest}": f"recall of {rarest}",
+        f"auc/{rarest}": f"AUC of {rarest}",
+        f"attention_inside/{rarest}": f"attention inside {rarest}",
+    }
+    width = max(map(len, figures.values())) + 2
+    header = f"{'':{width}}{'this run':24}" + (f"{'baseline':24}{'difference':24}" if baseline_scores else "")
+    lines = [f"{scores.num_images} images, {scores.num_groups} groups; 95 % intervals over groups", header]
+    for key, title in figures.items():
+        estimates = [estimate_of(scores, key)]
+        if baseline_scores:
+            estimates += [estimate_of(baseline_scores, key), differences[key]]
+        texts = [f"{estimate_text(estimate, undefined='-'):24}" for estimate in estimates]
+        lines.append(f"{title:{width}}{''.join(texts)}".rstrip())
+    return "\n".join([*lines, f"wrote {target / run_folder.REPORT}"])

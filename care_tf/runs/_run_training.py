@@ -1,0 +1,103 @@
+"""A configuration becomes a trained run folder."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+from care_tf.images.decoding import corrupt_files_refused
+from care_tf.runs import _folder as run_folder
+from care_tf.runs._configured_model import build_network
+from care_tf.runs._prepared_stage import PreparedStage, prepare_stages
+from care_tf.runs._progress import check_progress
+from care_tf.runs._shared_images import SharedImages
+from care_tf.runs._stage_training import train_stages
+from care_tf.runs._start_weights import check_start_weights
+from care_tf.runs._training_rows import TrainingRows, read_training_rows
+from care_tf.runs.config import RunConfig
+
+
+@corrupt_files_refused()
+def train_run(
+    config: RunConfig,
+    command: Sequence[str] = (),
+    show_progress: bool = True,
+    images: SharedImages | None = None,
+) -> Path:
+    """Trains all stages of a configuration; started again, it continues after the last finished epoch.
+
+    Args:
+      config: What to train, and where to.
+      command: The command line, for the record.
+      show_progress: Prints one line per epoch with the time left, and a bar within it on a terminal.
+      images: Decoded images and activations that several runs share; None keeps the run's own.
+
+    Returns:
+      The run folder with config.yaml, environment.json, history.csv, checkpoints and model.keras.
+
+    Raises:
+      InputError: The configuration or the data are bad, or the folder holds another run.
+    """
+    folder = Path(config.output)
+    run = prepare_run(config, images)
+    # Everything that can be refused has been, before anything is written: a wrong command costs no finished run.
+    _check_folder(folder)
+    progress = check_progress(folder / run_folder.CHECKPOINTS, [stage.fingerprint for stage in run.stages])
+    run_folder.write_config(folder, run.config)
+    run_folder.write_environment(folder, run.config, command, run.rows.train)
+    train_stages(run.classifier, run.stages, folder, progress, config.seed, show_progress)
+    with atomic_path(folder / run_folder.MODEL) as temporary:
+        run.classifier.save(temporary)
+    return folder
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedRun:
+    """A run that has passed every check, and has written nothing yet.
+
+    Attributes:
+      config: With the class names.
+      rows: The rows to train and validate on.
+      classifier: The network with its initial weights.
+      stages: What is trained, in order.
+    """
+
+    config: RunConfig
+    rows: TrainingRows
+    classifier: keras.Model
+    stages: list[PreparedStage]
+
+
+def prepare_run(config: RunConfig, images: SharedImages | None = None) -> PreparedRun:
+    """Reads the data, builds the network, and builds and checks what every stage trains.
+
+    Args:
+      config: The run.
+      images: Decoded images and activations that several runs share; None keeps the run's own.
+
+    Raises:
+      InputError: The configuration or the data are bad.
+    """
+    rows = read_training_rows(config)
+    train = rows.train
+    config = config.model_copy(update={"data": config.data.model_copy(update={"class_names": train.class_names})})
+    if any(stage.alpha > 0 for stage in config.stages) and not train.has_boxes.any():
+        raise InputError(
+            f"Stages with alpha > 0 need boxes, but no training row of {train.source} has one"
+            + (f" for {', '.join(config.data.mask_classes)}" if config.data.mask_classes else "")
+            + ". Add boxes to the manifest, or set alpha to 0."
+        )
+    classifier = build_network(config, len(train.class_names))
+    stages = prepare_stages(config, rows, classifier, images or SharedImages(config.data.cache))
+    check_start_weights(classifier, config.stages)
+    return PreparedRun(config, rows, classifier, stages)
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"The output {folder} is a file. Choose a folder.")
+    if folder.exists() and any(folder.iterdir()) and not (folder / run_folder.CONFIG).exists():
+        raise InputError(f"The output folder {folder} holds something that is not a run. Choose another output.")

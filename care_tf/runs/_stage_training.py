@@ -1,0 +1,125 @@
+"""Trains the stages of a prepared run in order, resumable at every epoch."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from care_tf import keras_generation
+from care_tf.callbacks.finite_loss import FiniteLoss
+from care_tf.callbacks.two_stage_schedule import ramped_alpha
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+from care_tf.network.random_layers import set_random_layers
+from care_tf.runs._epoch_lines import EpochLines
+from care_tf.runs._history import write_history
+from care_tf.runs._prepared_stage import PreparedStage
+from care_tf.runs._progress import Progress, last_epoch_path, stage_weights_path, take_over
+from care_tf.runs._stage import Stage
+from care_tf.runs._start_weights import load_start_weights
+
+
+def train_stages(
+    classifier: keras.Model,
+    stages: list[PreparedStage],
+    folder: Path,
+    progress: Progress,
+    seed: int = 0,
+    show_progress: bool = False,
+) -> None:
+    """Trains what is left of a run; each stage starts from the weights of the one before, or from those that it names.
+
+    After every epoch the weights, the optimizer's state and the progress are written as one folder, replaced in one
+    step, and then history.csv; a run that is started again continues after its last finished epoch, in the right stage.
+
+    Args:
+      classifier: The run's network, with its initial weights.
+      stages: All of them, finished ones included. The list is emptied, so that a stage that is over is let go with the
+        state of its optimizer.
+      folder: Run folder.
+      progress: Where the run stands; brought up to date.
+      seed: Of dropout and other random layers, >= 0; each epoch of each stage draws from its own.
+      show_progress: Prints one line per epoch with the time left.
+
+    Raises:
+      InputError: A reused stage does not match, the weights to start from do not exist or belong to another network,
+        or the loss becomes NaN.
+    """
+    initial = classifier.get_weights()
+    settings = [stage.settings for stage in stages]
+    checkpoints = folder / "checkpoints"
+    for index in range(len(settings)):
+        stage = stages.pop(0)
+        weights = stage_weights_path(checkpoints, index, stage.settings)
+        if index < progress.stage:
+            classifier.load_weights(str(weights))
+            continue
+        if stage.settings.reuse is not None:
+            # Rows of its own are those of an interrupted attempt to train what is now taken over.
+            own = [row for row in progress.rows if row["stage"] != stage.settings.name]
+            progress.rows = own + take_over(stage.settings, index, stage.fingerprint, weights)
+            classifier.load_weights(str(weights))
+        else:
+            load_start_weights(classifier, settings, index, checkpoints, initial)
+            callbacks = [_Epochs(stage.settings, index, folder, progress, seed), FiniteLoss()]
+            if show_progress:
+                callbacks.append(EpochLines(settings, index))
+            _train_stage(stage, progress, checkpoints, callbacks)
+            with atomic_path(weights) as temporary:
+                classifier.save_weights(str(temporary))
+        progress.begin_next_stage()
+        progress.write(checkpoints)
+        write_history(folder, progress.rows)
+
+
+def _train_stage(
+    stage: PreparedStage, progress: Progress, checkpoints: Path, callbacks: list[keras.callbacks.Callback]
+) -> None:
+    for step in stage.begin:
+        step()
+    if progress.epoch:
+        keras_generation.build_optimizer(stage.model)
+        stage.model.load_weights(str(last_epoch_path(checkpoints)))
+    if not progress.ends(stage.settings):
+        stage.model.fit(
+            stage.batches.training(progress.epoch),
+            initial_epoch=progress.epoch,
+            epochs=stage.settings.epochs,
+            steps_per_epoch=stage.batches.steps_per_epoch,
+            validation_data=stage.batches.validation(),
+            shuffle=False,  # the dataset shuffles itself, reproducibly
+            callbacks=callbacks,
+            verbose=0,
+        )
+    for step in stage.finish:
+        step()
+
+
+class _Epochs(keras.callbacks.Callback):
+    """Sets alpha, ends the stage, and keeps the run resumable."""
+
+    def __init__(self, stage: Stage, index: int, folder: Path, progress: Progress, seed: int):
+        super().__init__()
+        self.stage, self.index, self.folder, self.progress, self.seed = stage, index, folder, progress, seed
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.model.alpha = ramped_alpha(self.stage.alpha, epoch, self.stage.ramp_epochs)
+        set_random_layers(self.model, self.seed, self.index, epoch)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        logs = logs or {}
+        if self.stage.monitor not in logs:
+            raise InputError(
+                f"Stage {self.stage.name!r}: monitor={self.stage.monitor!r} is not a log. "
+                f"Available: {', '.join(sorted(logs))}."
+            )
+        progress = self.progress
+        progress.epoch = epoch + 1
+        progress.plateau = progress.plateau.after(float(logs[self.stage.monitor]), self.stage.min_delta)
+        row = {"stage": self.stage.name, "epoch": epoch + 1, "alpha": float(self.model.alpha)}
+        row["learning_rate"] = keras_generation.learning_rate(self.model.optimizer)
+        progress.rows.append(row | {name: float(value) for name, value in logs.items()})
+        progress.write(self.folder / "checkpoints", self.model)
+        write_history(self.folder, progress.rows)
+        if progress.ends(self.stage):
+            self.model.stop_training = True

@@ -1,0 +1,60 @@
+"""The weights that a stage starts from: the last stage's, the initial ones, an earlier stage's, or a file's."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from care_tf.errors import InputError
+from care_tf.runs._progress import stage_weights_path
+from care_tf.runs._stage import Stage
+
+
+def load_start_weights(
+    classifier: keras.Model, stages: Sequence[Stage], index: int, checkpoints: Path, initial: Sequence[Any]
+) -> None:
+    """Gives the classifier the weights that a stage starts from; those of the stage before it has already."""
+    start_from = stages[index].start_from
+    earlier = {stage.name: number for number, stage in enumerate(stages[:index])}
+    if start_from == "initial":
+        classifier.set_weights(initial)
+    elif start_from is not None and start_from in earlier:
+        path = stage_weights_path(checkpoints, earlier[start_from], stages[earlier[start_from]])
+        classifier.load_weights(str(path))
+    elif start_from is not None:
+        _load_matching(classifier, Path(start_from), stages[index])
+
+
+def check_start_weights(classifier: keras.Model, stages: Sequence[Stage]) -> None:
+    """Tries the weights files that stages start from, and leaves the classifier as it was.
+
+    Raises:
+      InputError: `start_from` is neither "initial", an earlier stage, nor a file, or its weights do not fit.
+    """
+    for index, stage in enumerate(stages):
+        earlier = [other.name for other in stages[:index]]
+        if stage.start_from is None or stage.start_from in ("initial", *earlier):
+            continue
+        if not Path(stage.start_from).is_file():
+            known = ", ".join(["initial", *earlier])
+            raise InputError(
+                f"Stage {stage.name!r}: start_from must be a weights file or one of {known}. "
+                f"Received {stage.start_from!r}."
+            )
+        initial = classifier.get_weights()
+        _load_matching(classifier, Path(stage.start_from), stage)
+        classifier.set_weights(initial)
+
+
+def _load_matching(classifier: keras.Model, path: Path, stage: Stage) -> None:
+    try:
+        if path.suffix == ".keras":
+            classifier.set_weights(keras.models.load_model(path, compile=False).get_weights())
+        else:
+            classifier.load_weights(str(path))
+    except Exception as error:  # Keras raises whatever its readers do
+        raise InputError(
+            f"Stage {stage.name!r}: the weights of start_from={str(path)!r} do not fit {classifier.name!r}: they are "
+            f"of another network, image size or number of classes ({str(error).splitlines()[0]})."
+        ) from error

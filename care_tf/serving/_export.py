@@ -1,0 +1,95 @@
+"""One SavedModel: preprocessing, classifier, class names and attention map, without Keras and without this package."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tensorflow as tf
+
+from care_tf.errors import InputError
+from care_tf.files import atomic_path
+from care_tf.serving._signatures import ServedClassifier
+
+if TYPE_CHECKING:
+    from care_tf.model import CAREModel
+
+
+def export_saved_model(
+    care_model: "CAREModel",
+    path: str | os.PathLike,
+    *,
+    preprocess: Callable[[tf.Tensor], tf.Tensor],
+    image_size: tuple[int, int],
+    class_names: Sequence[str],
+) -> None:
+    """Writes a SavedModel with the signatures `serving_default`, `serve_bytes` and `explain`.
+
+    Args:
+      care_model: The trained model; it is not changed.
+      path: The folder to write; it appears whole or not at all, and may replace an earlier export.
+      preprocess: float32 RGB 0..255 (B,H,W,3) -> what the classifier takes, in TensorFlow operations.
+      image_size: Height and width the classifier works at, px. Images of another size are resized in the graph.
+      class_names: One name per class, in the order of the labels; two for a classifier of one sigmoid unit.
+
+    Raises:
+      InputError: `path` holds something else, the image size or the class names do not fit the classifier, or
+        `preprocess` cannot run in a graph.
+    """
+    _check_target(Path(path))
+    _check_image_size(care_model, image_size)
+    _check_class_names(care_model, class_names)
+    _check_preprocess(preprocess, image_size)
+    served = ServedClassifier(care_model, preprocess, image_size, class_names)
+    signatures = {
+        "serving_default": served.serve_images,
+        "serve_bytes": served.serve_bytes,
+        "explain": served.explain,
+    }
+    with atomic_path(path) as temporary:
+        tf.saved_model.save(served, str(temporary), signatures=signatures)
+
+
+def _check_target(path: Path) -> None:
+    """Only an earlier export may be replaced: a mistyped path must not cost a folder of something else."""
+    is_export = (path / "saved_model.pb").exists()
+    is_empty = path.is_dir() and not any(path.iterdir())
+    if path.exists() and not (is_export or is_empty):
+        raise InputError(
+            f"the SavedModel must go to a new folder or replace an earlier one; {path} holds something else."
+        )
+
+
+def _check_image_size(care_model: "CAREModel", image_size: tuple[int, int]) -> None:
+    if len(image_size) != 2 or min(image_size) < 1:
+        raise InputError(f"image_size must be (height, width) in pixels, both at least 1. Received {image_size}.")
+    expected = tuple(care_model.classifier.input_shape[1:3])
+    if any(side not in (None, asked) for side, asked in zip(expected, image_size, strict=True)):
+        raise InputError(
+            f"the classifier was built for images of {expected} px and takes no others. Received image_size "
+            f"{tuple(image_size)}. Leave image_size as it was in training: the exported model resizes what it is sent."
+        )
+
+
+def _check_class_names(care_model: "CAREModel", class_names: Sequence[str]) -> None:
+    units = care_model.classifier.output_shape[-1]
+    expected = 2 if units == 1 else units
+    if len(class_names) != expected:
+        raise InputError(
+            f"class_names must name each of the classifier's {expected} classes. Received {len(class_names)}: "
+            f"{', '.join(map(str, class_names))}."
+        )
+    if len(set(class_names)) != len(class_names):
+        raise InputError(f"class_names must differ from one another. Received {', '.join(class_names)}.")
+
+
+def _check_preprocess(preprocess: Callable[[tf.Tensor], tf.Tensor], image_size: tuple[int, int]) -> None:
+    images = tf.TensorSpec((None, *image_size, 3), tf.float32)
+    try:
+        tf.function(preprocess, input_signature=[images]).get_concrete_function()
+    except (NotImplementedError, TypeError, AttributeError) as error:  # NumPy on a symbolic tensor.
+        reason = str(error).splitlines()[0]
+        raise InputError(
+            "preprocess must be made of TensorFlow operations, to be saved with the model; tracing it failed: "
+            f"{reason}."
+        ) from error
