@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from care_tf.attention import normalize_map
 from care_tf.attention.activation_maps import ActivationMap
-from care_tf.network.anatomy import Anatomy, token_grid_size
+from care_tf.network.anatomy import Anatomy, TokenGrid
 from care_tf.network.observation import observing
 from care_tf.precision import at_least_float32
 
@@ -78,7 +78,7 @@ def predict_with_attention(
         gradients = pooled_dense_gradients(features, anatomy.pooled_dense.kernel, class_index)
     if not second_order:
         gradients = tf.stop_gradient(gradients)
-    activation_map = cam(_to_grid(at_least_float32(features)), _to_grid(gradients))
+    activation_map = cam(_to_grid(at_least_float32(features), anatomy.grid), _to_grid(gradients, anatomy.grid))
     return predictions, normalize_map(activation_map)
 
 
@@ -127,7 +127,12 @@ def _observed_forward(forward, anatomy, image, tape) -> tuple[tf.Tensor, tf.Tens
 
     with contextlib.ExitStack() as stack:
         if anatomy.attention_layer is not None:
-            stack.enter_context(observing(anatomy.attention_layer, "call", lambda _, result: on_features(result)))
+            if anatomy.attention_side == "output":
+                stack.enter_context(observing(anatomy.attention_layer, "call", lambda _, result: on_features(result)))
+            else:
+                stack.enter_context(
+                    observing(anatomy.attention_layer, "call", before=lambda args: on_features(args[0]))
+                )
         if anatomy.logit_layer is not None:
             has_activation = callable(getattr(anatomy.logit_layer, "activation", None))
             attribute = "activation" if has_activation else "call"
@@ -136,11 +141,9 @@ def _observed_forward(forward, anatomy, image, tape) -> tuple[tf.Tensor, tf.Tens
     return seen["features"], seen.get("logits", predictions), predictions
 
 
-def _to_grid(features: tf.Tensor) -> tf.Tensor:
-    """Folds (B, tokens, d) to (B, side, side, d); a 4-D tensor passes through."""
-    if features.shape.rank == 4:
+def _to_grid(features: tf.Tensor, grid: TokenGrid | None) -> tf.Tensor:
+    """Folds tokens (B, n, d) to (B, h, w, d); a map passes through."""
+    if grid is None:
         return features
-    grid = token_grid_size(features.shape[1])
-    assert grid is not None  # the anatomy was refused otherwise
-    side, leading = grid
-    return tf.reshape(features[:, leading:], (-1, side, side, features.shape[-1]))
+    tokens = features[:, grid.leading : grid.leading + grid.height * grid.width]
+    return tf.reshape(tokens, (-1, grid.height, grid.width, features.shape[-1]))

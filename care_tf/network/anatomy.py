@@ -1,13 +1,15 @@
 """What CARE must know about a classifier, read once from a traced forward pass."""
 
+import collections
 import dataclasses
-import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.network._axes import Axes, TokenGrid, follow_axes, is_map, token_grid
+from care_tf.network._crossings import crossings, first_weighted, is_grid_read, operations_between
 from care_tf.network.observation import find_path, listing
 from care_tf.network.trace import Call, NetworkTrace
 
@@ -34,6 +36,9 @@ class Anatomy:
     Attributes:
       attention_path: "outer/inner" path of the attention layer; None when a features model gives the map.
       attention_layer: The layer itself; None likewise.
+      attention_side: "output", or "input" where the map is what the layer is given, because no layer made it.
+      map_size: (h, w) of the map; None where it depends on the size of the image.
+      grid: How tokens fold back to the map; None for a map (B, h, w, channels).
       logit_layer: The last layer, whose activation is left out for the logits; None when the classifier ends in them.
       output_activation: "softmax", "log_softmax", "sigmoid" or "linear".
       num_outputs: Length of the output; 1 for a binary classifier with one unit.
@@ -44,6 +49,9 @@ class Anatomy:
 
     attention_path: str | None
     attention_layer: keras.layers.Layer | None
+    attention_side: str
+    map_size: tuple[int, int] | None
+    grid: TokenGrid | None
     logit_layer: keras.layers.Layer | None
     output_activation: str
     num_outputs: int
@@ -51,33 +59,62 @@ class Anatomy:
     pooled_dense: keras.layers.Dense | None
     first_order_only: tuple[str, ...]
 
+    def __str__(self) -> str:
+        """In a line for people: the map's layer and size, and how the score is read."""
+        layer = "the features model" if self.attention_path is None else self.attention_path
+        size = "as large as the image makes it" if self.map_size is None else "{} x {}".format(*self.map_size)
+        tokens = "" if self.grid is None else f", folded from tokens after the first {self.grid.leading}"
+        score = (
+            "the output itself, taken for logits"
+            if self.logit_layer is None
+            else f"the input of {self.logit_layer.name}'s {self.output_activation}"
+        )
+        return f"Attention map: {self.attention_side} of {layer}, {size}{tokens}. Score: {score}."
+
 
 def read_anatomy(trace: NetworkTrace, attention_layer: str) -> Anatomy:
     """Reads where the attention map and the logits of a traced classifier are found.
 
     Args:
       trace: Of `trace_network`.
-      attention_layer: "auto", a layer name, or an "outer/inner" path. Unused when the trace has features.
+      attention_layer: "auto", a layer name, or an "outer/inner" path. Unused when the trace has features. "auto" is
+        the last map, or grid of tokens, that every path from the image to the prediction crosses and whose positions
+        the prediction reads.
 
     Returns:
       The anatomy.
 
     Raises:
-      InputError: The layer is unknown, ambiguous, without spatial extent or not on the way to the output, or the
-        output is not (B, classes).
+      InputError: The layer is unknown, ambiguous, without spatial extent or not on the way to the output; "auto" finds
+        none; or the output is not (B, classes).
     """
     calls, features, predictions = trace.calls, trace.features, trace.predictions
     _check_predictions(predictions)
+    operations = operations_between(trace.image, predictions)
+    axes = follow_axes(trace.image, operations)
     path = layer = None
+    side = "output"
     if features is None:
-        call = _find_attention_call(calls, trace.layers, attention_layer)
-        path, layer, features = call.path, call.layer, call.output
-    _check_spatial(features, path)
-    between = _operations_between(features, predictions, path)
+        call, side = (
+            _find_crossing(trace, operations, axes)
+            if attention_layer == "auto"
+            else (_find_call(calls, trace.layers, axes, attention_layer), "output")
+        )
+        path, layer, features = call.path, call.layer, call.output if side == "output" else call.input
+    map_size, grid = _spatial_extent(features, axes, path)
+    between = {operation.type for operation in operations_between(features, predictions)}
+    if not between:
+        raise InputError(
+            f"The attention layer {path!r} does not lead to the classifier's output, so the class score has no "
+            "gradient there. Choose a layer between the input and the output."
+        )
     activation, logit_layer = _find_logits(calls, predictions)
     return Anatomy(
         attention_path=path,
         attention_layer=layer,
+        attention_side=side,
+        map_size=map_size,
+        grid=grid,
         logit_layer=logit_layer,
         output_activation=activation,
         num_outputs=int(predictions.shape[-1]),
@@ -106,18 +143,45 @@ def _check_predictions(predictions: Any) -> None:
         )
 
 
-def _find_attention_call(calls: list[Call], layers: dict[str, keras.layers.Layer], name: str) -> Call:
-    if name == "auto":
-        spatial = [call for call in calls if _has_spatial_extent(call.output) and call.output.shape.rank == 4]
-        if not spatial:
-            raise InputError(
-                "No layer of the classifier has an output of shape (batch, h, w, channels) with h, w > 1, so there is "
-                'no attention map. Name a token layer with attention_layer="...", or use larger images. '
-                f"Layers: {listing(layers)}."
-            )
-        # A nested model returns the very tensor of its last layer: name the layer that made it.
-        return next(call for call in calls if call.output is spatial[-1].output)
-    spatial_paths = listing({call.path: call for call in calls if _has_spatial_extent(call.output)})
+def _find_crossing(trace: NetworkTrace, operations: list[tf.Operation], axes: dict[str, Axes]) -> tuple[Call, str]:
+    """The call that makes, or else is given, the last map on every path to the prediction; and which of the two."""
+    weighted = first_weighted(operations, axes)
+    past_weights = {operation for operation in operations[weighted:]}
+    for tensor in reversed(crossings(trace.image, operations)):
+        if tensor.op not in past_weights or _extent(axes.get(tensor.name, ())) is None:
+            continue
+        unfolded = tensor.op.inputs[0] if tensor.op.type == "Reshape" else tensor
+        if _extent(axes.get(unfolded.name, ())) is not None:
+            tensor = unfolded  # tokens that are nothing but a map unfolded
+        seen = _observable(trace.calls, tensor)
+        if seen is not None and is_grid_read(tensor, trace.predictions, operations, axes):
+            return seen
+    raise InputError(
+        "No feature map lies on every path from the image to the prediction, so the attention layer cannot be found "
+        'automatically. Name it with attention_layer="..."; layers whose output has spatial extent: '
+        f"{listing(_spatial_paths(trace.calls, axes)) or 'none; use larger images'}."
+    )
+
+
+def _observable(calls: list[Call], tensor: tf.Tensor) -> tuple[Call, str] | None:
+    """The layer's call from which a tensor can be taken: the one that made it, or else the first that was given it."""
+    source = _source(tensor)
+    number = collections.Counter(call.path for call in calls)
+    once = [call for call in calls if number[call.path] == 1]
+    makers = [call for call in once if tf.is_tensor(call.output) and _source(call.output) == source]
+    if makers:  # a nested model returns the very tensor of its last layer: the layer that made it ended first
+        return makers[0], "output"
+    readers = [call for call in once if tf.is_tensor(call.input) and _source(call.input) == source]
+    return (min(readers, key=lambda call: call.start), "input") if readers else None
+
+
+def _spatial_paths(calls: list[Call], axes: dict[str, Axes]) -> dict[str, None]:
+    spatial = (call for call in calls if tf.is_tensor(call.output) and _extent(axes.get(call.output.name, ())))
+    return dict.fromkeys(call.path for call in spatial)
+
+
+def _find_call(calls: list[Call], layers: dict[str, keras.layers.Layer], axes: dict[str, Axes], name: str) -> Call:
+    spatial_paths = listing(_spatial_paths(calls, axes))
     path = find_path(layers, name, "attention_layer", f"Layers with a spatial output: {spatial_paths}")
     matching = [call for call in calls if call.path == path]
     if len(matching) != 1:
@@ -128,63 +192,36 @@ def _find_attention_call(calls: list[Call], layers: dict[str, keras.layers.Layer
     return matching[0]
 
 
-def _has_spatial_extent(output: Any) -> bool:
-    if not tf.is_tensor(output):
-        return False
-    if output.shape.rank == 4:
-        return all(size is None or size > 1 for size in output.shape[1:3])
-    return output.shape.rank == 3 and token_grid_size(output.shape[1]) is not None
+def _extent(axes: Axes) -> tuple[tuple[int, int] | None, TokenGrid | None] | None:
+    """(h, w) and the grid of tokens; None for axes that hold no map, or a map of a single row or column."""
+    if is_map(axes):
+        (height,), (width,) = axes[1], axes[2]
+        if 1 in (height.size, width.size):
+            return None
+        return (None if None in (height.size, width.size) else (height.size, width.size)), None
+    grid = token_grid(axes[1]) if len(axes) == 3 else None
+    return None if grid is None or 1 in grid[:2] else (grid[:2], grid)
 
 
-def token_grid_size(num_tokens: int | None) -> tuple[int, int] | None:
-    """Side of the square grid that transformer tokens fold back to.
-
-    Args:
-      num_tokens: Number of tokens; a class token, if any, comes first.
-
-    Returns:
-      (side, number of leading tokens to drop), or None when the tokens form no square grid larger than 1.
-    """
-    if num_tokens is None:
-        return None
-    for leading in (0, 1):
-        side = math.isqrt(max(num_tokens - leading, 0))
-        if side > 1 and side * side == num_tokens - leading:
-            return side, leading
-    return None
-
-
-def _check_spatial(features: Any, path: str | None) -> None:
-    if not _has_spatial_extent(features):
-        where = f"attention layer {path!r}" if path else "features model"
-        shape = features.shape if tf.is_tensor(features) else type(features).__name__
-        raise InputError(
-            f"The attention map needs spatial extent: (batch, h, w, channels) with h, w > 1, or (batch, tokens, "
-            f"channels) with a square number of tokens. The {where} gives {shape}. Choose an earlier layer, or use "
-            "larger images."
-        )
-
-
-def _operations_between(features: tf.Tensor, predictions: tf.Tensor, path: str | None) -> set[str]:
-    """Types of the operations on the paths from the features to the predictions."""
-    descendants, queue = set(), [features]
-    while queue:
-        for operation in queue.pop().consumers():
-            if operation not in descendants:
-                descendants.add(operation)
-                queue.extend(operation.outputs)
-    if predictions.op not in descendants:
-        raise InputError(
-            f"The attention layer {path!r} does not lead to the classifier's output, so the class score has no "
-            "gradient there. Choose a layer between the input and the output."
-        )
-    ancestors, queue = {predictions.op}, [predictions.op]
-    while queue:
-        for tensor in queue.pop().inputs:
-            if tensor.op in descendants and tensor.op not in ancestors:
-                ancestors.add(tensor.op)
-                queue.append(tensor.op)
-    return {operation.type for operation in ancestors}
+def _spatial_extent(
+    features: Any, axes: dict[str, Axes], path: str | None
+) -> tuple[tuple[int, int] | None, TokenGrid | None]:
+    if tf.is_tensor(features):
+        known = axes.get(features.name, ())
+        extent = _extent(known)
+        if extent is None and not known:  # the axes could not be followed: the shape, and whoever named it, decide
+            shape = features.shape
+            if shape.rank == 4 and 1 not in shape[1:3]:
+                extent = (None if None in shape[1:3] else tuple(shape[1:3])), None
+        if extent is not None:
+            return extent
+    where = f"attention layer {path!r}" if path else "features model"
+    shape = features.shape if tf.is_tensor(features) else type(features).__name__
+    raise InputError(
+        "The attention map needs the image's rows and columns: (batch, h, w, channels) with h, w > 1, or (batch, "
+        "tokens, channels) of which the network itself shows how they were unfolded from such a map. The "
+        f"{where} gives {shape}. Choose another layer, or use larger images."
+    )
 
 
 def _find_logits(calls: list[Call], predictions: tf.Tensor) -> tuple[str, keras.layers.Layer | None]:
@@ -217,16 +254,15 @@ def _find_last_dense(calls, predictions, logit_layer) -> keras.layers.Dense | No
     # Not `is`: a Dropout in inference mode copies its input in Keras 2, and a layer of another precision casts it.
     made_by = _source(logits)
     dense_calls = [call for call in calls if isinstance(call.layer, keras.layers.Dense)]
-    makers = [call.layer for call in dense_calls if _source(call.output) is made_by]
+    makers = [call.layer for call in dense_calls if _source(call.output) == made_by]
     return makers[-1] if makers else None
 
 
-def _source(tensor: tf.Tensor) -> Any:
-    """The operation that made a tensor's values, looking through copies and casts."""
-    operation = tensor.op
-    while operation.type in ("Cast", "Identity"):
-        operation = operation.inputs[0].op
-    return operation
+def _source(tensor: tf.Tensor) -> str:
+    """Name of the tensor that a tensor's values are, looking through copies and casts."""
+    while tensor.op.type in ("Cast", "Identity"):
+        tensor = tensor.op.inputs[0]
+    return tensor.name
 
 
 def _find_pooled_dense(calls, features, predictions, logit_layer) -> keras.layers.Dense | None:

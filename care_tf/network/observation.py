@@ -11,6 +11,7 @@ from care_tf.errors import InputError
 from care_tf.keras_generation import sublayers
 
 Observer = Callable[[tuple, Any], None]
+BeforeCall = Callable[[tuple], None]
 _MAX_LISTED = 12
 
 _lock = threading.Lock()
@@ -19,8 +20,10 @@ _observers = threading.local()
 
 
 @contextlib.contextmanager
-def observing(layer: keras.layers.Layer, attribute: str, observer: Observer) -> Iterator[None]:
-    """Calls `observer(args, result)` after every call of `layer.<attribute>` inside the block.
+def observing(
+    layer: keras.layers.Layer, attribute: str, observer: Observer | None = None, before: BeforeCall | None = None
+) -> Iterator[None]:
+    """Calls `before(args)` before, `observer(args, result)` after every call of `layer.<attribute>` inside the block.
 
     The layer's own function runs unchanged, and the layer is as before when the block ends, also by an exception.
     Replicas of a distribution strategy trace in threads that interleave: the patch is shared and counted, while each
@@ -30,10 +33,11 @@ def observing(layer: keras.layers.Layer, attribute: str, observer: Observer) -> 
       layer: Any Keras layer or model.
       attribute: Name of a callable instance attribute or method: "call" or "activation".
       observer: Called with the positional arguments and the result.
+      before: Called with the positional arguments.
     """
     key = (id(layer), attribute)
     heard = _thread_observers().setdefault(key, [])
-    heard.append(observer)
+    heard.append((before, observer))
     with _lock:
         _installed[key] = _installed.get(key, 0) + 1
         if _installed[key] == 1:
@@ -41,7 +45,7 @@ def observing(layer: keras.layers.Layer, attribute: str, observer: Observer) -> 
     try:
         yield
     finally:
-        heard.remove(observer)
+        heard.remove((before, observer))
         with _lock:
             _installed[key] -= 1
             if _installed[key] == 0:
@@ -102,7 +106,7 @@ def listing(paths: Collection[str]) -> str:
     return ", ".join(paths if len(paths) <= _MAX_LISTED else ["...", *list(paths)[-_MAX_LISTED:]])
 
 
-def _thread_observers() -> dict[tuple[int, str], list[Observer]]:
+def _thread_observers() -> dict[tuple[int, str], list[tuple[BeforeCall | None, Observer | None]]]:
     if not hasattr(_observers, "by_layer"):
         _observers.by_layer = {}
     return _observers.by_layer
@@ -114,9 +118,15 @@ def _install(layer: keras.layers.Layer, attribute: str, key: tuple[int, str]) ->
     original = getattr(layer, attribute)
 
     def observed(*args, **kwargs):
+        heard = list(_thread_observers().get(key, ()))
+        given = args or tuple(kwargs.values())
+        for before, _ in heard:
+            if before is not None:
+                before(given)
         result = original(*args, **kwargs)
-        for observer in _thread_observers().get(key, ()):
-            observer(args or tuple(kwargs.values()), result)
+        for _, observer in heard:
+            if observer is not None:
+                observer(given, result)
         return result
 
     observed.previous = layer.__dict__.get(attribute)  # type: ignore[attr-defined]

@@ -1,0 +1,400 @@
+"""Which axes of a tensor are the image's rows and columns, followed through a traced forward pass.
+
+A feature map is known by what its axes mean, not by its shape: (B, 196, 4) may be 196 patches and 4 attention heads.
+Every axis is a tuple of atoms in row-major order: a reshape from (B, 14, 14, d) to (B, 196, d) makes (rows, columns)
+of two axes, a class token in front of them makes a `TokenGrid`. What an operation does to the axes is known for the
+operations below; any other one keeps them where it keeps the shape.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+
+class TokenGrid(NamedTuple):
+    """How tokens fold back to a map: `height` x `width` of them in row-major order, after `leading` others."""
+
+    height: int
+    width: int
+    leading: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Atom:
+    """A factor of an axis: "rows" or "columns" of the image, "tokens" that hold a grid of it, or "other"."""
+
+    kind: str
+    size: int | None
+    grid: TokenGrid | None = None
+
+
+Axis = tuple[Atom, ...]
+Axes = tuple[Axis, ...]
+Shape = Sequence[int | None]
+
+# These read a shape, not values, and copies of a shape.
+SHAPE_ONLY = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"})
+_SIDES = ("rows", "columns")
+_WINDOWED = frozenset(
+    {
+        *("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MaxPool", "AvgPool", "FusedBatchNormV3"),
+        *(
+            "Pad",
+            "PadV2",
+            "MirrorPad",
+            "ExtractImagePatches",
+            "SpaceToDepth",
+            "DepthToSpace",
+            "SpaceToBatchND",
+            "BatchToSpaceND",
+        ),
+        *("ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic", "ResizeArea", "ScaleAndTranslate"),
+    }
+)
+_REDUCTIONS = frozenset({"Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm", "ArgMax", "ArgMin"})
+_PRODUCTS = frozenset({"MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum"})
+_SELECTIONS = frozenset({"StridedSlice", "Slice", "GatherV2", "Split", "SplitV"})
+
+
+def follow_axes(image: tf.Tensor, operations: Iterable[tf.Operation]) -> dict[str, Axes]:
+    """Name of a tensor -> what its axes are, () where they cannot be followed.
+
+    Args:
+      image: (B, H, W, C), a tensor of a traced graph.
+      operations: Those that depend on the image's values, in topological order.
+    """
+    batch, height, width, channels = image.shape
+    axes: dict[str, Axes] = {
+        image.name: (_other(batch), (Atom("rows", height),), (Atom("columns", width),), _other(channels))
+    }
+    for operation in operations:
+        for index, output in enumerate(operation.outputs):
+            found = None if output.shape.rank is None else _axes_after(operation, index, axes)
+            axes[output.name] = tuple(
+                _resized(axis, size) for axis, size in zip(found or (), output.shape or (), strict=False)
+            )
+    return axes
+
+
+def token_grid(axis: Axis) -> TokenGrid | None:
+    """The grid that an axis of tokens holds; None when it holds none, or only a part of one."""
+    if [atom.kind for atom in axis] == ["rows", "columns"] and all(atom.size for atom in axis):
+        return TokenGrid(axis[0].size, axis[1].size)  # type: ignore[arg-type]
+    return axis[0].grid if len(axis) == 1 else None
+
+
+def is_map(axes: Axes) -> bool:
+    """Whether axes are (B, rows, columns, channels)."""
+    return [[atom.kind for atom in axis] for axis in axes[1:3]] == [["rows"], ["columns"]] and len(axes) == 4
+
+
+def mixes_positions(operation: tf.Operation, axes: dict[str, Axes]) -> bool:
+    """Whether an operation adds up over the image's positions with weights that depend on the image, as attention."""
+    if operation.type not in _PRODUCTS or not all(tensor.name in axes for tensor in operation.inputs):
+        return False
+    return any(
+        not axes[tensor.name] or _is_spatial(axes[tensor.name][index]) for tensor, index in _contracted(operation)
+    )
+
+
+def leaves_grid_out(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> bool:
+    """Whether an operation picks tokens, a class token for example, among which there is none of the grid's."""
+    if operation.type not in _SELECTIONS:
+        return False
+    for tensor in operation.inputs:
+        for index, axis in enumerate(axes.get(tensor.name, ())):
+            grid = token_grid(axis)
+            if grid is not None:
+                kept = _kept_range(operation, output, index, _size(axis))
+                return kept is not None and (
+                    kept[1] <= grid.leading or kept[0] >= grid.leading + grid.height * grid.width
+                )
+    return False
+
+
+def _other(size: int | None) -> Axis:
+    return (Atom("other", size),)
+
+
+def _is_spatial(axis: Axis) -> bool:
+    return any(atom.kind != "other" for atom in axis)
+
+
+def _size(axis: Axis) -> int | None:
+    size: int | None = 1
+    for atom in axis:
+        size = None if size is None or atom.size is None else size * atom.size
+    return size
+
+
+def _resized(axis: Axis, size: int | None) -> Axis:
+    """The axis with the size that its tensor states."""
+    if size is None or _size(axis) == size:
+        return axis
+    if len(axis) == 1 and axis[0].kind in _SIDES:
+        return (Atom(axis[0].kind, size),)
+    return _other(size)
+
+
+def _axes_after(operation: tf.Operation, index: int, axes: dict[str, Axes]) -> Axes | None:
+    inputs, output = list(operation.inputs), operation.outputs[index]
+    known = [tensor for tensor in inputs if axes.get(tensor.name)]
+    if not known:
+        return None
+    rule = _RULES.get(operation.type)
+    if rule is not None:
+        return rule(operation, output, axes)
+    if operation.type == "IdentityN":
+        return axes.get(inputs[index].name)
+    return _broadcast([(axes[tensor.name], tensor.shape) for tensor in known], output.shape)
+
+
+def _broadcast(inputs: list[tuple[Axes, Shape]], shape: Shape) -> Axes:
+    """Axis by axis from the right: that of an input of the same size, before all of one that holds positions."""
+    result = []
+    for place in range(1, len(shape) + 1):
+        size = shape[-place]
+        fitting = [axes[-place] for axes, own in inputs if len(axes) >= place and own[-place] == size]
+        result.append(next((axis for axis in fitting if _is_spatial(axis)), _other(size)))
+    return tuple(reversed(result))
+
+
+def _windowed(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
+    """Convolutions, pooling, resizing: the positions stay where they are, the other axes are new."""
+    source = next(axes[tensor.name] for tensor in operation.inputs if axes.get(tensor.name))
+    if len(source) != output.shape.rank:
+        return None
+    return tuple(axis if _is_spatial(axis) else _other(size) for axis, size in zip(source, output.shape, strict=False))
+
+
+def _reshaped(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
+    source = axes.get(operation.inputs[0].name)
+    return _regrouped(source, output.shape) if source else None
+
+
+def _regrouped(source: Axes, shape: Shape) -> Axes | None:
+    """The atoms of some axes dealt out to a new shape, from the right, then from the left, the rest in the middle."""
+    atoms = [atom for axis in source for atom in axis if atom.size != 1]
+    groups: list[Axis] = [()] * len(shape)
+    first, last = 0, len(shape) - 1
+    for step in (-1, 1):
+        while first <= last and shape[last if step == -1 else first] is not None:
+            place = last if step == -1 else first
+            taken = _take(atoms, shape[place], step)
+            if taken is None:
+                return None
+            groups[place] = taken
+            first, last = (first, last - 1) if step == -1 else (first + 1, last)
+    if first == last:
+        groups[first] = tuple(atoms)
+    elif first < last:
+        if len(atoms) != last - first + 1:
+            return None
+        groups[first : last + 1] = [(atom,) for atom in atoms]
+    return tuple(_merged(group) or _other(1) for group in groups)
+
+
+def _merged(axis: Axis) -> Axis:
+    """Rows with what lies within each are rows again, finer ones."""
+    if len(axis) > 1 and axis[0].kind in _SIDES and all(atom.kind == "other" for atom in axis[1:]):
+        return (Atom(axis[0].kind, _size(axis)),)
+    return axis
+
+
+def _take(atoms: list[Atom], size: int, step: int) -> Axis | None:
+    """Takes atoms of a product `size` off one end of a list, splitting the last one where it must."""
+    taken: list[Atom] = []
+    while size > 1:
+        if not atoms:
+            return None
+        atom = atoms.pop(-1 if step == -1 else 0)
+        if atom.size is None:
+            return None
+        if size % atom.size:
+            if atom.size % size:
+                return None
+            # Rows split into 8 x 2: the first part is rows still, coarser ones, the second is what lies within each.
+            kind = atom.kind if atom.kind in _SIDES else "other"
+            atoms.insert(len(atoms) if step == -1 else 0, Atom(kind if step == -1 else "other", atom.size // size))
+            atom = Atom("other" if step == -1 else kind, size)
+        taken.insert(0 if step == -1 else len(taken), atom)
+        size //= atom.size
+    return tuple(taken)
+
+
+def _transposed(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
+    source, order = axes.get(operation.inputs[0].name), tf.get_static_value(operation.inputs[1])
+    return None if not source or order is None else tuple(source[place] for place in order)
+
+
+def _reduced(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
+    source, places = axes.get(operation.inputs[0].name), tf.get_static_value(operation.inputs[1])
+    if not source or places is None:
+        return None
+    gone = {int(place) % len(source) for place in places.reshape(-1)}
+    kept = [_other(1) if place in gone else axis for place, axis in enumerate(source)]
+    if len(kept) != output.shape.rank:
+        kept = [axis for place, axis in enumerate(source) if place not in gone]
+    return tuple(kept)
+
+
+def _concatenated(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
+    *parts, place = operation.inputs
+    place = tf.get_static_value(place)
+    if place is None:
+        return None
+    place = int(place) % output.shape.rank
+    known = [(axes[part.name], part.shape) for part in parts if axes.get(part.name)]
+    others = list(output.shape)
+    result = list(_broadcast(known, others))
+    joined = [axes[part.name][place] if axes.get(part.name) else _other(part.shape[place]) for part in parts]
+    grids = [token_grid(axis) for axis in joined]
+    if sum(grid is not None for grid in grids) == 1 and all(_size(axis) is not None for axis in joined):
+        number = next(index for index, grid in enumerate(grids) if grid is not None)
+        before = sum(_size(axis) for axis in joined[:number])  # type: ignore[misc]
+        grid = grids[number]
+        assert grid is not None
+        result[place] = (Atom("tokens", others[place], grid._replace(leading=before + grid.leading)),)
+    else:
+        result[place] = _other(others[place])
+    return tuple(result)
+
+
+def _selected(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
+    """Slices: an axis that is cut keeps its positions as rows and columns do, or loses the tokens before and after."""
+    tensor = operation.inputs[1] if operation.type == "Split" else operation.inputs[0]
+    source = axes.get(tensor.name)
+    if not source:
+        return None
+    result: list[Axis] = []
+    dropped = _dropped_axes(operation, len(source))
+    if dropped is None or len(source) - len(dropped) != output.shape.rank:
+        return None
+    for place, axis in enumerate(source):
+        if place in dropped:
+            continue
+        size = output.shape[len(result)]
+        grid = token_grid(axis)
+        if size != _size(axis) and grid is not None and size is not None:
+            kept = _kept_range(operation, output, place, _size(axis))
+            end = grid.leading + grid.height * grid.width
+            if kept is None or kept[0] > grid.leading or kept[1] < end or kept[1] - kept[0] != size:
+                axis = _other(size)
+            else:
+                axis = (Atom("tokens", size, grid._replace(leading=grid.leading - kept[0])),)
+        result.append(axis)
+    return tuple(result)
+
+
+def _dropped_axes(operation: tf.Operation, rank: int) -> set[int] | None:
+    """Axes that a selection removes; None where it adds some or cannot be read."""
+    if operation.type == "StridedSlice":
+        if operation.get_attr("new_axis_mask") or operation.get_attr("ellipsis_mask"):
+            return None
+        mask = operation.get_attr("shrink_axis_mask")
+        return {place for place in range(rank) if mask >> place & 1}
+    if operation.type == "GatherV2":
+        place = tf.get_static_value(operation.inputs[2])
+        if place is None or operation.inputs[1].shape.rank not in (0, 1):
+            return None
+        return {int(place) % rank} if operation.inputs[1].shape.rank == 0 else set()
+    return set()
+
+
+def _kept_range(operation: tf.Operation, output: tf.Tensor, place: int, size: int | None) -> tuple[int, int] | None:
+    """First and one past the last index that a selection keeps of an axis; None when that is not known."""
+    if size is None:
+        return None
+    values = [tf.get_static_value(tensor) for tensor in operation.inputs]
+    if operation.type == "StridedSlice":
+        begin, end, stride = values[1:4]
+        if begin is None or end is None or stride is None:
+            return None
+        if place >= len(begin):
+            return 0, size
+        if stride[place] != 1:
+            return None
+        start = 0 if operation.get_attr("begin_mask") >> place & 1 else int(begin[place])
+        start += size if start < 0 else 0
+        if operation.get_attr("shrink_axis_mask") >> place & 1:
+            return start, start + 1
+        stop = size if operation.get_attr("end_mask") >> place & 1 else int(end[place])
+        return start, min(stop + size if stop < 0 else stop, size)
+    if operation.type == "Slice":
+        if values[1] is None or values[2] is None:
+            return None
+        start, length = int(values[1][place]), int(values[2][place])
+        return start, size if length < 0 else start + length
+    if operation.type == "GatherV2":
+        if values[1] is None or values[2] is None or int(values[2]) % operation.inputs[0].shape.rank != place:
+            return None
+        indices = values[1].reshape(-1) % size
+        return int(indices.min()), int(indices.max()) + 1
+    number = [part.name for part in operation.outputs].index(output.name)
+    axis = tf.get_static_value(operation.inputs[0 if operation.type == "Split" else 2])
+    if axis is None or int(axis) % operation.inputs[1 if operation.type == "Split" else 0].shape.rank != place:
+        return None
+    sizes = [part.shape[place] for part in operation.outputs]
+    if None in sizes:
+        return None
+    start = sum(sizes[:number])
+    return start, start + sizes[number]
+
+
+def _product(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
+    """Matrix products: every axis that stays keeps its meaning, unless positions are mixed by the image itself."""
+    letters = _letters(operation)
+    if letters is None or mixes_positions(operation, axes):
+        return None
+    inputs, result = letters
+    found: dict[str, Axis] = {}
+    for own, tensor in zip(inputs, operation.inputs, strict=False):
+        for letter, axis in zip(own, axes.get(tensor.name, ()), strict=False):
+            if _is_spatial(axis):
+                found.setdefault(letter, axis)
+    return tuple(found.get(letter, _other(size)) for letter, size in zip(result, output.shape, strict=False))
+
+
+def _contracted(operation: tf.Operation) -> list[tuple[tf.Tensor, int]]:
+    """(input, place) of every axis that a product sums over."""
+    letters = _letters(operation)
+    if letters is None:
+        return []
+    inputs, result = letters
+    return [
+        (tensor, place)
+        for own, tensor in zip(inputs, operation.inputs, strict=False)
+        for place, letter in enumerate(own)
+        if letter not in result
+    ]
+
+
+def _letters(operation: tf.Operation) -> tuple[list[str], str] | None:
+    """The subscripts of a product, as for einsum."""
+    if operation.type == "Einsum":
+        equation = operation.get_attr("equation").decode()
+        if "." in equation or "->" not in equation:
+            return None
+        left, right = equation.split("->")
+        return left.split(","), right
+    flags = ("transpose_a", "transpose_b") if operation.type == "MatMul" else ("adj_x", "adj_y")
+    left, right = ("nm" if operation.get_attr(flags[0]) else "mn"), ("kn" if operation.get_attr(flags[1]) else "nk")
+    rank = max(tensor.shape.rank or 0 for tensor in operation.inputs)
+    batch = "abcdefgh"[: rank - 2]
+    ranks = [tensor.shape.rank for tensor in operation.inputs]
+    if None in ranks:
+        return None
+    return [batch[rank - ranks[0] :] + left, batch[rank - ranks[1] :] + right], f"{batch}mk"
+
+
+_RULES: dict[str, Callable[[tf.Operation, tf.Tensor, dict[str, Axes]], Axes | None]] = {
+    **dict.fromkeys(_WINDOWED, _windowed),
+    **dict.fromkeys(_REDUCTIONS, _reduced),
+    **dict.fromkeys(_PRODUCTS, _product),
+    **dict.fromkeys(_SELECTIONS, _selected),
+    **dict.fromkeys(("Reshape", "Squeeze", "ExpandDims"), _reshaped),
+    "Transpose": _transposed,
+    "ConcatV2": _concatenated,
+}

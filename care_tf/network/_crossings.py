@@ -1,0 +1,83 @@
+"""The tensors that every path from the image to the prediction crosses, in a traced forward pass."""
+
+import tensorflow as tf
+
+from care_tf.network._axes import SHAPE_ONLY, Axes, leaves_grid_out, mixes_positions
+
+_WEIGHTED = frozenset({"Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum"})
+
+
+def operations_between(start: tf.Tensor, end: tf.Tensor) -> list[tf.Operation]:
+    """The operations that take the values of one tensor to another, in topological order; [] where none do."""
+    after, queue = set(), [start]
+    while queue:
+        for operation in queue.pop().consumers():
+            if operation not in after and operation.type not in SHAPE_ONLY:
+                after.add(operation)
+                queue.extend(operation.outputs)
+    if end.op not in after:
+        return []
+    before, ends = {end.op}, [end.op]
+    while ends:
+        for tensor in ends.pop().inputs:
+            if tensor.op in after and tensor.op not in before:
+                before.add(tensor.op)
+                ends.append(tensor.op)
+    return [operation for operation in start.graph.get_operations() if operation in before]
+
+
+def crossings(start: tf.Tensor, operations: list[tf.Operation]) -> list[tf.Tensor]:
+    """The tensors that every path crosses, from the image on.
+
+    An operation lies on every path when no tensor made before it is used after it.
+
+    Args:
+      start: The image.
+      operations: Of `operations_between(start, end)`.
+    """
+    places = {operation: place for place, operation in enumerate(operations)}
+
+    def last_use(tensor: tf.Tensor) -> int:
+        return max((places.get(operation, -1) for operation in tensor.consumers()), default=-1)
+
+    crossed = []
+    reach = last_use(start)
+    for place, operation in enumerate(operations):
+        uses = {output.name: last_use(output) for output in operation.outputs}
+        used = [output for output in operation.outputs if uses[output.name] >= 0]
+        if reach <= place and len(used) == 1:
+            crossed.append(used[0])
+        reach = max(reach, *uses.values(), 0)
+    return crossed
+
+
+def first_weighted(operations: list[tf.Operation], axes: dict[str, Axes]) -> int:
+    """Place of the first operation that multiplies the image with weights; the number of operations without any."""
+    for place, operation in enumerate(operations):
+        weights = [tensor for tensor in operation.inputs if tensor.name not in axes]
+        if operation.type in _WEIGHTED and any(tf.get_static_value(tensor) is None for tensor in weights):
+            return place
+    return len(operations)
+
+
+def is_grid_read(tensor: tf.Tensor, end: tf.Tensor, operations: list[tf.Operation], axes: dict[str, Axes]) -> bool:
+    """Whether the prediction depends on the positions of a tensor; not when only its class token is read.
+
+    What reaches a class token through attention has been read; what stays in its own token has not.
+
+    Args:
+      tensor: A map, or tokens with a grid.
+      end: The prediction.
+      operations: Of `operations_between`.
+      axes: Of `follow_axes`.
+    """
+    in_place, mixed = {tensor.name}, set()
+    for operation in operations:
+        names = {source.name for source in operation.inputs}
+        is_mixing = bool(names & in_place) and mixes_positions(operation, axes)
+        for output in operation.outputs:
+            if names & mixed or is_mixing:
+                mixed.add(output.name)
+            if names & in_place and not is_mixing and not leaves_grid_out(operation, output, axes):
+                in_place.add(output.name)
+    return end.name in in_place | mixed

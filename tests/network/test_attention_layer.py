@@ -1,0 +1,221 @@
+"""Where attention_layer="auto" finds the map: on every family of networks the one that people would name by hand."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from care_tf import CAREModel
+from care_tf.errors import InputError
+from care_tf.keras_generation import KERAS_3
+from care_tf.model.observed_classifier import ObservedClassifier
+from care_tf.network import Anatomy
+
+SIZE = 64
+
+
+def anatomy_of(network: keras.Model, attention_layer: str = "auto", size=(SIZE, SIZE), channels: int = 3) -> Anatomy:
+    return ObservedClassifier(network, attention_layer).study((None, *size, channels), "float32", True)
+
+
+def place(anatomy: Anatomy) -> tuple:
+    return anatomy.attention_path, anatomy.attention_side, anatomy.map_size
+
+
+class ClassToken(layers.Layer):
+    """Tokens that are learned, in front of or behind those of the image."""
+
+    def __init__(self, number: int, behind: bool = False):
+        super().__init__()
+        self.number, self.behind = number, behind
+
+    def build(self, shape):
+        self.token = self.add_weight(shape=(1, self.number, shape[-1]), initializer="random_normal", name="token")
+
+    def call(self, tokens):
+        own = tf.tile(self.token, [tf.shape(tokens)[0], 1, 1])
+        return tf.concat([tokens, own] if self.behind else [own, tokens], axis=1)
+
+
+class PickToken(layers.Layer):
+    def __init__(self, index: int):
+        super().__init__()
+        self.index = index
+
+    def call(self, tokens):
+        return tokens[:, self.index]
+
+
+def transformer(readout, extra=(), size=(SIZE, SIZE), blocks: int = 2) -> keras.Model:
+    """A vision transformer as in the keras.io tutorial: patches, pre-norm blocks with shortcuts, a last LayerNorm."""
+    image = keras.Input((*size, 3))
+    grid = layers.Conv2D(16, 8, 8, name="patches")(image)
+    tokens = layers.Reshape((-1, 16))(grid)
+    for layer in extra:
+        tokens = layer(tokens)
+    for block in range(blocks):
+        normed = layers.LayerNormalization(name=f"norm_{block}a")(tokens)
+        tokens = layers.Add(name=f"attended_{block}")([tokens, layers.MultiHeadAttention(2, 8)(normed, normed)])
+        hidden = layers.Dense(32, activation="gelu")(layers.LayerNormalization(name=f"norm_{block}b")(tokens))
+        tokens = layers.Add(name=f"block_{block}")([tokens, layers.Dense(16)(hidden)])
+    tokens = layers.LayerNormalization(name="last_norm")(tokens)
+    return keras.Model(image, layers.Dense(3)(readout(tokens)))
+
+
+def conv(image, channels: int = 8, strides: int = 4, name: str | None = None):
+    return layers.Conv2D(channels, 3, strides, padding="same", activation="relu", name=name)(image)
+
+
+def classify(features):
+    return layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D(name="pool")(features))
+
+
+def from_image(body, size=(SIZE, SIZE), channels: int = 3) -> keras.Model:
+    image = keras.Input((*size, channels))
+    return keras.Model(image, body(image))
+
+
+def squeeze_and_excitation(image):
+    features = conv(image, name="conv")
+    squeezed = layers.GlobalAveragePooling2D(keepdims=True)(features)
+    gate = layers.Conv2D(8, 1, activation="sigmoid")(layers.Conv2D(2, 1, activation="relu")(squeezed))
+    return classify(layers.Multiply(name="gated")([features, gate]))
+
+
+def cbam(image):
+    features = conv(image, name="conv")
+    average = layers.GlobalAveragePooling2D(keepdims=True)(features)
+    features = layers.Multiply()([features, layers.Conv2D(8, 1, activation="sigmoid")(average)])
+    gate = layers.Conv2D(1, 3, padding="same", activation="sigmoid", name="spatial_gate")(features)
+    return classify(layers.Multiply(name="gated")([features, gate]))
+
+
+def operators(image):
+    """A gate and a shortcut written with operators, which are no layers."""
+    features = conv(image, name="conv")
+    gate = layers.Conv2D(8, 1, activation="sigmoid", name="gate")(features)
+    return classify(keras.activations.relu(features * gate + features))
+
+
+def u_net(image):
+    down = conv(image, strides=2, name="down")
+    deep = conv(down, strides=2, name="deep")
+    up = layers.Concatenate()([layers.UpSampling2D()(deep), down])
+    return classify(conv(up, strides=1, name="last_conv"))
+
+
+def attention_without_shortcut(image):
+    features = conv(image, name="last_conv")
+    tokens = layers.Reshape((-1, 8))(features)
+    tokens = layers.MultiHeadAttention(2, 8)(tokens, tokens)
+    return layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling1D()(tokens))
+
+
+def non_local(image):
+    """Self-attention in the middle of a CNN, with a shortcut around it."""
+    features = conv(image, name="conv")
+    tokens = layers.Reshape((-1, 8))(features)
+    attended = layers.MultiHeadAttention(2, 8)(tokens, tokens)
+    grid = layers.Reshape((SIZE // 4, SIZE // 4, 8))(attended)
+    return classify(layers.Add(name="shortcut")([features, grid]))
+
+
+class Capsules(layers.Layer):
+    """Predictions of 3 capsules by 8-vectors, one round of routing by agreement."""
+
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=(3, shape[1], shape[2], 4), initializer="glorot_uniform", name="kernel")
+
+    def call(self, vectors):
+        votes = tf.einsum("bnd,knde->bkne", vectors, self.kernel)
+        weights = tf.nn.softmax(tf.reduce_sum(votes * tf.reduce_mean(votes, 2, keepdims=True), -1), axis=1)
+        return tf.sqrt(tf.reduce_sum(tf.square(tf.reduce_sum(votes * weights[..., None], 2)), -1) + 1e-7)
+
+
+def capsules(image):
+    primary = conv(image, 16, name="primary")
+    return layers.Softmax()(Capsules()(layers.Reshape((-1, 8))(primary)))
+
+
+def windowed_attention(image):
+    """Attention inside windows of 2 x 2 patches, as in Swin: rolled, split into windows, put together again."""
+    side, width = SIZE // 8, 16
+    grid = layers.Conv2D(width, 8, 8, name="patches")(image)
+    tokens = layers.Reshape((side * side, width))(grid)
+    rolled = layers.Reshape((side, side, width))(layers.LayerNormalization()(tokens))
+    split = layers.Reshape((side // 2, 2, side // 2, 2, width))(rolled)
+    windows = layers.Reshape((side * side // 4, 4, width))(layers.Permute((1, 3, 2, 4, 5))(split))
+    windows = layers.MultiHeadAttention(2, 8, attention_axes=(2,))(windows, windows)
+    split = layers.Permute((1, 3, 2, 4, 5))(layers.Reshape((side // 2, side // 2, 2, 2, width))(windows))
+    tokens = layers.Add(name="block")([tokens, layers.Reshape((side * side, width))(split)])
+    return layers.Dense(3)(layers.GlobalAveragePooling1D()(tokens))
+
+
+def mixer(image):
+    """Tokens mixed by a Dense layer over their axis."""
+    tokens = layers.Reshape((-1, 16))(layers.Conv2D(16, 8, 8)(image))
+    mixed = layers.Permute((2, 1))(layers.Dense((SIZE // 8) ** 2)(layers.Permute((2, 1))(tokens)))
+    tokens = layers.Add(name="block")([tokens, mixed])
+    return layers.Dense(3)(layers.GlobalAveragePooling1D()(tokens))
+
+
+def first(number: int) -> list:
+    return [ClassToken(number)]
+
+
+MEAN_OF_TOKENS = layers.GlobalAveragePooling1D
+NETWORKS = {
+    "transformer, mean of tokens": (lambda: transformer(MEAN_OF_TOKENS()), ("last_norm", "output", (8, 8)), 0),
+    # The class token alone is read: behind the last attention the score depends on no other.
+    "class token in front": (lambda: transformer(PickToken(0), first(1)), ("block_0", "output", (8, 8)), 1),
+    "class token behind": (
+        lambda: transformer(PickToken(-1), [ClassToken(1, behind=True)]),
+        ("block_0", "output", (8, 8)),
+        0,
+    ),
+    "register tokens": (
+        lambda: transformer(PickToken(0), [ClassToken(1), ClassToken(4, behind=True)]),
+        ("block_0", "output", (8, 8)),
+        1,
+    ),
+    "class token in the mean": (lambda: transformer(MEAN_OF_TOKENS(), first(1)), ("last_norm", "output", (8, 8)), 1),
+    "tokens of a wide image": (
+        lambda: transformer(MEAN_OF_TOKENS(), size=(32, 96)),
+        ("last_norm", "output", (4, 12)),
+        0,
+    ),
+    "attention without a shortcut": (
+        lambda: from_image(attention_without_shortcut),
+        ("last_conv", "output", (16, 16)),
+        None,
+    ),
+    "non-local block": (lambda: from_image(non_local), ("shortcut", "output", (16, 16)), None),
+    "windowed attention": (lambda: from_image(windowed_attention), ("block", "output", (8, 8)), 0),
+    "mixer": (lambda: from_image(mixer), ("block", "output", (8, 8)), 0),
+    "squeeze and excitation": (lambda: from_image(squeeze_and_excitation), ("gated", "output", (16, 16)), None),
+    "CBAM": (lambda: from_image(cbam), ("gated", "output", (16, 16)), None),
+    "U-Net": (lambda: from_image(u_net), ("last_conv", "output", (32, 32)), None),
+    "capsules": (lambda: from_image(capsules), ("primary", "output", (16, 16)), None),
+    "grayscale": (
+        lambda: from_image(lambda image: classify(conv(image, name="conv")), channels=1),
+        ("conv", "output", (16, 16)),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", NETWORKS)
+def test_auto_finds_the_last_map_on_every_path(case):
+    build, expected, leading = NETWORKS[case]
+    network = build()
+    found = anatomy_of(network, size=network.input_shape[1:3], channels=network.input_shape[-1])
+    assert place(found) == expected
+    assert (None if found.grid is None else found.grid.leading) == leading
+
+
+def test_auto_finds_what_is_pooled_where_operators_made_it():
+    found = anatomy_of(from_image(operators))
+    assert found.map_size == (16, 16)
+    if KERAS_3:
+        assert place(found)[:2] == ("pool", "input")
