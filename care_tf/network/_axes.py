@@ -39,7 +39,7 @@ SHAPE_ONLY = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLik
 _SIDES = ("rows", "columns")
 _WINDOWED = frozenset(
     {
-        *("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MaxPool", "AvgPool", "FusedBatchNormV3"),
+        *("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MaxPool", "AvgPool"),
         *(
             "Pad",
             "PadV2",
@@ -157,7 +157,7 @@ def _broadcast(inputs: list[tuple[Axes, Shape]], shape: Shape) -> Axes:
     for place in range(1, len(shape) + 1):
         size = shape[-place]
         fitting = [axes[-place] for axes, own in inputs if len(axes) >= place and own[-place] == size]
-        result.append(next((axis for axis in fitting if _is_spatial(axis)), _other(size)))
+        result.append(next(iter([*filter(_is_spatial, fitting), *fitting]), _other(size)))
     return tuple(reversed(result))
 
 
@@ -187,12 +187,14 @@ def _regrouped(source: Axes, shape: Shape) -> Axes | None:
                 return None
             groups[place] = taken
             first, last = (first, last - 1) if step == -1 else (first + 1, last)
-    if first == last:
-        groups[first] = tuple(atoms)
-    elif first < last:
-        if len(atoms) != last - first + 1:
+    if first <= last:
+        # Several sizes are unknown: the batch takes what is too much. The order of the atoms is right in any case, and
+        # it is what counts when a layer folds tokens into the batch and unfolds them again.
+        surplus = len(atoms) - (last - first)
+        if surplus < 0:
             return None
-        groups[first : last + 1] = [(atom,) for atom in atoms]
+        groups[first] = tuple(atoms[:surplus])
+        groups[first + 1 : last + 1] = [(atom,) for atom in atoms[surplus:]]
     return tuple(_merged(group) or _other(1) for group in groups)
 
 

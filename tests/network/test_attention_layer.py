@@ -10,7 +10,7 @@ from care_tf import CAREModel
 from care_tf.errors import InputError
 from care_tf.keras_generation import KERAS_3
 from care_tf.model.observed_classifier import ObservedClassifier
-from care_tf.network import Anatomy
+from care_tf.network import Anatomy, layers_by_path
 
 SIZE = 64
 
@@ -219,3 +219,96 @@ def test_auto_finds_what_is_pooled_where_operators_made_it():
     assert found.map_size == (16, 16)
     if KERAS_3:
         assert place(found)[:2] == ("pool", "input")
+
+
+def test_the_map_at_a_class_token_equals_gradcam_of_the_network_cut_there():
+    network = transformer(PickToken(0), first(1))
+    images = np.random.default_rng(0).uniform(0, 255, (2, SIZE, SIZE, 3)).astype("float32")
+    predictions, attention = CAREModel(network).predictions_and_attention(images, class_index=tf.constant([2, 0]))
+
+    tokens = keras.Model(network.input, network.get_layer("block_0").output)(images)
+    attention_layer, hidden, output = (
+        [layer for layer in network.layers if isinstance(layer, kind)][place]
+        for kind, place in ((layers.MultiHeadAttention, 1), (layers.Dense, 2), (layers.Dense, 4))
+    )
+    projection = [layer for layer in network.layers if isinstance(layer, layers.Dense)][3]
+    with tf.GradientTape() as tape:
+        tape.watch(tokens)
+        normed = network.get_layer("norm_1a")(tokens)
+        attended = tokens + attention_layer(normed, normed)
+        block = attended + projection(hidden(network.get_layer("norm_1b")(attended)))
+        values = output(network.get_layer("last_norm")(block)[:, 0])
+        scores = tf.gather(values, [2, 0], axis=1, batch_dims=1)
+    gradients, tokens = tape.gradient(scores, tokens).numpy()[:, 1:], tokens.numpy()[:, 1:]
+    expected = np.einsum("bd,bnd->bn", gradients.mean(axis=1), tokens).reshape(2, 8, 8)
+    expected -= expected.min(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(predictions, values, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(attention, expected / expected.max(axis=(1, 2), keepdims=True), atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_a_map_taken_from_a_layers_input_equals_the_closed_form(policy):
+    if not KERAS_3:
+        pytest.skip("Keras 2 makes layers of operators.")
+    keras.config.set_dtype_policy(policy)
+    try:
+        network = from_image(operators)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    images = np.random.default_rng(0).uniform(0, 255, (2, SIZE, SIZE, 3)).astype("float32")
+    _, attention = CAREModel(network).predictions_and_attention(images, class_index=tf.constant([2, 0]))
+    pooled = keras.Model(network.input, network.get_layer("pool").input)(images).numpy().astype("float32")
+    kernel = network.layers[-1].kernel.numpy()[:, [2, 0]]
+    expected = np.einsum("db,bhwd->bhw", kernel, pooled)
+    expected -= expected.min(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(
+        attention, expected / expected.max(axis=(1, 2), keepdims=True), atol=1e-5 if policy == "float32" else 2e-2
+    )
+
+
+def test_attention_moves_into_the_box_of_a_transformer():
+    keras.utils.set_random_seed(0)
+    model = CAREModel(transformer(PickToken(0), first(1)), alpha=0.9)
+    images = np.random.default_rng(0).uniform(0, 1, (8, SIZE, SIZE, 3)).astype("float32")
+    masks = np.zeros((8, SIZE, SIZE, 1), "float32")
+    masks[:, 8:32, 24:48] = 1
+    model.compile(keras.optimizers.Adam(3e-3), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    losses = model.fit({"image": images, "mask": masks}, np.arange(8) % 3, batch_size=8, epochs=40, verbose=0)
+    history = losses.history["attention_loss"]
+    assert history[-1] < history[0] - 0.2
+
+
+def tokens_of_unknown_place(number: int) -> keras.Model:
+    """Tokens that are the input: nothing shows which of them were rows."""
+    image = keras.Input((32, 32, 3))
+    tokens = layers.Dense(8)(layers.Reshape((number, 3 * 1024 // number))(image))
+    return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling1D()(tokens)))
+
+
+def two_backbones(image):
+    return layers.Average()([classify_unnamed(conv(image)), classify_unnamed(conv(image))])
+
+
+def classify_unnamed(features):
+    return layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(features))
+
+
+@pytest.mark.parametrize(
+    "build, size",
+    [
+        (lambda: tokens_of_unknown_place(48), (32, 32)),
+        (lambda: from_image(two_backbones), (SIZE, SIZE)),
+        (lambda: transformer(PickToken(0), first(1), blocks=0), (SIZE, SIZE)),
+    ],
+    ids=["tokens without a grid", "two backbones", "a class token that reads no image"],
+)
+def test_what_cannot_be_decided_is_refused_with_the_candidates(build, size):
+    with pytest.raises(InputError, match=r"attention_layer=.*layers whose output has spatial extent: "):
+        anatomy_of(build(), size=size)
+
+
+def test_the_inside_of_attention_is_refused_as_an_attention_layer_even_by_name():
+    network = transformer(MEAN_OF_TOKENS())
+    inside = next(path for path in layers_by_path(network) if path.endswith("/value"))
+    with pytest.raises(InputError, match="rows and columns"):
+        anatomy_of(network, inside)
