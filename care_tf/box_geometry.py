@@ -1,4 +1,4 @@
-"""Box arithmetic: what a valid box is, how it scales, and which pixels it covers."""
+"""Box arithmetic: what a valid box is, how it scales, how it is written, and which pixels it covers."""
 
 import numpy as np
 import numpy.typing as npt
@@ -115,6 +115,18 @@ def scale_boxes(boxes: npt.ArrayLike, factor: float, width: float, height: float
     half_sides = (boxes[:, 2:] - boxes[:, :2]) / 2 * np.float32(factor)
     scaled = np.concatenate([centers - half_sides, centers + half_sides], axis=1)
     return np.clip(scaled, 0, np.array([width, height, width, height], np.float32))
+
+
+def shortest(value: float) -> float | int:
+    """The shortest number that reads back as the same float32: 33.333332 and 12, not 33.33333206176758 and 12.0.
+
+    A number that is no float32 stays as it is.
+    """
+    value = float(value)
+    if value.is_integer():
+        return int(value)
+    narrow = np.float32(value)
+    return float(str(narrow)) if float(narrow) == value else value
 
 
 def tight_box(region: npt.ArrayLike) -> np.ndarray:

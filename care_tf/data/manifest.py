@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from care_tf.box_geometry import shortest
 from care_tf.csv_files import write_table
 from care_tf.data._annotation import annotation_problems
 from care_tf.data._manifest_rows import COLUMNS, check_class_names, parse_rows
@@ -237,7 +238,7 @@ def _rows(manifest: Manifest, folder: Path) -> Iterable[list[str]]:
         yield [
             _relative(image_path, folder),
             manifest.class_names[manifest.labels[i]],
-            json.dumps([[_shortest(edge) for edge in box] for box in boxes]) if len(boxes) else "",
+            json.dumps([[shortest(edge) for edge in box] for box in boxes]) if len(boxes) else "",
             _relative(mask_path, folder) if mask_path else "",
             manifest.groups[i],
             manifest.splits[i],
@@ -262,8 +263,3 @@ def _relative(path: str, folder: Path) -> str:
 def _folder_of(source: str) -> Path:
     path = Path(source).absolute()
     return path.parent if path.suffix else path
-
-
-def _shortest(edge: np.float32) -> float | int:
-    """The shortest number that reads back as the same float32: 33.333332, and 12 rather than 12.0."""
-    return int(edge) if float(edge).is_integer() else float(str(edge))

@@ -1,10 +1,12 @@
 """A plain table: `image,x0,y0,x1,y1[,label][,image_width,image_height]` in px, one row per box."""
 
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
 
+from care_tf.box_geometry import shortest
 from care_tf.boxes.formats import _fields
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.csv_files import parse_table, write_table
@@ -29,8 +31,8 @@ def parse_csv_table(text: str, where: str, *, image_size: tuple[int, int] | None
     Raises:
       InputError: A row is malformed, or the rows of an image disagree about its size.
     """
-    boxes: dict[str, list[list[float]]] = {}
-    labels: dict[str, list[str]] = {}
+    boxes: dict[str, list[list[float]]] = defaultdict(list)
+    labels: dict[str, list[str]] = defaultdict(list)
     sizes: dict[str, tuple[int | None, int | None]] = {}
     for number, row in parse_table(text, where, ("image", *_EDGES)):
         line = f"{where}, line {number}"
@@ -38,22 +40,19 @@ def parse_csv_table(text: str, where: str, *, image_size: tuple[int, int] | None
         size = _fields.stated_size(row.get("image_width"), row.get("image_height"), line)
         if sizes.setdefault(name, size) != size:
             raise InputError(f"{line}: another row of {name} states another size of the image.")
-        boxes.setdefault(name, [])
-        labels.setdefault(name, [])
         if any(row[edge] for edge in _EDGES):
             boxes[name].append([_fields.number(row[edge], edge, line) for edge in _EDGES])
             labels[name].append(row.get("label", ""))
-    stated = {name: size if size != (None, None) else image_size or size for name, size in sizes.items()}
+    unstated = image_size or (None, None)
     return [
         AnnotatedImage(
-            name=name,
-            boxes=np.array(boxes[name]),
-            labels=tuple(labels[name]),
-            width=stated[name][0],
-            height=stated[name][1],
+            name,
+            np.array(boxes[name]),
+            tuple(labels[name]),
+            *(unstated if size == (None, None) else size),
             where=f"{where}: image {name}",
         )
-        for name in boxes
+        for name, size in sizes.items()
     ]
 
 
@@ -72,7 +71,7 @@ def csv_rows(images: Sequence[AnnotatedImage]) -> list[list]:
     for image in images:
         size = [image.width or "", image.height or ""]
         for box, label in zip(image.in_pixels().boxes, image.labels, strict=True):
-            rows.append([image.name, *(_fields.shortest(edge) for edge in box), label, *size])
+            rows.append([image.name, *(shortest(edge) for edge in box), label, *size])
         if not len(image.boxes):
             rows.append([image.name, "", "", "", "", "", *size])
     return rows

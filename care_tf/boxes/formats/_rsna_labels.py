@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from care_tf.boxes.formats import _fields
+from care_tf.box_geometry import shortest
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.boxes.formats.file_names import name_parts, without_suffix
 from care_tf.csv_files import write_table
@@ -51,14 +51,13 @@ def read_rsna(
     boxes = read_boxes(path)
     class_of = {} if class_file is None else read_classes(Path(class_file), class_names=None)
     raise_problems(str(path), class_conflicts(boxes, class_of))
-    width, height = image_size or (None, None)
+    size = image_size or (None, None)
     return [
         AnnotatedImage(
-            name=patient,
-            boxes=own,
-            labels=(BOX_CLASS,) * len(own),
-            width=width,
-            height=height,
+            patient,
+            own,
+            (BOX_CLASS,) * len(own),
+            *size,
             where=f"{path}: patient {patient}",
             image_class=class_of.get(patient, ""),
         )
@@ -77,8 +76,7 @@ def rsna_rows(images: Sequence[AnnotatedImage], *, image_size: tuple[int, int] |
       InputError: Two images have the same stem, or an image has other proportions.
     """
     rows: list[list] = []
-    patients = patient_ids(images)
-    for patient, image in zip(patients, images, strict=True):
+    for patient, image in zip(patient_ids(images), images, strict=True):
         image = image.in_pixels()
         scale = 1.0
         if image_size is not None:
@@ -89,8 +87,8 @@ def rsna_rows(images: Sequence[AnnotatedImage], *, image_size: tuple[int, int] |
                     "of the RSNA radiographs; write the images' own pixels, or another format."
                 )
             scale = image_size[0] / width
-        for x0, y0, x1, y1 in image.boxes.tolist():
-            x0, y0, x1, y1 = (_fields.shortest(edge * scale) for edge in (x0, y0, x1, y1))
+        for box in image.boxes.tolist():
+            x0, y0, x1, y1 = (shortest(edge * scale) for edge in box)
             rows.append([patient, x0, y0, x1 - x0, y1 - y0, 1])
         if not len(image.boxes):
             rows.append([patient, "", "", "", "", 0])
