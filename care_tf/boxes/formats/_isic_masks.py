@@ -28,10 +28,11 @@ def mask_to_image(mask: np.ndarray, name: str, where: str) -> AnnotatedImage:
       name: The image's name.
       where: The file, for messages.
     """
+    height, width = mask.shape
     if shows_region(mask):
-        return AnnotatedImage(name, tight_box(mask), (LABEL,), *mask.shape[::-1], where=where)
+        return AnnotatedImage(name, tight_box(mask), (LABEL,), width, height, where=where)
     ignored = f"mask of the {'whole frame' if mask.all() else 'empty set'}"
-    return AnnotatedImage(name, np.zeros((0, 4)), (), *mask.shape[::-1], where=where, ignored=(ignored,))
+    return AnnotatedImage(name, np.zeros((0, 4)), (), width, height, where=where, ignored=(ignored,))
 
 
 def read_isic_masks(path: str | os.PathLike) -> list[AnnotatedImage]:

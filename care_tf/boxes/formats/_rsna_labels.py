@@ -51,13 +51,14 @@ def read_rsna(
     boxes = read_boxes(path)
     class_of = {} if class_file is None else read_classes(Path(class_file), class_names=None)
     raise_problems(str(path), class_conflicts(boxes, class_of))
-    size = image_size or (None, None)
+    width, height = image_size or (None, None)
     return [
         AnnotatedImage(
             patient,
             own,
             (BOX_CLASS,) * len(own),
-            *size,
+            width,
+            height,
             where=f"{path}: patient {patient}",
             image_class=class_of.get(patient, ""),
         )
