@@ -25,16 +25,6 @@ def without_hair(
     Returns:
       uint8 (H,W,3).
 
-    Raises:
-      InputError: The image has another dtype or shape.
-
-    Example:
-      >>> import numpy as np
-      >>> image = np.full((100, 100, 3), 200, np.uint8)
-      >>> image[:, 50] = 20
-      >>> int(without_hair(image).min())
-      200
-
     Source: After Lee et al., DullRazor, Computers in Biology and Medicine 27(6), 1997, with a disc instead of three
       lines and without its interpolation. Dark dots narrower than the disc go, too.
     """

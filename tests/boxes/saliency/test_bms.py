@@ -79,7 +79,7 @@ def test_boolean_maps_pixel_by_pixel(opening_width):
     channel = np.random.default_rng(1).integers(40, 81, (12, 15)).astype(np.uint8)
     channel[0, 0], channel[0, 1] = 40, 80
     channel[3:9, 2:9] = 75
-    found = boolean_maps(channel, step=8, opening_width=opening_width)
+    found = boolean_maps(channel, opening_width=opening_width)
     expected = []
     for threshold in (40, 48, 56, 64, 72):
         above = np.array([[255 if value > threshold else 0 for value in row] for row in channel.tolist()])
