@@ -89,11 +89,7 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
 
     @routes.get("/state")
     def state() -> "flask.Response":
-        return flask.jsonify(
-            items=session.items(),
-            progress=_progress(session.progress()),
-            output=session.output.name,
-        )
+        return flask.jsonify(items=session.items(), progress=_progress(session.progress()), output=session.output.name)
 
     @routes.get("/images/<int:number>")
     def image(number: int) -> "flask.Response":

@@ -11,10 +11,7 @@ SIGMA_FRACTION = 0.25
 
 
 def pixel_map(
-    features: np.ndarray,
-    labels: Sequence[np.ndarray],
-    means: Sequence[np.ndarray],
-    errors: Sequence[np.ndarray],
+    features: np.ndarray, labels: Sequence[np.ndarray], means: Sequence[np.ndarray], errors: Sequence[np.ndarray]
 ) -> np.ndarray:
     """The error of every pixel: that of its superpixels, the more like it the more.
 
@@ -70,10 +67,7 @@ def object_biased(saliency: np.ndarray, sigma_fraction: float = SIGMA_FRACTION) 
 
 
 def pixel_saliency(
-    features: np.ndarray,
-    labels: Sequence[np.ndarray],
-    means: Sequence[np.ndarray],
-    errors: Sequence[np.ndarray],
+    features: np.ndarray, labels: Sequence[np.ndarray], means: Sequence[np.ndarray], errors: Sequence[np.ndarray]
 ) -> np.ndarray:
     """Steps 8 and 9: the pixel map, scaled, times the Gaussian, scaled.
 

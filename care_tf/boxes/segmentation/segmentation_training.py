@@ -80,11 +80,7 @@ class SegmentationSettings:
 
 @corrupt_files_refused()
 def train_segmentation(
-    manifest: Manifest,
-    folder: str | os.PathLike,
-    settings: SegmentationSettings,
-    *,
-    show_progress: bool = True,
+    manifest: Manifest, folder: str | os.PathLike, settings: SegmentationSettings, *, show_progress: bool = True
 ) -> list[TrainedModel]:
     """Trains the networks; a network that an interrupted run finished is not trained again.
 

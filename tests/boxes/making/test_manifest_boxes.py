@@ -366,10 +366,7 @@ def test_boxes_of_an_image_do_not_depend_on_whether_tensorflow_is_installed(mani
 
 def test_only_one_run_at_a_time_may_have_an_output(manifest, tmp_path):
     output = tmp_path / "boxes.csv"
-    with (
-        ProgressJournal(output, {}),
-        pytest.raises(InputError, match=r"another run is at work on .*boxes\.csv"),
-    ):
+    with ProgressJournal(output, {}), pytest.raises(InputError, match=r"another run is at work on .*boxes\.csv"):
         make_boxes(manifest, Red(tmp_path), classes=["DF"], workers=ONE_WORKER, output=output)
 
 

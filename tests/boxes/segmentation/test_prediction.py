@@ -45,10 +45,7 @@ def test_the_map_has_the_images_size_and_follows_the_lesion(tmp_path):
 def test_a_saved_model_gives_what_the_keras_model_gives(tmp_path):
     network = _redness()
     network.save(tmp_path / "model.keras")
-    tf.saved_model.save(
-        tf.train.Checkpoint(),
-        str(tmp_path / "empty"),
-    )
+    tf.saved_model.save(tf.train.Checkpoint(), str(tmp_path / "empty"))
     module = tf.Module()
     module.network = network
     serve = tf.function(lambda image: {"probability": network(image)})
