@@ -19,14 +19,8 @@ from care_tf.errors import InputError
 class LocalPool:
     """A `WorkerPool` of processes that end with this one, however it ends.
 
-    When one of them dies, all images under way count as lost, and the next image starts new processes.
-
-    Args:
-      packed: What `one_image.pack` returned.
-      num_workers: Processes.
-
-    Raises:
-      InputError: New processes do not start.
+    When one of them dies, all images under way count as lost, and the next image starts new processes; `submit` raises
+    an `InputError` where those end, too.
     """
 
     def __init__(self, packed: bytes, num_workers: int) -> None:

@@ -19,14 +19,6 @@ def stream_results(packed: bytes, tasks: Sequence[ImageTask], workers: Workers) 
     A worker that dies (killed for its memory, a crash in a library) does not end the run: the images that may have
     killed it are tried again at the end, one at a time, and one that kills its worker again has failed.
 
-    Args:
-      packed: The method and settings, from `one_image.pack`.
-      tasks: The images.
-      workers: Who does the work.
-
-    Yields:
-      One result per task.
-
     Raises:
       InputError: The backend is not installed, or the cluster cannot be reached or is lost on the way.
     """

@@ -50,15 +50,10 @@ class SingleModelMethod:
 def single_model(
     path: Path, training_manifest: str | os.PathLike | None = None, trained_elsewhere: bool = False
 ) -> SingleModelMethod:
-    """Builds the method, once it is known what the network was trained on.
-
-    Args:
-      path: A Keras model file or the folder of a SavedModel.
-      training_manifest: What it was trained on; all images in it count.
-      trained_elsewhere: The user vouches that it saw none of the images.
+    """Builds the method, once it is known what the network was trained on; arguments as of `methods.get_method`.
 
     Raises:
-      InputError: Neither or both of the two are given, or the model or an image of the manifest cannot be read.
+      InputError: Neither or both of the last two are given, or the model or an image of the manifest cannot be read.
     """
     if (training_manifest is None) == (not trained_elsewhere):
         received = "neither" if training_manifest is None else "both"

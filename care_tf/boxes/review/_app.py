@@ -1,12 +1,13 @@
 """The web application of a review: one page, its images by number, and one request that saves a decision."""
 
+import dataclasses
 import json
 import secrets
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from care_tf.boxes.review._served_image import browser_image
-from care_tf.boxes.review._session import ReviewSession
+from care_tf.boxes.review._session import Progress, ReviewSession
 from care_tf.errors import InputError
 
 if TYPE_CHECKING:
@@ -79,13 +80,11 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
     def not_written(error: OSError) -> tuple["flask.Response", int]:
         return flask.jsonify(error=f"{session.output.name} cannot be written: {error}. Nothing was saved."), 500
 
-    @routes.get("/")
-    def page() -> "flask.Response":
-        return flask.Response(_asset("page.html"), mimetype="text/html")
-
+    @routes.get("/", defaults={"name": "page.html"})
     @routes.get("/<any({}):name>".format(", ".join(f'"{name}"' for name in _ASSETS)))
     def asset(name: str) -> "flask.Response":
-        return flask.Response(_asset(name), mimetype=_ASSETS[name])
+        contents = resources.files("care_tf.boxes.review").joinpath(name).read_bytes()
+        return flask.Response(contents, mimetype=_ASSETS.get(name, "text/html"))
 
     @routes.get("/state")
     def state() -> "flask.Response":
@@ -152,11 +151,5 @@ def _json_object(request: "flask.Request") -> dict[str, Any]:
     return content
 
 
-def _progress(progress) -> dict[str, Any]:
-    import dataclasses
-
+def _progress(progress: Progress) -> dict[str, Any]:
     return {**dataclasses.asdict(progress), "reviewed": progress.reviewed}
-
-
-def _asset(name: str) -> bytes:
-    return resources.files("care_tf.boxes.review").joinpath(name).read_bytes()

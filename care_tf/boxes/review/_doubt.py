@@ -35,11 +35,7 @@ def geometric_doubt(boxes: np.ndarray, width: float, height: float) -> Doubt:
 
     Args:
       boxes: float32 (k,4) half-open pixel boxes x0,y0,x1,y1.
-      width: The image's width, px.
-      height: The image's height, px.
-
-    Returns:
-      The doubt, with every finding in its reason.
+      width, height: The image's, px.
 
     Example:
       >>> geometric_doubt(np.array([[0, 40, 50, 90]], np.float32), 200, 150)

@@ -149,14 +149,8 @@ class ReviewSession:
 
     def _progress(self) -> Progress:
         counts = Counter(decision_of(self._sources[number]) for number in self._doubts)
-        is_pace_known = len(self._seconds) >= _MIN_TIMED
-        return Progress(
-            total=len(self._doubts),
-            accepted=counts["accepted"],
-            corrected=counts["corrected"],
-            rejected=counts["rejected"],
-            seconds_left=seconds_left(self._seconds, counts[""]) if is_pace_known else None,
-        )
+        left = seconds_left(self._seconds, counts[""]) if len(self._seconds) >= _MIN_TIMED else None
+        return Progress(len(self._doubts), counts["accepted"], counts["corrected"], counts["rejected"], left)
 
     def _note_time(self) -> None:
         now = self._clock()
