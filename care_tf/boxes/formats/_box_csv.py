@@ -62,11 +62,7 @@ def read_csv_table(path: str | os.PathLike, *, image_size: tuple[int, int] | Non
 
 
 def csv_rows(images: Sequence[AnnotatedImage]) -> list[list]:
-    """The inverse of `parse_csv_table`: all rows with the header.
-
-    Raises:
-      InputError: Boxes are fractions of a size that is unknown.
-    """
+    """The inverse of `parse_csv_table`: all rows with the header; refuses fractions of a size that is unknown."""
     rows: list[list] = [["image", *_EDGES, "label", "image_width", "image_height"]]
     for image in images:
         size = [image.width or "", image.height or ""]

@@ -65,14 +65,7 @@ def read_coco(path: str | os.PathLike) -> list[AnnotatedImage]:
 
 
 def coco_document(images: Sequence[AnnotatedImage]) -> dict[str, list]:
-    """The inverse of `parse_coco`.
-
-    Args:
-      images: With stated sizes; every one is listed, with boxes or without.
-
-    Raises:
-      InputError: A size is unknown.
-    """
+    """The inverse of `parse_coco`: every image is listed, with boxes or without; refuses one without a size."""
     images = [image.in_pixels() for image in images]
     labels = sorted({label for image in images for label in image.labels})
     category_of = {label: number for number, label in enumerate(labels, start=1)}

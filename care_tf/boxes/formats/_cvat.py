@@ -51,11 +51,7 @@ def read_cvat(path: str | os.PathLike) -> list[AnnotatedImage]:
 
 
 def cvat_element(images: Sequence[AnnotatedImage]) -> ElementTree.Element:
-    """The inverse of `parse_cvat`.
-
-    Raises:
-      InputError: A size is unknown.
-    """
+    """The inverse of `parse_cvat`; refuses an image without a size."""
     root = ElementTree.Element("annotations")
     add_children(root, [("version", "1.1")])
     task = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")

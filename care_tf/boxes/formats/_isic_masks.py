@@ -36,11 +36,7 @@ def mask_to_image(mask: np.ndarray, name: str, where: str) -> AnnotatedImage:
 
 
 def read_isic_masks(path: str | os.PathLike) -> list[AnnotatedImage]:
-    """`mask_to_image` of every *_segmentation.png below a folder; the image's name is the rest of the file's path.
-
-    Raises:
-      InputError: There are no such files, or some are no whole PNG: up to 20 are listed.
-    """
+    """`mask_to_image` of every *_segmentation.png below a folder; the image's name is the rest of the file's path."""
     path = Path(path)
     files = files_with_suffix(path, (SUFFIX,))
     if not files:

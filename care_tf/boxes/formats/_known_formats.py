@@ -67,11 +67,7 @@ FORMATS = {
 
 
 def get_format(name: str) -> AnnotationFormat:
-    """A format by its name.
-
-    Raises:
-      InputError: There is none of that name.
-    """
+    """A format by its name."""
     if name not in FORMATS:
         raise InputError(f"annotation format {name!r} is not one of {', '.join(FORMATS)}.")
     return FORMATS[name]

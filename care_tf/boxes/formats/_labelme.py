@@ -56,11 +56,7 @@ def read_labelme(path: str | os.PathLike) -> list[AnnotatedImage]:
 
 
 def labelme_document(image: AnnotatedImage) -> dict[str, Any]:
-    """The inverse of `parse_labelme`; the image is expected beside the file.
-
-    Raises:
-      InputError: The image's size is unknown.
-    """
+    """The inverse of `parse_labelme`; the image is expected beside the file, and its size is needed."""
     image = image.in_pixels()
     width, height = image.stated_size("labelme")
     shapes: list[dict[str, Any]] = []

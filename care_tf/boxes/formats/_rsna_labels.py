@@ -97,11 +97,7 @@ def rsna_rows(images: Sequence[AnnotatedImage], *, image_size: tuple[int, int] |
 
 
 def patient_ids(images: Sequence[AnnotatedImage]) -> list[str]:
-    """The stems of the images' names.
-
-    Raises:
-      InputError: Two are the same.
-    """
+    """The stems of the images' names; refuses two that are the same."""
     owners: dict[str, str] = {}
     for image in images:
         patient = without_suffix((name_parts(image.name) or ("",))[-1])

@@ -66,11 +66,7 @@ def read_voc(path: str | os.PathLike, *, pixel_origin: int = 1) -> list[Annotate
 
 
 def voc_element(image: AnnotatedImage, *, pixel_origin: int = 1) -> ElementTree.Element:
-    """The inverse of `parse_voc`, rounded to whole pixels, at least one.
-
-    Raises:
-      InputError: The image's size is unknown.
-    """
+    """The inverse of `parse_voc`, rounded to whole pixels, at least one; refuses an image without a size."""
     _check_origin(pixel_origin)
     image = image.in_pixels()
     width, height = image.stated_size("Pascal VOC")

@@ -54,8 +54,7 @@ def parse_yolo(text: str, where: str, *, name: str, class_names: Sequence[str] |
 def parse_class_names(text: str, where: str) -> list[str]:
     """The classes of a `classes.txt` (a name a line) or, where `where` ends in .yaml or .yml, of the YAML's `names`.
 
-    Raises:
-      InputError: One is empty, the YAML's `names` is neither a list nor numbered from 0, or it is of key points.
+    Refuses an empty name, `names` that are neither a list nor numbered from 0, and key points.
     """
     if not where.lower().endswith((".yaml", ".yml")):
         names = [line.strip() for line in text.strip().splitlines()]
@@ -100,11 +99,7 @@ def read_yolo(path: str | os.PathLike, *, class_file: str | os.PathLike | None =
 
 
 def yolo_lines(image: AnnotatedImage, class_names: Sequence[str]) -> str:
-    """The inverse of `parse_yolo`: ten decimals, which is 1e-6 px in an image of 10,000 px.
-
-    Raises:
-      InputError: The image's size is unknown.
-    """
+    """The inverse of `parse_yolo`: ten decimals, which is 1e-6 px in an image of 10,000 px."""
     boxes = image.boxes
     if image.unit == "px":
         boxes = boxes / np.array(image.stated_size("YOLO") * 2, np.float64)
@@ -116,11 +111,7 @@ def yolo_lines(image: AnnotatedImage, class_names: Sequence[str]) -> str:
 
 
 def write_yolo(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> None:
-    """Writes a folder with classes.txt, data.yaml and labels/, one file per image; whole or not at all.
-
-    Raises:
-      InputError: As in `yolo_lines`, a label holds a line break, or two images would share a file.
-    """
+    """Writes a folder with classes.txt, data.yaml and labels/, one file per image; whole or not at all."""
     import yaml
 
     class_names = sorted({label for image in images for label in image.labels})

@@ -38,10 +38,6 @@ def without_suffix(name: str) -> str:
 def files_per_image(images: Iterable[AnnotatedImage], suffix: str) -> list[tuple[AnnotatedImage, PurePosixPath]]:
     """The relative path of every image's own annotation file: its folders, and its name with another suffix.
 
-    Args:
-      images: The images.
-      suffix: Replaces the image's suffix: ".xml", "_segmentation.png".
-
     Raises:
       InputError: Two images would share a file, or a name is no name of a file.
     """
@@ -62,11 +58,7 @@ def files_per_image(images: Iterable[AnnotatedImage], suffix: str) -> list[tuple
 
 
 def files_with_suffix(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """All files below a folder whose name ends so, in either case, sorted; hidden files and folders are left out.
-
-    Raises:
-      InputError: There is no such folder.
-    """
+    """All files below a folder whose name ends so, in either case, sorted; hidden files and folders are left out."""
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}.")
     found = (path for path in folder.rglob("*") if path.name.lower().endswith(suffixes) and path.is_file())

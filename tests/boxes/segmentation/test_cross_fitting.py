@@ -15,7 +15,6 @@ from care_tf.boxes.segmentation.cross_fitting import (
     count_groups,
     deal_groups,
     read_record,
-    unseen_by,
     write_record,
 )
 from care_tf.boxes.segmentation.image_identity import image_identities
@@ -46,13 +45,6 @@ def test_an_image_without_group_is_a_group_of_its_own():
 def test_too_few_groups_are_refused():
     with pytest.raises(InputError, match="at least 2 and at most the 1 groups. Received 2"):
         deal_groups(["a", "a"], 2)
-
-
-def test_a_model_is_allowed_only_where_it_saw_nothing_of_the_image():
-    models = [TrainedModel("1", frozenset({"group:a", "sha256:1"})), TrainedModel("2", frozenset({"isic:ISIC_1"}))]
-    assert unseen_by(models, frozenset({"sha256:1", "group:b"})) == [1]
-    assert unseen_by(models, frozenset({"group:a", "isic:ISIC_1"})) == []
-    assert unseen_by(models, frozenset({"group:c"})) == [0, 1]
 
 
 def _constant(value):

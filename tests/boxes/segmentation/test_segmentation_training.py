@@ -41,7 +41,7 @@ def _history(path, column):
 
 
 def test_batches_are_the_images_and_their_masks(lesions):
-    ((images, masks), *rest) = segmentation_batches(lesions, (32, 48), 12, cache=None)
+    ((images, masks), *rest) = segmentation_batches(lesions, (32, 48), 12)
     assert not rest
     np.testing.assert_array_equal(images, [read_image(path) for path in lesions.image_paths])
     np.testing.assert_array_equal(masks[..., 0], [read_mask(path) for path in lesions.mask_paths])
@@ -131,7 +131,7 @@ def test_the_best_epoch_is_kept_even_when_training_runs_to_its_end(lesions, tmp_
     history = _history(tmp_path / "networks/model_1.csv", "val_loss")
     assert history[-1] > min(history) + 0.01
     folds = deal_groups(lesions.groups, 3, settings.seed + 1)
-    ((images, masks),) = segmentation_batches(lesions.subset(folds == 1), (32, 48), 12, cache=None)
+    ((images, masks),) = segmentation_batches(lesions.subset(folds == 1), (32, 48), 12)
     assert float(DiceLoss()(masks, saved[0](images))) == pytest.approx(min(history), abs=2e-3)
 
 
