@@ -48,8 +48,6 @@ def boxes_in_image(annotated: AnnotatedImage, header: ImageHeader, *, exif: str 
     Raises:
       InputError: The stated size has other proportions than the image.
     """
-    if exif not in EXIF_FRAMES:
-        raise InputError(f"the frame of the boxes is one of {', '.join(EXIF_FRAMES)}. Received {exif!r}.")
     size_of = {"oriented": (header.width, header.height), "stored": header.stored_size}
     frames = ["oriented"] if header.orientation == 1 else list(size_of) if exif == "auto" else [exif]
     stated = None
@@ -80,15 +78,7 @@ def boxes_in_image(annotated: AnnotatedImage, header: ImageHeader, *, exif: str 
 
 
 def turned_boxes(boxes: npt.ArrayLike, orientation: int, width: int, height: int) -> np.ndarray:
-    """Boxes of the stored pixels -> the same boxes in the image as displayed.
-
-    Args:
-      boxes: (k,4) x0,y0,x1,y1 in the stored image, px.
-      orientation: EXIF orientation 1..8.
-      width, height: The stored image's, px.
-
-    Returns:
-      float64 (k,4).
+    """(k,4) boxes of the stored pixels -> float64 (k,4), the same in the image as displayed by EXIF orientation 1..8.
 
     Source: Exif 2.32 (CIPA DC-008), section 4.6.4 A, Orientation.
     """

@@ -17,19 +17,10 @@ _EDGES = ("x0", "y0", "x1", "y1")
 
 
 def parse_csv_table(text: str, where: str, *, image_size: tuple[int, int] | None = None) -> list[AnnotatedImage]:
-    """Reads the table.
+    """The images of a table, in the order of their first rows.
 
-    Args:
-      text: The CSV. A row with an image and no positions says that the image was looked at and has no box. Columns
-        beyond the known ones are ignored.
-      where: The file, for messages.
-      image_size: (width, height) of all images the positions refer to, px, where the table does not say.
-
-    Returns:
-      One image per name, in the order of their first rows.
-
-    Raises:
-      InputError: A row is malformed, or the rows of an image disagree about its size.
+    A row with an image and no positions says that the image was looked at and has no box. Columns beyond the known ones
+    are ignored. `image_size` is (width, height) of all images the positions refer to, px, where the table does not say.
     """
     boxes: dict[str, list[list[float]]] = defaultdict(list)
     labels: dict[str, list[str]] = defaultdict(list)

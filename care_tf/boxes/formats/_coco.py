@@ -17,21 +17,11 @@ from care_tf.text_files import parse_json, read_text
 
 
 def parse_coco(document: Any, where: str) -> list[AnnotatedImage]:
-    """Reads a parsed COCO file.
+    """All images of a parsed COCO file in its order; without annotations they have no boxes.
 
     `bbox` is what counts, also of a crowd or a run-length mask; an annotation without one has the tight rectangle of
     its polygons. CVAT writes a rotated box as its unrotated `bbox` and `attributes.rotation`, degrees clockwise about
     the center: it becomes the tight rectangle of the rotated corners.
-
-    Args:
-      document: What the JSON holds.
-      where: The file, for messages.
-
-    Returns:
-      All images of the file in its order; without annotations they have no boxes.
-
-    Raises:
-      InputError: Something is missing, malformed, or refers to what is not there.
 
     Source: cocodataset.org, "Data format" (object detection). Deviation: [x, y] is a position, not a pixel's index.
     """

@@ -19,20 +19,10 @@ _NO_AREAS = ("points", "polyline", "cuboid", "skeleton")
 
 
 def parse_cvat(root: ElementTree.Element, where: str) -> list[AnnotatedImage]:
-    """Reads a parsed CVAT file.
+    """All images of a parsed CVAT file, also those that nobody annotated: CVAT lists every image of a task.
 
     Boxes, polygons, ellipses and masks become their tight rectangles; `rotation` is in degrees clockwise about the
     shape's center. Points, lines, cuboids and skeletons are listed in `ignored`; tags of whole images are no shapes.
-
-    Args:
-      root: The `annotations` element.
-      where: The file, for messages.
-
-    Returns:
-      All images of the file, also those that nobody annotated: CVAT lists every image of a task.
-
-    Raises:
-      InputError: Something is missing or malformed, or the file is of a video.
 
     Source: docs.cvat.ai, "XML annotation format", version 1.1.
     """

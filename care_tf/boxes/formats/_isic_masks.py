@@ -18,15 +18,10 @@ LABEL = "lesion"
 
 
 def mask_to_image(mask: np.ndarray, name: str, where: str) -> AnnotatedImage:
-    """The tight rectangle around all of a mask's set pixels.
+    """The tight rectangle around all set pixels of a bool (H,W) mask, whose size is the image's.
 
     A mask that is all set or all clear says nothing about where the lesion is: it gives no box and is listed in
     `ignored`.
-
-    Args:
-      mask: bool (H,W); its size is the image's.
-      name: The image's name.
-      where: The file, for messages.
     """
     height, width = mask.shape
     if shows_region(mask):

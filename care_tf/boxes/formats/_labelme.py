@@ -22,21 +22,12 @@ _NO_AREAS = ("point", "points", "line", "linestrip", "line_strip")
 
 
 def parse_labelme(document: Any, where: str, *, folder: str = "", default_name: str = "") -> AnnotatedImage:
-    """Reads one parsed labelme file.
+    """The image of one parsed labelme file, which lies in `folder`; `default_name` is for an empty `imagePath`.
 
     Rectangles (any two opposite corners), rotated rectangles (four corners; X-AnyLabeling calls them "rotation"),
     polygons and circles become their tight rectangles; a "mask" is its own rectangle, whose second point is the last
     pixel inside. Points and lines have no area: they are listed in `ignored`. labelme turns images by EXIF before it
     shows them, so its pixels are those of the oriented image.
-
-    Args:
-      document: What the JSON holds.
-      where: The file, for messages.
-      folder: The file's folder, which `imagePath` is relative to.
-      default_name: The image's name where `imagePath` is empty.
-
-    Raises:
-      InputError: Something is missing or malformed, or a shape is of an unknown type.
     """
     if not isinstance(document, dict) or "shapes" not in document:
         raise InputError(f"{where} is not a labelme file: it has no shapes.")

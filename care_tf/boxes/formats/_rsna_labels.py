@@ -67,14 +67,9 @@ def read_rsna(
 
 
 def rsna_rows(images: Sequence[AnnotatedImage], *, image_size: tuple[int, int] | None = IMAGE_SIZE) -> list[list]:
-    """The inverse of `read_rsna`: rows below the header.
+    """The inverse of `read_rsna`: rows below the header; patientId is the stem of an image's name.
 
-    Args:
-      images: patientId is their names' stem.
-      image_size: Boxes are scaled to this frame, which must have the image's proportions; None leaves them.
-
-    Raises:
-      InputError: Two images have the same stem, or an image has other proportions.
+    Boxes are scaled to the frame of `image_size`, which must have the image's proportions; None leaves them.
     """
     rows: list[list] = []
     for patient, image in zip(patient_ids(images), images, strict=True):

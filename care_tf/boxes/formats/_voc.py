@@ -20,23 +20,14 @@ PIXEL_ORIGINS = (0, 1)
 def parse_voc(
     root: ElementTree.Element, where: str, *, pixel_origin: int = 1, default_name: str = "", folder: str = ""
 ) -> AnnotatedImage:
-    """Reads one parsed VOC file.
+    """The image of one parsed VOC file; `default_name` is for an empty `filename`, `folder` overrules the file's own.
 
     origin 1 (the VOC development kit): the first pixel is 1 and xmax is the last pixel inside: x0 = xmin - 1, x1 = xmax
     origin 0 (labelImg, CVAT, Label Studio): positions of the edges: x0 = xmin, x1 = xmax
 
-    The two differ by one pixel on the left and the top. A rotated box (`robndbox` of roLabelImg, an attribute
-    `rotation` of CVAT) becomes the tight rectangle of its corners, rotated about the center.
-
-    Args:
-      root: The `annotation` element.
-      where: The file, for messages.
-      pixel_origin: 1 or 0.
-      default_name: The image's name where `filename` is empty.
-      folder: Folder of the image where it is known better than from `folder` in the file.
-
-    Raises:
-      InputError: Something is missing or malformed, or a position of 0 shows that the origin cannot be 1.
+    The two differ by one pixel on the left and the top; a position of 0 shows that the origin cannot be 1. A rotated
+    box (`robndbox` of roLabelImg, an attribute `rotation` of CVAT) becomes the tight rectangle of its corners, rotated
+    about the center.
 
     Source: The PASCAL Visual Object Classes Challenge 2012 Development Kit, section 3.
     """

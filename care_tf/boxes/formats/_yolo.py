@@ -21,7 +21,7 @@ _DECIMALS = 10
 
 
 def parse_yolo(text: str, where: str, *, name: str, class_names: Sequence[str] | None = None) -> AnnotatedImage:
-    """Reads the text of one label file.
+    """The image of one label file, boxes in fractions of its sides.
 
     | numbers after the class | meaning                                                                     |
     |-------------------------|-----------------------------------------------------------------------------|
@@ -34,12 +34,6 @@ def parse_yolo(text: str, where: str, *, name: str, class_names: Sequence[str] |
       where: The file, for messages.
       name: The image's name, without suffix.
       class_names: Names by class number; None makes the number itself the label.
-
-    Returns:
-      Boxes in fractions of the image's sides.
-
-    Raises:
-      InputError: A line is malformed, or its class is not in the list.
     """
     boxes, labels = [], []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -66,17 +60,11 @@ def parse_class_names(text: str, where: str) -> list[str]:
 
 
 def read_yolo(path: str | os.PathLike, *, class_file: str | os.PathLike | None = None) -> list[AnnotatedImage]:
-    """Reads a folder of label files.
+    """The images of a folder of label files, or of its data.yaml.
 
     Label files are those below `labels/`, if there is such a folder, else all *.txt. An image's name is its label
-    file's path without `labels/` and suffix.
-
-    Args:
-      path: The folder, or its data.yaml.
-      class_file: classes.txt, obj.names or data.yaml; by default the one in the folder, if any.
-
-    Raises:
-      InputError: As in `parse_yolo`, or there are no label files, or several lists of classes that differ.
+    file's path without `labels/` and suffix. The class file is classes.txt, obj.names or data.yaml; by default the one
+    in the folder, if any: several that differ are refused.
     """
     path = Path(path)
     if path.suffix.lower() in (".yaml", ".yml"):

@@ -46,10 +46,6 @@ def box_coverage(made: npt.ArrayLike, true: npt.ArrayLike) -> float:
 
     Raises:
       InputError: There is no true box.
-
-    Example:
-      >>> box_coverage([[0, 0, 2, 9]], [[0, 0, 4, 4]])
-      0.5
     """
     true_parts = _true_parts(true)
     return _shared_area(disjoint_boxes(made), true_parts) / _total_area(true_parts)

@@ -40,14 +40,7 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
     guess (a browser that is opened with the URL shows it in the list of processes). Images are requested by their
     number in the manifest: no request holds a path. A request for another host name (DNS rebinding) or from another
     site is refused; what changes something must come from this page, as JSON and with the token in the header
-    `X-Review-Token`, too.
-
-    Args:
-      session: The review.
-      token: A secret for the URL; by default a new random one, found in `app.config["TOKEN"]`.
-
-    Returns:
-      The Flask application.
+    `X-Review-Token`, too. The token is by default a new random one, found in `app.config["TOKEN"]`.
     """
     import flask
     from werkzeug.exceptions import HTTPException

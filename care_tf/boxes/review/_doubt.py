@@ -63,14 +63,8 @@ def read_details(path: str | os.PathLike) -> dict[str, Doubt]:
     Columns: `image` (path, relative to the CSV), `status` ("boxes", "no box" or "failed"), `doubt` (0 to 1; empty
     where there is none, which is 1 unless the status is "boxes") and `message`; others are not needed here.
 
-    Args:
-      path: The CSV file, UTF-8.
-
     Returns:
       Absolute image path -> doubt; an image with boxes but without a doubt is left out.
-
-    Raises:
-      InputError: The file is no CSV in UTF-8, a column is missing or a doubt is no number from 0 to 1.
     """
     path = Path(path)
     doubts = {}

@@ -39,14 +39,7 @@ def posterior(prior: np.ndarray, observed: np.ndarray, num_bins: int = NUM_BINS)
 
 
 def integrate(first: np.ndarray, second: np.ndarray, field: np.ndarray | None = None) -> np.ndarray:
-    """The mean of both posteriors, scaled to [0, 1].
-
-    Args:
-      first, second: float (H,W), in [0, 1].
-      field: bool (H,W), the pixels that count; the others become 0. None: all.
-
-    Returns:
-      float32 (H,W), in [0, 1].
+    """The mean of both posteriors, scaled to [0, 1]: float32 (H,W), 0 outside the bool (H,W) field.
 
     Source: Li et al. 2013, Eq. 15. The average stands in for the sum, which differs by a factor that scaling removes.
     """

@@ -51,17 +51,9 @@ def superpixel_labels(
 
 
 def pixel_features(image: np.ndarray, lab: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """What describes a pixel: R, G, B, L, a, b, x, y.
+    """What describes a pixel: R, G, B, L, a, b, x, y; float32 (H,W,8), in [0, 1] on the bool (H,W) field.
 
     RGB / 255; (Lab - min) / (max - min) of each channel over the field; x / W; y / H.
-
-    Args:
-      image: uint8 (H,W,3) RGB.
-      lab: float32 (H,W,3), see `lab_image`.
-      field: bool (H,W), the pixels that count.
-
-    Returns:
-      float32 (H,W,8), in [0, 1] on the field.
 
     Source: Li et al. 2013, Sec. 3.1. Ours: a Lab channel that varies by less than one unit is 0, so that a gray image
       has no colors made of rounding.
