@@ -274,20 +274,6 @@ def test_maps_without_contrast_are_flat():
 # errors
 
 
-@pytest.mark.parametrize(
-    ("image", "message"),
-    [
-        (np.zeros((4, 4, 3), np.float32), r"uint8 .*float32"),
-        (np.zeros((4, 4), np.uint8), r"uint8 .*\(4, 4\)"),
-        (np.zeros((4, 4, 4), np.uint8), r"\(4, 4, 4\)"),
-        (np.zeros((0, 4, 3), np.uint8), "at least one pixel"),
-    ],
-)
-def test_what_is_no_image_is_refused(image, message):
-    with pytest.raises(InputError, match=message):
-        bms_saliency(image)
-
-
 def test_an_unknown_form_is_refused():
     with pytest.raises(InputError, match="one of iccv2013, tpami, tpami_object. Received 'cvpr'"):
         bms_saliency(np.zeros((4, 4, 3), np.uint8), form="cvpr")

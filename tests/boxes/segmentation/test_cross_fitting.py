@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import pickle
 import shutil
@@ -138,7 +137,3 @@ def test_bad_records_are_refused(trained, tmp_path):
     (trained / "segmentation.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match="is damaged"):
         CrossFittedSegmentation(trained)
-
-
-def test_models_are_plain_data():
-    assert dataclasses.astuple(TrainedModel("a", frozenset("b"))) == ("a", frozenset("b"), "")
