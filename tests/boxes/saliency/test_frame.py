@@ -140,13 +140,7 @@ def test_small_images(height, width, seed):
 @pytest.mark.parametrize("function", [dark_frame, without_hair, bms_saliency, dsr_saliency])
 @pytest.mark.parametrize(
     ("shape", "dtype"),
-    [
-        ((4, 4, 3), np.float32),
-        ((4, 4), np.uint8),
-        ((4, 4, 4), np.uint8),
-        ((0, 4, 3), np.uint8),
-        ((1, 4, 4, 3), np.uint8),
-    ],
+    [((4, 4, 3), float), ((4, 4), np.uint8), ((4, 4, 4), np.uint8), ((0, 4, 3), np.uint8), ((1, 4, 4, 3), np.uint8)],
 )
 def test_what_is_no_image_is_refused(function, shape, dtype):
     message = r"uint8 \(H, W, 3\) RGB with at least one pixel. Received .* of shape .*read_image"
