@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,6 +11,7 @@ from care_tf.box_geometry import (
     clip_boxes,
     enclosing_box,
     scale_boxes,
+    shortest,
     shows_region,
     tight_box,
     tight_box_in_image,
@@ -174,3 +177,14 @@ def test_a_masks_tight_box_covers_the_same_share_of_an_image_of_any_size(boxes, 
 @pytest.mark.parametrize(("mask", "expected"), [([[0, 0]], False), ([[255, 1]], False), ([[0, 255]], True)])
 def test_a_mask_of_all_or_nothing_shows_no_region(mask, expected):
     assert shows_region(np.array(mask, np.uint8)) is expected
+
+
+@given(st.floats(0, 1e6, width=32))
+def test_the_shortest_number_reads_back_as_the_same_float32(value):
+    assert np.float32(json.loads(json.dumps(shortest(value)))) == np.float32(value)
+    assert len(str(shortest(value))) <= len(str(value))
+
+
+def test_a_finer_number_stays():
+    assert shortest(0.1 + 0.2) == 0.1 + 0.2
+    assert str(shortest(12.0)) == "12"

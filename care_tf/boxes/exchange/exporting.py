@@ -146,7 +146,7 @@ def _annotated(manifest: Manifest, row: int, root: str, label: str | None) -> tu
     path = manifest.image_paths[row]
     name = Path(os.path.relpath(path, root)).as_posix() if root else Path(path).name
     if name.startswith("../"):
-        raise InputError(f"image {path} is not below {root}, so it has no name there; give one that holds all images.")
+        raise InputError(f"image {path} is not below {root}, so it has no name there; give a folder of all images.")
     header = read_image_header(path)
     class_name = manifest.class_names[manifest.labels[row]]
     boxes = manifest.boxes[row]

@@ -44,9 +44,9 @@ def import_boxes(
 ) -> tuple[Manifest, ImportSummary]:
     """Puts the boxes of annotated images into a manifest.
 
-    Every box is brought to the EXIF-oriented image's pixels (`image_frame`), clipped to the image and scaled about its
-    center. An image that the annotations list without any shape has no box; one that has shapes but none that is a box
-    is left alone, as is one that the annotations do not list.
+    Every box is brought to the EXIF-oriented image's pixels, clipped to the image and scaled about its center. An image
+    that the annotations list without any shape has no box; one that has shapes but none that is a box is left alone, as
+    is one that the annotations do not list.
 
     Args:
       manifest: The images; their headers are read.

@@ -1,11 +1,5 @@
-import json
-
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from care_tf.box_geometry import shortest
 from care_tf.boxes.formats import _fields
 from care_tf.errors import InputError
 from care_tf.text_files import parse_json, read_text
@@ -63,17 +57,6 @@ def test_a_message_stays_short():
     with pytest.raises(InputError) as caught:
         _fields.number(nested, "x", "here")
     assert len(str(caught.value)) < 500
-
-
-@given(st.floats(0, 1e6, width=32))
-def test_the_shortest_number_reads_back_as_the_same_float32(value):
-    assert np.float32(json.loads(json.dumps(shortest(value)))) == np.float32(value)
-    assert len(str(shortest(value))) <= len(str(value))
-
-
-def test_a_finer_number_stays():
-    assert shortest(0.1 + 0.2) == 0.1 + 0.2
-    assert str(shortest(12.0)) == "12"
 
 
 class TestFiles:
