@@ -109,7 +109,7 @@ def scale_boxes(boxes: npt.ArrayLike, factor: float, width: float, height: float
     Source: Zhuang et al. 2023, Fig. 11 varies the factor from 0.7 to 1.1.
     """
     if not (np.isfinite(factor) and factor > 0):
-        raise InputError(f"the box scale must be a positive number. Received {factor}.")
+        raise InputError(f"The box scale must be a positive number. Received {factor}.")
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     half_sides = (boxes[:, 2:] - boxes[:, :2]) / 2 * np.float32(factor)
@@ -208,25 +208,6 @@ def box_areas(boxes: npt.ArrayLike) -> np.ndarray:
     """The area of every box, px^2: (k,4) -> float32 (k,); 0 for a box that is inverted or empty."""
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0), axis=1)
-
-
-def enclosing_box(boxes: npt.ArrayLike) -> np.ndarray:
-    """The smallest box around all boxes.
-
-    Args:
-      boxes: (k,4) boxes x0,y0,x1,y1.
-
-    Returns:
-      float32 (1,4); (0,4) without boxes.
-
-    Example:
-      >>> enclosing_box([[0, 4, 2, 6], [1, 1, 5, 2]]).tolist()
-      [[0.0, 1.0, 5.0, 6.0]]
-    """
-    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-    if not len(boxes):
-        return np.zeros((0, 4), np.float32)
-    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])[np.newaxis]
 
 
 def clip_boxes(boxes: npt.ArrayLike, width: float, height: float) -> tuple[np.ndarray, np.ndarray]:

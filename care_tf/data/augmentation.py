@@ -49,13 +49,13 @@ class Augmentation:
         for name, limit in limits.items():
             value = getattr(self, name)
             if not 0 <= value <= limit:
-                raise InputError(f"augmentation {name} must be between 0 and {limit:g}. Received {value}.")
+                raise InputError(f"Augmentation {name} must be between 0 and {limit:g}. Received {value}.")
         if self.classes is None:
             return
         is_list = isinstance(self.classes, (list, tuple))
         if not is_list or not self.classes or not all(isinstance(name, str) for name in self.classes):
             raise InputError(
-                "augmentation classes must be a list of one or more class names, or None for all. "
+                "Augmentation classes must be a list of one or more class names, or None for all. "
                 f"Received {self.classes!r}."
             )
         object.__setattr__(self, "classes", tuple(self.classes))
@@ -94,7 +94,7 @@ def augmented_classes(class_names: Sequence[str], augmentation: Augmentation) ->
     unknown = sorted(set(augmentation.classes) - set(class_names))
     if unknown:
         raise InputError(
-            f"augmentation classes names {', '.join(unknown)}, which the manifest does not have. "
+            f"Augmentation classes names {', '.join(unknown)}, which the manifest does not have. "
             f"Classes: {', '.join(class_names)}."
         )
     chosen = np.array([name in augmentation.classes for name in class_names])

@@ -1,8 +1,9 @@
 """The picture of a comparison: figures of every method with intervals, and paired differences around zero."""
 
+import contextlib
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from care_tf.evaluation._method_comparison import CellMean, Comparison, MethodScores, focus_figures
@@ -35,10 +36,7 @@ def comparison_figure(comparison: Comparison, focus_classes: Sequence[str]) -> "
     Raises:
       InputError: A class in focus that is not in the comparison.
     """
-    titles = focus_figures(comparison, focus_classes)
-    families = _families(comparison)
-    with drawing(*_size_in(comparison, len(titles))) as figure:
-        _draw(figure, comparison, titles, families)
+    with _drawn(comparison, focus_classes) as figure:
         figure.draw_without_rendering()  # ticks take the style when they are first drawn
         return figure
 
@@ -57,10 +55,16 @@ def write_comparison_plot(
     Raises:
       InputError: A class in focus that is not in the comparison.
     """
-    titles = focus_figures(comparison, focus_classes)
-    with drawing(*_size_in(comparison, len(titles))) as figure, atomic_path(path) as temporary:
-        _draw(figure, comparison, titles, _families(comparison))
+    with _drawn(comparison, focus_classes) as figure, atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dots_per_inch, metadata={"Software": None})
+
+
+@contextlib.contextmanager
+def _drawn(comparison: Comparison, focus_classes: Sequence[str]) -> Iterator["Figure"]:
+    titles = focus_figures(comparison, focus_classes)
+    with drawing(*_size_in(comparison, len(titles))) as figure:
+        _draw(figure, comparison, titles, _families(comparison))
+        yield figure
 
 
 def _families(comparison: Comparison) -> list[list[MethodScores]]:

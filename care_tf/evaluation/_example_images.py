@@ -40,11 +40,11 @@ def example_card(example: Mapping[str, Any]) -> ExampleCard:
     """
     missing = {"name", "label", "image"} - set(example)
     if missing:
-        raise InputError(f"an example needs name, label and image. Received: one without {sorted(missing)}.")
+        raise InputError(f"An example needs name, label and image. Received: one without {sorted(missing)}.")
     image = np.asarray(example["image"])
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
         raise InputError(
-            f"an example's image must be (H, W, 3) uint8. Received: {image.shape} {image.dtype} in {example['name']}."
+            f"An example's image must be (H, W, 3) uint8. Received: {image.shape} {image.dtype} in {example['name']}."
         )
     mask = _mask(example, image.shape[:2])
     name, label = str(example["name"]), str(example["label"])
@@ -77,7 +77,7 @@ def _mask(example: Mapping[str, Any], size: Sequence[int]) -> np.ndarray:
         mask = mask[..., 0] if mask.ndim == 3 else mask
         if mask.shape != tuple(size):
             raise InputError(
-                f"an example's mask must have its image's size {tuple(size)}. "
+                f"An example's mask must have its image's size {tuple(size)}. "
                 f"Received: {mask.shape} in {example['name']}."
             )
     for x0, y0, x1, y1 in () if example.get("boxes") is None else example["boxes"]:
@@ -97,7 +97,7 @@ def _full_size(attention: Any, size: tuple[int, ...], name: str) -> np.ndarray:
 
     attention = np.asarray(attention, np.float32)
     if attention.ndim != 2:
-        raise InputError(f"an example's attention map must be (h, w). Received: {attention.shape} in {name}.")
+        raise InputError(f"An example's attention map must be (h, w). Received: {attention.shape} in {name}.")
     resized = Image.fromarray(attention).resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.clip(np.asarray(resized), 0.0, 1.0)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from care_tf.errors import InputError
+from care_tf.data.class_focus import check_focus
 from care_tf.evaluation.pictures import percent
 from care_tf.evaluation.scores import Estimate, Scores
 
@@ -40,9 +40,7 @@ def headlines(
       InputError: A class in focus that is not in the scores.
     """
     by_name = {c.name: c for c in scores.classes}
-    unknown = [name for name in focus_classes if name not in by_name]
-    if unknown:
-        raise InputError(f"classes in focus must be among {list(by_name)}. Received: {unknown}.")
+    check_focus(focus_classes, list(by_name))
     rows = [
         ("Mean class accuracy", "mean of the classes' recalls", "mean_class_accuracy"),
         ("Macro AUC", "one class against the rest, mean", "macro_auc"),

@@ -15,9 +15,6 @@ def number_of_classes(predictions: tf.Tensor, num_classes: int | None = None) ->
       predictions: (B, C) probabilities or logits, or (B, 1) or (B,) of one sigmoid unit.
       num_classes: The expected number, or None.
 
-    Returns:
-      C as a Python integer.
-
     Raises:
       InputError: The predictions are not (B, C) with a known C, or C is not `num_classes`.
     """
@@ -30,7 +27,7 @@ def number_of_classes(predictions: tf.Tensor, num_classes: int | None = None) ->
     found = 2 if shape.rank == 1 or shape[1] == 1 else int(shape[1])
     if num_classes is not None and found != num_classes:
         raise InputError(
-            f"the metric was created with num_classes={num_classes}, but the predictions have {found} classes "
+            f"The metric was created with num_classes={num_classes}, but the predictions have {found} classes "
             f"(shape {shape}). Give both the same number."
         )
     return found
@@ -102,12 +99,7 @@ def class_counts(
 
 
 def weight_column(sample_weight: tf.Tensor | None, like: tf.Tensor) -> tf.Tensor:
-    """Sample weights as a (B, 1) float32 column, ones when there are none.
-
-    Args:
-      sample_weight: A scalar, (B,) or (B, 1), or None.
-      like: Any tensor with B rows.
-    """
+    """Sample weights, a scalar, (B,) or (B, 1), as a (B, 1) float32 column; ones for None. `like` has B rows."""
     ones = tf.ones([tf.shape(like)[0], 1], tf.float32)
     if sample_weight is None:
         return ones

@@ -140,7 +140,7 @@ def test_a_window_is_chosen_by_name(tmp_path):
     path = _write(tmp_path / "x.dcm", _ramp(), **entries)
     np.testing.assert_array_equal(read_dicom(path), np.where(_ramp() >= 50, 255, 0))
     np.testing.assert_array_equal(read_dicom(path, "bone"), np.where(_ramp() >= 100, 255, 0))
-    with pytest.raises(InputError, match="x.dcm: there is no window 'brain'; there is 0 'LUNG', 1 'BONE'"):
+    with pytest.raises(InputError, match="x.dcm: There is no window 'brain'. There is 0 'LUNG', 1 'BONE'"):
         read_dicom(path, "brain")
 
 
@@ -182,7 +182,7 @@ def test_a_file_that_was_cut_off_is_refused_or_complete(tmp_path_factory, is_jpe
 
 
 def test_a_shortened_image_is_refused():
-    with pytest.raises(InputError, match="MR_truncated.dcm: the file cannot be decoded: .*; copy it again"):
+    with pytest.raises(InputError, match="MR_truncated.dcm: The file cannot be decoded: .*. Copy it again"):
         read_dicom(_sample("MR_truncated.dcm"))
 
 
@@ -193,7 +193,7 @@ def test_a_shortened_image_is_refused():
         ("examples_palette.dcm", "must be grayscale, .* Received PALETTE COLOR"),
         ("rtdose.dcm", "must hold one image. Received 15 frames"),
         ("rtdose_1frame.dcm", "at most 16 bits per pixel. Received 32"),
-        ("rtplan.dcm", "the file has no pixel data; leave it out"),
+        ("rtplan.dcm", "The file has no pixel data. Leave it out"),
         ("no_meta.dcm", "is not a DICOM file"),
     ],
 )
@@ -219,22 +219,24 @@ def test_a_compression_without_decoder_is_named_with_what_to_install(tmp_path, m
 
 def test_a_compression_that_pydicom_does_not_know_is_named(tmp_path):
     path = _write(tmp_path / "x.dcm", _ramp(), syntax=uid.MPEG2MPML, frames=[b"1234"])
-    with pytest.raises(InputError, match=r"MPEG2 .*, which pydicom does not decode; save it in an uncompressed"):
+    with pytest.raises(
+        InputError, match=r"MPEG2 .*, which pydicom does not decode. To read it, save it in an uncompressed"
+    ):
         read_dicom(path)
 
 
 def test_broken_compressed_data_are_named(tmp_path):
     path = _write(tmp_path / "x.dcm", _ramp(), syntax=uid.JPEGBaseline8Bit, frames=[b"no JPEG at all"])
-    with pytest.raises(InputError, match=r"x.dcm: the pixels are compressed as JPEG Baseline .*; copy it again, or"):
+    with pytest.raises(InputError, match=r"x.dcm: The pixels are compressed as JPEG Baseline .*. Copy it again, or"):
         read_dicom(path)
 
 
 def test_missing_and_other_files_are_refused(tmp_path):
     for read in (read_dicom, read_dicom_header):
-        with pytest.raises(InputError, match="none.dcm: there is no such file"):
+        with pytest.raises(InputError, match="none.dcm: There is no such file"):
             read(tmp_path / "none.dcm")
         (tmp_path / "text.dcm").write_text("patientId,x,y,width,height,Target")
-        with pytest.raises(InputError, match="text.dcm: the file is not a DICOM file"):
+        with pytest.raises(InputError, match="text.dcm: The file is not a DICOM file"):
             read(tmp_path / "text.dcm")
     with pytest.raises(InputError, match="names no Rows and Columns"):
         read_dicom_header(_sample("rtplan.dcm"))

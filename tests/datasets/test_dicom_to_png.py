@@ -87,8 +87,8 @@ def test_a_bad_file_does_not_stop_the_rest(tmp_path):
     pngs = [tmp_path / "png" / f"{i}.png" for i in range(5)]
     results = convert_dicoms(paths, pngs, num_threads=2)
     assert [isinstance(result, InputError) for result in results] == [False, True, False, True, False]
-    assert "1.dcm: the file cannot be decoded" in str(results[1])
-    assert "3.dcm: there is no such file" in str(results[3])
+    assert "1.dcm: The file cannot be decoded" in str(results[1])
+    assert "3.dcm: There is no such file" in str(results[3])
     assert sorted(file.name for file in (tmp_path / "png").iterdir()) == ["0.png", "2.png", "4.png"]
     for i in (0, 2, 4):
         np.testing.assert_array_equal(np.asarray(Image.open(pngs[i])), _pixels(seed=i))
@@ -107,7 +107,7 @@ def test_progress_is_shown_and_warnings_of_pydicom_are_not(tmp_path, capsys):
 
 def test_bad_arguments_and_outputs_are_refused(tmp_path):
     path = _write(tmp_path / "x.dcm", _pixels())
-    with pytest.raises(InputError, match="the longest side must be at least 1 px. Received 0"):
+    with pytest.raises(InputError, match="The longest side must be at least 1 px. Received 0"):
         convert_dicoms([path], [tmp_path / "x.png"], max_side_px=0)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
