@@ -75,8 +75,7 @@ def validate_boxes(boxes: npt.ArrayLike, width: float, height: float, where: str
 
     Args:
       boxes: As in `as_boxes`.
-      width: The image's width after EXIF rotation, px.
-      height: The image's height after EXIF rotation, px.
+      width, height: The image's size after EXIF rotation, px.
       where: What the boxes belong to, for the message.
 
     Returns:
@@ -97,8 +96,7 @@ def scale_boxes(boxes: npt.ArrayLike, factor: float, width: float, height: float
     Args:
       boxes: (k,4) half-open pixel boxes x0,y0,x1,y1.
       factor: New side / old side, > 0.
-      width: The image's width, px.
-      height: The image's height, px.
+      width, height: The image's size, px.
 
     Returns:
       float32 (k,4), inside the image.
@@ -142,8 +140,7 @@ def tight_box_in_image(region: npt.ArrayLike, width: int, height: int) -> np.nda
 
     Args:
       region: (h,w), nonzero inside.
-      width: The image's width, px.
-      height: The image's height, px.
+      width, height: The image's size, px.
 
     Returns:
       float32 (1,4) x0,y0,x1,y1; (0,4) when no pixel is set.
@@ -166,8 +163,7 @@ def box_iou(first: npt.ArrayLike, second: npt.ArrayLike) -> np.ndarray:
     """Intersection over union of every pair.
 
     Args:
-      first: (n,4) boxes x0,y0,x1,y1.
-      second: (m,4) boxes x0,y0,x1,y1.
+      first, second: (n,4) and (m,4) boxes x0,y0,x1,y1.
 
     Returns:
       float32 (n,m) in [0, 1].
@@ -185,8 +181,7 @@ def union_mask(boxes: npt.ArrayLike, height: int, width: int) -> np.ndarray:
 
     Args:
       boxes: (k,4) half-open pixel boxes x0,y0,x1,y1.
-      height: H, px.
-      width: W, px.
+      height, width: H and W, px.
 
     Returns:
       bool (H,W).
@@ -215,8 +210,7 @@ def clip_boxes(boxes: npt.ArrayLike, width: float, height: float) -> tuple[np.nd
 
     Args:
       boxes: (k,4) boxes x0,y0,x1,y1, anywhere.
-      width: The image's width, px.
-      height: The image's height, px.
+      width, height: The image's size, px.
 
     Returns:
       `(clipped, is_kept)`: float32 (m,4) inside the image, in the order received, and bool (k,), True for the m boxes

@@ -33,19 +33,7 @@ class ManifestRow:
 
 
 def parse_rows(path: Path, *, class_names: Sequence[str] | None, check_images: bool) -> list[ManifestRow]:
-    """Reads all rows of a manifest.
-
-    Args:
-      path: The CSV file.
-      class_names: The allowed labels; None allows all.
-      check_images: Opens the headers of images and masks.
-
-    Returns:
-      The rows in file order, all valid.
-
-    Raises:
-      InputError: As in `read_manifest`.
-    """
+    """All rows of a manifest in file order, all valid; arguments and errors are those of `read_manifest`."""
     check_class_names(class_names)
     problems: list[str] = []
     table = list(table_rows(path, ("image", "label"), problems=problems, kind="manifest"))

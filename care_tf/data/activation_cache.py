@@ -40,9 +40,6 @@ class ActivationCache:
 def flips_of(augmentation: Augmentation | None) -> tuple[Signs, ...]:
     """The flips that an augmentation may draw, (1, 1) first.
 
-    Args:
-      augmentation: None, or one that only flips.
-
     Raises:
       InputError: It changes more than that, or only some classes: its images are too many to compute ahead.
     """

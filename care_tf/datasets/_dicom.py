@@ -34,12 +34,6 @@ class DicomHeader(NamedTuple):
 def read_dicom_header(path: str | os.PathLike) -> DicomHeader:
     """Reads three entries of a DICOM file, without its pixels.
 
-    Args:
-      path: The file.
-
-    Returns:
-      Its header.
-
     Raises:
       InputError: pydicom is not installed, the file is missing or no DICOM file, or it says no size.
     """

@@ -121,33 +121,23 @@ def _draw(figure: Any, comparison: Comparison, titles: dict[str, str], families:
 
 
 def _draw_figures(axes: Any, comparison: Comparison, name: str, families: list[list[MethodScores]]) -> None:
-    row = 0
-    for number, members in enumerate(families):
-        _band(axes, number, row, len(members))
-        for method in members:
-            has_baseline = method.spec.baseline is not None
-            if has_baseline and method.cells:
-                other = comparison.method(method.spec.baseline or "").figures[name]
-                _point(axes, other, row - _BESIDE, FAINT, size=20, width=1.2)
-            color = RUN if has_baseline else INK
-            _point(axes, method.figures[name], row, color)
-            _ticks(axes, method.figures[name], row, color)
-            row += 1
-    _finish(axes, row)
+    for row, method in enumerate(_rows(axes, families)):
+        has_baseline = method.spec.baseline is not None
+        if has_baseline and method.cells:
+            other = comparison.method(method.spec.baseline or "").figures[name]
+            _point(axes, other, row - _BESIDE, FAINT, size=20, width=1.2)
+        color = RUN if has_baseline else INK
+        _point(axes, method.figures[name], row, color)
+        _ticks(axes, method.figures[name], row, color)
 
 
 def _draw_differences(axes: Any, name: str, families: list[list[MethodScores]]) -> None:
     axes.axvline(0.0, color=INK, linewidth=1)
-    row = 0
-    for number, members in enumerate(families):
-        _band(axes, number, row, len(members))
-        for method in members:
-            difference = method.differences[name]
-            color = _difference_color(difference)
-            _point(axes, difference, row, color, is_hollow=color == FAINT)
-            _ticks(axes, difference, row, color)
-            row += 1
-    _finish(axes, row)
+    for row, method in enumerate(_rows(axes, families)):
+        difference = method.differences[name]
+        color = _difference_color(difference)
+        _point(axes, difference, row, color, is_hollow=color == FAINT)
+        _ticks(axes, difference, row, color)
     axes.set_xlabel("method minus baseline", fontsize=9)
 
 
@@ -176,20 +166,22 @@ def _ticks(axes: Any, figure: CellMean, row: float, color: str) -> None:
     )
 
 
-def _band(axes: Any, number: int, first_row: int, num_rows: int) -> None:
-    if number % 2 == 0:
-        axes.axhspan(first_row - 0.5, first_row + num_rows - 0.5, color=_BAND, linewidth=0, zorder=0)
-
-
-def _finish(axes: Any, num_rows: int) -> None:
+def _rows(axes: Any, families: list[list[MethodScores]]) -> list[MethodScores]:
+    """The methods from the top row down; draws their axes, and a band behind every other family."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_ylim(num_rows - 0.5, -0.5)
+    edge = -0.5
+    for number, members in enumerate(families):
+        if number % 2 == 0:
+            axes.axhspan(edge, edge + len(members), color=_BAND, linewidth=0, zorder=0)
+        edge += len(members)
+    axes.set_ylim(edge, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: _short(value))
     axes.tick_params(axis="x", labelsize=9)
     axes.grid(axis="y", visible=False)
     hide_spines(axes, "left")
+    return [method for members in families for method in members]
 
 
 def _short(value: float) -> str:

@@ -20,10 +20,7 @@ _LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#5A6672"
 
 
 def history_rows(history: Any) -> list[dict[str, Any]]:
-    """The training history as one dict per epoch.
-
-    Args:
-      history: A pandas DataFrame or a sequence of mappings, in the order of training.
+    """The training history, a pandas DataFrame or a sequence of mappings, as one dict per epoch.
 
     Raises:
       InputError: A row without "stage".

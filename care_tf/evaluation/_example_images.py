@@ -13,18 +13,22 @@ _OUTLINE_PX = 4
 _RIM_PX = 2
 
 
+class View(NamedTuple):
+    """What a network makes of an example: its attention map, (class name, whether it is right), the share inside."""
+
+    picture: Picture | None
+    predicted: tuple[str, bool] | None
+    inside: str | None
+
+
 class ExampleCard(NamedTuple):
-    """One example as the page shows it; a prediction is (class name, whether it is right)."""
+    """One example as the page shows it, before and after stage 2."""
 
     name: str
     label: str
     image: Picture
-    before: Picture | None
-    after: Picture | None
-    predicted_before: tuple[str, bool] | None
-    predicted_after: tuple[str, bool] | None
-    inside_before: str | None
-    inside_after: str | None
+    before: View
+    after: View
 
 
 def example_card(example: Mapping[str, Any]) -> ExampleCard:
@@ -48,26 +52,19 @@ def example_card(example: Mapping[str, Any]) -> ExampleCard:
         )
     mask = _mask(example, image.shape[:2])
     name, label = str(example["name"]), str(example["label"])
-    boxed = _outlined(_resized(image), mask)
-    pictures, predictions, shares = {}, {}, {}
-    for time in ("before", "after"):
-        attention, predicted = example.get(f"attention_{time}"), example.get(f"predicted_{time}")
-        predictions[time] = None if predicted is None else (str(predicted), str(predicted) == label)
-        full = None if attention is None else _full_size(attention, mask.shape, name)
-        shares[time] = percent(_share(full, mask), 0) if full is not None and mask.any() else None
-        alt = f"{name}: attention map {time} stage 2" + (f", {shares[time]} inside the box" if shares[time] else "")
-        pictures[time] = None if full is None else jpeg_picture(_outlined(_overlaid(image, full), mask), alt)
-    return ExampleCard(
-        name=name,
-        label=label,
-        image=jpeg_picture(boxed, f"{name}: image of class {label}" + (" with its box outlined" if mask.any() else "")),
-        before=pictures["before"],
-        after=pictures["after"],
-        predicted_before=predictions["before"],
-        predicted_after=predictions["after"],
-        inside_before=shares["before"],
-        inside_after=shares["after"],
-    )
+
+    def view(time: str) -> View:
+        attention, found = example.get(f"attention_{time}"), example.get(f"predicted_{time}")
+        predicted = None if found is None else (str(found), str(found) == label)
+        if attention is None:
+            return View(None, predicted, None)
+        full = _full_size(attention, mask.shape, name)
+        inside = percent(_share(full, mask), 0) if mask.any() else None
+        alt = f"{name}: attention map {time} stage 2" + (f", {inside} inside the box" if inside else "")
+        return View(jpeg_picture(_outlined(_overlaid(image, full), mask), alt), predicted, inside)
+
+    alt = f"{name}: image of class {label}" + (" with its box outlined" if mask.any() else "")
+    return ExampleCard(name, label, jpeg_picture(_outlined(_resized(image), mask), alt), view("before"), view("after"))
 
 
 def _mask(example: Mapping[str, Any], size: Sequence[int]) -> np.ndarray:

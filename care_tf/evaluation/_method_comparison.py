@@ -201,7 +201,8 @@ class _FoldBootstrap:
     def __init__(self, class_names: Sequence[str], folds: Sequence[str], num_resamples: int, seed: int):
         self._class_names = class_names
         self._num_resamples = num_resamples
-        self._seeds = {fold: seed if i == 0 else _derived_seed(seed, i) for i, fold in enumerate(folds)}
+        derived = (np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0] for i in range(1, len(folds)))
+        self._seeds = dict(zip(folds, [seed, *map(int, derived)], strict=False))
 
     def figures(self, cell: CheckedCell) -> _Samples:
         """All figures of one cell."""
@@ -220,10 +221,6 @@ class _FoldBootstrap:
         if np.array_equal(~np.isnan(cell.attention_inside), is_counted):
             return known
         return self.figures(cell._replace(attention_inside=np.where(is_counted, cell.attention_inside, np.nan)))
-
-
-def _derived_seed(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
 
 
 def _means(names: Sequence[str], samples: Mapping[CellKey, _Samples]) -> dict[str, CellMean]:

@@ -112,7 +112,6 @@ def _table_row(c: ClassScores) -> dict[str, Any]:
     row: dict[str, Any] = {"name": c.name, "images": c.num_images, "groups": c.num_groups, "correct": c.num_correct}
     for key in ("recall", "auc", "attention_inside"):
         estimate = getattr(c, key)
-        is_defined = estimate.value is not None
         row[key] = as_value(f"{key}/", estimate.value)
-        row[f"{key}_interval"] = as_interval(f"{key}/", estimate) if is_defined else ""
+        row[f"{key}_interval"] = "" if estimate.value is None else as_interval(f"{key}/", estimate)
     return row

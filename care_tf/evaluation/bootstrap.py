@@ -58,15 +58,9 @@ def group_bootstrap(
 
 
 def percentile_interval(replicates: np.ndarray) -> tuple[float, float]:
-    """The 95 % percentile interval of bootstrap replicates.
+    """`(low, high)` of the 95 % percentile interval of bootstrap replicates (R,); NaN when none is defined.
 
-    Resamples in which the figure is undefined (a class was not drawn) are left out.
-
-    Args:
-      replicates: (R,) float, NaN where undefined.
-
-    Returns:
-      `(low, high)`; both NaN when no replicate is defined.
+    Resamples in which the figure is NaN, because a class was not drawn, are left out.
     """
     defined = replicates[~np.isnan(replicates)]
     if not defined.size:

@@ -30,11 +30,7 @@ def headlines(
 ) -> list[Headline]:
     """Mean class accuracy, macro AUC, and recall, AUC and attention of the classes in focus.
 
-    Args:
-      scores: The run.
-      focus_classes: Names of the classes the run is about, usually those with boxes in training.
-      baseline: The run to compare with, or None.
-      differences: Run minus baseline, of `paired_difference`, or None.
+    Args: as for `write_report`.
 
     Raises:
       InputError: A class in focus that is not in the scores.
@@ -57,12 +53,7 @@ def headlines(
 
 
 def estimate_of(scores: Scores, key: str) -> Estimate:
-    """The estimate that a name of `run_statistics` stands for.
-
-    Args:
-      scores: The run.
-      key: "mean_class_accuracy", "macro_auc", "attention_inside", or "<recall|auc|attention_inside>/<class>".
-    """
+    """The estimate that a name of `run_statistics` stands for, such as "macro_auc" or "recall/DF"."""
     figure, _, name = key.partition("/")
     holder = next(c for c in scores.classes if c.name == name) if name else scores
     return getattr(holder, figure)

@@ -35,13 +35,8 @@ def decode_image_named(
     TensorFlow's own message names none. A one-element data set that swallows the error is the only way to notice a
     failed decode inside a graph; it costs a few percent of the decoding time.
 
-    Args:
-      contents: Scalar string, the bytes of the file.
-      path: Scalar string, for the message.
-      image_size: Height and width to resize to, px.
-
-    Returns:
-      As `decode_image`. Evaluating it raises `tf.errors.InvalidArgumentError` for a corrupt image.
+    Args and Returns: as for `decode_image`, with the file's path, a scalar string. Evaluating the result raises
+    `tf.errors.InvalidArgumentError` for a corrupt image.
     """
     pixels = _decoded_or_named(_pixels, contents, path, tf.uint8, "image")
     return _orient_and_resize(pixels, contents, image_size)

@@ -39,12 +39,7 @@ def cost_sensitive_cross_entropy(
 
 
 def class_costs(rows: tf.Tensor, costs: tf.Tensor, class_weights: Any = None) -> tf.Tensor:
-    """sum_c w_c y_c cost_c of each sample: (B,).
-
-    Args:
-      rows: (B, C), the class values y.
-      costs: (B, C), what each class costs.
-      class_weights: (C,); None for ones.
+    """sum_c w_c y_c cost_c of each sample (B,), of class values y and costs (B, C) and weights (C,); None for ones.
 
     Raises:
       InputError: There is not one weight for each class.

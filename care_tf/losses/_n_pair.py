@@ -54,8 +54,7 @@ def n_pair_terms(similarity: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor
 
     Args:
       similarity: float (n, m), of n anchors to m examples.
-      positive: bool (n, m), which examples are of the anchor's class.
-      negative: bool (n, m), which are not.
+      positive, negative: bool (n, m), which examples are of the anchor's class, and which are not.
 
     Returns:
       (terms, is_valid): float (n,), 0 for an anchor without a positive or without a negative; bool (n,), the others.

@@ -44,14 +44,11 @@ def embedding_vectors(embeddings: tf.Tensor, normalize: bool = False) -> tf.Tens
 
 
 def pair_masks(labels: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Which pairs (i, j) are positive (same class, i != j) and which negative (another class).
+    """Which pairs (i, j) are positive (same class, i != j) and which negative (another class): bool (B, B) each.
 
     Args:
       labels: (B,) or (B, 1) integers, or (B, C) one-hot or soft labels, of which the argmax is taken. Only equality
         counts: any integers name the classes. A row of zeros is no class and in no pair.
-
-    Returns:
-      (positive, negative), bool (B, B) each.
 
     Raises:
       InputError: The labels have another shape, or one is a fraction (in eager mode).

@@ -9,14 +9,10 @@ from care_tf.labels import class_index
 
 
 def number_of_classes(predictions: tf.Tensor, num_classes: int | None = None) -> int:
-    """The number of classes that a batch of predictions covers: its last dimension, or 2 for one sigmoid unit.
-
-    Args:
-      predictions: (B, C) probabilities or logits, or (B, 1) or (B,) of one sigmoid unit.
-      num_classes: The expected number, or None.
+    """The classes that predictions (B, C) cover; 2 for one sigmoid unit, (B, 1) or (B,).
 
     Raises:
-      InputError: The predictions are not (B, C) with a known C, or C is not `num_classes`.
+      InputError: The predictions have another shape or an unknown C, or C is not `num_classes`, the expected number.
     """
     shape = predictions.shape
     if shape.rank not in (1, 2) or (shape.rank == 2 and shape[1] is None):
@@ -54,14 +50,11 @@ def true_classes(labels: Any, predictions: tf.Tensor) -> tf.Tensor:
 
 
 def predicted_classes(predictions: tf.Tensor, from_logits: bool = False) -> tf.Tensor:
-    """The class with the highest score; -1, which is never correct, where a score is NaN.
+    """The class with the highest score, int32 (B,); -1, which is never correct, where a score is NaN.
 
     Args:
       predictions: (B, C) probabilities or logits, or (B, 1) or (B,) of one sigmoid unit.
       from_logits: Whether one sigmoid unit's predictions are logits (class 1 above 0) or probabilities (above 0.5).
-
-    Returns:
-      (B,) int32.
     """
     if predictions.shape.rank == 1:
         predictions = predictions[:, tf.newaxis]

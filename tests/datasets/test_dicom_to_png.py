@@ -3,35 +3,18 @@ import warnings
 
 import numpy as np
 import pytest
+from downloads import write_dicom
 from PIL import Image
 
 from care_tf.datasets._dicom import read_dicom
 from care_tf.datasets.dicom_to_png import convert_dicom, convert_dicoms
 from care_tf.errors import InputError
 
-pydicom = pytest.importorskip("pydicom")
-
-from pydicom import uid  # noqa: E402
-from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
+pytest.importorskip("pydicom")
 
 
 def _write(path, pixels, **entries):
-    """Writes uint8 (H,W) as a DICOM file of a patient."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = uid.DigitalXRayImageStorageForPresentation
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-    dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = "Doe^Jane", "4711", "19700131"
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    dataset.PixelData = pixels.tobytes()
-    dataset["PixelData"].VR = "OB"
-    for name, value in entries.items():
-        setattr(dataset, name, value)
-    dataset.save_as(path, enforce_file_format=True)
-    return path
+    return write_dicom(path, pixels, PatientName="Doe^Jane", PatientID="4711", PatientBirthDate="19700131", **entries)
 
 
 def _pixels(height=30, width=40, seed=0):

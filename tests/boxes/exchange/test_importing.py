@@ -186,8 +186,8 @@ def test_the_summary_lists_twenty(manifest):
         ([_of("a")], {"exif": "raw"}, "exif must be one of auto, oriented, stored"),
         ([_of("a")], {"outside": "clip"}, "outside must be one of refuse, drop"),
         ([_of("a")], {"source": " "}, "the boxes need a source"),
-        ([_of("a")], {"scale": 0.0}, "The box scale must be a positive number. Received 0.0"),
-        ([_of("a")], {"scale": float("nan")}, "The box scale must be a positive number. Received nan"),
+        ([_of("a")], {"scale": 0.0}, "the box scale must be a positive number. Received 0.0"),
+        ([_of("a")], {"scale": float("nan")}, "the box scale must be a positive number. Received nan"),
         ([_of("a"), _of("a")], {}, "a.jpg, a.jpg are the same image"),
     ],
 )
