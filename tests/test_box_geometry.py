@@ -9,7 +9,6 @@ from care_tf.box_geometry import (
     box_areas,
     box_iou,
     clip_boxes,
-    enclosing_box,
     scale_boxes,
     shortest,
     shows_region,
@@ -125,12 +124,6 @@ def _whole_pixels(boxes):
 
 
 @given(_BOXES)
-def test_the_enclosing_box_is_the_tight_box_of_the_union(boxes):
-    whole = _whole_pixels(boxes)
-    np.testing.assert_array_equal(enclosing_box(whole), tight_box(union_mask(whole, 21, 21)))
-
-
-@given(_BOXES)
 def test_areas_of_whole_pixel_boxes_count_pixels(boxes):
     whole = _whole_pixels(boxes)
     np.testing.assert_array_equal(box_areas(whole), [union_mask([box], 21, 21).sum() for box in whole])
@@ -158,8 +151,7 @@ def test_boxes_inside_the_image_are_not_changed_by_clipping():
     assert is_kept.all()
 
 
-def test_no_boxes_have_no_enclosing_box_no_area_and_nothing_to_clip():
-    assert enclosing_box([]).shape == (0, 4)
+def test_no_boxes_have_no_area_and_nothing_to_clip():
     assert box_areas([]).shape == (0,)
     clipped, is_kept = clip_boxes([], 5, 5)
     assert clipped.shape == (0, 4)

@@ -8,8 +8,7 @@ import numpy as np
 
 from care_tf.errors import InputError
 from care_tf.losses.arguments import checked_weights
-from care_tf.losses.class_weighted_loss import ClassWeightedLoss
-from care_tf.losses.classification import CLASSIFICATION_LOSSES
+from care_tf.losses.classification import CLASSIFICATION_LOSSES, ClassWeightedLoss
 
 
 class DeferredReweighting(keras.callbacks.Callback):

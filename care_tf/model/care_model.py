@@ -10,7 +10,7 @@ import tensorflow as tf
 from care_tf import keras_generation
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
-from care_tf.losses.embedding_loss import EmbeddingLoss
+from care_tf.losses.embedding import EmbeddingLoss
 from care_tf.metrics import attention_inside_share, embedding_spread
 from care_tf.model._batches import ImageBatch, check_labels, split_inputs, true_class
 from care_tf.model.observed_classifier import ObservedClassifier

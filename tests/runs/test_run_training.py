@@ -131,7 +131,7 @@ def test_who_drew_boxes_that_are_not_used_does_not_matter(config, data, tmp_path
         ({"data__max_images_per_class": {"wart": 3}}, "data.max_images_per_class names classes"),
         ({"data__train": {"split": "test"}}, "data.train and data.test share 18 images"),
         ({"model__activation": "sigmoid"}, "sigmoid is one unit for two classes"),
-        ({"model__backbone": "resnet51"}, "unknown backbone"),
+        ({"model__backbone": "resnet51"}, "A backbone must be one of"),
         ({"every_stage__augmentation": {"rotate": 3}}, "augmentation has an unknown key, rotate.*rotation_degrees"),
         ({"training__optimizer": "Adamant"}, "training.optimizer='Adamant'"),
         ({"care__attention_layer": "nowhere"}, "attention_layer='nowhere' is not a layer"),

@@ -74,7 +74,7 @@ class TestFiles:
             read_text(tmp_path / "a.txt")
 
     def test_missing_files_and_folders_are_refused(self, tmp_path):
-        with pytest.raises(InputError, match="there is no file .*a.txt"):
+        with pytest.raises(InputError, match="There is no file .*a.txt"):
             read_text(tmp_path / "a.txt")
         with pytest.raises(InputError, match="cannot be read"):
             read_text(tmp_path)
