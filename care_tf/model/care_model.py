@@ -170,6 +170,12 @@ class CAREModel(keras.Model):
 
     # --- fit and evaluate -------------------------------------------------------------------------------------------
 
+    def make_train_function(self, force: bool = False):
+        """Keras's own function of an epoch's steps, for an optimizer whose variables are there already."""
+        if all(layer.built for layer in self._flatten_layers()):
+            keras_generation.build_optimizer(self)
+        return super().make_train_function(force)
+
     def train_step(self, data: Any) -> dict[str, Any]:
         """One optimizer step on L; a single backward pass through the backbone."""
         x, y, sample_weight = keras_generation.unpack_batch(data)

@@ -21,7 +21,7 @@ from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path, file_sha256
 from care_tf.images.decoding import corrupt_files_refused
-from care_tf.keras_generation import learning_rate
+from care_tf.keras_generation import build_optimizer, learning_rate
 from care_tf.losses.dice import DiceLoss
 from care_tf.time_left import as_duration, seconds_left
 
@@ -173,6 +173,7 @@ def _train_network(
         settings.image_size_px, backbone=settings.backbone, weights=settings.weights, seed=settings.seed + number
     )
     network.compile(keras.optimizers.Adam(settings.initial_learning_rate), DiceLoss())
+    build_optimizer(network)
     stopping = keras.callbacks.EarlyStopping("val_loss", patience=settings.patience_epochs, restore_best_weights=True)
     slowing = keras.callbacks.ReduceLROnPlateau("val_loss", _LEARNING_RATE_FACTOR, _PLATEAU_EPOCHS)
     size, batch_size = settings.image_size_px, settings.batch_size

@@ -16,7 +16,9 @@ from care_tf.errors import InputError
 from care_tf.images.pixels import read_image, read_mask
 from care_tf.losses import DiceLoss
 
-SETTINGS = SegmentationSettings(image_size_px=(32, 48), batch_size=4, max_epochs=2, validation_fraction=0.34)
+SETTINGS = SegmentationSettings(
+    image_size_px=(32, 48), batch_size=4, max_epochs=2, validation_fraction=0.34, backbone="squeezenet1_1"
+)
 
 
 @pytest.fixture
@@ -84,7 +86,10 @@ def test_cross_fitted_training_end_to_end(lesions, tmp_path, capsys):
     values = segmentation(read_image(lesions.image_paths[0]), lesions.image_paths[0], lesions.groups[0])
     assert values.shape == (32, 48) and 0 <= values.min() <= values.max() <= 1
 
-    # A second start trains nothing again; an interrupted one only what is missing.
+
+def test_a_second_start_trains_only_what_is_missing(lesions, tmp_path, small_network):
+    folder = tmp_path / "networks"
+    train_segmentation(lesions, folder, SETTINGS, show_progress=False)
     first, second = (folder / f"model_{number}.keras" for number in (1, 2))
     times = first.stat().st_mtime_ns, second.stat().st_mtime_ns
     second.unlink()
