@@ -26,7 +26,7 @@ _NUM_TIMED, _MIN_TIMED = 20, 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
+class ReviewProgress:
     """How far a review is: numbers of images, and the seconds left at the present pace (None: not known yet)."""
 
     total: int
@@ -92,12 +92,12 @@ class ReviewSession:
         with self._lock:
             return [self._item(number, doubt) for number, doubt in self.queue]
 
-    def progress(self) -> Progress:
+    def progress(self) -> ReviewProgress:
         """The counts of decisions so far, earlier sittings included."""
         with self._lock:
             return self._progress()
 
-    def decide(self, number: int, decision: str, boxes: Any = ()) -> Progress:
+    def decide(self, number: int, decision: str, boxes: Any = ()) -> ReviewProgress:
         """Takes a decision and writes the output.
 
         Args:
@@ -147,10 +147,10 @@ class ReviewSession:
             "decision": decision_of(self._sources[number]),
         }
 
-    def _progress(self) -> Progress:
+    def _progress(self) -> ReviewProgress:
         counts = Counter(decision_of(self._sources[number]) for number in self._doubts)
         is_pace_known = len(self._seconds) >= _MIN_TIMED
-        return Progress(
+        return ReviewProgress(
             total=len(self._doubts),
             accepted=counts["accepted"],
             corrected=counts["corrected"],
