@@ -12,10 +12,9 @@ from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
 from care_tf.model._class_attention import predict_with_attention
 from care_tf.network.anatomy import Anatomy, read_anatomy
-from care_tf.network.input_spec import build_network
 from care_tf.network.observation import layers_by_path, observing
-from care_tf.network.random_geometry import refuse_random_geometry
-from care_tf.network.trace import NetworkTrace, trace_network
+from care_tf.network.random_layers import refuse_random_geometry
+from care_tf.network.trace import NetworkTrace, build_network, trace_network
 
 
 class ObservedClassifier:
@@ -53,7 +52,7 @@ class ObservedClassifier:
         self.features_name = None if features is None else _attribute_name(classifier, features, "features")
         self.head_name = None if head is None else _attribute_name(classifier, head, "head")
         self._anatomy: Anatomy | None = None
-        self._trace: NetworkTrace | None = None
+        self.trace: NetworkTrace | None = None  # what the anatomy was read from
 
     @property
     def anatomy(self) -> Anatomy:
@@ -61,11 +60,6 @@ class ObservedClassifier:
         if self._anatomy is None:
             raise InputError("The classifier has no input shape yet: call the model on a batch, or build it, first.")
         return self._anatomy
-
-    @property
-    def trace(self) -> NetworkTrace | None:
-        """The forward pass that the anatomy was read from; None before."""
-        return self._trace
 
     def study(self, image_shape: Any, dtype: Any, second_order: bool) -> Anatomy:
         """Reads the anatomy once.
@@ -81,8 +75,8 @@ class ObservedClassifier:
         if self._anatomy is None:
             spec = tf.TensorSpec([None, *image_shape[1:]], dtype)
             build_network(self.classifier, lambda image: self._features_and_predictions(image)[1], spec)
-            self._trace = trace_network(self._features_and_predictions, layers_by_path(self.classifier), spec)
-            self._anatomy = read_anatomy(self._trace, self.attention_layer)
+            self.trace = trace_network(self._features_and_predictions, layers_by_path(self.classifier), spec)
+            self._anatomy = read_anatomy(self.trace, self.attention_layer)
         anatomy = self._anatomy
         if second_order and anatomy.pooled_dense is None and anatomy.first_order_only:
             raise InputError(

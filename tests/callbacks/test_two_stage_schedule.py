@@ -1,4 +1,5 @@
 import json
+import types
 
 import keras
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from care_tf import CAREModel
 from care_tf.callbacks import FiniteLoss, TwoStageSchedule
-from care_tf.callbacks.two_stage_schedule import ScheduleState, ramped_alpha
+from care_tf.callbacks.two_stage_schedule import ramped_alpha
 from care_tf.errors import InputError
 
 SETTINGS = dict(batch_size=8, verbose=0, shuffle=False)
@@ -16,14 +17,6 @@ def model_for(network, optimizer=None):
     model = CAREModel(network(), alpha=0.6)
     model.compile(optimizer or keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
     return model
-
-
-def states_after(losses, **rule):
-    settings = {"pretrain_epochs": None, "patience": None, "min_delta": 0.0, **rule}
-    state = ScheduleState()
-    for epoch, loss in enumerate(losses):
-        state = state.after_epoch(epoch, loss, **settings)
-    return state
 
 
 @pytest.mark.parametrize(
@@ -39,7 +32,13 @@ def states_after(losses, **rule):
     ],
 )
 def test_stage_one_ends_when_its_rule_says(losses, rule, start):
-    assert states_after(losses, **rule).finetune_start == start
+    schedule = TwoStageSchedule(**rule, reset_optimizer=False)
+    schedule.set_model(types.SimpleNamespace(alpha=0.6, attention_loss=None))
+    schedule.on_train_begin()
+    for epoch, loss in enumerate([*losses, 9.0]):
+        schedule.on_epoch_begin(epoch)
+        assert (schedule.model.alpha > 0) == (start is not None and epoch >= start)
+        schedule.on_epoch_end(epoch, {"classification_loss": loss})
 
 
 def test_the_ramp_reaches_alpha():

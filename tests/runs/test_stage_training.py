@@ -57,11 +57,11 @@ def run_in(network, images, monkeypatch):
                     raise KeyboardInterrupt
 
         prepared = []
-        for index, (stage, fingerprint) in enumerate(zip(stages, fingerprints, strict=True)):
+        for index, stage in enumerate(stages):
             model = CAREModel(classifier)
             model.compile(keras.optimizers.Adam(stage.learning_rate), "sparse_categorical_crossentropy")
-            prepared.append(PreparedStage(stage, fingerprint, model, Batches(images, index)))
-        progress = check_progress(folder / "checkpoints", fingerprints)
+            prepared.append(PreparedStage(stage, model, Batches(images, index)))
+        progress = check_progress(folder, fingerprints)
         monkeypatch.setattr(stage_training, "EpochLines", Stop)
         stage_training.train_stages(classifier, prepared, folder, progress, seed, show_progress=True)
         return progress.rows, classifier.get_weights()
