@@ -167,7 +167,7 @@ class CAREModel(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """The classifier's predictions for a bare image batch or a batch dict."""
-        return self._observed.predict(split_inputs(inputs).image, training)
+        return self._observed.predict(split_inputs(inputs).image, training=training)
 
     # --- fit and evaluate -------------------------------------------------------------------------------------------
 
@@ -211,7 +211,7 @@ class CAREModel(keras.Model):
 
     def _forward_with_attention(self, batch: ImageBatch, image, y, sample_weight, training: bool) -> _Terms:
         if batch.mask is None:
-            return _Terms(self._observed.predict(image, training))
+            return _Terms(self._observed.predict(image, training=training))
         num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
         index = true_class(y, num_outputs) if batch.mask_class is None else batch.mask_class
         index = tf.cast(tf.reshape(index, (-1,)), tf.int32)

@@ -1,6 +1,7 @@
 """A classifier together with what is known about it: how to call it, and where its map and logits are."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,12 +63,7 @@ class ObservedClassifier:
         return self._anatomy
 
     def study(self, image_shape: Any, dtype: Any, second_order: bool) -> Anatomy:
-        """Reads the anatomy once.
-
-        Args:
-          image_shape: Shape of an image batch; the batch size is ignored.
-          dtype: Of the images.
-          second_order: Whether maps will be differentiated through their gradients.
+        """Reads the anatomy once, from image batches of a shape, whatever their size.
 
         Raises:
           InputError: As for `read_anatomy`, or second-order gradients do not exist after the attention layer.
@@ -86,7 +82,7 @@ class ObservedClassifier:
             )
         return anatomy
 
-    def predict(self, image: tf.Tensor, training: bool | None, on_features=lambda features: None) -> tf.Tensor:
+    def predict(self, image: tf.Tensor, on_features=lambda features: None, training: bool | None = None) -> tf.Tensor:
         """The predictions; `on_features` gets the output of an explicit features model."""
         if self.features_name is None or self.head_name is None:
             return call_model(self.classifier, image, training)
@@ -97,12 +93,9 @@ class ObservedClassifier:
     def predict_with_attention(
         self, image: tf.Tensor, class_index: tf.Tensor | None, training: bool, second_order: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Predictions and normalized maps of one class per image; see `class_attention.predict_with_attention`."""
-
-        def forward(image, on_features):
-            return self.predict(image, training, on_features)
-
+        """Predictions and normalized maps of one class per image; see `predict_with_attention`."""
         anatomy = self.study(image.shape, image.dtype, second_order)
+        forward = functools.partial(self.predict, training=training)
         return predict_with_attention(forward, anatomy, image, class_index, self._activation_map, second_order)
 
     @contextlib.contextmanager
@@ -124,7 +117,7 @@ class ObservedClassifier:
 
     def _features_and_predictions(self, image: tf.Tensor) -> tuple[tf.Tensor | None, tf.Tensor]:
         features: list[tf.Tensor] = []
-        predictions = self.predict(image, False, features.append)
+        predictions = self.predict(image, features.append, training=False)
         return (features[0] if features else None), predictions
 
 

@@ -54,12 +54,11 @@ def care_model(
     config: RunConfig, observed: ObservedClassifier, stage: Stage, embedding_loss: keras.losses.Loss | None = None
 ) -> CAREModel:
     """The CARE model of a stage."""
-    care = config.care
     return CAREModel(
         observed,
         alpha=stage.alpha,
-        attention_loss=AttentionLoss(care.tau, care.lam, care.reduction),
-        second_order=care.second_order,
+        attention_loss=AttentionLoss(config.care.tau, config.care.lam, config.care.reduction),
+        second_order=config.care.second_order,
         embedding_loss=embedding_loss,
         embedding_weight=stage.embedding_weight,
         classification_weight=stage.classification_weight,

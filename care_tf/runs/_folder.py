@@ -82,10 +82,8 @@ def weights_before_attention(run: LoadedRun) -> Path | None:
     """The weights of the last stage before the first with attention (before the last stage if none has any)."""
     stages = run.config.stages
     first = next((index for index, stage in enumerate(stages) if stage.alpha > 0), len(stages) - 1)
-    if first == 0:
-        return None
     path = stage_weights(run.folder, first - 1, stages[first - 1])
-    return path if path.exists() else None
+    return path if first > 0 and path.exists() else None
 
 
 def write_config(folder: Path, config: RunConfig) -> None:
