@@ -52,8 +52,6 @@ class DeferredReweighting(keras.callbacks.Callback):
         else:
             self.class_weights = checked_weights(class_weights)
         self._loss: Any = None
-        self._weights: Any = None
-        self._weights_before: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Remembers the loss's weights."""

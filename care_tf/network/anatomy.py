@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from care_tf.errors import InputError
 from care_tf.network.observation import find_path, listing
-from care_tf.network.trace import Call, NetworkTrace
+from care_tf.network.trace import Call, NetworkTrace, ancestors
 
 # TensorFlow has no second-order gradient for these; for bilinear resizing it is None without an error.
 FIRST_ORDER_ONLY_OPS = frozenset(
@@ -178,19 +178,11 @@ def _operations_between(features: tf.Tensor, predictions: tf.Tensor, path: str |
             f"The attention layer {path!r} does not lead to the classifier's output, so the class score has no "
             "gradient there. Choose a layer between the input and the output."
         )
-    ancestors, queue = {predictions.op}, [predictions.op]
-    while queue:
-        for tensor in queue.pop().inputs:
-            if tensor.op in descendants and tensor.op not in ancestors:
-                ancestors.add(tensor.op)
-                queue.append(tensor.op)
-    return {operation.type for operation in ancestors}
+    return {operation.type for operation in ancestors([predictions.op]) & descendants}
 
 
 def _find_logits(calls: list[Call], predictions: tf.Tensor) -> tuple[str, keras.layers.Layer | None]:
-    operation = predictions.op
-    while operation.type in ("Cast", "Identity", "Reshape", "Squeeze"):
-        operation = operation.inputs[0].op
+    operation = _source(predictions, ("Cast", "Identity", "Reshape", "Squeeze"))
     activation = ACTIVATION_OPS.get(operation.type, "linear")
     if activation == "linear":
         return activation, None
@@ -206,7 +198,6 @@ def _find_logits(calls: list[Call], predictions: tf.Tensor) -> tuple[str, keras.
 
 
 def _find_last_dense(calls, predictions, logit_layer) -> keras.layers.Dense | None:
-    """The Dense layer whose own or whose activation layer's output is the classifier's."""
     if isinstance(logit_layer, keras.layers.Dense):
         return logit_layer
     if logit_layer is not None and logit_layer.weights:
@@ -221,10 +212,10 @@ def _find_last_dense(calls, predictions, logit_layer) -> keras.layers.Dense | No
     return makers[-1] if makers else None
 
 
-def _source(tensor: tf.Tensor) -> Any:
+def _source(tensor: tf.Tensor, looked_through: tuple[str, ...] = ("Cast", "Identity")) -> tf.Operation:
     """The operation that made a tensor's values, looking through copies and casts."""
     operation = tensor.op
-    while operation.type in ("Cast", "Identity"):
+    while operation.type in looked_through:
         operation = operation.inputs[0].op
     return operation
 

@@ -7,7 +7,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from care_tf.boxes.review._served_image import browser_image
-from care_tf.boxes.review._session import Progress, ReviewSession
+from care_tf.boxes.review._session import ReviewProgress, ReviewSession
 from care_tf.errors import InputError
 
 if TYPE_CHECKING:
@@ -144,5 +144,5 @@ def _json_object(request: "flask.Request") -> dict[str, Any]:
     return content
 
 
-def _progress(progress: Progress) -> dict[str, Any]:
+def _progress(progress: ReviewProgress) -> dict[str, Any]:
     return {**dataclasses.asdict(progress), "reviewed": progress.reviewed}

@@ -25,7 +25,7 @@ _NUM_TIMED, _MIN_TIMED = 20, 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
+class ReviewProgress:
     """How far a review is: numbers of images, and the seconds left at the present pace (None: not known yet)."""
 
     total: int
@@ -91,14 +91,14 @@ class ReviewSession:
         with self._lock:
             return [self.item(number) for number, _ in self.queue]
 
-    def progress(self) -> Progress:
+    def progress(self) -> ReviewProgress:
         """The counts of decisions so far, earlier sittings included."""
         with self._lock:
             counts = Counter(decision_of(self._sources[number]) for number in self._doubts)
             left = seconds_left(self._seconds, counts[""]) if len(self._seconds) >= _MIN_TIMED else None
-            return Progress(len(self._doubts), counts["accepted"], counts["corrected"], counts["rejected"], left)
+            return ReviewProgress(len(self._doubts), counts["accepted"], counts["corrected"], counts["rejected"], left)
 
-    def decide(self, number: int, decision: str, boxes: Any = ()) -> Progress:
+    def decide(self, number: int, decision: str, boxes: Any = ()) -> ReviewProgress:
         """Takes a decision and writes the output.
 
         Args:
