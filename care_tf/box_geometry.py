@@ -1,4 +1,4 @@
-"""Box arithmetic: what a valid box is, how it scales, and which pixels it covers."""
+"""Box arithmetic: what a valid box is, how it scales, how it is written, and which pixels it covers."""
 
 import numpy as np
 import numpy.typing as npt
@@ -75,8 +75,7 @@ def validate_boxes(boxes: npt.ArrayLike, width: float, height: float, where: str
 
     Args:
       boxes: As in `as_boxes`.
-      width: The image's width after EXIF rotation, px.
-      height: The image's height after EXIF rotation, px.
+      width, height: The image's size after EXIF rotation, px.
       where: What the boxes belong to, for the message.
 
     Returns:
@@ -97,8 +96,7 @@ def scale_boxes(boxes: npt.ArrayLike, factor: float, width: float, height: float
     Args:
       boxes: (k,4) half-open pixel boxes x0,y0,x1,y1.
       factor: New side / old side, > 0.
-      width: The image's width, px.
-      height: The image's height, px.
+      width, height: The image's size, px.
 
     Returns:
       float32 (k,4), inside the image.
@@ -109,12 +107,24 @@ def scale_boxes(boxes: npt.ArrayLike, factor: float, width: float, height: float
     Source: Zhuang et al. 2023, Fig. 11 varies the factor from 0.7 to 1.1.
     """
     if not (np.isfinite(factor) and factor > 0):
-        raise InputError(f"the box scale must be a positive number. Received {factor}.")
+        raise InputError(f"The box scale must be a positive number. Received {factor}.")
     boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     half_sides = (boxes[:, 2:] - boxes[:, :2]) / 2 * np.float32(factor)
     scaled = np.concatenate([centers - half_sides, centers + half_sides], axis=1)
     return np.clip(scaled, 0, np.array([width, height, width, height], np.float32))
+
+
+def shortest(value: float) -> float | int:
+    """The shortest number that reads back as the same float32: 33.333332 and 12, not 33.33333206176758 and 12.0.
+
+    A number that is no float32 stays as it is.
+    """
+    value = float(value)
+    if value.is_integer():
+        return int(value)
+    narrow = np.float32(value)
+    return float(str(narrow)) if float(narrow) == value else value
 
 
 def tight_box(region: npt.ArrayLike) -> np.ndarray:
@@ -142,8 +152,7 @@ def tight_box_in_image(region: npt.ArrayLike, width: int, height: int) -> np.nda
 
     Args:
       region: (h,w), nonzero inside.
-      width: The image's width, px.
-      height: The image's height, px.
+      width, height: The image's size, px.
 
     Returns:
       float32 (1,4) x0,y0,x1,y1; (0,4) when no pixel is set.
@@ -166,8 +175,7 @@ def box_iou(first: npt.ArrayLike, second: npt.ArrayLike) -> np.ndarray:
     """Intersection over union of every pair.
 
     Args:
-      first: (n,4) boxes x0,y0,x1,y1.
-      second: (m,4) boxes x0,y0,x1,y1.
+      first, second: (n,4) and (m,4) boxes x0,y0,x1,y1.
 
     Returns:
       float32 (n,m) in [0, 1].
@@ -185,8 +193,7 @@ def union_mask(boxes: npt.ArrayLike, height: int, width: int) -> np.ndarray:
 
     Args:
       boxes: (k,4) half-open pixel boxes x0,y0,x1,y1.
-      height: H, px.
-      width: W, px.
+      height, width: H and W, px.
 
     Returns:
       bool (H,W).
@@ -210,32 +217,12 @@ def box_areas(boxes: npt.ArrayLike) -> np.ndarray:
     return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0), axis=1)
 
 
-def enclosing_box(boxes: npt.ArrayLike) -> np.ndarray:
-    """The smallest box around all boxes.
-
-    Args:
-      boxes: (k,4) boxes x0,y0,x1,y1.
-
-    Returns:
-      float32 (1,4); (0,4) without boxes.
-
-    Example:
-      >>> enclosing_box([[0, 4, 2, 6], [1, 1, 5, 2]]).tolist()
-      [[0.0, 1.0, 5.0, 6.0]]
-    """
-    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
-    if not len(boxes):
-        return np.zeros((0, 4), np.float32)
-    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])[np.newaxis]
-
-
 def clip_boxes(boxes: npt.ArrayLike, width: float, height: float) -> tuple[np.ndarray, np.ndarray]:
     """Cuts boxes at the image border and drops those of which nothing is left.
 
     Args:
       boxes: (k,4) boxes x0,y0,x1,y1, anywhere.
-      width: The image's width, px.
-      height: The image's height, px.
+      width, height: The image's size, px.
 
     Returns:
       `(clipped, is_kept)`: float32 (m,4) inside the image, in the order received, and bool (k,), True for the m boxes

@@ -19,8 +19,7 @@ def table_rows(
 
     Args:
       path: The file.
-      columns: As in `parse_table`.
-      problems: As in `parse_table`.
+      columns, problems: As in `parse_table`.
       kind: What the file is, for the message that it is missing.
 
     Yields:

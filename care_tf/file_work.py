@@ -66,12 +66,11 @@ def for_each_file(
     where: str,
     progress: str = "",
     unit: str = "file",
-    num_threads: int | None = None,
 ) -> list[Result]:
     """`map_files` for work that all items must pass.
 
     Args:
-      function, items, progress, unit, num_threads: As in `map_files`.
+      function, items, progress, unit: As in `map_files`.
       where: What the items belong to, for the message.
 
     Returns:
@@ -80,6 +79,6 @@ def for_each_file(
     Raises:
       InputError: The function raised some: up to 20 are listed, with the total.
     """
-    results = map_files(function, items, progress=progress, unit=unit, num_threads=num_threads)
+    results = map_files(function, items, progress=progress, unit=unit)
     raise_problems(where, [str(result) for result in results if isinstance(result, InputError)])
     return [result for result in results if not isinstance(result, InputError)]

@@ -5,10 +5,11 @@ import hashlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from care_tf.errors import InputError
+from care_tf.text_files import read_bytes
 
 
 @contextlib.contextmanager
@@ -58,10 +59,16 @@ def file_sha256(path: str | os.PathLike) -> str:
     Raises:
       InputError: The file cannot be read.
     """
-    try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    return hashlib.sha256(read_bytes(path)).hexdigest()
+
+
+def files_sha256(paths: Iterable[Path]) -> str:
+    """sha256 (hex) of the names and contents of several files, in the order given.
+
+    Raises:
+      InputError: A file cannot be read.
+    """
+    return hashlib.sha256("".join(f"{path.name} {file_sha256(path)}\n" for path in paths).encode()).hexdigest()
 
 
 def _replace_folder(new: Path, target: Path, token: str) -> None:

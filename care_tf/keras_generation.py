@@ -121,7 +121,10 @@ def _innermost(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimi
 
 
 def build_optimizer(model: keras.Model) -> None:
-    """Creates the optimizer's state, so that weights with optimizer state can be loaded before the first step."""
+    """Creates the optimizer's state before the first step: to load weights into it, and to trace the step once only.
+
+    Keras 3 would make it while it traces the step, and trace a step that makes variables a second time.
+    """
     if hasattr(model.optimizer, "build") and not getattr(model.optimizer, "built", False):  # Keras 2's legacy ones
         model.optimizer.build(model.trainable_variables)
 

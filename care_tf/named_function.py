@@ -30,11 +30,11 @@ def named_function(name: str, what: str) -> tuple[ModuleType, Callable[..., Any]
         module = importlib.import_module(module_name)
     except (ImportError, ValueError) as error:
         raise InputError(
-            f"{what} {name}: module {module_name!r} cannot be imported ({error}); it must be installed or in a folder "
-            "on PYTHONPATH, on every machine that does the work."
+            f"The {what} {name}: module {module_name!r} cannot be imported ({error}). It must be installed or in a "
+            "folder on PYTHONPATH, on every machine that does the work."
         ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
         found = "is missing" if function is None else f"is a {type(function).__name__}"
-        raise InputError(f"{what} {name}: {function_name!r} in {module_name} must be a function; it {found}.")
+        raise InputError(f"The {what} {name}: {function_name!r} in {module_name} must be a function; it {found}.")
     return module, function

@@ -8,35 +8,28 @@ care_tf is imported after it, or with the first package of care_tf that needs Ke
 import importlib
 import sys
 from importlib.machinery import ModuleSpec
+from pathlib import Path
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
-# The first imports Keras, so that no module below is half imported when Keras has been.
-_MODULES = (
-    "care_tf.keras_generation",
-    "care_tf.losses._attention",
-    "care_tf.losses._class_center",
-    "care_tf.losses._contrastive",
-    "care_tf.losses._cost_sensitive",
-    "care_tf.losses.dice",
-    "care_tf.losses._focal",
-    "care_tf.losses._ldam",
-    "care_tf.losses._logit_adjustment",
-    "care_tf.losses._n_pair",
-    "care_tf.losses._supervised_contrastive",
-    "care_tf.losses._triplet",
-    "care_tf.metrics._attention_inside",
-    "care_tf.metrics._class_recall",
-    "care_tf.metrics._macro_auc",
-    "care_tf.metrics._mean_class_accuracy",
-    "care_tf.model.care_model",
-    "care_tf.network.decoupled_classifier",
-)
+# Whatever is in these packages, and what registers a class elsewhere.
+_PACKAGES = ("care_tf.losses", "care_tf.metrics")
+_MODULES = ("care_tf.model.care_model", "care_tf.network.decoupled_classifier")
+
+
+def registering_modules() -> list[str]:
+    """The names of the modules that may register a class with Keras."""
+    folders = {package: str(Path(__file__).with_name(package.rpartition(".")[2])) for package in _PACKAGES}
+    found = [f"{package}.{module.name}" for package, folder in folders.items() for module in iter_modules([folder])]
+    return [*found, *_MODULES]
 
 
 def register_all() -> None:
     """Imports every module that registers a class with Keras; what is imported already costs nothing."""
-    for name in _MODULES:
+    # It imports Keras, so that no module below is half imported when Keras has been.
+    importlib.import_module("care_tf.keras_generation")
+    for name in registering_modules():
         importlib.import_module(name)
 
 

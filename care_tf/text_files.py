@@ -20,7 +20,7 @@ def read_bytes(path: str | os.PathLike, kind: str = "file") -> bytes:
     try:
         return Path(path).read_bytes()
     except FileNotFoundError:
-        raise InputError(f"there is no {kind} {path}.") from None
+        raise InputError(f"There is no {kind} {path}.") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from error
 
@@ -33,12 +33,12 @@ def read_text(path: str | os.PathLike, kind: str = "file") -> str:
     """
     contents = read_bytes(path, kind)
     if contents.startswith(_UTF16_MARKS):
-        raise InputError(f"{path} is UTF-16; save it as UTF-8.")
+        raise InputError(f"{path} is UTF-16. Save it as UTF-8.")
     try:
         return contents.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = contents[: error.start].count(b"\n") + 1
-        raise InputError(f"{path} is not UTF-8 text (line {line}); save it as UTF-8.") from error
+        raise InputError(f"{path} is not UTF-8 text (line {line}). Save it as UTF-8.") from error
 
 
 def parse_json(text: str, where: str) -> Any:

@@ -35,8 +35,8 @@ def test_rows_of_another_length_are_refused_or_noted_and_left_out():
         (b"a,c\n1,2\n", "t.csv has no column b; its first line is 'a,c'"),
         (b"", "t.csv has no column a, b; its first line is ''"),
         (b"a,b,b\n1,2,3\n", "t.csv has the column b more than once"),
-        (b"a,b\n\xff\xfe,2\n", r"t.csv is not UTF-8 text \(line 2\); save it as UTF-8"),
-        (b"\xff\xfea\x00", "t.csv is UTF-16; save it as UTF-8"),
+        (b"a,b\n\xff\xfe,2\n", r"t.csv is not UTF-8 text \(line 2\). Save it as UTF-8"),
+        (b"\xff\xfea\x00", "t.csv is UTF-16. Save it as UTF-8"),
         (b'a,b\n"1,2\n', "t.csv, line 2 is not CSV"),
     ],
 )
@@ -46,7 +46,7 @@ def test_what_is_no_such_table_is_refused(tmp_path, content, message):
 
 
 def test_a_missing_file_is_refused_by_what_it_is(tmp_path):
-    with pytest.raises(InputError, match="there is no manifest .*none.csv"):
+    with pytest.raises(InputError, match="There is no manifest .*none.csv"):
         list(table_rows(tmp_path / "none.csv", ("a",), kind="manifest"))
 
 

@@ -1,6 +1,7 @@
 """Messages for bad input end alike; suggestions of the nearest word."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -29,16 +30,54 @@ def is_ended(end: str) -> bool:
     return end.startswith("{") and any(word in end for word in ENDED)
 
 
+def messages(tree: ast.Module) -> list[ast.expr]:
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.args]
+    return [call.args[0] for call in calls if getattr(call.func, "id", "") == "InputError"]
+
+
 def messages_without_an_end(source: str) -> list[str]:
-    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call) and node.args]
-    named = [call for call in calls if getattr(call.func, "id", "") == "InputError"]
-    ends = [end for call in named for end in ends_of(call.args[0])]
+    ends = [end for message in messages(ast.parse(source)) for end in ends_of(message)]
     return [end for end in ends if end and not end.endswith(".") and not is_ended(end)]
+
+
+def starts_of(node: ast.expr) -> list[str]:
+    """The first text of a message, "" for a value that is filled in; of both branches where there are two."""
+    if isinstance(node, ast.BinOp):
+        return starts_of(node.left)
+    if isinstance(node, ast.IfExp):
+        return starts_of(node.body) + starts_of(node.orelse)
+    first = node.values[0] if isinstance(node, ast.JoinedStr) else node
+    return [str(first.value)] if isinstance(first, ast.Constant) else [""]
+
+
+def lower_case_starts(source: str) -> list[str]:
+    """The starts that are neither a capital letter nor code: a word like `image_size`, or an argument of the module."""
+    tree = ast.parse(source)
+    arguments = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    arguments |= {ast.unparse(node.target) for node in ast.walk(tree) if isinstance(node, ast.AnnAssign)}
+    starts = [start for message in messages(tree) for start in starts_of(message) if start[:1].islower()]
+    words = {start: start.split()[0] for start in starts}
+    return [start for start, word in words.items() if word not in arguments and not re.search(r"[_.=]", word)]
 
 
 def test_every_message_ends_with_a_period():
     bad = {path.relative_to(ROOT): messages_without_an_end(path.read_text()) for path in ROOT.glob("care_tf/**/*.py")}
     assert {path: ends for path, ends in bad.items() if ends} == {}
+
+
+# Not yet in attention, boxes, model and serving.
+CAPITALIZED = ("backbones", "cli", "data", "datasets", "evaluation", "images", "losses", "metrics")
+
+
+def test_every_message_starts_with_a_capital_letter_or_code():
+    files = [*ROOT.glob("care_tf/*.py"), *(path for part in CAPITALIZED for path in ROOT.glob(f"care_tf/{part}/*.py"))]
+    bad = {path.relative_to(ROOT): lower_case_starts(path.read_text()) for path in files}
+    assert {path: starts for path, starts in bad.items() if starts} == {}
+
+
+def test_other_starts_are_seen():
+    assert lower_case_starts('InputError(f"no {value}.")\nInputError("no" if x else "No")') == ["no ", "no"]
+    assert lower_case_starts('def f(seed): InputError("seed is"), InputError("a_b is"), InputError(f"{x} is")') == []
 
 
 def test_what_was_received_is_a_sentence_of_its_own():

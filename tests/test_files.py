@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.files import atomic_path, file_sha256
+from care_tf.files import atomic_path, file_sha256, files_sha256
 
 
 def test_a_file_appears_whole_in_a_folder_that_did_not_exist(tmp_path):
@@ -102,5 +102,15 @@ def test_a_folder_without_permission_is_refused(tmp_path, monkeypatch):
 def test_sha256_is_of_the_content(tmp_path):
     (tmp_path / "a").write_bytes(b"abc")
     assert file_sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    with pytest.raises(InputError, match="none cannot be read: No such file"):
+    with pytest.raises(InputError, match="There is no file .*none"):
         file_sha256(tmp_path / "none")
+
+
+def test_sha256_of_several_files_knows_their_names_contents_and_order(tmp_path):
+    first, second = tmp_path / "a", tmp_path / "b"
+    first.write_bytes(b"abc")
+    second.write_bytes(b"abc")
+    digests = [files_sha256(paths) for paths in ([], [first], [second], [first, second], [second, first])]
+    second.write_bytes(b"abd")
+    assert len({*digests, files_sha256([first, second])}) == 6
+    assert digests[0] == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"

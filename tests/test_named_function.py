@@ -13,7 +13,7 @@ def test_the_module_and_the_function_come_back():
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no_such_module:f", "method no_such_module:f: module 'no_such_module' cannot be imported"),
+        ("no_such_module:f", "The method no_such_module:f: module 'no_such_module' cannot be imported"),
         (":f", "module '' cannot be imported"),
         ("os.path:nothing", "'nothing' in os.path must be a function; it is missing"),
         ("os.path:sep", "'sep' in os.path must be a function; it is a str"),

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from care_tf.backbones._backbone import Backbone, Weights
+from care_tf.backbones._backbone import DEFAULT_IMAGE_SIZE_PX, Backbone, Weights
 from care_tf.backbones.local_weights import load_weights
 from care_tf.backbones.preprocessing import imagenet_bgr
 from care_tf.errors import InputError
@@ -36,23 +36,15 @@ _IMAGE_SIZES_PX = {
     "EfficientNetV2M": 480,
     "EfficientNetV2L": 480,
 }
-_DEFAULT_IMAGE_SIZE_PX = 224
 
 
 def application_network(network_name: str, image_size: tuple[int, int], weights: Weights = None) -> keras.Model:
-    """One network of `keras.applications` without its top.
+    """One network of `keras.applications` without its top, as `Backbone.build_network` gives it.
 
     Args:
       network_name: The constructor's name, such as "ResNet50".
-      image_size: Height and width of the images, px.
-      weights: None, "imagenet" (downloaded by Keras, then kept in its cache), or the path of a local file (see
-        `local_weights.load_weights`).
-
-    Returns:
-      A Functional model, (B,H,W,3) preprocessed images -> (B,h,w,d).
-
-    Raises:
-      InputError: There is no such network, the image is too small for it, or its weights are missing or do not fit.
+      image_size: As for `Backbone.build_network`.
+      weights: As for `Backbone.build_network`; "imagenet" is downloaded by Keras, then kept in its cache.
     """
     constructor = _constructor(network_name)
     input_shape = (*image_size, 3)
@@ -79,7 +71,7 @@ def application_backbone(name: str) -> Backbone:
         name=name,
         attention_layer="auto",
         preprocess=functools.partial(_apply, module.preprocess_input),
-        default_image_size_px=_IMAGE_SIZES_PX.get(network_name, _DEFAULT_IMAGE_SIZE_PX),
+        default_image_size_px=_IMAGE_SIZES_PX.get(network_name, DEFAULT_IMAGE_SIZE_PX),
         build_network=functools.partial(application_network, network_name),
     )
 
@@ -93,7 +85,7 @@ def _constructor(network_name: str) -> Callable[..., keras.Model]:
     constructor = getattr(keras.applications, network_name, None)
     if not inspect.isfunction(constructor):
         available = [name for name, _ in inspect.getmembers(keras.applications, inspect.isfunction)]
-        raise InputError(f"keras.applications has no network {network_name!r}; it has {', '.join(available)}.")
+        raise InputError(f"The networks of keras.applications are {', '.join(available)}. Received {network_name!r}.")
     return constructor
 
 
@@ -103,7 +95,7 @@ def _pretrained(constructor: Callable[..., keras.Model], name: str, input_shape:
     except Exception as error:  # A failed download is a bare Exception in Keras; the network itself was built above.
         reason = " ".join(str(error).split())
         raise InputError(
-            f"the ImageNet weights of {name} could not be downloaded ({reason}); on a machine without network, copy "
+            f"The ImageNet weights of {name} could not be downloaded ({reason}). On a machine without network, copy "
             "the network's *_notop.h5 file here and pass its path as weights."
         ) from error
 
@@ -119,7 +111,7 @@ def _resnet(name: str, network_name: str, penultimate_block: str) -> Backbone:
         name=name,
         attention_layer="conv5_block3_out",
         preprocess=imagenet_bgr,
-        default_image_size_px=_DEFAULT_IMAGE_SIZE_PX,
+        default_image_size_px=DEFAULT_IMAGE_SIZE_PX,
         build_network=functools.partial(application_network, network_name),
         penultimate_block=penultimate_block,
     )
@@ -132,7 +124,7 @@ VGG19 = Backbone(
     name="vgg19",
     attention_layer="block5_conv4",
     preprocess=imagenet_bgr,
-    default_image_size_px=_DEFAULT_IMAGE_SIZE_PX,
+    default_image_size_px=DEFAULT_IMAGE_SIZE_PX,
     build_network=functools.partial(application_network, "VGG19"),
     penultimate_block="block4_pool",
     head=_two_wide_layers,

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 Weights = str | os.PathLike | None
+DEFAULT_IMAGE_SIZE_PX = 224  # of most published weights
 
 
 def pooled(features: Any) -> Any:
@@ -26,7 +27,10 @@ class Backbone:
         names its layers by a counter, and then it is the last layer with a 4-D output.
       preprocess: float32 RGB images 0..255, (B,H,W,3) or (H,W,3), -> what the network was trained on, same shape.
       default_image_size_px: Height and width the published weights were trained with.
-      build_network: (image_size, weights) -> the network up to its last 4-D output (B,h,w,d).
+      build_network: (image_size, weights) -> the network up to its last 4-D output: a Functional model, preprocessed
+        images (B,H,W,3) -> (B,h,w,d). The size is (height, width) in px; weights are None for random ones, "imagenet"
+        for published ones, or the path of a local file (see `local_weights.load_weights`). It raises an InputError
+        where the image is too small, or the weights are missing or do not fit.
       penultimate_block: Name of the layer that ends the last block but one: what stays frozen when only the last
         convolution block and the classifier train. None where it is not known.
       head: Features (B,h,w,d) -> vectors (B,n), the input of the last Dense layer.

@@ -71,6 +71,6 @@ def _check_arguments(image_size: tuple[int, int], num_classes: int, dropout: flo
         raise InputError(f"activation must be one of {ACTIVATIONS}. Received {activation!r}.")
     if activation == "softmax" and num_classes == 1:
         raise InputError(
-            "softmax over one class is always 1: use num_classes=2, or activation='sigmoid' for one unit. "
-            "Received num_classes=1 and activation='softmax'."
+            "A softmax over one class is always 1. Received num_classes=1 and activation='softmax'. Use "
+            "num_classes=2, or activation='sigmoid' for one unit."
         )

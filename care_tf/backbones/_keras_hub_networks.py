@@ -6,29 +6,21 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from care_tf.backbones._backbone import Backbone, Weights
+from care_tf.backbones._backbone import DEFAULT_IMAGE_SIZE_PX, Backbone, Weights
 from care_tf.backbones.local_weights import load_weights
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
 
 HUB_PREFIX = "keras_hub/"
-_DEFAULT_IMAGE_SIZE_PX = 224
 
 
 def hub_network(preset: str, image_size: tuple[int, int], weights: Weights = None) -> keras.Model:
-    """The backbone of a preset, for images of one size.
+    """The backbone of a preset, as `Backbone.build_network` gives it.
 
     Args:
       preset: A preset's name, such as "resnet_18_imagenet", or the folder that one was saved to.
-      image_size: Height and width of the images, px.
-      weights: None for random weights, "imagenet" for the preset's own, which KerasHub downloads and keeps, or the path
-        of a local file (see `local_weights.load_weights`).
-
-    Returns:
-      A Functional model, (B,H,W,3) preprocessed images -> (B,h,w,d).
-
-    Raises:
-      InputError: KerasHub is missing or cannot load the preset, its output is not (B,h,w,d), or the weights do not fit.
+      image_size: As for `Backbone.build_network`.
+      weights: As for `Backbone.build_network`; "imagenet" is the preset's own, which KerasHub downloads and keeps.
     """
     settings = {"load_weights": weights == "imagenet", "image_shape": (*image_size, 3)}
     network = _loaded(_hub().models.Backbone, preset, **settings)
@@ -50,7 +42,7 @@ def hub_backbone(name: str) -> Backbone:
     """
     preset = name.removeprefix(HUB_PREFIX)
     converter = _loaded(_hub().layers.ImageConverter, preset)
-    sides = converter.image_size or (_DEFAULT_IMAGE_SIZE_PX,)
+    sides = converter.image_size or (DEFAULT_IMAGE_SIZE_PX,)
     return Backbone(
         name=name,
         attention_layer="auto",

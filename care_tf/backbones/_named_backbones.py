@@ -1,7 +1,5 @@
 """Backbones by name."""
 
-import difflib
-
 from care_tf.backbones._applications import APPLICATION_PREFIX, RESNET50, RESNET152, VGG19, application_backbone
 from care_tf.backbones._backbone import Backbone
 from care_tf.backbones._keras_hub_networks import HUB_PREFIX, hub_backbone
@@ -9,7 +7,7 @@ from care_tf.backbones._resnet18 import RESNET18
 from care_tf.backbones._small_cnn import SMALL_CNN
 from care_tf.backbones._user_builder import is_user_builder, user_backbone
 from care_tf.backbones.squeezenet import SQUEEZENET1_1
-from care_tf.errors import InputError
+from care_tf.errors import InputError, did_you_mean
 
 _NAMED = {backbone.name: backbone for backbone in (RESNET18, RESNET50, RESNET152, VGG19, SQUEEZENET1_1, SMALL_CNN)}
 
@@ -42,9 +40,7 @@ def get_backbone(name: str) -> Backbone:
         return hub_backbone(name)
     if is_user_builder(name):
         return user_backbone(name)
-    close = difflib.get_close_matches(name, _NAMED, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
     raise InputError(
-        f"unknown backbone {name!r}{hint}: a backbone is one of {', '.join(_NAMED)}, "
-        f"{APPLICATION_PREFIX}<Network>, {HUB_PREFIX}<preset>, or module:function."
+        f"A backbone must be one of {', '.join(_NAMED)}, {APPLICATION_PREFIX}<Network>, {HUB_PREFIX}<preset>, or "
+        f"module:function. Received {name!r}.{did_you_mean(name, _NAMED)}"
     )

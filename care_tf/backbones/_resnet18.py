@@ -10,23 +10,13 @@ from care_tf.errors import InputError
 
 
 def resnet18(image_size: tuple[int, int], weights: Weights = None) -> keras.Model:
-    """ResNet18 up to its last activation, 512 channels.
-
-    Args:
-      image_size: Height and width of the images, px.
-      weights: None, or the path of a local file (see `local_weights.load_weights`).
-
-    Returns:
-      A Functional model of plain Keras layers, (B,H,W,3) preprocessed images -> (B,H/32,W/32,512).
-
-    Raises:
-      InputError: KerasCV is not installed, or there are no such weights.
+    """ResNet18 up to its last activation (B,H/32,W/32,512), as `Backbone.build_network` gives it; needs KerasCV.
 
     Source: K. He et al., CVPR 2016, as built by KerasCV's `ResNetBackbone`.
     """
     if weights == "imagenet":
         raise InputError(
-            "KerasCV publishes no ImageNet weights for resnet18: pass the path of a local file, None, or use resnet50."
+            "KerasCV publishes no ImageNet weights for resnet18. Pass the path of a local file, None, or use resnet50."
         )
     built = resnet18_backbone(image_size)
     # The same layers in a plain model: what is saved with it loads without KerasCV.

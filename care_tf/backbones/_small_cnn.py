@@ -16,18 +16,10 @@ MIN_IMAGE_SIZE_PX = 16
 def small_cnn(image_size: tuple[int, int], weights: Weights = None) -> keras.Model:
     """Four blocks of 3 x 3 convolution, batch normalization and ReLU, the first three halving the map.
 
-    Args:
-      image_size: Height and width of the images, px, at least 16.
-      weights: None for random initial weights, or the path of a local file that Keras wrote.
-
-    Returns:
-      A Functional model, (B,H,W,3) images in [0, 1] -> (B,H/8,W/8,64).
-
-    Raises:
-      InputError: `weights` is "imagenet" or does not fit, or the image is too small.
+    As `Backbone.build_network` gives it: (B,H,W,3) images in [0, 1] of at least 16 px -> (B,H/8,W/8,64).
     """
     if weights == "imagenet":
-        raise InputError("small_cnn has no ImageNet weights: leave weights out, or pass the path of a local file.")
+        raise InputError("small_cnn has no ImageNet weights. Leave weights out, or pass the path of a local file.")
     if min(image_size) < MIN_IMAGE_SIZE_PX:
         raise InputError(
             f"small_cnn needs images of at least {MIN_IMAGE_SIZE_PX} px. Received image_size {image_size}."
@@ -35,12 +27,10 @@ def small_cnn(image_size: tuple[int, int], weights: Weights = None) -> keras.Mod
     images = keras.Input((*image_size, 3), name="image")
     x: Any = images
     for number, channels in enumerate(CHANNELS, start=1):
-        strides = 1 if number == len(CHANNELS) else 2
-        x = keras.layers.Conv2D(
-            channels, 3, strides=strides, padding="same", use_bias=False, name=f"block{number}_convolution"
-        )(x)
-        x = keras.layers.BatchNormalization(name=f"block{number}_normalization", momentum=0.9)(x)
-        x = keras.layers.ReLU(name=f"block{number}_relu")(x)
+        name, strides = f"block{number}", 1 if number == len(CHANNELS) else 2
+        x = keras.layers.Conv2D(channels, 3, strides, "same", use_bias=False, name=f"{name}_convolution")(x)
+        x = keras.layers.BatchNormalization(name=f"{name}_normalization", momentum=0.9)(x)
+        x = keras.layers.ReLU(name=f"{name}_relu")(x)
     network = keras.Model(images, x, name="small_cnn")
     if weights is not None:
         load_weights(network, weights)

@@ -4,13 +4,11 @@ import inspect
 
 import keras
 
-from care_tf.backbones._backbone import Backbone, Weights
+from care_tf.backbones._backbone import DEFAULT_IMAGE_SIZE_PX, Backbone, Weights
 from care_tf.backbones.local_weights import load_weights
 from care_tf.backbones.preprocessing import identity
 from care_tf.errors import InputError
 from care_tf.named_function import named_function
-
-_DEFAULT_IMAGE_SIZE_PX = 224
 
 
 def is_user_builder(name: str) -> bool:
@@ -29,7 +27,7 @@ def user_backbone(name: str) -> Backbone:
         name=name,
         attention_layer="auto",
         preprocess=getattr(module, "preprocess", identity),
-        default_image_size_px=_DEFAULT_IMAGE_SIZE_PX,
+        default_image_size_px=DEFAULT_IMAGE_SIZE_PX,
         build_network=builder,
     )
 
@@ -37,34 +35,27 @@ def user_backbone(name: str) -> Backbone:
 def build_with_user_function(
     name: str, image_size: tuple[int, int], num_classes: int, weights: Weights, dropout: float
 ) -> keras.Model:
-    """Calls the user's function and checks what it returns.
-
-    Args:
-      name: "module:function"; the function is called with keywords `image_size` (height, width) and `num_classes`.
-      image_size: Height and width, px.
-      num_classes: Units of the last layer.
-      weights: None, or a file with the weights of the whole model.
-      dropout: Must be 0: the head is the builder's own.
+    """Calls the user's function and checks what it returns; arguments as for `build_classifier`.
 
     Raises:
       InputError: The function cannot be found or called, returns no `keras.Model` or one with another number of
         outputs, or `weights` or `dropout` ask for what only the builder can do.
     """
     if dropout:
-        raise InputError(f"dropout belongs inside the builder {name}: set it to 0. Received {dropout}.")
+        raise InputError(f"dropout belongs inside the builder {name}. Received {dropout}. Set it to 0.")
     if weights == "imagenet":
-        raise InputError(f'weights="imagenet" belongs inside the builder {name}: use None or a local file.')
+        raise InputError(f'weights="imagenet" belongs inside the builder {name}. Use None or a local file.')
     _, builder = named_function(name, "backbone")
     try:
         inspect.signature(builder).bind(image_size=image_size, num_classes=num_classes)
     except TypeError as error:
-        raise InputError(f"backbone {name} must take the keywords image_size and num_classes: {error}.") from error
+        raise InputError(f"Backbone {name} must take the keywords image_size and num_classes: {error}.") from error
     model = builder(image_size=image_size, num_classes=num_classes)
     if not isinstance(model, keras.Model):
-        raise InputError(f"backbone {name} must return a keras.Model. Received {type(model).__name__}.")
+        raise InputError(f"Backbone {name} must return a keras.Model. Received {type(model).__name__}.")
     if model.output_shape[-1] != num_classes:
         raise InputError(
-            f"backbone {name} must return a model with {num_classes} outputs (num_classes). Received output shape "
+            f"Backbone {name} must return a model with {num_classes} outputs (num_classes). Received output shape "
             f"{model.output_shape}."
         )
     if weights is not None:

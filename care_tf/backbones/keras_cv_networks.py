@@ -9,14 +9,7 @@ from care_tf.extras import require_extra
 
 
 def require_keras_cv(needed_by: str) -> ModuleType:
-    """KerasCV itself, imported now.
-
-    Args:
-      needed_by: What asks for it, for the message.
-
-    Raises:
-      InputError: It is not installed.
-    """
+    """KerasCV itself, imported now; raises an InputError that names what needs it where it is not installed."""
     require_extra(needed_by, "segmentation", "keras_cv")
     import keras_cv
 

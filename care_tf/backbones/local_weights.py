@@ -19,7 +19,7 @@ def require_file(path: str | os.PathLike) -> Path:
     file = Path(path)
     if not file.is_file():
         raise InputError(
-            f'weights must be None, "imagenet", or the path of an existing file. Received {os.fspath(path)!r}, '
+            f'The weights must be None, "imagenet", or the path of an existing file. Received {os.fspath(path)!r}, '
             "which is not a file."
         )
     return file
@@ -44,7 +44,7 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
     elif file.suffix in (".h5", ".hdf5"):
         _load_keras_weights(network, file)
     else:
-        raise InputError(f"weights file must end in .h5, .weights.h5 or .keras. Received {file}.")
+        raise InputError(f"A weights file must end in .h5, .weights.h5 or .keras. Received {file}.")
 
 
 def _load_keras_weights(network: keras.Model, file: Path) -> None:
@@ -59,7 +59,7 @@ def _load_keras_weights(network: keras.Model, file: Path) -> None:
     except Exception as error:  # Keras raises whatever its reader does: OSError, KeyError, ValueError, TypeError ...
         reason = " ".join(str(error).split())
         raise InputError(
-            f"weights file {file} does not fit {network.name}: {reason}. It must hold the weights of this network "
+            f"Weights file {file} does not fit {network.name}: {reason}. It must hold the weights of this network "
             "without its top, saved by the same generation of Keras or published as *_notop.h5."
         ) from error
 
@@ -69,7 +69,7 @@ def _saved_model(file: Path) -> keras.Model:
         return keras.saving.load_model(file, compile=False)
     except Exception as error:  # As above; also zipfile.BadZipFile.
         reason = " ".join(str(error).split())
-        raise InputError(f"weights file {file} is not a model that Keras can load: {reason}.") from error
+        raise InputError(f"Weights file {file} is not a model that Keras can load: {reason}.") from error
 
 
 def _copy(saved: keras.Model, network: keras.Model, file: Path) -> None:
@@ -81,7 +81,7 @@ def _copy(saved: keras.Model, network: keras.Model, file: Path) -> None:
         if source is None or received != expected:
             found = f"layer {source.name} with shapes {received}" if source is not None else "no further layer"
             raise InputError(
-                f"weights file {file} does not fit {network.name}: layer {target.name} needs shapes {expected}, the "
+                f"Weights file {file} does not fit {network.name}: layer {target.name} needs shapes {expected}, the "
                 f"saved model has {found}. Save the model that was built by the same name."
             )
         target.set_weights(source.get_weights())

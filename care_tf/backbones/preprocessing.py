@@ -7,13 +7,7 @@ IMAGENET_MEAN_BGR = (103.939, 116.779, 123.68)
 
 
 def imagenet_bgr(images: tf.Tensor) -> tf.Tensor:
-    """Blue first, ImageNet mean subtracted, scale 0..255 kept: `images[..., ::-1] - mean`.
-
-    Args:
-      images: (..., 3) RGB, 0..255.
-
-    Returns:
-      float32 of the same shape.
+    """RGB 0..255 (..., 3) -> blue first, ImageNet mean subtracted, scale kept, float32: `images[..., ::-1] - mean`.
 
     Source: the "caffe" mode of `keras.applications` (ResNet, VGG); SqueezeNet 1.1 was converted from Caffe, too.
     """
@@ -22,13 +16,7 @@ def imagenet_bgr(images: tf.Tensor) -> tf.Tensor:
 
 
 def unit_interval(images: tf.Tensor) -> tf.Tensor:
-    """RGB scaled to 0..1: `images / 255`.
-
-    Args:
-      images: (..., 3) RGB, 0..255.
-
-    Returns:
-      float32 of the same shape.
+    """RGB 0..255 (..., 3) -> 0..1, float32: `images / 255`.
 
     Source: the rescaling KerasCV's ResNet backbones were trained with.
     """

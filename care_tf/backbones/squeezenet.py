@@ -44,7 +44,7 @@ def squeezenet1_1(image_size: tuple[int, int], weights: Weights = None, padding:
     """
     if weights == "imagenet":
         raise InputError(
-            'weights="imagenet" needs a public file to download, and there is none for squeezenet1_1: pass the path '
+            'weights="imagenet" needs a public file to download, and there is none for squeezenet1_1. Pass the path '
             f"of a local file, {_FILE_LAYOUT}."
         )
     if min(image_size) < MIN_IMAGE_SIZE_PX:
@@ -88,14 +88,14 @@ def _load(network: keras.Model, path: str | os.PathLike) -> None:
                 if layer.weights:
                     layer.set_weights(_layer_arrays(weights, layer, path))
     except OSError as error:
-        raise InputError(f"weights file {path} cannot be read as HDF5 ({error}); it must be {_FILE_LAYOUT}.") from error
+        raise InputError(f"Weights file {path} cannot be read as HDF5 ({error}). It must be {_FILE_LAYOUT}.") from error
 
 
 def _layer_arrays(weights: Any, layer: keras.layers.Layer, path: str | os.PathLike) -> list:
     """Kernel and bias of one layer, after their shapes were checked; groups may nest their arrays at any depth."""
     group_name = layer.name.replace("_", "/")
     if group_name not in weights:
-        raise InputError(f"weights file {path} has no group {group_name!r}; it must be {_FILE_LAYOUT}.")
+        raise InputError(f"Weights file {path} has no group {group_name!r}. It must be {_FILE_LAYOUT}.")
     shapes_and_arrays: list = []
     weights[group_name].visititems(
         lambda _, item: shapes_and_arrays.append((item.shape, item)) if hasattr(item, "shape") else None
@@ -105,8 +105,8 @@ def _layer_arrays(weights: Any, layer: keras.layers.Layer, path: str | os.PathLi
     received = [shape for shape, _ in by_rank]
     if received != expected:
         raise InputError(
-            f"weights file {path} does not fit squeezenet1_1: {group_name} must hold arrays of shapes {expected}, "
-            f"received {received}; it must be {_FILE_LAYOUT}."
+            f"Weights file {path} does not fit squeezenet1_1: {group_name} must hold arrays of shapes {expected}. "
+            f"Received {received}. The file must be {_FILE_LAYOUT}."
         )
     return [array[()] for _, array in by_rank]
 

@@ -54,7 +54,9 @@ def boxes_from_map(
       Otsu, IEEE Trans. SMC 9(1), 1979 ("otsu"); Achanta et al., Frequency-tuned salient region detection, CVPR 2009,
       Eq. 10 ("adaptive").
     """
-    _check_rules(min_area_fraction, boxes, max_boxes)
+    if not _is_number(min_area_fraction) or not 0.0 <= min_area_fraction <= 1.0:
+        raise InputError(f"min_area_fraction is a share of the image, from 0 to 1. Received {min_area_fraction!r}.")
+    check_box_rules(boxes, max_boxes)
     labels, areas = large_components(marked_pixels(map, threshold), min_area_fraction)
     if not areas:
         return np.zeros((0, 4), np.float32)
@@ -65,19 +67,9 @@ def boxes_from_map(
 
 
 def marked_pixels(map: npt.ArrayLike, threshold: float | str = 0.5) -> np.ndarray:
-    """The pixels that a threshold keeps.
+    """The pixels that a threshold keeps, bool (H,W); arguments and errors as of `boxes_from_map`.
 
     A flat map has no two classes and nothing at twice its mean: "otsu" and "adaptive" keep nothing of it.
-
-    Args:
-      map: As of `boxes_from_map`.
-      threshold: As of `boxes_from_map`.
-
-    Returns:
-      bool (H,W).
-
-    Raises:
-      InputError: As of `boxes_from_map`.
     """
     values = checked_map(map)
     low, high = float(values.min()), float(values.max())
@@ -132,11 +124,7 @@ def otsu_threshold(values: np.ndarray) -> float:
 
     argmax over t of n(< t) n(>= t) (mean(< t) - mean(>= t))^2, t on the levels' edges
 
-    Args:
-      values: float, any shape, not all equal.
-
-    Returns:
-      The least value of the higher class may have; where several do equally well, the middle one.
+    Where several do equally well, the middle one. The values must not all be equal.
     """
     counts, edges = np.histogram(values, _NUM_LEVELS, (float(values.min()), float(values.max())))
     centers = (edges[:-1] + edges[1:]) / 2
@@ -163,15 +151,16 @@ def checked_map(map: npt.ArrayLike) -> np.ndarray:
     return values
 
 
-def _check_rules(min_area_fraction: float, boxes: str, max_boxes: int | None) -> None:
-    if not _is_number(min_area_fraction) or not 0.0 <= min_area_fraction <= 1.0:
-        raise InputError(f"min_area_fraction is a share of the image, from 0 to 1. Received {min_area_fraction!r}.")
+def check_box_rules(boxes: str, max_boxes: int | None) -> None:
+    """Refuses a rule that is none of `BOX_RULES`, and a count of boxes that is none or does not go with the rule."""
     if boxes not in BOX_RULES:
         raise InputError(f"boxes must be one of {', '.join(BOX_RULES)}. Received {boxes!r}.")
     if max_boxes is not None and (
         boxes != "each" or isinstance(max_boxes, bool) or not isinstance(max_boxes, int) or max_boxes < 1
     ):
-        raise InputError(f'max_boxes is a count of at least 1 for boxes="each". Received {max_boxes!r} for {boxes!r}.')
+        raise InputError(
+            f'max_boxes must be at least 1 and goes with boxes "each". Received {max_boxes!r} with {boxes}.'
+        )
 
 
 def _is_number(value: object) -> bool:

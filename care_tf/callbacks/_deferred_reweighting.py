@@ -8,8 +8,7 @@ import numpy as np
 
 from care_tf.errors import InputError
 from care_tf.losses.arguments import checked_weights
-from care_tf.losses.class_weighted_loss import ClassWeightedLoss
-from care_tf.losses.classification import CLASSIFICATION_LOSSES
+from care_tf.losses.classification import CLASSIFICATION_LOSSES, ClassWeightedLoss
 
 
 class DeferredReweighting(keras.callbacks.Callback):
@@ -53,8 +52,6 @@ class DeferredReweighting(keras.callbacks.Callback):
         else:
             self.class_weights = checked_weights(class_weights)
         self._loss: Any = None
-        self._weights: Any = None
-        self._weights_before: Any = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Remembers the loss's weights."""

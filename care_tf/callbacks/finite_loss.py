@@ -22,13 +22,12 @@ class FiniteLoss(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks the running means, which stay NaN once a batch was."""
         logs = logs or {}
-        loss = logs.get("loss")
-        if loss is None or math.isfinite(float(loss)):
+        loss = float(logs.get("loss", 0.0))
+        if math.isfinite(loss):
             return
-        bad = [
-            name for name in ("classification_loss", "attention_loss") if not math.isfinite(float(logs.get(name, 0)))
-        ]
+        terms = ("classification_loss", "attention_loss")
+        bad = [name for name in terms if not math.isfinite(float(logs.get(name, 0.0)))]
         raise InputError(
-            f"The loss became {float(loss)} at epoch {self._epoch}, batch {batch} ({' and '.join(bad) or 'loss'}). "
+            f"The loss became {loss} at epoch {self._epoch}, batch {batch} ({' and '.join(bad) or 'loss'}). "
             "Lower the learning rate, clip gradients (clipnorm=1.0), or check the images and class weights for NaN."
         )

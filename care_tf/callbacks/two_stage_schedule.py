@@ -9,9 +9,25 @@ from typing import Any
 import keras
 
 from care_tf import keras_generation
-from care_tf.callbacks.plateau import Plateau
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+
+
+@dataclasses.dataclass(frozen=True)
+class Plateau:
+    """How long a monitored loss has not improved.
+
+    Attributes:
+      best: Lowest loss so far.
+      waited: Epochs since the best.
+    """
+
+    best: float = float("inf")
+    waited: int = 0
+
+    def after(self, loss: float, min_delta: float = 0.0) -> "Plateau":
+        """The state after an epoch: a loss more than `min_delta` below the best is an improvement."""
+        return Plateau(loss, 0) if loss < self.best - min_delta else Plateau(self.best, self.waited + 1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,22 +40,7 @@ class ScheduleState:
     """
 
     finetune_start: int | None = None
-    plateau: Plateau = dataclasses.field(default_factory=Plateau)
-
-    def after_epoch(
-        self, epoch: int, loss: float, pretrain_epochs: int | None, patience: int | None, min_delta: float
-    ) -> "ScheduleState":
-        """The state after `epoch` ended with the monitored `loss`.
-
-        Stage 1 ends after `pretrain_epochs` epochs, or after `patience` epochs in which the loss has not fallen by
-        more than `min_delta` below its best, whichever comes first.
-        """
-        if self.finetune_start is not None:
-            return self
-        plateau = self.plateau.after(loss, min_delta)
-        is_long_enough = pretrain_epochs is not None and epoch + 1 >= pretrain_epochs
-        has_stopped_falling = patience is not None and plateau.waited >= patience
-        return ScheduleState(epoch + 1 if is_long_enough or has_stopped_falling else None, plateau)
+    plateau: Plateau = Plateau()
 
 
 def ramped_alpha(alpha: float, epochs_in_stage: int, ramp_epochs: int) -> float:
@@ -144,7 +145,7 @@ class TwoStageSchedule(keras.callbacks.Callback):
         if not self._has_begun:
             self._states = self._states_before(epoch)
             self._has_begun = True
-        start = self._state(epoch).finetune_start
+        start = self._states[epoch].finetune_start
         if start is None:
             self.model.alpha = 0.0
             return
@@ -159,12 +160,15 @@ class TwoStageSchedule(keras.callbacks.Callback):
             raise InputError(
                 f"TwoStageSchedule(monitor={self.monitor!r}): no such log. Available: {', '.join(sorted(logs))}."
             )
-        state = self._state(epoch)
+        state = self._states[epoch]
         logs["stage"] = 1 if state.finetune_start is None else 2
         logs["alpha"] = float(self.model.alpha)
-        state = state.after_epoch(epoch, float(logs[self.monitor]), self.pretrain_epochs, self.patience, self.min_delta)
+        state = self._after_epoch(state, epoch, float(logs[self.monitor]))
         self._states[epoch + 1] = state
-        self._write()
+        if self.state_path is not None:
+            entries = {str(key): dataclasses.asdict(state) for key, state in self._states.items()}
+            with atomic_path(self.state_path) as temporary:
+                temporary.write_text(json.dumps(entries))
         start = state.finetune_start
         if start is not None and self.finetune_epochs is not None and epoch + 1 >= start + self.finetune_epochs:
             self.model.stop_training = True
@@ -174,8 +178,13 @@ class TwoStageSchedule(keras.callbacks.Callback):
         self.model.alpha = self._alpha_before
         self._alpha_before = None
 
-    def _state(self, epoch: int) -> ScheduleState:
-        return self._states[epoch]
+    def _after_epoch(self, state: ScheduleState, epoch: int, loss: float) -> ScheduleState:
+        if state.finetune_start is not None:
+            return state
+        plateau = state.plateau.after(loss, self.min_delta)
+        is_long_enough = self.pretrain_epochs is not None and epoch + 1 >= self.pretrain_epochs
+        has_stopped_falling = self.patience is not None and plateau.waited >= self.patience
+        return ScheduleState(epoch + 1 if is_long_enough or has_stopped_falling else None, plateau)
 
     def _enter_finetuning(self) -> None:
         if self.reset_optimizer:
@@ -197,7 +206,7 @@ class TwoStageSchedule(keras.callbacks.Callback):
         if epoch in self._states:
             return {key: state for key, state in self._states.items() if key <= epoch}
         if self.state_path is not None and self.state_path.exists():
-            states = self._read(self.state_path)
+            states = _read_states(self.state_path)
             if epoch in states:
                 return {key: state for key, state in states.items() if key <= epoch}
         if self.patience is None and self.pretrain_epochs is not None:
@@ -208,21 +217,15 @@ class TwoStageSchedule(keras.callbacks.Callback):
             "or give pretrain_epochs without patience."
         )
 
-    def _read(self, path: Path) -> dict[int, ScheduleState]:
-        try:
-            entries = json.loads(path.read_text())
-            return {
-                int(key): ScheduleState(entry["finetune_start"], Plateau(**entry["plateau"]))
-                for key, entry in entries.items()
-            }
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise InputError(
-                f"{path} is not a TwoStageSchedule state file ({error}). Give another path to start from epoch 0."
-            ) from error
 
-    def _write(self) -> None:
-        if self.state_path is None:
-            return
-        entries = {str(key): dataclasses.asdict(state) for key, state in self._states.items()}
-        with atomic_path(self.state_path) as temporary:
-            temporary.write_text(json.dumps(entries))
+def _read_states(path: Path) -> dict[int, ScheduleState]:
+    try:
+        entries = json.loads(path.read_text())
+        return {
+            int(key): ScheduleState(entry["finetune_start"], Plateau(**entry["plateau"]))
+            for key, entry in entries.items()
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path} is not a TwoStageSchedule state file ({error}). Give another path to start from epoch 0."
+        ) from error

@@ -9,12 +9,12 @@ import click
 from care_tf.cli import options
 from care_tf.cli.commands import Command
 from care_tf.errors import InputError
+from care_tf.problems import MAX_LISTED
 from care_tf.tensorflow_start import one_image_per_core, quiet_tensorflow
 
 if TYPE_CHECKING:
     from care_tf.boxes.making.manifest_boxes import MadeBoxes
 
-_MAX_LISTED = 20
 _BOX_SETTINGS = ("threshold", "min_area_fraction", "boxes", "max_boxes", "scale")
 
 
@@ -121,8 +121,8 @@ def _report(made: "MadeBoxes") -> None:
     )
     for status, title in (("no box", "nothing found in"), ("failed", "failed")):
         results = [result for result in made.details if result.status == status]
-        for result in results[:_MAX_LISTED]:
+        for result in results[:MAX_LISTED]:
             reason = f": {result.message}" if result.message else ""
             print(f"warning: {title} {made.manifest.image_paths[result.row]}{reason}", file=sys.stderr)
-        if len(results) > _MAX_LISTED:
-            print(f"warning: {title} {len(results) - _MAX_LISTED} more: see the details", file=sys.stderr)
+        if len(results) > MAX_LISTED:
+            print(f"warning: {title} {len(results) - MAX_LISTED} more: see the details", file=sys.stderr)

@@ -17,5 +17,6 @@ from care_tf.errors import InputError
 def predict(words: tuple[str, ...]) -> None:
     """Not available yet: export a run and call the exported model."""
     raise InputError(
-        "care predict is not available yet. Export the run (care export RUN --output FOLDER) and see docs/serving.md."
+        "The command care predict is not available yet. Export the run (care export RUN --output FOLDER) and "
+        "see docs/serving.md."
     )

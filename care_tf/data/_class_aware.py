@@ -70,7 +70,7 @@ def check_class_aware(class_counts: Mapping[str, int], batch_size: int, images_p
     else:
         return
     advice = _what_would_do(num_classes, smallest, batch_size, images_per_class)
-    raise InputError(f"class-aware batches: {problem}; {advice}.")
+    raise InputError(f"Class-aware batches: {problem}; {advice}.")
 
 
 def _what_would_do(num_classes: int, smallest: int, batch_size: int, images_per_class: int) -> str:

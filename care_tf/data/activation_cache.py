@@ -40,9 +40,6 @@ class ActivationCache:
 def flips_of(augmentation: Augmentation | None) -> tuple[Signs, ...]:
     """The flips that an augmentation may draw, (1, 1) first.
 
-    Args:
-      augmentation: None, or one that only flips.
-
     Raises:
       InputError: It changes more than that, or only some classes: its images are too many to compute ahead.
     """
@@ -84,21 +81,21 @@ def compute_activations(
       The cache.
     """
     rows = {path: row for row, path in enumerate(manifest.image_paths)}
-    if folder is not None and folder.exists():
-        activations = np.load(folder / "activations.npy", mmap_mode="r")
-        return ActivationCache(activations, signs, np.load(folder / "sizes.npy"), rows)
     if folder is None:
-        return ActivationCache(*_filled(manifest, load_image, lower, signs, batch_size, np.empty), rows=rows)
-    with atomic_path(folder) as temporary:
-        temporary.mkdir(parents=True)
+        activations, sizes = _filled(manifest, load_image, lower, signs, batch_size, np.empty)
+        return ActivationCache(activations, signs, sizes, rows)
+    if not folder.exists():
+        with atomic_path(folder) as temporary:
+            temporary.mkdir(parents=True)
 
-        def on_disk(shape: tuple[int, ...], dtype: type) -> np.ndarray:
-            return np.lib.format.open_memmap(temporary / "activations.npy", "w+", dtype, shape)
+            def on_disk(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+                return np.lib.format.open_memmap(temporary / "activations.npy", "w+", dtype, shape)
 
-        activations, _, sizes = _filled(manifest, load_image, lower, signs, batch_size, on_disk)
-        activations.flush()  # type: ignore[attr-defined]
-        np.save(temporary / "sizes.npy", sizes)
-    return compute_activations(manifest, load_image, lower, signs, batch_size, folder)
+            activations, sizes = _filled(manifest, load_image, lower, signs, batch_size, on_disk)
+            activations.flush()  # type: ignore[attr-defined]
+            np.save(temporary / "sizes.npy", sizes)
+    activations = np.load(folder / "activations.npy", mmap_mode="r")
+    return ActivationCache(activations, signs, np.load(folder / "sizes.npy"), rows)
 
 
 def activation_training_dataset(
@@ -153,9 +150,8 @@ def activation_evaluation_dataset(
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
-def _filled(
-    manifest, load_image, lower, signs, batch_size, allocate
-) -> tuple[np.ndarray, tuple[Signs, ...], np.ndarray]:
+def _filled(manifest, load_image, lower, signs, batch_size, allocate) -> tuple[np.ndarray, np.ndarray]:
+    """Activations and sizes of an `ActivationCache`."""
     from tqdm import tqdm
 
     @tf.function(autograph=False, reduce_retracing=True)
@@ -174,7 +170,7 @@ def _filled(
             sizes[done : done + len(part)] = original_sizes
             done += len(part)
             progress.update(len(part))
-    return activations, signs, sizes
+    return activations, sizes
 
 
 def _fetch(manifest: Manifest, cache: ActivationCache, positions: dict[Signs, int], image_size, masks: bool):

@@ -49,13 +49,13 @@ class Augmentation:
         for name, limit in limits.items():
             value = getattr(self, name)
             if not 0 <= value <= limit:
-                raise InputError(f"augmentation {name} must be between 0 and {limit:g}. Received {value}.")
+                raise InputError(f"Augmentation {name} must be between 0 and {limit:g}. Received {value}.")
         if self.classes is None:
             return
         is_list = isinstance(self.classes, (list, tuple))
         if not is_list or not self.classes or not all(isinstance(name, str) for name in self.classes):
             raise InputError(
-                "augmentation classes must be a list of one or more class names, or None for all. "
+                "Augmentation classes must be a list of one or more class names, or None for all. "
                 f"Received {self.classes!r}."
             )
         object.__setattr__(self, "classes", tuple(self.classes))
@@ -94,7 +94,7 @@ def augmented_classes(class_names: Sequence[str], augmentation: Augmentation) ->
     unknown = sorted(set(augmentation.classes) - set(class_names))
     if unknown:
         raise InputError(
-            f"augmentation classes names {', '.join(unknown)}, which the manifest does not have. "
+            f"Augmentation classes names {', '.join(unknown)}, which the manifest does not have. "
             f"Classes: {', '.join(class_names)}."
         )
     chosen = np.array([name in augmentation.classes for name in class_names])
@@ -125,8 +125,12 @@ def augment_batch(
     """
     if not (augmentation.moves or augmentation.recolors):
         return images, masks
-    if chosen is not None:
-        return _augment_rows(images, masks, seeds, augmentation, tf.where(chosen))
+    if chosen is not None:  # costs as much as the images that are augmented
+        rows = tf.where(chosen)
+        own_masks = None if masks is None else tf.gather_nd(masks, rows)
+        own = augment_batch(tf.gather_nd(images, rows), own_masks, tf.gather_nd(seeds, rows), augmentation)
+        images = tf.tensor_scatter_nd_update(images, rows, own[0])
+        return images, None if masks is None else tf.tensor_scatter_nd_update(masks, rows, own[1])
     draws = _draws_of_batch(seeds)
     if augmentation.moves:
         transforms = _geometric_transforms(draws, augmentation, tf.shape(images)[1], tf.shape(images)[2])
@@ -148,20 +152,6 @@ def flip_signs(seeds: tf.Tensor, augmentation: Augmentation) -> tf.Tensor:
       float32 (B,2), x and y: -1 mirrors left and right, or top and bottom; 1 does not.
     """
     return _flips(_draws_of_batch(seeds), augmentation)
-
-
-def _augment_rows(
-    images: tf.Tensor, masks: tf.Tensor | None, seeds: tf.Tensor, augmentation: Augmentation, rows: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Augments the images at `rows` (k,1) and costs as much as these."""
-    some_images, some_masks = augment_batch(
-        tf.gather_nd(images, rows),
-        None if masks is None else tf.gather_nd(masks, rows),
-        tf.gather_nd(seeds, rows),
-        augmentation,
-    )
-    images = tf.tensor_scatter_nd_update(images, rows, some_images)
-    return images, None if masks is None else tf.tensor_scatter_nd_update(masks, rows, some_masks)
 
 
 def _draws_of_batch(seeds: tf.Tensor) -> tf.Tensor:

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
+from care_tf.errors import InputError
+
 
 def rarest_first(class_counts: Mapping[str, int]) -> list[str]:
     """Class names from the rarest to the most common; equally rare ones in the order given.
@@ -45,3 +47,10 @@ def focus_classes(class_counts: Mapping[str, int], with_boxes: Collection[str] =
     """
     order = rarest_first(class_counts)
     return [name for name in order if name in with_boxes] or order[:1]
+
+
+def check_focus(focus_classes: Collection[str], class_names: Collection[str]) -> None:
+    """Raises an InputError where a class in focus is none of the class names."""
+    unknown = [name for name in focus_classes if name not in class_names]
+    if unknown:
+        raise InputError(f"Classes in focus must be among {list(class_names)}. Received: {unknown}.")

@@ -62,7 +62,7 @@ def _from_memory(images: np.ndarray, sizes: np.ndarray) -> ImageLoader:
 
 def _from_folder(manifest: Manifest, image_size: tuple[int, int], cache: Path) -> ImageLoader:
     if cache.exists() and not cache.is_dir():
-        raise InputError(f'cache must be "memory" or a folder; {cache} is a file.')
+        raise InputError(f'cache must be "memory" or a folder. Received {cache}, which is a file.')
     folder = cache / f"images-{images_key(manifest, image_size)}"
     if not folder.exists():
         with atomic_path(folder) as temporary:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from care_tf.box_geometry import shortest
 from care_tf.csv_files import write_table
 from care_tf.data._annotation import annotation_problems
 from care_tf.data._manifest_rows import COLUMNS, check_class_names, parse_rows
@@ -57,12 +58,14 @@ class Manifest:
         object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
         if not self.boxes:
             object.__setattr__(self, "boxes", (np.zeros((0, 4), np.float32),) * num_images)
-        for name in ("mask_paths", "groups", "splits", "folds", "box_sources"):
+        for name in _TEXTS:
             if not getattr(self, name):
                 object.__setattr__(self, name, ("",) * num_images)
         for name in _PER_IMAGE:
             if len(getattr(self, name)) != num_images:
-                raise InputError(f"{name} needs one entry per image: {len(getattr(self, name))} for {num_images}.")
+                raise InputError(
+                    f"{name} needs one entry per image ({num_images}). Received {len(getattr(self, name))}."
+                )
         check_class_names(self.class_names or None)
         if num_images and not (self.labels.min() >= 0 and self.labels.max() < len(self.class_names)):
             raise InputError(
@@ -79,7 +82,7 @@ class Manifest:
             problems = [f"image {path} is listed {count} times" for path, count in counts.items() if count > 1]
         for row, texts in annotation_problems(self.boxes, self.mask_paths).items():
             problems += [f"image {self.image_paths[row]}: {text}" for text in texts]
-        raise_problems(self.source or "the manifest", problems)
+        raise_problems(self.source or "The manifest", problems)
 
     def __len__(self) -> int:
         return len(self.image_paths)
@@ -123,7 +126,7 @@ class Manifest:
         if wanted_folds is not None:
             keep &= _rows_named("fold", wanted_folds, self.folds, self.source)
         if not keep.any():
-            raise InputError(f"no image of {self.source} has split {split} and folds {wanted_folds}.")
+            raise InputError(f"No image of {self.source} has split {split} and folds {wanted_folds}.")
         return self.subset(keep)
 
     def without_boxes(self) -> "Manifest":
@@ -144,7 +147,7 @@ class Manifest:
         if missing:
             raise InputError(
                 f"{other.source} has no row for {len(missing)} of {len(self)} images of {self.source}, for example "
-                f"{missing[0]}; boxes are taken from it by image, so it must list them all, with or without boxes."
+                f"{missing[0]}. Boxes are taken from it by image, so it must list them all, with or without boxes."
             )
         rows = [row_of[path] for path in self.image_paths]
         columns = ("boxes", "mask_paths", "box_sources")
@@ -154,9 +157,9 @@ class Manifest:
     def cap_class(self, name: str, max_images: int, seed: int = 0) -> "Manifest":
         """Keeps at most `max_images` images of class `name`, chosen at random under `seed`; order is kept."""
         if name not in self.class_names:
-            raise InputError(f"class {name!r} is not one of {', '.join(self.class_names)}.")
+            raise InputError(f"The classes are {', '.join(self.class_names)}. Received {name!r}.")
         if max_images < 1:
-            raise InputError(f"the number of images to keep of class {name} must be at least 1. Received {max_images}.")
+            raise InputError(f"The number of images to keep of class {name} must be at least 1. Received {max_images}.")
         members = np.flatnonzero(self.labels == self.class_names.index(name))
         dropped = np.random.default_rng(seed).permutation(members)[max_images:]
         return self.subset(np.setdiff1d(np.arange(len(self)), dropped))
@@ -179,7 +182,9 @@ class Manifest:
         return digest.hexdigest()
 
 
-_PER_IMAGE = ("image_paths", "labels", "boxes", "mask_paths", "groups", "splits", "folds", "box_sources")
+# What may be missing -> its column in a file.
+_TEXTS = {"mask_paths": "mask", "groups": "group", "splits": "split", "folds": "fold", "box_sources": "box_source"}
+_PER_IMAGE = ("image_paths", "labels", "boxes", *_TEXTS)
 
 
 def read_manifest(
@@ -205,18 +210,16 @@ def read_manifest(
     """
     path = Path(path)
     rows = parse_rows(path, class_names=class_names, check_images=check_images)
-    names = tuple(class_names) if class_names is not None else tuple(sorted({row.label for row in rows}))
+    labels = [row.cells["label"] for row in rows]
+    names = tuple(class_names) if class_names is not None else tuple(sorted(set(labels)))
+    texts: dict[str, Any] = {name: tuple(row.cells[column] for row in rows) for name, column in _TEXTS.items()}
     return Manifest(
-        image_paths=tuple(row.image for row in rows),
-        labels=np.array([names.index(row.label) for row in rows], np.int32),
+        image_paths=tuple(row.cells["image"] for row in rows),
+        labels=np.array([names.index(label) for label in labels], np.int32),
         class_names=names,
         boxes=tuple(row.boxes for row in rows),
-        mask_paths=tuple(row.mask for row in rows),
-        groups=tuple(row.group for row in rows),
-        splits=tuple(row.split for row in rows),
-        folds=tuple(row.fold for row in rows),
-        box_sources=tuple(row.box_source for row in rows),
         source=str(path.absolute()),
+        **texts,
     )
 
 
@@ -237,12 +240,9 @@ def _rows(manifest: Manifest, folder: Path) -> Iterable[list[str]]:
         yield [
             _relative(image_path, folder),
             manifest.class_names[manifest.labels[i]],
-            json.dumps([[_shortest(edge) for edge in box] for box in boxes]) if len(boxes) else "",
+            json.dumps([[shortest(edge) for edge in box] for box in boxes]) if len(boxes) else "",
             _relative(mask_path, folder) if mask_path else "",
-            manifest.groups[i],
-            manifest.splits[i],
-            manifest.folds[i],
-            manifest.box_sources[i],
+            *(column[i] for column in (manifest.groups, manifest.splits, manifest.folds, manifest.box_sources)),
         ]
 
 
@@ -262,8 +262,3 @@ def _relative(path: str, folder: Path) -> str:
 def _folder_of(source: str) -> Path:
     path = Path(source).absolute()
     return path.parent if path.suffix else path
-
-
-def _shortest(edge: np.float32) -> float | int:
-    """The shortest number that reads back as the same float32: 33.333332, and 12 rather than 12.0."""
-    return int(edge) if float(edge).is_integer() else float(str(edge))

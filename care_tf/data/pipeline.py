@@ -224,7 +224,7 @@ def _deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:
 
 def _check_arguments(manifest: Manifest, image_size: tuple[int, int], batch_size: int) -> None:
     if len(manifest) == 0:
-        raise InputError(f"the manifest {manifest.source} has no images left; check split, folds and class limits.")
+        raise InputError(f"The manifest {manifest.source} has no images left. Check split, folds and class limits.")
     if not isinstance(image_size, (tuple, list)) or len(image_size) != 2 or min(image_size) < 1:
         raise InputError(f"image_size must be (height, width) in px, both at least 1. Received {image_size}.")
     if batch_size < 1:
@@ -235,10 +235,10 @@ def _check_trainable(manifest: Manifest) -> None:
     empty = [name for name, count in manifest.class_counts.items() if count == 0]
     if len(manifest.class_names) < 2:
         raise InputError(
-            f"training needs at least two classes; {manifest.source} has only {', '.join(manifest.class_names)}."
+            f"Training needs at least two classes. Received {', '.join(manifest.class_names)} in {manifest.source}."
         )
     if empty:
         raise InputError(
-            f"no training image of class {', '.join(empty)} in {manifest.source}; "
-            "choose another split, or leave the class out of the class list."
+            f"No training image of class {', '.join(empty)} in {manifest.source}. "
+            "Choose another split, or leave the class out of the class list."
         )

@@ -68,7 +68,7 @@ def epoch_class_counts(class_counts: npt.ArrayLike, name: str, progress: float =
     counts = np.asarray(class_counts, np.int64)
     if name not in CLASS_COUNTS:
         suggestion = did_you_mean(name, CLASS_COUNTS)
-        raise InputError(f"class counts are known for {', '.join(CLASS_COUNTS)}. Received {name!r}.{suggestion}")
+        raise InputError(f"Class counts are known for {', '.join(CLASS_COUNTS)}. Received {name!r}.{suggestion}")
     if counts.ndim != 1 or counts.size == 0 or counts.min() < 1:
         raise InputError(
             f"class_counts must be one number of images per class, at least 1. Received {counts.tolist()}."
@@ -144,7 +144,7 @@ def get_sampling(
         return None
     if counts.size == 0 or counts.min() == 0:
         empty = ", ".join(name for name, count in manifest.class_counts.items() if count == 0)
-        raise InputError(f"sampling {name} needs an image of every class; {manifest.source} has none of {empty}.")
+        raise InputError(f"Sampling {name} needs images of every class. {manifest.source} has none of {empty}.")
     labels = manifest.labels
     if name == CLASS_AWARE:
         images_per_class = _images_per_class(choice.arguments, batch_size)
@@ -157,7 +157,7 @@ def get_sampling(
         return SampledOrder(name, draw_batches, len(labels), num_drawn, batch_size=batch_size)
     progressive = name == "progressively_balanced"
     if progressive and num_epochs < 1:
-        raise InputError(f"sampling {name} needs num_epochs, at least 1. Received {num_epochs}.")
+        raise InputError(f"Sampling {name} needs num_epochs, at least 1. Received {num_epochs}.")
 
     def draw(rng: np.random.Generator, epoch: int) -> np.ndarray:
         progress = min(epoch / num_epochs, 1.0) if progressive else 0.0
@@ -204,20 +204,20 @@ class SampledOrder:
         self._check_num_images(num_images)
         if self.batch_size is not None and self.batch_size != batch_size:
             raise InputError(
-                f"sampling {self.name} was made for batches of {self.batch_size}, and the dataset has batches of "
-                f"{batch_size}; give both the same batch_size."
+                f"Sampling {self.name} was made for batches of {self.batch_size}, and the dataset has batches of "
+                f"{batch_size}. Give both the same batch_size."
             )
         if self.counts_epochs and first_epoch is None:
             raise InputError(
-                f"sampling {self.name} depends on the number of the epoch, which a dataset with first_epoch=None does "
-                "not have; give the number of the first epoch (0), and steps_per_epoch to fit."
+                f"Sampling {self.name} depends on the number of the epoch, which a dataset with first_epoch=None does "
+                "not have. Give the number of the first epoch (0), and steps_per_epoch to fit."
             )
 
     def _check_num_images(self, num_images: int) -> None:
         if num_images != self.num_images:
             raise InputError(
-                f"sampling {self.name} was made for a manifest of {self.num_images} images, and the dataset has "
-                f"{num_images}; make it from the manifest that is trained on."
+                f"Sampling {self.name} was made for a manifest of {self.num_images} images, and the dataset has "
+                f"{num_images}. Make it from the manifest that is trained on."
             )
 
 
@@ -238,7 +238,7 @@ def _images_per_class(arguments: Mapping[str, Any], batch_size: int) -> Any:
     is_whole = isinstance(classes_per_batch, int) and not isinstance(classes_per_batch, bool)
     if not is_whole or classes_per_batch < 2 or batch_size % classes_per_batch:
         raise InputError(
-            "class-aware batches: classes_per_batch must be a whole number, at least 2, of which "
+            "Class-aware batches: classes_per_batch must be a whole number, at least 2, of which "
             f"batch_size={batch_size} is a multiple. Received {classes_per_batch!r}."
         )
     return batch_size // classes_per_batch

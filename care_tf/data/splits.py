@@ -29,13 +29,13 @@ def stratified_group_folds(labels: npt.ArrayLike, groups: Sequence[str], num_fol
     labels = _checked_labels(labels)
     group_ids = _group_ids(groups, len(labels))
     if num_folds < 2:
-        raise InputError(f"the number of folds must be at least 2. Received {num_folds}.")
+        raise InputError(f"The number of folds must be at least 2. Received {num_folds}.")
     for label in np.unique(labels):
         num_groups = len(np.unique(group_ids[labels == label]))
         if num_groups < num_folds:
             raise InputError(
-                f"class {label} has {num_groups} groups, fewer than {num_folds} folds: some fold would have none of "
-                "it; ask for fewer folds."
+                f"Class {label} has {num_groups} groups, fewer than {num_folds} folds: some fold would have none of "
+                "it. Ask for fewer folds."
             )
     require_extra("Dealing images to folds", "runs", "sklearn")
     from sklearn.model_selection import StratifiedGroupKFold
@@ -79,8 +79,8 @@ def stratified_image_split(
         num_test = round(len(members) * test_fraction)
         if num_test in (0, len(members)):
             raise InputError(
-                f"class {label} has {len(members)} images: with a test fraction of {test_fraction:g} one side would "
-                "have none of it; change the fraction or add images."
+                f"Class {label} has {len(members)} images: with a test fraction of {test_fraction:g} one side would "
+                "have none of it. Change the fraction or add images."
             )
         splits[members[:num_test]] = "test"
     if groups is not None:
@@ -104,17 +104,17 @@ def _checked_labels(labels: npt.ArrayLike) -> np.ndarray:
     present = np.unique(array)
     if array.ndim != 1 or len(present) < 2:
         raise InputError(
-            f"a split needs one label per image and at least two classes. Received {len(present)} classes."
+            f"A split needs one label per image and at least two classes. Received {len(present)} classes."
         )
     if array.dtype.kind in "iu":
         empty = np.setdiff1d(np.arange(present[-1]), present)
         if len(empty):
-            raise InputError(f"class {empty[0]} has no images; leave it out of the class list.")
+            raise InputError(f"Class {empty[0]} has no images. Leave it out of the class list.")
     return array
 
 
 def _group_ids(groups: Sequence[str], num_images: int) -> np.ndarray:
     """Numbers for group names; every "" gets a number of its own."""
     if len(groups) != num_images:
-        raise InputError(f"groups needs one entry per image: {len(groups)} for {num_images}.")
+        raise InputError(f"groups needs one entry per image ({num_images}). Received {len(groups)}.")
     return np.unique(own_groups(groups, SORTED_FIRST), return_inverse=True)[1]

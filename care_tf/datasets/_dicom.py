@@ -34,12 +34,6 @@ class DicomHeader(NamedTuple):
 def read_dicom_header(path: str | os.PathLike) -> DicomHeader:
     """Reads three entries of a DICOM file, without its pixels.
 
-    Args:
-      path: The file.
-
-    Returns:
-      Its header.
-
     Raises:
       InputError: pydicom is not installed, the file is missing or no DICOM file, or it says no size.
     """
@@ -47,7 +41,7 @@ def read_dicom_header(path: str | os.PathLike) -> DicomHeader:
         dataset = _read(path, stop_before_pixels=True, specific_tags=["PatientID", "Rows", "Columns"])
         width, height = int(dataset.get("Columns") or 0), int(dataset.get("Rows") or 0)
         if width < 1 or height < 1:
-            raise InputError("the file holds no image: it names no Rows and Columns.")
+            raise InputError("The file holds no image: it names no Rows and Columns. Leave it out.")
         return DicomHeader(str(dataset.get("PatientID") or "").strip(), width, height)
 
 
@@ -85,33 +79,33 @@ def read_dicom(path: str | os.PathLike, window: int | str | None = None) -> np.n
 def _stored_values(dataset: Any) -> np.ndarray:
     """int or uint (H,W) of 8 or 16 bits, unused bits cleared."""
     if "PixelData" not in dataset:
-        raise InputError("the file has no pixel data; leave it out.")
+        raise InputError("The file has no pixel data. Leave it out.")
     photometric = str(dataset.get("PhotometricInterpretation", ""))
     if photometric not in _GRAYSCALE or int(dataset.get("SamplesPerPixel") or 1) != 1:
         raise InputError(
-            f"the image must be grayscale, {' or '.join(_GRAYSCALE)}. Received {photometric or 'nothing'}."
+            f"The image must be grayscale, {' or '.join(_GRAYSCALE)}. Received {photometric or 'nothing'}."
         )
     num_frames = int(dataset.get("NumberOfFrames") or 1)
     if num_frames != 1:
-        raise InputError(f"the file must hold one image. Received {num_frames} frames. Save each as a file of its own.")
+        raise InputError(f"The file must hold one image. Received {num_frames} frames. Save each as a file of its own.")
     if int(dataset.BitsAllocated) > _MAX_BITS:
-        raise InputError(f"the image must have at most {_MAX_BITS} bits per pixel. Received {dataset.BitsAllocated}.")
+        raise InputError(f"The image must have at most {_MAX_BITS} bits per pixel. Received {dataset.BitsAllocated}.")
     syntax = dataset.file_meta.TransferSyntaxUID
     if not syntax.is_encapsulated:
         return dataset.pixel_array
     from pydicom.pixels import get_decoder
 
     package = _DECODING_PACKAGES.get(str(syntax).removeprefix(_SYNTAX_ROOT))
-    fix = f"pip install {package}" if package else "save it in an uncompressed transfer syntax"
-    compression = f"the pixels are compressed as {syntax.name} ({syntax})"
+    fix = f"run pip install {package}" if package else "save it in an uncompressed transfer syntax"
+    compression = f"The pixels are compressed as {syntax.name} ({syntax})"
     try:
         if not get_decoder(syntax).is_available:
-            raise InputError(f"{compression}, which nothing installed decodes; {fix}.")
+            raise InputError(f"{compression}, which nothing installed decodes. To read it, {fix}.")
         return dataset.pixel_array
     except NotImplementedError:
-        raise InputError(f"{compression}, which pydicom does not decode; {fix}.") from None
+        raise InputError(f"{compression}, which pydicom does not decode. To read it, {fix}.") from None
     except RuntimeError as error:  # raised when the packages that decode it refuse this file, or its data are broken
-        raise InputError(f"{compression}: {' '.join(str(error).split())}; copy it again, or {fix}.") from error
+        raise InputError(f"{compression}: {' '.join(str(error).split())}. Copy it again, or {fix}.") from error
 
 
 def _read(path: str | os.PathLike, **options: Any) -> Any:
@@ -121,9 +115,9 @@ def _read(path: str | os.PathLike, **options: Any) -> Any:
     try:
         return pydicom.dcmread(path, **options)
     except FileNotFoundError:
-        raise InputError("there is no such file.") from None
+        raise InputError("There is no such file.") from None
     except pydicom.errors.InvalidDicomError:
-        raise InputError("the file is not a DICOM file: its header is missing.") from None
+        raise InputError("The file is not a DICOM file: its header is missing.") from None
 
 
 @contextlib.contextmanager
@@ -135,4 +129,4 @@ def _named_errors(path: str | os.PathLike) -> Iterator[None]:
         raise InputError(f"{path}: {error}") from error
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: the file cannot be decoded: {reason}; copy it again, or leave it out.") from error
+        raise InputError(f"{path}: The file cannot be decoded: {reason}. Copy it again, or leave it out.") from error

@@ -13,10 +13,7 @@ _View = Callable[[np.ndarray], np.ndarray]
 
 
 def gray_levels(dataset: Any, stored: np.ndarray, window: int | str | None = None) -> np.ndarray:
-    """The gray that every value of the pixels' type is shown as: all that a file says about its display.
-
-    stored value -> modality (rescale slope and intercept, or a lookup table) -> view (a lookup table, or a window)
-    -> 0..255, inverted for MONOCHROME1.
+    """The gray that every value of the pixels' type is shown as: what `read_dicom` says about the display.
 
     Args:
       dataset: The file's entries, as pydicom reads them.
@@ -28,8 +25,6 @@ def gray_levels(dataset: Any, stored: np.ndarray, window: int | str | None = Non
 
     Raises:
       InputError: There is no such view, or a window or lookup table is not valid.
-
-    Source: DICOM PS3.3 C.11.1 (modality), C.11.2 (view), C.7.6.3.1.2 (photometric interpretation).
     """
     limits = np.iinfo(stored.dtype)
     levels = _modality(dataset, np.arange(limits.min, limits.max + 1))
@@ -69,7 +64,7 @@ def apply_window(values: npt.ArrayLike, center: float, width: float, function: s
         raise InputError(f"VOI LUT function must be LINEAR, LINEAR_EXACT or SIGMOID. Received {function!r}.")
     if not (np.isfinite([center, width]).all() and width > 0 and (width >= 1 or function != "LINEAR")):
         raise InputError(
-            f"a window's width must be {'at least 1' if function == 'LINEAR' else 'positive'} and finite for "
+            f"A window's width must be {'at least 1' if function == 'LINEAR' else 'positive'} and finite for "
             f"{function}. Received center {center:g}, width {width:g}."
         )
     if function == "SIGMOID":
@@ -99,7 +94,7 @@ def _views(dataset: Any) -> list[tuple[str, _View]]:
     centers, widths = _listed(dataset.get("WindowCenter")), _listed(dataset.get("WindowWidth"))
     if len(centers) != len(widths):
         raise InputError(
-            f"every window center needs a width. Received {len(centers)} centers and {len(widths)} widths."
+            f"Every window center needs a width. Received {len(centers)} centers and {len(widths)} widths."
         )
     function = str(dataset.get("VOILUTFunction") or "LINEAR")
     names = [str(name) for name in _listed(dataset.get("WindowCenterWidthExplanation"))]
@@ -122,7 +117,7 @@ def _chosen_view(views: Sequence[tuple[str, _View]], window: int | str | None) -
         if window == i or is_named:
             return view
     offered = ", ".join(f"{i} {name!r}" if name else str(i) for i, (name, _) in enumerate(views))
-    raise InputError(f"there is no window {window!r}; there is {offered or 'none, so leave the window out'}.")
+    raise InputError(f"There is no window {window!r}. There is {offered or 'none, so leave the window out'}.")
 
 
 def _whole_range(dataset: Any, stored: np.ndarray, levels: np.ndarray) -> np.ndarray:
@@ -157,7 +152,7 @@ def _look_up(item: Any, values: np.ndarray, is_little_endian: bool) -> tuple[np.
         table = np.asarray(_listed(data))
     if len(table) < num_entries or not 8 <= num_bits <= 16:
         raise InputError(
-            f"a lookup table must hold as many entries of 8 to 16 bits as it says; it says {num_entries} of {num_bits} "
+            f"A lookup table must hold as many entries of 8 to 16 bits as it says; it says {num_entries} of {num_bits} "
             f"bits and holds {len(table)}."
         )
     if first >= 2**15 and values.min() < 0:

@@ -13,17 +13,17 @@ from care_tf.images.pixels import read_image
 _TILE_PX = 200
 _CAPTION_PX = 16
 _NUM_COLUMNS = 6
+_MAX_TILES = 24
 _BOX_COLOR = (0, 230, 60)
 _BACKGROUND = (24, 24, 24)
 
 
-def write_contact_sheet(manifest: Manifest, path: str | os.PathLike, *, max_images: int = 24, seed: int = 0) -> None:
-    """Draws images with their boxes, chosen at random among those that have any (among all if none has).
+def write_contact_sheet(manifest: Manifest, path: str | os.PathLike, *, seed: int = 0) -> None:
+    """Draws up to 24 images with their boxes, chosen at random among those that have any (among all if none has).
 
     Args:
       manifest: What to draw from.
       path: The PNG to write; whole or not at all.
-      max_images: At most so many tiles.
       seed: Of the choice.
 
     Raises:
@@ -33,9 +33,9 @@ def write_contact_sheet(manifest: Manifest, path: str | os.PathLike, *, max_imag
 
     candidates = np.flatnonzero([len(boxes) > 0 for boxes in manifest.boxes])
     candidates = candidates if len(candidates) else np.arange(len(manifest))
-    chosen = np.sort(np.random.default_rng(seed).permutation(candidates)[:max_images])
+    chosen = np.sort(np.random.default_rng(seed).permutation(candidates)[:_MAX_TILES])
     if not len(chosen):
-        raise InputError(f"the manifest {manifest.source} has no images to draw.")
+        raise InputError(f"The manifest {manifest.source} has no images to draw.")
     num_columns = min(_NUM_COLUMNS, len(chosen))
     row_height = _TILE_PX + _CAPTION_PX
     sheet = Image.new("RGB", (num_columns * _TILE_PX, math.ceil(len(chosen) / num_columns) * row_height), _BACKGROUND)

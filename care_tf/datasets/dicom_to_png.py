@@ -51,7 +51,7 @@ def convert_dicoms(
       InputError: `max_side_px` is less than 1.
     """
     if max_side_px is not None and max_side_px < 1:
-        raise InputError(f"the longest side must be at least 1 px. Received {max_side_px}.")
+        raise InputError(f"The longest side must be at least 1 px. Received {max_side_px}.")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
         return map_files(
@@ -91,7 +91,9 @@ def convert_dicom(
         return converted
     gray = read_dicom(dicom_path)
     if gray.shape != (header.height, header.width):
-        raise InputError(f"{dicom_path}: the header says {header.width} x {header.height} px, and the pixels differ.")
+        raise InputError(
+            f"{dicom_path}: The header says {header.width} x {header.height} px, and the pixels differ. Copy it again."
+        )
     if (width, height) != (header.width, header.height):
         gray = cv2.resize(gray, (width, height), interpolation=cv2.INTER_AREA)
     _, content = cv2.imencode(".png", gray)
@@ -99,7 +101,7 @@ def convert_dicom(
         with atomic_path(png_path) as temporary:
             temporary.write_bytes(np.asarray(content).tobytes())
     except OSError as error:
-        raise InputError(f"{png_path} cannot be written: {error.strerror}; choose another output.") from error
+        raise InputError(f"{png_path} cannot be written: {error.strerror}. Choose another output.") from error
     return converted
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from care_tf.box_geometry import scale_boxes, shows_region, tight_box_in_image
 from care_tf.csv_files import column_of, table_rows
 from care_tf.data.manifest import Manifest
-from care_tf.data.splits import stratified_group_folds
+from care_tf.datasets._download import check_parts, folds_of
 from care_tf.datasets._lesion_masks import usable_masks, warn_without_background
 from care_tf.errors import InputError
 from care_tf.file_work import for_each_file
@@ -59,49 +59,36 @@ def read_isic2018(
     """
     root = Path(root)
     if not 0 < box_scale < float("inf"):
-        raise InputError(f"the box scale must be a positive number. Received {box_scale}.")
+        raise InputError(f"The box scale must be a positive number. Received {box_scale}.")
     if not 0 <= seed < 2**32:
         raise InputError(f"seed must lie in [0, 2^32). Received {seed}.")
     if lesion_masks and len(box_classes):
-        raise InputError("an image has a box or a mask, not both: name no box classes together with lesion masks.")
+        raise InputError("An image has a box or a mask, not both. Name no box classes together with lesion masks.")
     unknown = [name for name in box_classes if name not in CLASSES]
     if unknown:
-        raise InputError(f"box class {', '.join(unknown)} is not one of {', '.join(CLASSES)}.")
-    _check_layout(root, needs_masks=lesion_masks or len(box_classes) > 0)
+        raise InputError(f"The box classes must be among {', '.join(CLASSES)}. Received {', '.join(unknown)}.")
+    needs_masks = lesion_masks or len(box_classes) > 0
+    check_parts(root, [_IMAGES, _LABELS, _GROUPS, *([_MASKS] if needs_masks else [])], "an ISIC 2018 task 3")
     image_ids, labels = _read_labels(root / _LABELS)
     image_paths = tuple(str((root / _IMAGES / f"{name}.jpg").absolute()) for name in image_ids)
     raise_problems(str(root), [f"image {path} does not exist" for path in image_paths if not os.path.isfile(path)])
     groups = column_of(root / _GROUPS, "image", "lesion_id", image_ids)
-    if folds_file is not None:
-        folds = column_of(folds_file, "image", "fold", image_ids)
-    else:
-        names = [CLASSES[label] for label in labels]  # rather than numbers, for the messages
-        folds = [str(fold) for fold in stratified_group_folds(names, groups, num_folds, seed)]
+    names = [CLASSES[label] for label in labels]  # rather than numbers, for the messages
+    folds = folds_of(image_ids, names, groups, folds_file, "image", num_folds, seed)
     wants_box = np.isin(labels, [CLASSES.index(name) for name in box_classes])
     boxes = _lesion_boxes(root / _MASKS, image_paths, wants_box, box_scale)
+    masks = usable_masks([_mask_path(root / _MASKS, path) for path in image_paths], str(root)) if lesion_masks else ()
     return Manifest(
         image_paths=image_paths,
         labels=labels,
         class_names=CLASSES,
         boxes=boxes,
-        mask_paths=usable_masks([_mask_path(root / _MASKS, path) for path in image_paths], str(root))
-        if lesion_masks
-        else (),
+        mask_paths=masks,
         groups=tuple(groups),
-        folds=tuple(folds),
+        folds=folds,
         box_sources=tuple(BOX_SOURCE if len(box) else "" for box in boxes),
         source=str(root.absolute()),
     )
-
-
-def _check_layout(root: Path, needs_masks: bool) -> None:
-    needed = [_IMAGES, _LABELS, _GROUPS, *([_MASKS] if needs_masks else [])]
-    missing = [name for name in needed if not (root / name).exists()]
-    if missing:
-        raise InputError(
-            f"{root} is not an ISIC 2018 task 3 download: {', '.join(missing)} missing; "
-            "give the folder that holds all of the unpacked archives."
-        )
 
 
 def _read_labels(path: Path) -> tuple[list[str], np.ndarray]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from care_tf.data.manifest import Manifest
+from care_tf.datasets._download import check_parts
 from care_tf.datasets._lesion_masks import usable_masks
 from care_tf.errors import InputError
 
@@ -28,22 +29,16 @@ def read_isic_segmentation(root: str | os.PathLike) -> Manifest:
       InputError: A folder, image or mask is missing or unreadable.
     """
     root = Path(root)
-    missing = [name for name in (IMAGES, MASKS) if not (root / name).is_dir()]
-    if missing:
-        raise InputError(
-            f"{root} is not an ISIC 2018 task 1 download: {', '.join(missing)} missing; "
-            "give the folder that holds both unpacked archives."
-        )
+    check_parts(root, (IMAGES, MASKS), "an ISIC 2018 task 1")
     images = sorted((root / IMAGES).glob("*.jpg"))
     if not images:
         raise InputError(f"{root / IMAGES} holds no .jpg images.")
     masks = [root / MASKS / f"{image.stem}_segmentation.png" for image in images]
-    mask_paths = usable_masks(masks, str(root))
     return Manifest(
         image_paths=tuple(str(image.absolute()) for image in images),
         labels=np.zeros(len(images), np.int32),
         class_names=(LABEL,),
-        mask_paths=mask_paths,
+        mask_paths=usable_masks(masks, str(root)),
         groups=tuple(image.stem for image in images),
         source=str(root.absolute()),
     )

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from care_tf.csv_files import column_of
 from care_tf.data.manifest import Manifest
-from care_tf.data.splits import stratified_group_folds
+from care_tf.datasets._download import check_parts, folds_of
 from care_tf.datasets.dicom_to_png import ConvertedDicom
 from care_tf.datasets.rsna_tables import (
     CLASSES,
@@ -143,26 +142,21 @@ def rsna_manifest(
         kept.append(i)
         boxes.append(placed)
     if problems and skip_failed:
-        warnings.warn(
-            f"left out {len(problems)} of {len(images)} images: {listed(problems)}", UserWarning, stacklevel=2
-        )
-    elif problems:
-        raise_problems("the conversion, which continues where it stopped when it is started again,", problems)
+        text = f"left out {len(problems)} of {len(images)} images: {listed(problems)}"
+        warnings.warn(text, UserWarning, stacklevel=2)
+    else:
+        raise_problems("The conversion, which continues where it stopped when it is started again,", problems)
     if not kept:
-        raise InputError("no image could be converted, so there is no manifest to write.")
+        raise InputError("No image could be converted, so there is no manifest to write.")
     groups = _groups([images[i] for i in kept], [conversions[i] for i in kept])
     labels = [images[i].label for i in kept]
-    if folds_file is not None:
-        folds = column_of(folds_file, "patientId", "fold", [images[i].name for i in kept])
-    else:
-        folds = [str(fold) for fold in stratified_group_folds(labels, groups, num_folds, seed)]
     return Manifest(
         image_paths=tuple(os.path.abspath(png_paths[i]) for i in kept),
         labels=np.array([CLASSES.index(label) for label in labels], np.int32),
         class_names=CLASSES,
         boxes=tuple(boxes),
         groups=groups,
-        folds=tuple(folds),
+        folds=folds_of([images[i].name for i in kept], labels, groups, folds_file, "patientId", num_folds, seed),
         box_sources=tuple(BOX_SOURCE if len(each) else "" for each in boxes),
         source=source,
     )
@@ -171,17 +165,12 @@ def rsna_manifest(
 def _check_arguments(root: Path, max_images_per_class: Mapping[str, int] | None, seed: int) -> None:
     for name, number in (max_images_per_class or {}).items():
         if name not in CLASSES:
-            raise InputError(f"class {name!r} is not one of {', '.join(CLASSES)}.")
+            raise InputError(f"The classes are {', '.join(CLASSES)}. Received {name!r}.")
         if number < 1:
-            raise InputError(f"the number of images of class {name} must be at least 1. Received {number}.")
+            raise InputError(f"The number of images of class {name} must be at least 1. Received {number}.")
     if not 0 <= seed < 2**32:
         raise InputError(f"seed must lie in [0, 2^32). Received {seed}.")
-    missing = [name for name in (IMAGE_FOLDER, LABELS_FILE, CLASSES_FILE) if not (root / name).exists()]
-    if missing:
-        raise InputError(
-            f"{root} is not an RSNA Pneumonia Detection Challenge download: {', '.join(missing)} missing; "
-            "give the folder that holds the unpacked images and both tables."
-        )
+    check_parts(root, (IMAGE_FOLDER, LABELS_FILE, CLASSES_FILE), "an RSNA Pneumonia Detection Challenge")
 
 
 def _draw(

@@ -75,14 +75,11 @@ def _corners(texts: Sequence[str]) -> list[float] | None:
 
 
 def read_classes(path: Path, class_names: Sequence[str] | None = CLASSES) -> dict[str, str]:
-    """Reads the table of classes, which repeats an image for each of its boxes.
+    """Image name -> class name, of the table of classes, which repeats an image for each of its boxes.
 
     Args:
       path: The CSV file.
       class_names: The allowed classes; None allows all.
-
-    Returns:
-      Image name -> class name.
 
     Raises:
       InputError: A class is unknown or empty, or an image has two classes; up to 20 rows are listed.
@@ -115,8 +112,8 @@ def check_agreement(root: Path, boxes: Mapping[str, np.ndarray], labels: Mapping
 
     Args:
       root: The folder of the tables, for the message.
-      boxes: Image name -> float (k,4).
-      labels: Image name -> class name.
+      boxes: Of `read_boxes`.
+      labels: Of `read_classes`.
 
     Raises:
       InputError: They do not agree; up to 20 images are listed.

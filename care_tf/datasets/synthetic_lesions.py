@@ -76,7 +76,9 @@ class SyntheticLesions:
         if self.seed < 0:
             raise InputError(f"seed must be 0 or more. Received: {self.seed}.")
         if self.size_px < SMALLEST_SIZE_PX:
-            raise InputError(f"size_px must be at least {SMALLEST_SIZE_PX} to show the pattern. Got {self.size_px}.")
+            raise InputError(
+                f"size_px must be at least {SMALLEST_SIZE_PX} to show the pattern. Received {self.size_px}."
+            )
         for split in SPLITS:
             counts = getattr(self, f"{split}_counts")
             if len(counts) != len(CLASSES) or min(counts) < 1:
@@ -129,7 +131,8 @@ class SyntheticLesions:
         _check_output(output, overwrite)
         with atomic_path(output) as folder:
             (folder / "images").mkdir(parents=True)
-            manifest, truth = [], []
+            manifest: list[tuple] = [("image", "label", "boxes", "group", "split")]
+            truth: list[tuple] = [("image", "label", "split", "has_cue", "boxes")]
             for number, drawn in enumerate(self.images()):
                 name = f"images/{drawn.split}_{number:05d}.jpg"
                 _write_jpeg(folder / name, drawn.image)
@@ -137,8 +140,8 @@ class SyntheticLesions:
                 shown = box if drawn.split != "train" or drawn.label == RARE_CLASS else ""
                 manifest.append((name, drawn.label, shown, drawn.group, drawn.split))
                 truth.append((name, drawn.label, drawn.split, int(drawn.has_cue), box))
-            _write_csv(folder / "manifest.csv", ("image", "label", "boxes", "group", "split"), manifest)
-            _write_csv(folder / TRUTH_FILE, ("image", "label", "split", "has_cue", "boxes"), truth)
+            _write_csv(folder / "manifest.csv", manifest)
+            _write_csv(folder / TRUTH_FILE, truth)
         return output / "manifest.csv"
 
     def _cue_rate(self, split: str, label: str) -> float:
@@ -168,8 +171,6 @@ def _write_jpeg(path: Path, image: np.ndarray) -> None:
     path.write_bytes(encoded.tobytes())
 
 
-def _write_csv(path: Path, header: tuple[str, ...], rows: list[tuple]) -> None:
+def _write_csv(path: Path, rows: list[tuple]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
+        csv.writer(file).writerows(rows)

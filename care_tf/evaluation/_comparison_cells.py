@@ -74,35 +74,27 @@ class CheckedCell(NamedTuple):
 def checked_cells(
     methods: Sequence[MethodSpec], cells: Sequence[CellPredictions], class_names: Sequence[str]
 ) -> dict[tuple[str, CellKey], CheckedCell]:
-    """All cells, checked, in one order: methods as given, then by fold and seed; images by name.
-
-    Args:
-      methods: The methods.
-      cells: Their cells, in any order.
-      class_names: C different names.
+    """All cells, checked as `compare_methods` says, in one order: methods as given, then by fold and seed.
 
     Returns:
-      (method, key) -> its arrays. Cells of one fold hold equal images, labels and groups in equal order.
-
-    Raises:
-      InputError: As `compare_methods`.
+      (method, key) -> its arrays. Cells of one fold hold equal images, labels and groups in equal order, by name.
     """
     names = [method.name for method in methods]
     _check_methods(methods, names)
     if not cells:
-        raise InputError("a comparison needs predictions of at least one cell. Received: none. Train a method first.")
+        raise InputError("A comparison needs predictions of at least one cell. Received: none. Train a method first.")
     strangers = sorted({cell.method for cell in cells} - set(names))
     if strangers:
-        raise InputError(f"cells must be of the methods {names}. Received: cells of {strangers}.")
+        raise InputError(f"Cells must be of the methods {names}. Received: cells of {strangers}.")
     checked: dict[tuple[str, CellKey], CheckedCell] = {}
     first_of_fold: dict[str, CellPredictions] = {}
     for cell in sorted(cells, key=lambda cell: (names.index(cell.method), cell.key)):
         if (cell.method, cell.key) in checked:
-            raise InputError(f"a method has one cell per fold and seed. Received: two of {cell}.")
+            raise InputError(f"A method has one cell per fold and seed. Received: two of {cell}.")
         try:
             own = _checked_cell(cell, class_names)
         except InputError as error:
-            raise InputError(f"cell {cell}: {error}") from error
+            raise InputError(f"Cell {cell}: {error}") from error
         first = first_of_fold.setdefault(cell.fold, cell)
         _check_same_images(own, cell, checked.get((first.method, first.key), own), first)
         checked[cell.method, cell.key] = own
@@ -110,14 +102,7 @@ def checked_cells(
 
 
 def warn_of_shared_groups(cells: Sequence[CheckedCell]) -> None:
-    """Warns when two folds share groups.
-
-    Args:
-      cells: Checked cells; one per fold is enough.
-
-    Warns:
-      UserWarning: A group is in several folds.
-    """
+    """Warns when two folds share groups; one cell per fold is enough."""
     fold_of_group: dict[object, str] = {}
     for cell in cells:
         for group in cell.groups.tolist():
@@ -134,11 +119,11 @@ def warn_of_shared_groups(cells: Sequence[CheckedCell]) -> None:
 
 def _check_methods(methods: Sequence[MethodSpec], names: Sequence[str]) -> None:
     if len(set(names)) != len(names):
-        raise InputError(f"names of methods must differ. Received: {list(names)}.")
+        raise InputError(f"Names of methods must differ. Received: {list(names)}.")
     for method in methods:
         if method.baseline is not None and method.baseline not in set(names) - {method.name}:
             raise InputError(
-                f"a baseline must be another of the methods {list(names)}. Received: {method.baseline!r} as the "
+                f"A baseline must be another of the methods {list(names)}. Received: {method.baseline!r} as the "
                 f"baseline of {method.name!r}. Add that method, or compare without a baseline (None)."
             )
 
@@ -172,6 +157,6 @@ def _check_same_images(
             wrong = int(np.flatnonzero(values != expected)[0])
             detail = f"image {own.image_names[wrong]!r} has {values[wrong]!s} and {expected[wrong]!s}"
         raise InputError(
-            f"cells of one fold must hold the same images, labels and groups. Received: other {what} in {cell} than "
+            f"Cells of one fold must hold the same images, labels and groups. Received: other {what} in {cell} than "
             f"in {first_cell}: {detail}. Test all methods with the same manifest and folds."
         )

@@ -1,8 +1,9 @@
 """The picture of a comparison: figures of every method with intervals, and paired differences around zero."""
 
+import contextlib
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from care_tf.evaluation._method_comparison import CellMean, Comparison, MethodScores, focus_figures
@@ -35,10 +36,7 @@ def comparison_figure(comparison: Comparison, focus_classes: Sequence[str]) -> "
     Raises:
       InputError: A class in focus that is not in the comparison.
     """
-    titles = focus_figures(comparison, focus_classes)
-    families = _families(comparison)
-    with drawing(*_size_in(comparison, len(titles))) as figure:
-        _draw(figure, comparison, titles, families)
+    with _drawn(comparison, focus_classes) as figure:
         figure.draw_without_rendering()  # ticks take the style when they are first drawn
         return figure
 
@@ -57,10 +55,16 @@ def write_comparison_plot(
     Raises:
       InputError: A class in focus that is not in the comparison.
     """
-    titles = focus_figures(comparison, focus_classes)
-    with drawing(*_size_in(comparison, len(titles))) as figure, atomic_path(path) as temporary:
-        _draw(figure, comparison, titles, _families(comparison))
+    with _drawn(comparison, focus_classes) as figure, atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dots_per_inch, metadata={"Software": None})
+
+
+@contextlib.contextmanager
+def _drawn(comparison: Comparison, focus_classes: Sequence[str]) -> Iterator["Figure"]:
+    titles = focus_figures(comparison, focus_classes)
+    with drawing(*_size_in(comparison, len(titles))) as figure:
+        _draw(figure, comparison, titles, _families(comparison))
+        yield figure
 
 
 def _families(comparison: Comparison) -> list[list[MethodScores]]:
@@ -117,33 +121,23 @@ def _draw(figure: Any, comparison: Comparison, titles: dict[str, str], families:
 
 
 def _draw_figures(axes: Any, comparison: Comparison, name: str, families: list[list[MethodScores]]) -> None:
-    row = 0
-    for number, members in enumerate(families):
-        _band(axes, number, row, len(members))
-        for method in members:
-            has_baseline = method.spec.baseline is not None
-            if has_baseline and method.cells:
-                other = comparison.method(method.spec.baseline or "").figures[name]
-                _point(axes, other, row - _BESIDE, FAINT, size=20, width=1.2)
-            color = RUN if has_baseline else INK
-            _point(axes, method.figures[name], row, color)
-            _ticks(axes, method.figures[name], row, color)
-            row += 1
-    _finish(axes, row)
+    for row, method in enumerate(_rows(axes, families)):
+        has_baseline = method.spec.baseline is not None
+        if has_baseline and method.cells:
+            other = comparison.method(method.spec.baseline or "").figures[name]
+            _point(axes, other, row - _BESIDE, FAINT, size=20, width=1.2)
+        color = RUN if has_baseline else INK
+        _point(axes, method.figures[name], row, color)
+        _ticks(axes, method.figures[name], row, color)
 
 
 def _draw_differences(axes: Any, name: str, families: list[list[MethodScores]]) -> None:
     axes.axvline(0.0, color=INK, linewidth=1)
-    row = 0
-    for number, members in enumerate(families):
-        _band(axes, number, row, len(members))
-        for method in members:
-            difference = method.differences[name]
-            color = _difference_color(difference)
-            _point(axes, difference, row, color, is_hollow=color == FAINT)
-            _ticks(axes, difference, row, color)
-            row += 1
-    _finish(axes, row)
+    for row, method in enumerate(_rows(axes, families)):
+        difference = method.differences[name]
+        color = _difference_color(difference)
+        _point(axes, difference, row, color, is_hollow=color == FAINT)
+        _ticks(axes, difference, row, color)
     axes.set_xlabel("method minus baseline", fontsize=9)
 
 
@@ -172,20 +166,22 @@ def _ticks(axes: Any, figure: CellMean, row: float, color: str) -> None:
     )
 
 
-def _band(axes: Any, number: int, first_row: int, num_rows: int) -> None:
-    if number % 2 == 0:
-        axes.axhspan(first_row - 0.5, first_row + num_rows - 0.5, color=_BAND, linewidth=0, zorder=0)
-
-
-def _finish(axes: Any, num_rows: int) -> None:
+def _rows(axes: Any, families: list[list[MethodScores]]) -> list[MethodScores]:
+    """The methods from the top row down; draws their axes, and a band behind every other family."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_ylim(num_rows - 0.5, -0.5)
+    edge = -0.5
+    for number, members in enumerate(families):
+        if number % 2 == 0:
+            axes.axhspan(edge, edge + len(members), color=_BAND, linewidth=0, zorder=0)
+        edge += len(members)
+    axes.set_ylim(edge, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter(lambda value, _: _short(value))
     axes.tick_params(axis="x", labelsize=9)
     axes.grid(axis="y", visible=False)
     hide_spines(axes, "left")
+    return [method for members in families for method in members]
 
 
 def _short(value: float) -> str:

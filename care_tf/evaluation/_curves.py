@@ -20,10 +20,7 @@ _LINE_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#5A6672"
 
 
 def history_rows(history: Any) -> list[dict[str, Any]]:
-    """The training history as one dict per epoch.
-
-    Args:
-      history: A pandas DataFrame or a sequence of mappings, in the order of training.
+    """The training history, a pandas DataFrame or a sequence of mappings, as one dict per epoch.
 
     Raises:
       InputError: A row without "stage".
@@ -32,7 +29,7 @@ def history_rows(history: Any) -> list[dict[str, Any]]:
     for number, row in enumerate(rows):
         if "stage" not in row:
             raise InputError(
-                f"every row of the training history needs a stage. Received: row {number} with {sorted(row)}."
+                f"Every row of the training history needs a stage. Received: row {number} with {sorted(row)}."
             )
     return rows
 
@@ -54,7 +51,8 @@ def curves_figure(history: Any) -> Picture | None:
     num_columns = 2 if len(panels) > 1 else 1
     num_lines = math.ceil(len(panels) / num_columns)
     with drawing(10.4, 2.7 * num_lines) as figure:
-        for axes, (title, lines) in zip(_axes(figure, num_lines, num_columns, len(panels)), panels, strict=True):
+        for place, (title, lines) in enumerate(panels, start=1):
+            axes = figure.add_subplot(num_lines, num_columns, place)
             _draw_panel(axes, title, lines)
             _mark_stages(axes, [row["stage"] for row in rows])
         stages = list(dict.fromkeys(str(row["stage"]) for row in rows))
@@ -77,10 +75,8 @@ def _panels(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[tuple[str
     panels = []
     for name, title in _PANELS:
         pair = (("validation", f"val_{name}", "-"), ("training", name, "--"))
-        lines = [(label, values[key], dash) for label, key, dash in pair if key in values]
-        panels.append((title, lines))
-    known = {key for name, _ in _PANELS for key in (name, f"val_{name}")}
-    others = [name for name in values if name not in known]
+        panels.append((title, [(label, values.pop(key), dash) for label, key, dash in pair if key in values]))
+    others = list(values)
     kept = [n for n in others if n.startswith("val_")] or others
     lines = [(_display_name(name), values[name], "-") for name in kept[: len(_LINE_COLORS)]]
     panels.append((_OTHER_TITLE, lines))
@@ -99,10 +95,6 @@ def _numbers(rows: Sequence[Mapping[str, Any]], name: str) -> np.ndarray:
         except (TypeError, ValueError):
             found.append(float("nan"))
     return np.asarray(found)
-
-
-def _axes(figure: Any, num_lines: int, num_columns: int, count: int) -> list[Any]:
-    return [figure.add_subplot(num_lines, num_columns, number + 1) for number in range(count)]
 
 
 def _draw_panel(axes: Any, title: str, lines: Sequence[tuple[str, np.ndarray, str]]) -> None:

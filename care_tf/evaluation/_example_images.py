@@ -13,18 +13,22 @@ _OUTLINE_PX = 4
 _RIM_PX = 2
 
 
+class View(NamedTuple):
+    """What a network makes of an example: its attention map, (class name, whether it is right), the share inside."""
+
+    picture: Picture | None
+    predicted: tuple[str, bool] | None
+    inside: str | None
+
+
 class ExampleCard(NamedTuple):
-    """One example as the page shows it; a prediction is (class name, whether it is right)."""
+    """One example as the page shows it, before and after stage 2."""
 
     name: str
     label: str
     image: Picture
-    before: Picture | None
-    after: Picture | None
-    predicted_before: tuple[str, bool] | None
-    predicted_after: tuple[str, bool] | None
-    inside_before: str | None
-    inside_after: str | None
+    before: View
+    after: View
 
 
 def example_card(example: Mapping[str, Any]) -> ExampleCard:
@@ -40,34 +44,27 @@ def example_card(example: Mapping[str, Any]) -> ExampleCard:
     """
     missing = {"name", "label", "image"} - set(example)
     if missing:
-        raise InputError(f"an example needs name, label and image. Received: one without {sorted(missing)}.")
+        raise InputError(f"An example needs name, label and image. Received: one without {sorted(missing)}.")
     image = np.asarray(example["image"])
     if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8:
         raise InputError(
-            f"an example's image must be (H, W, 3) uint8. Received: {image.shape} {image.dtype} in {example['name']}."
+            f"An example's image must be (H, W, 3) uint8. Received: {image.shape} {image.dtype} in {example['name']}."
         )
     mask = _mask(example, image.shape[:2])
     name, label = str(example["name"]), str(example["label"])
-    boxed = _outlined(_resized(image), mask)
-    pictures, predictions, shares = {}, {}, {}
-    for time in ("before", "after"):
-        attention, predicted = example.get(f"attention_{time}"), example.get(f"predicted_{time}")
-        predictions[time] = None if predicted is None else (str(predicted), str(predicted) == label)
-        full = None if attention is None else _full_size(attention, mask.shape, name)
-        shares[time] = percent(_share(full, mask), 0) if full is not None and mask.any() else None
-        alt = f"{name}: attention map {time} stage 2" + (f", {shares[time]} inside the box" if shares[time] else "")
-        pictures[time] = None if full is None else jpeg_picture(_outlined(_overlaid(image, full), mask), alt)
-    return ExampleCard(
-        name=name,
-        label=label,
-        image=jpeg_picture(boxed, f"{name}: image of class {label}" + (" with its box outlined" if mask.any() else "")),
-        before=pictures["before"],
-        after=pictures["after"],
-        predicted_before=predictions["before"],
-        predicted_after=predictions["after"],
-        inside_before=shares["before"],
-        inside_after=shares["after"],
-    )
+
+    def view(time: str) -> View:
+        attention, found = example.get(f"attention_{time}"), example.get(f"predicted_{time}")
+        predicted = None if found is None else (str(found), str(found) == label)
+        if attention is None:
+            return View(None, predicted, None)
+        full = _full_size(attention, mask.shape, name)
+        inside = percent(_share(full, mask), 0) if mask.any() else None
+        alt = f"{name}: attention map {time} stage 2" + (f", {inside} inside the box" if inside else "")
+        return View(jpeg_picture(_outlined(_overlaid(image, full), mask), alt), predicted, inside)
+
+    alt = f"{name}: image of class {label}" + (" with its box outlined" if mask.any() else "")
+    return ExampleCard(name, label, jpeg_picture(_outlined(_resized(image), mask), alt), view("before"), view("after"))
 
 
 def _mask(example: Mapping[str, Any], size: Sequence[int]) -> np.ndarray:
@@ -77,7 +74,7 @@ def _mask(example: Mapping[str, Any], size: Sequence[int]) -> np.ndarray:
         mask = mask[..., 0] if mask.ndim == 3 else mask
         if mask.shape != tuple(size):
             raise InputError(
-                f"an example's mask must have its image's size {tuple(size)}. "
+                f"An example's mask must have its image's size {tuple(size)}. "
                 f"Received: {mask.shape} in {example['name']}."
             )
     for x0, y0, x1, y1 in () if example.get("boxes") is None else example["boxes"]:
@@ -97,7 +94,7 @@ def _full_size(attention: Any, size: tuple[int, ...], name: str) -> np.ndarray:
 
     attention = np.asarray(attention, np.float32)
     if attention.ndim != 2:
-        raise InputError(f"an example's attention map must be (h, w). Received: {attention.shape} in {name}.")
+        raise InputError(f"An example's attention map must be (h, w). Received: {attention.shape} in {name}.")
     resized = Image.fromarray(attention).resize((size[1], size[0]), Image.Resampling.BILINEAR)
     return np.clip(np.asarray(resized), 0.0, 1.0)
 

@@ -1,4 +1,7 @@
-"""The report's charts of scores: recall and attention per class, paired differences, confusion matrix."""
+"""The report's charts of scores: recall and attention per class, paired differences, confusion matrix.
+
+In all of them, `names` are the display names of the baseline and of the run.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,13 +16,7 @@ RUN_NAMES = ("baseline", "CARE")
 
 
 def recall_figure(scores: Scores, baseline: Scores | None = None, names: tuple[str, str] = RUN_NAMES) -> Picture:
-    """Horizontal bars of every class's recall with its interval and counts, rarest class on top.
-
-    Args:
-      scores: The run.
-      baseline: The run to compare with, or None.
-      names: Display names of the baseline and of the run.
-    """
+    """Horizontal bars of every class's recall with its interval and counts, rarest class on top."""
     order = sorted(range(len(scores.classes)), key=lambda index: -scores.classes[index].num_images)
     runs = [(scores, RUN, names[1])] if baseline is None else [(baseline, BASELINE, names[0]), (scores, RUN, names[1])]
     thickness = 0.62 / len(runs)
@@ -33,9 +30,10 @@ def recall_figure(scores: Scores, baseline: Scores | None = None, names: tuple[s
                 axes.barh(row + shift * thickness, recall.value or 0.0, thickness * 0.92, color=color, label=label)
                 _whisker(axes, recall, row + shift * thickness, INK)
         for row, index in enumerate(order):
-            numbers = [_whole_percent(run.classes[index].recall.value) for run, _, _ in runs]
+            numbers = [percent(run.classes[index].recall.value, 0) for run, _, _ in runs]
             axes.text(1.03, row, " \u2192 ".join(numbers), va="center", fontsize=9, clip_on=False)
-        axes.set_yticks(range(len(order)), [_class_label(scores, index) for index in order])
+        labels = [f"{scores.classes[index].name}  (n {scores.classes[index].num_images})" for index in order]
+        axes.set_yticks(range(len(order)), labels)
         _share_axis(axes, "recall")
         axes.set_ylim(-0.6, len(order) - 0.4)
         if baseline is not None:
@@ -47,13 +45,7 @@ def recall_figure(scores: Scores, baseline: Scores | None = None, names: tuple[s
 
 
 def attention_figure(scores: Scores, baseline: Scores | None = None, names: tuple[str, str] = RUN_NAMES) -> Picture:
-    """Attention inside the box per class as points with intervals, beside what maps without learning score.
-
-    Args:
-      scores: The run; classes without boxes are left out.
-      baseline: The run to compare with, or None.
-      names: Display names of the baseline and of the run.
-    """
+    """Attention inside the box of every class with boxes, with intervals, beside what maps without learning score."""
     order = [index for index, c in enumerate(scores.classes) if c.num_boxes and c.attention_inside.value is not None]
     order.sort(key=lambda index: -scores.classes[index].num_images)
     with drawing(5.1, 0.9 + 0.52 * len(order)) as figure:
@@ -88,7 +80,6 @@ def difference_figure(
     Args:
       differences: Figure name -> run minus baseline, of `paired_difference`.
       labels: Figure name -> what to call it, in the order to draw.
-      names: Display names of the baseline and of the run.
     """
     shown = [(labels[key], differences[key]) for key in labels if differences.get(key, _UNDEFINED).value is not None]
     with drawing(5.1, 0.9 + 0.34 * len(shown)) as figure:
@@ -109,11 +100,7 @@ def difference_figure(
 
 
 def confusion_figure(scores: Scores) -> Picture:
-    """The confusion matrix: counts, and the share of the true class as shade and percentage.
-
-    Args:
-      scores: The run.
-    """
+    """The confusion matrix: counts, and the share of the true class as shade and percentage."""
     counts = np.asarray(scores.confusion)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
@@ -143,14 +130,6 @@ def confusion_figure(scores: Scores) -> Picture:
 
 _REFERENCE_NAMES = {"uniform": "uniform map", "centered_gaussian": "centered Gaussian"}
 _UNDEFINED = Estimate(None, None, None)
-
-
-def _class_label(scores: Scores, index: int) -> str:
-    return f"{scores.classes[index].name}  (n {scores.classes[index].num_images})"
-
-
-def _whole_percent(value: float | None) -> str:
-    return percent(value, 0)
 
 
 def _references(scores: Scores, index: int) -> list[tuple[str, float]]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from care_tf.errors import InputError
+from care_tf.data.class_focus import check_focus
 from care_tf.evaluation._comparison_cells import (
     CellKey,
     CellPredictions,
@@ -17,7 +17,7 @@ from care_tf.evaluation._comparison_cells import (
     warn_of_shared_groups,
 )
 from care_tf.evaluation._weighted_statistics import run_statistics
-from care_tf.evaluation.bootstrap import group_bootstrap, percentile_interval
+from care_tf.evaluation.bootstrap import group_bootstrap
 from care_tf.evaluation.scores import Estimate
 
 
@@ -183,9 +183,7 @@ def focus_figures(comparison: Comparison, focus_classes: Sequence[str]) -> dict[
     Raises:
       InputError: A class in focus that is not in the comparison.
     """
-    unknown = [name for name in focus_classes if name not in comparison.class_names]
-    if unknown:
-        raise InputError(f"classes in focus must be among {list(comparison.class_names)}. Received: {unknown}.")
+    check_focus(focus_classes, comparison.class_names)
     titles = {"mean_class_accuracy": "Mean class accuracy", "macro_auc": "Macro AUC"}
     for name in dict.fromkeys(focus_classes):
         titles |= {f"recall/{name}": f"{name} recall", f"auc/{name}": f"{name} AUC"}
@@ -203,7 +201,8 @@ class _FoldBootstrap:
     def __init__(self, class_names: Sequence[str], folds: Sequence[str], num_resamples: int, seed: int):
         self._class_names = class_names
         self._num_resamples = num_resamples
-        self._seeds = {fold: seed if i == 0 else _derived_seed(seed, i) for i, fold in enumerate(folds)}
+        derived = (np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0] for i in range(1, len(folds)))
+        self._seeds = dict(zip(folds, [seed, *map(int, derived)], strict=False))
 
     def figures(self, cell: CheckedCell) -> _Samples:
         """All figures of one cell."""
@@ -224,10 +223,6 @@ class _FoldBootstrap:
         return self.figures(cell._replace(attention_inside=np.where(is_counted, cell.attention_inside, np.nan)))
 
 
-def _derived_seed(seed: int, number: int) -> int:
-    return int(np.random.SeedSequence([seed, number]).generate_state(1, np.uint64)[0])
-
-
 def _means(names: Sequence[str], samples: Mapping[CellKey, _Samples]) -> dict[str, CellMean]:
     return {name: _cell_mean({key: values[name] for key, values in samples.items()}) for name in names}
 
@@ -241,6 +236,4 @@ def _cell_mean(samples: Mapping[CellKey, np.ndarray]) -> CellMean:
     is_drawn = ~np.isnan(stacked)
     total, count = np.where(is_drawn, stacked, 0.0).sum(axis=0), is_drawn.sum(axis=0)
     mean = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
-    numbers = (mean[0], *percentile_interval(mean[1:]))
-    estimate = Estimate(*(None if np.isnan(number) else float(number) for number in numbers))
-    return CellMean(estimate, {key: float(values[0]) for key, values in defined.items()})
+    return CellMean(Estimate.of(mean[0], mean[1:]), {key: float(values[0]) for key, values in defined.items()})

@@ -87,12 +87,12 @@ def write_report(
 def _check_comparable(scores: Scores, baseline: Scores | None, differences: Mapping[str, Estimate] | None) -> None:
     if baseline is None:
         if differences:
-            raise InputError("differences are shown beside a baseline. Received: none. Pass baseline_scores as well.")
+            raise InputError("Differences are shown beside a baseline. Received: none. Pass baseline_scores as well.")
         return
     own, other = ([(c.name, c.num_images) for c in run.classes] for run in (scores, baseline))
     if own != other:
         raise InputError(
-            "a baseline is compared on the same images of the same classes. "
+            "A baseline is compared on the same images of the same classes. "
             f"Received: {other} images for the baseline and {own} for the run. Evaluate both on one manifest and split."
         )
 
@@ -103,18 +103,15 @@ def _has_attention(scores: Scores) -> bool:
 
 def _difference_labels(scores: Scores) -> dict[str, str]:
     labels = {"mean_class_accuracy": "Mean class accuracy", "macro_auc": "Macro AUC"}
-    for c in sorted(scores.classes, key=lambda c: c.num_images):
-        labels[f"recall/{c.name}"] = f"Recall {c.name}"
-    for c in sorted(scores.classes, key=lambda c: c.num_images):
-        labels[f"attention_inside/{c.name}"] = f"Attention {c.name}"
-    return labels
+    names = [c.name for c in sorted(scores.classes, key=lambda c: c.num_images)]
+    labels |= {f"recall/{name}": f"Recall {name}" for name in names}
+    return labels | {f"attention_inside/{name}": f"Attention {name}" for name in names}
 
 
 def _table_row(c: ClassScores) -> dict[str, Any]:
     row: dict[str, Any] = {"name": c.name, "images": c.num_images, "groups": c.num_groups, "correct": c.num_correct}
     for key in ("recall", "auc", "attention_inside"):
         estimate = getattr(c, key)
-        is_defined = estimate.value is not None
         row[key] = as_value(f"{key}/", estimate.value)
-        row[f"{key}_interval"] = as_interval(f"{key}/", estimate) if is_defined else ""
+        row[f"{key}_interval"] = "" if estimate.value is None else as_interval(f"{key}/", estimate)
     return row

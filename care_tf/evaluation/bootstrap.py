@@ -47,7 +47,7 @@ def group_bootstrap(
         raise InputError(f"num_resamples must be at least 1. Received: {num_resamples}.")
     values, group_of_image = np.unique(np.asarray(groups), return_inverse=True)
     if not len(values):
-        raise InputError("the bootstrap needs at least one image. Received: none.")
+        raise InputError("The bootstrap needs at least one image. Received: none.")
     rng = np.random.default_rng(seed)
     parts = []
     for start in range(0, num_resamples, resamples_at_once):
@@ -57,21 +57,14 @@ def group_bootstrap(
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def percentile_interval(replicates: np.ndarray, confidence: float = 0.95) -> tuple[float, float]:
-    """The percentile interval of bootstrap replicates.
+def percentile_interval(replicates: np.ndarray) -> tuple[float, float]:
+    """`(low, high)` of the 95 % percentile interval of bootstrap replicates (R,); NaN when none is defined.
 
-    Resamples in which the figure is undefined (a class was not drawn) are left out.
-
-    Args:
-      replicates: (R,) float, NaN where undefined.
-      confidence: Probability mass inside the interval.
-
-    Returns:
-      `(low, high)`; both NaN when no replicate is defined.
+    Resamples in which the figure is NaN, because a class was not drawn, are left out.
     """
     defined = replicates[~np.isnan(replicates)]
     if not defined.size:
         return float("nan"), float("nan")
-    tail = 100.0 * (1.0 - confidence) / 2.0
+    tail = 100.0 * (1.0 - 0.95) / 2.0
     low, high = np.percentile(defined, [tail, 100.0 - tail])
     return float(low), float(high)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from care_tf.errors import InputError
+from care_tf.data.class_focus import check_focus
 from care_tf.evaluation.pictures import percent
 from care_tf.evaluation.scores import Estimate, Scores
 
@@ -30,19 +30,13 @@ def headlines(
 ) -> list[Headline]:
     """Mean class accuracy, macro AUC, and recall, AUC and attention of the classes in focus.
 
-    Args:
-      scores: The run.
-      focus_classes: Names of the classes the run is about, usually those with boxes in training.
-      baseline: The run to compare with, or None.
-      differences: Run minus baseline, of `paired_difference`, or None.
+    Args: as for `write_report`.
 
     Raises:
       InputError: A class in focus that is not in the scores.
     """
     by_name = {c.name: c for c in scores.classes}
-    unknown = [name for name in focus_classes if name not in by_name]
-    if unknown:
-        raise InputError(f"classes in focus must be among {list(by_name)}. Received: {unknown}.")
+    check_focus(focus_classes, list(by_name))
     rows = [
         ("Mean class accuracy", "mean of the classes' recalls", "mean_class_accuracy"),
         ("Macro AUC", "one class against the rest, mean", "macro_auc"),
@@ -59,12 +53,7 @@ def headlines(
 
 
 def estimate_of(scores: Scores, key: str) -> Estimate:
-    """The estimate that a name of `run_statistics` stands for.
-
-    Args:
-      scores: The run.
-      key: "mean_class_accuracy", "macro_auc", "attention_inside", or "<recall|auc|attention_inside>/<class>".
-    """
+    """The estimate that a name of `run_statistics` stands for, such as "macro_auc" or "recall/DF"."""
     figure, _, name = key.partition("/")
     holder = next(c for c in scores.classes if c.name == name) if name else scores
     return getattr(holder, figure)

@@ -9,7 +9,7 @@ import numpy as np
 
 from care_tf.errors import InputError
 from care_tf.evaluation._weighted_statistics import run_statistics
-from care_tf.evaluation.bootstrap import group_bootstrap, percentile_interval
+from care_tf.evaluation.bootstrap import Statistics, group_bootstrap, percentile_interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,6 +19,12 @@ class Estimate:
     value: float | None
     low: float | None
     high: float | None
+
+    @classmethod
+    def of(cls, value: float, replicates: np.ndarray) -> "Estimate":
+        """The estimate of a value and its bootstrap replicates (R,), NaN where undefined."""
+        numbers = (value, *percentile_interval(replicates))
+        return cls(*(None if math.isnan(number) else float(number) for number in numbers))
 
     @property
     def excludes_zero(self) -> bool:
@@ -110,9 +116,7 @@ def evaluate_predictions(
     share = checked_shares("attention_inside", attention_inside, len(labels))
     references = {k: checked_shares(k, v, len(labels)) for k, v in (attention_references or {}).items()}
     statistics = run_statistics(labels, probabilities, class_names, share)
-    points = statistics(np.ones((1, len(labels))))
-    replicates = group_bootstrap(statistics, group_of_image, num_resamples, seed)
-    estimates = {name: _estimate(points[name][0], replicates[name]) for name in points}
+    estimates = _estimates(statistics, group_of_image, num_resamples, seed)
     confusion = np.zeros((len(class_names),) * 2, int)
     np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
 
@@ -182,13 +186,13 @@ def paired_difference(
         run, baseline = of_run(weights), of_baseline(weights)
         return {name: run[name] - baseline[name] for name in run}
 
-    points = difference(np.ones((1, len(labels))))
-    replicates = group_bootstrap(difference, group_of_image, num_resamples, seed)
-    return {name: _estimate(points[name][0], replicates[name]) for name in points}
+    return _estimates(difference, group_of_image, num_resamples, seed)
 
 
-def _estimate(value: float, replicates: np.ndarray) -> Estimate:
-    return Estimate(*(None if math.isnan(x) else float(x) for x in (value, *percentile_interval(replicates))))
+def _estimates(statistics: Statistics, groups: np.ndarray, num_resamples: int, seed: int) -> dict[str, Estimate]:
+    points = statistics(np.ones((1, len(groups))))
+    replicates = group_bootstrap(statistics, groups, num_resamples, seed)
+    return {name: Estimate.of(points[name][0], replicates[name]) for name in points}
 
 
 def _mean_or_none(values: np.ndarray) -> float | None:
@@ -199,7 +203,7 @@ def checked_predictions(labels, probabilities, class_names) -> tuple[np.ndarray,
     """Labels and probabilities as arrays; raises an InputError where shapes or values do not fit."""
     labels, probabilities = np.asarray(labels), np.asarray(probabilities, np.float64)
     if len(set(class_names)) != len(class_names):
-        raise InputError(f"class names must differ. Received: {list(class_names)}.")
+        raise InputError(f"Class names must differ. Received: {list(class_names)}.")
     if labels.ndim != 1 or not labels.size or not np.issubdtype(labels.dtype, np.integer):
         raise InputError(
             f"labels must be class indices, one integer per image. Received: shape {labels.shape}, {labels.dtype}."
@@ -231,7 +235,7 @@ def checked_groups(groups, num_images: int) -> np.ndarray:
     missing = [i for i, group in enumerate(listed) if group in ("", None) or group != group]
     if missing:
         raise InputError(
-            f"every image needs a group, or none (groups=None). Received: {len(missing)} images without, "
+            f"Every image needs a group, or none (groups=None). Received: {len(missing)} images without, "
             f"the first at {missing[0]}. Fill the manifest's group column: patient or lesion."
         )
     return np.asarray(listed)

@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-ORIENTATION_TAG = 0x0112
+from care_tf.images.header import ORIENTATION_TAG
+
 _START_OF_IMAGE = 0xFFD8
 _APP1 = 0xFFE1
 _START_OF_SCAN = 0xFFDA

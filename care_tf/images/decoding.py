@@ -27,23 +27,6 @@ def decode_image(contents: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.T
     return _orient_and_resize(_pixels(contents), contents, image_size)
 
 
-def decode_mask(contents: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """Decodes one mask; its file may have another size than the image.
-
-    A pixel is set when the mask is nonzero (in any channel, after applying a palette) at the pixel's center: for a
-    mask of a box the same pixels as `rasterize_boxes`. A region that covers no center sets the one pixel that holds
-    its centroid.
-
-    Args:
-      contents: Scalar string, the bytes of a PNG file with 1 to 16 bits per channel.
-      image_size: Height and width of the result, px.
-
-    Returns:
-      float32 (H,W,1) in {0, 1}.
-    """
-    return _resize_mask(_mask_pixels(contents), image_size)
-
-
 def decode_image_named(
     contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -52,22 +35,27 @@ def decode_image_named(
     TensorFlow's own message names none. A one-element data set that swallows the error is the only way to notice a
     failed decode inside a graph; it costs a few percent of the decoding time.
 
-    Args:
-      contents: Scalar string, the bytes of the file.
-      path: Scalar string, for the message.
-      image_size: Height and width to resize to, px.
-
-    Returns:
-      As `decode_image`. Evaluating it raises `tf.errors.InvalidArgumentError` for a corrupt image.
+    Args and Returns: as for `decode_image`, with the file's path, a scalar string. Evaluating the result raises
+    `tf.errors.InvalidArgumentError` for a corrupt image.
     """
     pixels = _decoded_or_named(_pixels, contents, path, tf.uint8, "image")
     return _orient_and_resize(pixels, contents, image_size)
 
 
 def decode_mask_named(contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """`decode_mask` for data pipelines: the error of a corrupt mask names the file.
+    """Decodes one mask; its file may have another size than the image. The error of a corrupt mask names the file.
 
-    Args and Returns: as `decode_image_named` and `decode_mask`.
+    A pixel is set when the mask is nonzero (in any channel, after applying a palette) at the pixel's center: for a
+    mask of a box the same pixels as `rasterize_boxes`. A region that covers no center sets the one pixel that holds
+    its centroid.
+
+    Args:
+      contents: Scalar string, the bytes of a PNG file with 1 to 16 bits per channel.
+      path: Scalar string, for the message.
+      image_size: Height and width of the result, px.
+
+    Returns:
+      float32 (H,W,1) in {0, 1}. Evaluating it raises `tf.errors.InvalidArgumentError` for a corrupt mask.
     """
     return _resize_mask(_decoded_or_named(_mask_pixels, contents, path, tf.uint16, "mask"), image_size)
 
@@ -98,7 +86,8 @@ def _decoded_or_named(
 def _orient_and_resize(
     image: tf.Tensor, contents: tf.Tensor, image_size: tuple[int, int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    image = _orient(image, jpeg_orientation(contents))
+    orientation = jpeg_orientation(contents)
+    image = tf.cond(tf.equal(orientation, 1), lambda: image, lambda: _transpose_and_flip(image, orientation))
     resized = tf.image.resize(image, image_size, method="bilinear", antialias=True)
     return tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.shape(image)[:2]
 
@@ -111,12 +100,8 @@ def _resize_mask(pixels: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     return tf.ensure_shape(tf.cast(resized, tf.float32), (*image_size, 1))
 
 
-def _orient(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
-    """Undoes an EXIF orientation 1..8: a transposition for 5 to 8, then flips."""
-    return tf.cond(tf.equal(orientation, 1), lambda: image, lambda: _transpose_and_flip(image, orientation))
-
-
 def _transpose_and_flip(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Undoes an EXIF orientation 2..8: a transposition for 5 to 8, then flips."""
     image = tf.cond(orientation >= 5, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
     flip_columns = tf.reduce_any(tf.equal(orientation, [2, 3, 6, 7]))
     flip_rows = tf.reduce_any(tf.equal(orientation, [3, 4, 7, 8]))

@@ -1,7 +1,7 @@
 """What an image file says about itself, without decoding its pixels."""
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from care_tf.errors import InputError
 
@@ -46,11 +46,7 @@ def read_image_header(path: str | os.PathLike) -> ImageHeader:
         with Image.open(path, formats=("JPEG", "PNG")) as image:
             image_format = "PNG" if image.format == "PNG" else "JPEG"  # Pillow calls some JPEGs "MPO"
             width, height = image.size
-            # PNG may carry EXIF too, but decoders do not agree on obeying it: only JPEG's is honored, here and there.
-            # Read from the EXIF block alone, as the pipeline does: Pillow's getexif() falls back on XMP.
-            exif = Image.Exif()
-            exif.load(image.info.get("exif", b"") if image_format == "JPEG" else b"")
-            orientation = exif.get(ORIENTATION_TAG, 1)
+            orientation = exif_orientation(image)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
     except UnidentifiedImageError:
@@ -58,10 +54,24 @@ def read_image_header(path: str | os.PathLike) -> ImageHeader:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from error
     if not _has_end(path, _END_MARKERS[image_format]):
-        raise InputError(f"{path} is cut off before the end of the {image_format} data; copy it again.")
-    if orientation in range(_FIRST_TRANSPOSED_ORIENTATION, 9):
+        raise InputError(f"{path} is cut off before the end of the {image_format} data. Copy it again.")
+    if orientation >= _FIRST_TRANSPOSED_ORIENTATION:
         width, height = height, width
-    return ImageHeader(image_format, width, height, orientation if orientation in range(1, 9) else 1)
+    return ImageHeader(image_format, width, height, orientation)
+
+
+def exif_orientation(image: Any) -> int:
+    """The EXIF orientation, 1..8, of a JPEG that Pillow has opened; 1 for a PNG.
+
+    PNG may carry EXIF too, but decoders do not agree on obeying it: only JPEG's is honored. Read from the EXIF block
+    alone, as the pipeline does: Pillow's getexif() falls back on XMP.
+    """
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.load(image.info.get("exif", b"") if image.format != "PNG" else b"")
+    orientation = exif.get(ORIENTATION_TAG, 1)
+    return orientation if orientation in range(1, 9) else 1
 
 
 def _has_end(path: str | os.PathLike, marker: bytes) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from care_tf.errors import InputError
-from care_tf.images.header import ORIENTATION_TAG
+from care_tf.images.header import exif_orientation
 
 # What undoes an EXIF orientation, as Pillow names it; orientation 1 needs nothing.
 _TRANSPOSITIONS = {
@@ -39,9 +39,7 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     from PIL import Image
 
     with _named_errors(path, "image"), Image.open(path, formats=("JPEG", "PNG")) as image:
-        exif = Image.Exif()
-        exif.load(image.info.get("exif", b"") if image.format != "PNG" else b"")
-        transposition = _TRANSPOSITIONS.get(exif.get(ORIENTATION_TAG, 1))
+        transposition = _TRANSPOSITIONS.get(exif_orientation(image))
         if image.mode.startswith("I"):  # 16 bits: the high byte, as the pipeline's decoder takes it
             image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))
         pixels = image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB")
@@ -79,6 +77,6 @@ def _named_errors(path: str | os.PathLike, kind: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise InputError(f"{kind} {path} does not exist.") from None
+        raise InputError(f"The {kind} {path} does not exist.") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{kind} {path} cannot be decoded: {error}; copy it again.") from error
+        raise InputError(f"The {kind} {path} cannot be decoded: {error}. Copy it again.") from error

@@ -12,8 +12,7 @@ def rasterize_boxes(boxes: tf.Tensor, scale_xy: tf.Tensor, height: int, width: i
     Args:
       boxes: float32 (k,4) half-open boxes x0,y0,x1,y1 in the original image's pixels; k may be 0 and unknown.
       scale_xy: float32 (2,) new width / old width, new height / old height.
-      height: H of the mask, px.
-      width: W of the mask, px.
+      height, width: H and W of the mask, px.
 
     Returns:
       float32 (H,W,1) in {0, 1}.

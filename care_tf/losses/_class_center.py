@@ -1,11 +1,11 @@
 """Triplet loss against class centers: one positive and one negative distance for each example."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from care_tf.keras_generation import register
 from care_tf.losses._pairwise import (
+    DISTANCES,
+    are_anchors,
     embedding_vectors,
     mean_over_anchors,
     nan_where_nan,
@@ -13,9 +13,8 @@ from care_tf.losses._pairwise import (
     pair_masks,
     row_distances,
 )
-from care_tf.losses._triplet import DISTANCES
-from care_tf.losses.arguments import checked_number
-from care_tf.losses.embedding_loss import EmbeddingLoss, checked_choice, checked_flag
+from care_tf.losses.arguments import checked_choice, checked_flag, checked_number
+from care_tf.losses.embedding import EmbeddingLoss, named
 
 
 def class_center_triplet_loss(
@@ -56,14 +55,13 @@ def class_center_triplet_loss(
 
     Source: He et al., CVPR 2018 (triplet-center loss), whose centers are learned parameters and whose distance is half
       the squared one; batch means need no state and no learning rate, and gradients flow through them. Leaving the
-      example itself out is ours. Metric learning in stage 1 follows Zeng et al., arXiv 2207.06975, of which only the
-      abstract was at hand: it names no loss, so the family is offered.
+      example itself out is ours.
     """
     checked_choice("distance", distance, DISTANCES)
     squared = distance == "squared_euclidean"
     vectors = embedding_vectors(embeddings, normalize)
     positive, negative = pair_masks(labels)
-    is_valid = tf.reduce_any(positive, axis=1) & tf.reduce_any(negative, axis=1)
+    is_valid = are_anchors(positive, negative)
     to_own = row_distances(vectors, _means(positive, vectors), squared)
     # Column j holds the center of example j's class: a class takes up as many columns as it has examples.
     own_class = positive | tf.eye(tf.shape(positive)[0], dtype=tf.bool)
@@ -82,21 +80,17 @@ def _means(members: tf.Tensor, vectors: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.matmul(shares, tf.cast(vectors, tf.float64)), vectors.dtype)
 
 
+@named("class_center")
 @register
 class ClassCenterTripletLoss(EmbeddingLoss):
     """`class_center_triplet_loss` as a Keras loss of (labels, embeddings).
 
     Args:
-      margin: As for `class_center_triplet_loss`.
-      distance: "euclidean" or "squared_euclidean".
-      class_balanced: As for `class_center_triplet_loss`.
-      normalize: As for `class_center_triplet_loss`.
+      margin, distance, class_balanced, normalize: As for `class_center_triplet_loss`.
       name: Name of the loss.
 
     Raises:
       InputError: An argument is outside its range, or the loss is called with sample weights.
-
-    Source: as for `class_center_triplet_loss`.
     """
 
     def __init__(
@@ -118,13 +112,3 @@ class ClassCenterTripletLoss(EmbeddingLoss):
         return class_center_triplet_loss(
             y_true, y_pred, self.margin, self.distance, self.class_balanced, self.normalize
         )
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "margin": self.margin,
-            "distance": self.distance,
-            "class_balanced": self.class_balanced,
-            "normalize": self.normalize,
-        }

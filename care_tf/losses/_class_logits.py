@@ -67,15 +67,15 @@ def class_logits(predictions: Any, from_logits: bool = False) -> tf.Tensor:
     """
     predictions = tf.convert_to_tensor(predictions)
     has_one_unit = number_of_outputs(predictions) == 1
-    behind = _logits_behind(predictions, "Sigmoid" if has_one_unit else "Softmax")
-    if behind is not None:
+    found = _input_of_activation(predictions, "Sigmoid" if has_one_unit else "Softmax")
+    if found is not None:
         if from_logits:
             warnings.warn(
                 "from_logits=True, but the predictions come from a softmax or sigmoid, so they are no logits. The "
                 "input of that activation is taken. Pass from_logits=False, or take the activation off the classifier.",
                 stacklevel=2,
             )
-        predictions = behind
+        predictions = found
         from_logits = True
     values = at_least_float32(predictions)
     if from_logits:
@@ -85,14 +85,14 @@ def class_logits(predictions: Any, from_logits: bool = False) -> tf.Tensor:
     return tf.math.log(tf.concat([1.0 - values, values], axis=-1) if has_one_unit else values)
 
 
-def _logits_behind(predictions: tf.Tensor, activation_op: str) -> tf.Tensor | None:
+def _input_of_activation(predictions: tf.Tensor, activation_op: str) -> tf.Tensor | None:
     """What a softmax or sigmoid was applied to; None where the predictions do not come from one, or none can tell."""
     if hasattr(predictions, "_keras_logits"):  # the mark that Keras's activations leave, in eager mode as well
         return predictions._keras_logits
     if not tf.is_symbolic_tensor(predictions):
         return None
     if predictions.op.type == "Cast":
-        return _logits_behind(predictions.op.inputs[0], activation_op)
+        return _input_of_activation(predictions.op.inputs[0], activation_op)
     return predictions.op.inputs[0] if predictions.op.type == activation_op else None
 
 

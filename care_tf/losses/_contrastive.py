@@ -1,21 +1,15 @@
 """Contrastive loss over all pairs of a batch: the Siamese baseline of metric learning."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from care_tf.keras_generation import register
 from care_tf.losses._pairwise import embedding_vectors, mean_where, pair_distances, pair_masks
-from care_tf.losses.arguments import checked_number
-from care_tf.losses.embedding_loss import EmbeddingLoss, checked_flag
+from care_tf.losses.arguments import checked_flag, checked_number
+from care_tf.losses.embedding import EmbeddingLoss, named
 
 
 def contrastive_loss(
-    labels: tf.Tensor,
-    embeddings: tf.Tensor,
-    margin: float = 1.0,
-    normalize: bool = True,
-    balance_pairs: bool = False,
+    labels: tf.Tensor, embeddings: tf.Tensor, margin: float = 1.0, normalize: bool = True, balance_pairs: bool = False
 ) -> tf.Tensor:
     """Pairs of one class are pulled together, pairs of two classes pushed apart up to a margin.
 
@@ -44,8 +38,7 @@ def contrastive_loss(
       >>> float(contrastive_loss([0, 0, 1], tf.constant([[0.0], [2.0], [2.5]]), normalize=False))
       1.4166666269302368
 
-    Source: Hadsell, Chopra and LeCun, CVPR 2006, Eq. 4, without its factor 1/2. Metric learning in stage 1 follows
-      Zeng et al., arXiv 2207.06975, of which only the abstract was at hand: it names no loss, so the family is offered.
+    Source: Hadsell, Chopra and LeCun, CVPR 2006, Eq. 4, without its factor 1/2.
     """
     vectors = embedding_vectors(embeddings, normalize)
     positive, negative = pair_masks(labels)
@@ -58,28 +51,21 @@ def contrastive_loss(
     return mean_where(positive | negative, tf.where(positive, pull, push))
 
 
+@named("contrastive")
 @register
 class ContrastiveLoss(EmbeddingLoss):
     """`contrastive_loss` as a Keras loss of (labels, embeddings).
 
     Args:
-      margin: As for `contrastive_loss`.
-      normalize: As for `contrastive_loss`.
-      balance_pairs: As for `contrastive_loss`.
+      margin, normalize, balance_pairs: As for `contrastive_loss`.
       name: Name of the loss.
 
     Raises:
       InputError: An argument is outside its range, or the loss is called with sample weights.
-
-    Source: as for `contrastive_loss`.
     """
 
     def __init__(
-        self,
-        margin: float = 1.0,
-        normalize: bool = True,
-        balance_pairs: bool = False,
-        name: str = "contrastive_loss",
+        self, margin: float = 1.0, normalize: bool = True, balance_pairs: bool = False, name: str = "contrastive_loss"
     ):
         super().__init__(name)
         self.margin = checked_number("margin", margin, is_open=True)
@@ -89,12 +75,3 @@ class ContrastiveLoss(EmbeddingLoss):
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """The batch's loss."""
         return contrastive_loss(y_true, y_pred, self.margin, self.normalize, self.balance_pairs)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "margin": self.margin,
-            "normalize": self.normalize,
-            "balance_pairs": self.balance_pairs,
-        }

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from care_tf.keras_generation import register
 from care_tf.losses._class_logits import per_class, rows_and_logits
-from care_tf.losses.class_weighted_loss import ClassWeightedLoss
+from care_tf.losses.classification import ClassWeightedLoss, named
 
 
 def cost_sensitive_cross_entropy(
@@ -23,8 +23,7 @@ def cost_sensitive_cross_entropy(
       from_logits: Whether the predictions are logits.
 
     Returns:
-      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros, NaN for a label that
-        names no class.
+      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros, NaN for a label that names no class.
 
     Raises:
       InputError: The shapes do not fit together, or a label is a fraction (in eager mode).
@@ -40,12 +39,7 @@ def cost_sensitive_cross_entropy(
 
 
 def class_costs(rows: tf.Tensor, costs: tf.Tensor, class_weights: Any = None) -> tf.Tensor:
-    """sum_c w_c y_c cost_c of each sample: (B,).
-
-    Args:
-      rows: (B, C), the class values y.
-      costs: (B, C), what each class costs.
-      class_weights: (C,); None for ones.
+    """sum_c w_c y_c cost_c of each sample (B,), of class values y and costs (B, C) and weights (C,); None for ones.
 
     Raises:
       InputError: There is not one weight for each class.
@@ -55,15 +49,14 @@ def class_costs(rows: tf.Tensor, costs: tf.Tensor, class_weights: Any = None) ->
     return tf.reduce_sum(rows * costs, axis=-1)
 
 
+@named("cross_entropy")
 @register
 class CostSensitiveCrossEntropy(ClassWeightedLoss):
     """`cost_sensitive_cross_entropy` as a Keras loss; without class weights the plain cross entropy.
 
     Args:
       class_weights: (C,), >= 0; None for ones. Kept as a variable: see `ClassWeightedLoss`.
-      from_logits: Whether the predictions are logits.
-      reduction: As of any Keras loss.
-      name: Of the loss.
+      from_logits, reduction, name: As for `ClassWeightedLoss`.
 
     Raises:
       InputError: A weight is negative or not finite.

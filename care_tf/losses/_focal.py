@@ -8,7 +8,7 @@ from care_tf.keras_generation import register
 from care_tf.losses._class_logits import rows_and_logits
 from care_tf.losses._cost_sensitive import class_costs
 from care_tf.losses.arguments import checked_number
-from care_tf.losses.class_weighted_loss import ClassWeightedLoss
+from care_tf.losses.classification import ClassWeightedLoss, named
 
 
 def focal_loss(
@@ -28,8 +28,7 @@ def focal_loss(
       from_logits: Whether the predictions are logits.
 
     Returns:
-      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros, NaN for a label that
-        names no class.
+      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros, NaN for a label that names no class.
 
     Raises:
       InputError: The shapes do not fit together, a label is a fraction (in eager mode), or gamma is out of range.
@@ -59,6 +58,7 @@ def _discount(log_probability: tf.Tensor, gamma: float) -> tf.Tensor:
     return tf.where(has_rest, powers, 0.0)
 
 
+@named("focal", gamma="discount of well-classified samples, >= 0")
 @register
 class FocalLoss(ClassWeightedLoss):
     """`focal_loss` as a Keras loss.
@@ -66,14 +66,10 @@ class FocalLoss(ClassWeightedLoss):
     Args:
       gamma: How strongly well-classified samples are discounted, >= 0.
       class_weights: (C,), >= 0, the alpha of each class; None for ones. Kept as a variable: see `ClassWeightedLoss`.
-      from_logits: Whether the predictions are logits.
-      reduction: As of any Keras loss.
-      name: Of the loss.
+      from_logits, reduction, name: As for `ClassWeightedLoss`.
 
     Raises:
       InputError: An argument is out of range.
-
-    Source: Lin et al. 2017.
     """
 
     def __init__(
@@ -90,7 +86,3 @@ class FocalLoss(ClassWeightedLoss):
     def call(self, y_true: Any, y_pred: tf.Tensor) -> tf.Tensor:
         """The loss of each sample, (B,)."""
         return focal_loss(y_true, y_pred, self.gamma, self.weights_for(y_pred), self.from_logits)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {"gamma": self.gamma, **super().get_config()}

@@ -9,7 +9,7 @@ from care_tf.keras_generation import register
 from care_tf.losses._class_logits import per_class, rows_and_logits
 from care_tf.losses._cost_sensitive import cost_sensitive_cross_entropy
 from care_tf.losses.arguments import checked_counts, checked_number
-from care_tf.losses.class_weighted_loss import ClassWeightedLoss
+from care_tf.losses.classification import ClassWeightedLoss, named
 
 
 def label_distribution_margins(class_counts: Any, max_margin: float = 0.5) -> np.ndarray:
@@ -63,8 +63,7 @@ def ldam_loss(
       from_logits: Whether the predictions are logits.
 
     Returns:
-      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros, NaN for a label that
-        names no class.
+      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros, NaN for a label that names no class.
 
     Raises:
       InputError: The shapes do not fit together, a label is a fraction (in eager mode), a count is not positive, or an
@@ -84,6 +83,7 @@ def ldam_loss(
     return cost_sensitive_cross_entropy(rows, scale * (logits - margins * rows), class_weights, from_logits=True)
 
 
+@named("ldam", max_margin="margin of the rarest class, >= 0", scale="factor of the logits, > 0")
 @register
 class LDAMLoss(ClassWeightedLoss):
     """`ldam_loss` as a Keras loss.
@@ -93,14 +93,10 @@ class LDAMLoss(ClassWeightedLoss):
       max_margin: The margin of the rarest class, in logits, >= 0.
       scale: Factor of the logits, > 0.
       class_weights: (C,), >= 0; None for ones. Kept as a variable: see `ClassWeightedLoss`.
-      from_logits: Whether the predictions are logits.
-      reduction: As of any Keras loss.
-      name: Of the loss.
+      from_logits, reduction, name: As for `ClassWeightedLoss`.
 
     Raises:
       InputError: An argument is out of range.
-
-    Source: Cao et al. 2019; deviations under `ldam_loss`.
     """
 
     def __init__(
@@ -122,12 +118,3 @@ class LDAMLoss(ClassWeightedLoss):
         """The loss of each sample, (B,)."""
         weights = self.weights_for(y_pred)
         return ldam_loss(y_true, y_pred, self.class_counts, self.max_margin, self.scale, weights, self.from_logits)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            "class_counts": self.class_counts,
-            "max_margin": self.max_margin,
-            "scale": self.scale,
-            **super().get_config(),
-        }

@@ -9,7 +9,8 @@ from care_tf.keras_generation import register
 from care_tf.losses._class_logits import per_class, rows_and_logits
 from care_tf.losses._cost_sensitive import cost_sensitive_cross_entropy
 from care_tf.losses.arguments import checked_counts, checked_number
-from care_tf.losses.class_weighted_loss import ClassWeightedLoss
+from care_tf.losses.classification import ClassWeightedLoss, named
+from care_tf.settings import Trait
 
 
 def logit_adjusted_loss(
@@ -36,8 +37,7 @@ def logit_adjusted_loss(
       from_logits: Whether the predictions are logits.
 
     Returns:
-      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros, NaN for a label that
-        names no class.
+      float32 (B,) (float64 of float64 predictions), >= 0; 0 for a row of zeros, NaN for a label that names no class.
 
     Raises:
       InputError: The shapes do not fit together, a label is a fraction (in eager mode), a count is not positive, or tau
@@ -56,6 +56,8 @@ def logit_adjusted_loss(
     return cost_sensitive_cross_entropy(rows, adjusted, class_weights, from_logits=True)
 
 
+@named("logit_adjustment", Trait.CORRECTS_FOR_COUNTS, tau="strength of the adjustment, >= 0")
+@named("balanced_softmax", Trait.CORRECTS_FOR_COUNTS)
 @register
 class LogitAdjustedLoss(ClassWeightedLoss):
     """`logit_adjusted_loss` as a Keras loss; with the default tau the balanced softmax.
@@ -64,14 +66,10 @@ class LogitAdjustedLoss(ClassWeightedLoss):
       class_counts: (C,), training samples of each class, > 0.
       tau: Strength of the adjustment, >= 0.
       class_weights: (C,), >= 0; None for ones. Kept as a variable: see `ClassWeightedLoss`.
-      from_logits: Whether the predictions are logits.
-      reduction: As of any Keras loss.
-      name: Of the loss.
+      from_logits, reduction, name: As for `ClassWeightedLoss`.
 
     Raises:
       InputError: An argument is out of range.
-
-    Source: Menon et al. 2021.
     """
 
     def __init__(
@@ -91,7 +89,3 @@ class LogitAdjustedLoss(ClassWeightedLoss):
         """The loss of each sample, (B,)."""
         weights = self.weights_for(y_pred)
         return logit_adjusted_loss(y_true, y_pred, self.class_counts, self.tau, weights, self.from_logits)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {"class_counts": self.class_counts, "tau": self.tau, **super().get_config()}

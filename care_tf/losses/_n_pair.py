@@ -1,11 +1,10 @@
 """N-pair loss: every anchor tells its positive from all negatives at once."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from care_tf.keras_generation import register
 from care_tf.losses._pairwise import (
+    are_anchors,
     embedding_vectors,
     inner_products,
     masked_log_sum_exp,
@@ -14,7 +13,7 @@ from care_tf.losses._pairwise import (
     squared_lengths,
 )
 from care_tf.losses.arguments import checked_number
-from care_tf.losses.embedding_loss import EmbeddingLoss
+from care_tf.losses.embedding import EmbeddingLoss, named
 
 
 def n_pair_loss(labels: tf.Tensor, embeddings: tf.Tensor, l2_regularization: float = 0.0) -> tf.Tensor:
@@ -42,9 +41,7 @@ def n_pair_loss(labels: tf.Tensor, embeddings: tf.Tensor, l2_regularization: flo
 
     Source: Sohn, NIPS 2016, Eq. 6, whose batches are one anchor and one positive of each class, the other classes'
       positives being the negatives; `n_pair_terms` on those gives its value. Here every example is an anchor, with
-      each of its positives and against every example of another class, so that any batch can be used. Metric learning
-      in stage 1 follows Zeng et al., arXiv 2207.06975, of which only the abstract was at hand: it names no loss, so
-      the family is offered.
+      each of its positives and against every example of another class, so that any batch can be used.
     """
     vectors = embedding_vectors(embeddings)
     positive, negative = pair_masks(labels)
@@ -57,18 +54,18 @@ def n_pair_terms(similarity: tf.Tensor, positive: tf.Tensor, negative: tf.Tensor
 
     Args:
       similarity: float (n, m), of n anchors to m examples.
-      positive: bool (n, m), which examples are of the anchor's class.
-      negative: bool (n, m), which are not.
+      positive, negative: bool (n, m), which examples are of the anchor's class, and which are not.
 
     Returns:
       (terms, is_valid): float (n,), 0 for an anchor without a positive or without a negative; bool (n,), the others.
     """
-    is_valid = tf.reduce_any(positive, axis=1) & tf.reduce_any(negative, axis=1)
+    is_valid = are_anchors(positive, negative)
     of_negatives = masked_log_sum_exp(similarity, negative)[:, tf.newaxis]
     terms = mean_where(positive & is_valid[:, tf.newaxis], tf.nn.softplus(of_negatives - similarity), axis=1)
     return terms, is_valid
 
 
+@named("n_pair")
 @register
 class NPairLoss(EmbeddingLoss):
     """`n_pair_loss` as a Keras loss of (labels, embeddings).
@@ -79,8 +76,6 @@ class NPairLoss(EmbeddingLoss):
 
     Raises:
       InputError: An argument is outside its range, or the loss is called with sample weights.
-
-    Source: as for `n_pair_loss`.
     """
 
     def __init__(self, l2_regularization: float = 0.0, name: str = "n_pair_loss"):
@@ -90,7 +85,3 @@ class NPairLoss(EmbeddingLoss):
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """The batch's loss."""
         return n_pair_loss(y_true, y_pred, self.l2_regularization)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "l2_regularization": self.l2_regularization}

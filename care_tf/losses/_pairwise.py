@@ -8,6 +8,7 @@ from care_tf.errors import InputError
 from care_tf.labels import same_class
 from care_tf.precision import at_least_float32
 
+DISTANCES = ("euclidean", "squared_euclidean")
 # Squared distances below this share of the squared lengths are float32's rounding of equal rows: their direction would
 # be noise.
 _EQUAL_WITHIN = 1e-13
@@ -43,14 +44,11 @@ def embedding_vectors(embeddings: tf.Tensor, normalize: bool = False) -> tf.Tens
 
 
 def pair_masks(labels: Any) -> tuple[tf.Tensor, tf.Tensor]:
-    """Which pairs (i, j) are positive (same class, i != j) and which negative (another class).
+    """Which pairs (i, j) are positive (same class, i != j) and which negative (another class): bool (B, B) each.
 
     Args:
       labels: (B,) or (B, 1) integers, or (B, C) one-hot or soft labels, of which the argmax is taken. Only equality
         counts: any integers name the classes. A row of zeros is no class and in no pair.
-
-    Returns:
-      (positive, negative), bool (B, B) each.
 
     Raises:
       InputError: The labels have another shape, or one is a fraction (in eager mode).
@@ -58,6 +56,11 @@ def pair_masks(labels: Any) -> tuple[tf.Tensor, tf.Tensor]:
     same, both = same_class(labels)
     itself = tf.eye(tf.shape(same)[0], dtype=tf.bool)
     return same & ~itself, both & ~same
+
+
+def are_anchors(positive: tf.Tensor, negative: tf.Tensor) -> tf.Tensor:
+    """Which examples have both a positive and a negative, bool (n,) of two `pair_masks` (n, m)."""
+    return tf.reduce_any(positive, axis=1) & tf.reduce_any(negative, axis=1)
 
 
 def inner_products(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

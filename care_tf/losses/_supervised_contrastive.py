@@ -1,13 +1,18 @@
 """Supervised contrastive loss: every anchor recognizes all examples of its class among the rest of the batch."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from care_tf.keras_generation import register
-from care_tf.losses._pairwise import embedding_vectors, inner_products, masked_log_sum_exp, mean_where, pair_masks
+from care_tf.losses._pairwise import (
+    are_anchors,
+    embedding_vectors,
+    inner_products,
+    masked_log_sum_exp,
+    mean_where,
+    pair_masks,
+)
 from care_tf.losses.arguments import checked_number
-from care_tf.losses.embedding_loss import EmbeddingLoss
+from care_tf.losses.embedding import EmbeddingLoss, named
 
 
 def supervised_contrastive_loss(labels: tf.Tensor, embeddings: tf.Tensor, temperature: float = 0.1) -> tf.Tensor:
@@ -34,17 +39,17 @@ def supervised_contrastive_loss(labels: tf.Tensor, embeddings: tf.Tensor, temper
       0.6931471824645996
 
     Source: Khosla et al., NeurIPS 2020, Eq. 2 (L_out), without their code's factor temperature / base temperature. A
-      batch of one class has a loss there; here nothing is learned from it. Metric learning in stage 1 follows Zeng et
-      al., arXiv 2207.06975, of which only the abstract was at hand: it names no loss, so the family is offered.
+      batch of one class has a loss there; here nothing is learned from it.
     """
     vectors = embedding_vectors(embeddings, normalize=True)
     positive, negative = pair_masks(labels)
     logits = inner_products(vectors, vectors) / temperature
     log_share = logits - masked_log_sum_exp(logits, positive | negative)[:, tf.newaxis]
-    is_valid = tf.reduce_any(positive, axis=1) & tf.reduce_any(negative, axis=1)
+    is_valid = are_anchors(positive, negative)
     return tf.cast(mean_where(is_valid, mean_where(positive, -log_share, axis=1)), vectors.dtype)
 
 
+@named("supervised_contrastive")
 @register
 class SupervisedContrastiveLoss(EmbeddingLoss):
     """`supervised_contrastive_loss` as a Keras loss of (labels, embeddings).
@@ -55,8 +60,6 @@ class SupervisedContrastiveLoss(EmbeddingLoss):
 
     Raises:
       InputError: An argument is outside its range, or the loss is called with sample weights.
-
-    Source: as for `supervised_contrastive_loss`.
     """
 
     def __init__(self, temperature: float = 0.1, name: str = "supervised_contrastive_loss"):
@@ -66,7 +69,3 @@ class SupervisedContrastiveLoss(EmbeddingLoss):
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """The batch's loss."""
         return supervised_contrastive_loss(y_true, y_pred, self.temperature)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {**super().get_config(), "temperature": self.temperature}

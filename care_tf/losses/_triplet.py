@@ -1,15 +1,20 @@
 """Triplet loss: an anchor closer to its own class than to any other, by a margin, on triplets mined in the batch."""
 
-from typing import Any
-
 import tensorflow as tf
 
 from care_tf.keras_generation import register
-from care_tf.losses._pairwise import embedding_vectors, mean_over_anchors, nan_where_nan, pair_distances, pair_masks
-from care_tf.losses.arguments import checked_number
-from care_tf.losses.embedding_loss import EmbeddingLoss, checked_choice, checked_flag
+from care_tf.losses._pairwise import (
+    DISTANCES,
+    are_anchors,
+    embedding_vectors,
+    mean_over_anchors,
+    nan_where_nan,
+    pair_distances,
+    pair_masks,
+)
+from care_tf.losses.arguments import checked_choice, checked_flag, checked_number
+from care_tf.losses.embedding import EmbeddingLoss, named
 
-DISTANCES = ("euclidean", "squared_euclidean")
 _INFINITY = float("inf")
 
 
@@ -59,15 +64,13 @@ def triplet_loss(
       "semi_hard": Schroff, Kalenichenko and Philbin, CVPR 2015, which mines on squared distances; the fallback to the
       farthest negative and the mean over all (anchor, positive) are TensorFlow Addons'. Addons' hard loss counts
       anchors without a positive as if they were their own; here they are left out. `class_balanced` is an extension.
-      Metric learning in stage 1 follows Zeng et al., arXiv 2207.06975, of which only the abstract was at hand: it
-      names no loss, so the family is offered.
     """
     checked_choice("distance", distance, DISTANCES)
     checked_choice("mining", mining, tuple(MINING))
     vectors = embedding_vectors(embeddings, normalize)
     positive, negative = pair_masks(labels)
     distances = pair_distances(vectors, vectors, squared=distance == "squared_euclidean")
-    is_valid = tf.reduce_any(positive, axis=1) & tf.reduce_any(negative, axis=1)
+    is_valid = are_anchors(positive, negative)
     total, count = MINING[mining](distances, positive & is_valid[:, tf.newaxis], negative, margin)
     loss = mean_over_anchors(total, count, is_valid, labels, class_balanced)
     return nan_where_nan(loss, vectors)
@@ -87,9 +90,8 @@ def _batch_hard(distances, positive, negative, margin):
 
 def _semi_hard(distances, positive, negative, margin):
     to_negative = distances[:, tf.newaxis, :]
-    is_farther = negative[:, tf.newaxis, :] & (
-        to_negative > distances[:, :, tf.newaxis]
-    )  # (anchor, positive, negative)
+    # (anchor, positive, negative)
+    is_farther = negative[:, tf.newaxis, :] & (to_negative > distances[:, :, tf.newaxis])
     nearest_farther = tf.reduce_min(tf.where(is_farther, to_negative, _INFINITY), axis=2)
     farthest = tf.reduce_max(tf.where(negative, distances, -_INFINITY), axis=1, keepdims=True)
     chosen = tf.where(tf.reduce_any(is_farther, axis=2), nearest_farther, farthest)
@@ -111,22 +113,17 @@ def _hinge(difference: tf.Tensor, margin: float, counts: tf.Tensor) -> tf.Tensor
 MINING = {"batch_hard": _batch_hard, "semi_hard": _semi_hard, "batch_all": _batch_all}
 
 
+@named("triplet")
 @register
 class TripletLoss(EmbeddingLoss):
     """`triplet_loss` as a Keras loss of (labels, embeddings).
 
     Args:
-      margin: As for `triplet_loss`.
-      mining: "batch_hard", "semi_hard" or "batch_all".
-      distance: "euclidean" or "squared_euclidean".
-      class_balanced: As for `triplet_loss`.
-      normalize: As for `triplet_loss`.
+      margin, mining, distance, class_balanced, normalize: As for `triplet_loss`.
       name: Name of the loss.
 
     Raises:
       InputError: An argument is outside its range, or the loss is called with sample weights.
-
-    Source: as for `triplet_loss`.
     """
 
     def __init__(
@@ -150,14 +147,3 @@ class TripletLoss(EmbeddingLoss):
         return triplet_loss(
             y_true, y_pred, self.margin, self.mining, self.distance, self.class_balanced, self.normalize
         )
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {
-            **super().get_config(),
-            "margin": self.margin,
-            "mining": self.mining,
-            "distance": self.distance,
-            "class_balanced": self.class_balanced,
-            "normalize": self.normalize,
-        }

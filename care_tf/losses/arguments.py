@@ -1,4 +1,4 @@
-"""The checks of the arguments that several losses take: numbers in a range, class counts, class weights."""
+"""The checks of the arguments that several losses take: numbers, choices, flags, class counts, class weights."""
 
 import math
 from typing import Any
@@ -8,24 +8,45 @@ import numpy as np
 from care_tf.errors import InputError
 
 
-def checked_number(name: str, value: Any, least: float = 0.0, below: float = math.inf, is_open: bool = False) -> float:
-    """A number as a float.
+def checked_number(name: str, value: Any, below: float = math.inf, is_open: bool = False) -> float:
+    """A number from 0 on, as a float.
 
     Args:
       name: Of the argument.
       value: The value received.
-      least: Its least value.
       below: What it stays below.
-      is_open: Whether the least value itself is refused.
+      is_open: Whether 0 itself is refused.
 
     Raises:
       InputError: It is no number in that range.
     """
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not is_number or not least <= value < below or (is_open and value == least):
-        interval = f"{'(' if is_open else '['}{least:g}, {below:g})"
+    if not is_number or not 0 <= value < below or (is_open and value == 0):
+        interval = f"{'(' if is_open else '['}0, {below:g})"
         raise InputError(f"{name} must be a number in {interval}. Received {name}={value!r}.")
     return float(value)
+
+
+def checked_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """The value, one of the choices.
+
+    Raises:
+      InputError: It is none of them.
+    """
+    if value not in choices:
+        raise InputError(f"{name} must be one of {', '.join(choices)}. Received {name}={value!r}.")
+    return value
+
+
+def checked_flag(name: str, value: Any) -> bool:
+    """The value, True or False.
+
+    Raises:
+      InputError: It is neither.
+    """
+    if not isinstance(value, bool):
+        raise InputError(f"{name} must be true or false. Received {name}={value!r}.")
+    return value
 
 
 def checked_counts(counts: Any) -> np.ndarray:

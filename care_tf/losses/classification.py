@@ -1,53 +1,90 @@
-"""The classification losses by name, for configurations."""
+"""The classification losses: their class weights, which can be changed while training runs, and their names."""
 
-import dataclasses
+import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.losses._cost_sensitive import CostSensitiveCrossEntropy
-from care_tf.losses._focal import FocalLoss
-from care_tf.losses._ldam import LDAMLoss
-from care_tf.losses._logit_adjustment import LogitAdjustedLoss
+from care_tf.losses._class_logits import number_of_outputs
 from care_tf.losses.arguments import checked_counts, checked_weights
-from care_tf.losses.class_weighted_loss import ClassWeightedLoss
 from care_tf.settings import Builder, Choice, Trait
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ClassificationLoss(Builder):
-    """A loss that a configuration can name.
+class ClassWeightedLoss(keras.losses.Loss):
+    """A loss whose class weights are a variable, read in every step of a compiled `fit`.
 
-    Attributes:
-      build: Its class.
-      needs_counts: Whether it is built from the class counts.
+    `loss.class_weights` is the variable, float32 (C,); without class weights it is (1,) until some are assigned:
+    `loss.class_weights = [1.0, 5.0]`. Assigned weights are no part of the configuration and are not saved.
+
+    Args:
+      class_weights: (C,), >= 0; None for ones.
+      from_logits: Whether the predictions are logits.
+      reduction: As of any Keras loss.
+      name: Of the loss.
+
+    Raises:
+      InputError: A weight is negative or not finite.
     """
 
-    build: Callable[..., ClassWeightedLoss]
-    needs_counts: bool = False
+    def __init__(self, class_weights: Any, from_logits: bool, reduction: str, name: str):
+        super().__init__(reduction=reduction, name=name)
+        values = None if class_weights is None else checked_weights(class_weights)
+        self.from_logits = bool(from_logits)
+        self._initial_class_weights = None if values is None else values.tolist()
+        with tf.init_scope():
+            if values is None:  # the number of classes is not known yet: one 1 stands for all of them
+                self._class_weights = tf.Variable(np.ones(1, np.float32), trainable=False, shape=[None])
+            else:
+                self._class_weights = tf.Variable(values, trainable=False, dtype=tf.float32)
+
+    @property
+    def class_weights(self) -> tf.Variable:
+        """The variable; assign (C,) weights >= 0 to the property to change them."""
+        return self._class_weights
+
+    @class_weights.setter
+    def class_weights(self, values: Any) -> None:
+        self._class_weights.assign(checked_weights(values, self._class_weights.shape[0]))
+
+    def weights_for(self, predictions: tf.Tensor) -> tf.Tensor:
+        """The current class weights, float32 (C,), for predictions (B, C), or (B, 1) of a binary classifier."""
+        num_classes = max(number_of_outputs(predictions), 2)
+        num_weights = self._class_weights.shape[0]
+        if num_weights is not None and num_weights != num_classes:
+            raise InputError(
+                f"{type(self).__name__} has {num_weights} class weights, but the predictions have {num_classes} "
+                "classes. Give one weight for each class."
+            )
+        return tf.broadcast_to(self._class_weights, (num_classes,))
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        config = {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        return {**config, "class_weights": self._initial_class_weights}
 
 
-_CORRECTS = frozenset({Trait.CORRECTS_FOR_COUNTS})
+Loss = TypeVar("Loss", bound=type[ClassWeightedLoss])
+CLASSIFICATION_LOSSES: dict[str, Builder] = {}
 
-CLASSIFICATION_LOSSES: dict[str, ClassificationLoss] = {
-    "cross_entropy": ClassificationLoss(build=CostSensitiveCrossEntropy),
-    "focal": ClassificationLoss(build=FocalLoss, arguments={"gamma": "discount of well-classified samples, >= 0"}),
-    "ldam": ClassificationLoss(
-        build=LDAMLoss,
-        arguments={"max_margin": "margin of the rarest class, >= 0", "scale": "factor of the logits, > 0"},
-        needs_counts=True,
-    ),
-    # logit_adjustment with its default, tau = 1
-    "balanced_softmax": ClassificationLoss(build=LogitAdjustedLoss, traits=_CORRECTS, needs_counts=True),
-    "logit_adjustment": ClassificationLoss(
-        build=LogitAdjustedLoss,
-        arguments={"tau": "strength of the adjustment, >= 0"},
-        traits=_CORRECTS,
-        needs_counts=True,
-    ),
-}
+
+def named(name: str, *traits: Trait, **arguments: str) -> Callable[[Loss], Loss]:
+    """Lists a loss in `CLASSIFICATION_LOSSES`.
+
+    Args:
+      name: What configurations call it.
+      *traits: What it does that other settings may contradict.
+      **arguments: Arguments that may stand beside the name, and what they mean. Class counts come from the data.
+    """
+
+    def listed(loss: Loss) -> Loss:
+        CLASSIFICATION_LOSSES[name] = Builder(build=loss, arguments=arguments, traits=frozenset(traits))
+        return loss
+
+    return listed
 
 
 def get_classification_loss(
@@ -77,7 +114,7 @@ def get_classification_loss(
     counts = checked_counts(class_counts)
     # Ones instead of None: the loss then knows the number of classes, whoever re-weights it later.
     weights = checked_weights(np.ones(len(counts)) if class_weights is None else class_weights, len(counts))
-    from_counts = {"class_counts": counts} if entry.needs_counts else {}
+    from_counts = {"class_counts": counts} if "class_counts" in inspect.signature(entry.build).parameters else {}
     try:
         return entry.build(**choice.arguments, **from_counts, class_weights=weights, from_logits=from_logits)
     except InputError as error:

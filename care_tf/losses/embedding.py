@@ -1,30 +1,63 @@
-"""Losses on embeddings by name."""
+"""The losses on embeddings: how Keras calls them, and their names."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import keras
+import tensorflow as tf
 
-from care_tf.losses._class_center import ClassCenterTripletLoss
-from care_tf.losses._contrastive import ContrastiveLoss
-from care_tf.losses._n_pair import NPairLoss
-from care_tf.losses._supervised_contrastive import SupervisedContrastiveLoss
-from care_tf.losses._triplet import TripletLoss
+from care_tf.errors import InputError
 from care_tf.settings import Builder, Choice, Setting, Trait
 
 
-def _entry(loss: type[keras.losses.Loss]) -> Builder:
-    """A loss whose constructor says which arguments a configuration may set."""
-    arguments = [name for name in inspect.signature(loss).parameters if name != "name"]
-    return Builder(build=loss, arguments=dict.fromkeys(arguments, ""), traits=frozenset({Trait.LEARNS_EMBEDDING}))
+class EmbeddingLoss(keras.losses.Loss):
+    """A loss of a batch's labels and embeddings that looks at pairs, so that its value belongs to no single example.
+
+    Subclasses define `call(y_true, y_pred)`: labels (B,) or (B, 1), or one-hot (B, C); embeddings float (B, d); returns
+    a scalar, in float32 (float64 of float64) whatever the dtype policy. On several replicas each looks at the pairs of
+    its own images.
+
+    Args:
+      name: Name of the loss.
+    """
+
+    def __init__(self, name: str):
+        super().__init__(reduction="none", name=name)  # the value is a scalar: nothing is left to reduce
+
+    def __call__(self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None) -> tf.Tensor:
+        """The batch's loss. (Keras's own `__call__` would cast labels and float64 embeddings to float32.)
+
+        Raises:
+          InputError: Sample weights are given, or labels or embeddings have another shape.
+        """
+        if sample_weight is not None:
+            raise InputError(
+                f"{type(self).__name__} is a mean over pairs or triplets, to which weights of single examples do not "
+                "apply. Received: a sample_weight (or a class_weight, which Keras turns into one). Leave it out, and "
+                "draw the batches in balance instead."
+            )
+        return self.call(y_true, y_pred)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
 
 
-EMBEDDING_LOSSES: dict[str, Builder] = {
-    "contrastive": _entry(ContrastiveLoss),
-    "triplet": _entry(TripletLoss),
-    "class_center": _entry(ClassCenterTripletLoss),
-    "n_pair": _entry(NPairLoss),
-    "supervised_contrastive": _entry(SupervisedContrastiveLoss),
-}
+Loss = TypeVar("Loss", bound=type[EmbeddingLoss])
+EMBEDDING_LOSSES: dict[str, Builder] = {}
+
+
+def named(name: str) -> Callable[[Loss], Loss]:
+    """Lists a loss in `EMBEDDING_LOSSES`; beside the name may stand whatever its constructor takes."""
+
+    def listed(loss: Loss) -> Loss:
+        arguments = [argument for argument in inspect.signature(loss).parameters if argument != "name"]
+        traits = frozenset({Trait.LEARNS_EMBEDDING})
+        EMBEDDING_LOSSES[name] = Builder(build=loss, arguments=dict.fromkeys(arguments, ""), traits=traits)
+        return loss
+
+    return listed
 
 
 def get_embedding_loss(setting: Setting) -> keras.losses.Loss:
@@ -42,6 +75,9 @@ def get_embedding_loss(setting: Setting) -> keras.losses.Loss:
     Example:
       >>> get_embedding_loss({"name": "triplet", "mining": "semi_hard"}).mining
       'semi_hard'
+
+    Source: Metric learning in stage 1 follows Zeng et al., arXiv 2207.06975, of which only the abstract was at hand: it
+      names no loss, so the family is offered.
     """
     choice = Choice.read(setting, EMBEDDING_LOSSES, "embedding loss")
     return EMBEDDING_LOSSES[choice.name].build(**choice.arguments)

@@ -9,17 +9,10 @@ from care_tf.labels import class_index
 
 
 def number_of_classes(predictions: tf.Tensor, num_classes: int | None = None) -> int:
-    """The number of classes that a batch of predictions covers: its last dimension, or 2 for one sigmoid unit.
-
-    Args:
-      predictions: (B, C) probabilities or logits, or (B, 1) or (B,) of one sigmoid unit.
-      num_classes: The expected number, or None.
-
-    Returns:
-      C as a Python integer.
+    """The classes that predictions (B, C) cover; 2 for one sigmoid unit, (B, 1) or (B,).
 
     Raises:
-      InputError: The predictions are not (B, C) with a known C, or C is not `num_classes`.
+      InputError: The predictions have another shape or an unknown C, or C is not `num_classes`, the expected number.
     """
     shape = predictions.shape
     if shape.rank not in (1, 2) or (shape.rank == 2 and shape[1] is None):
@@ -30,7 +23,7 @@ def number_of_classes(predictions: tf.Tensor, num_classes: int | None = None) ->
     found = 2 if shape.rank == 1 or shape[1] == 1 else int(shape[1])
     if num_classes is not None and found != num_classes:
         raise InputError(
-            f"the metric was created with num_classes={num_classes}, but the predictions have {found} classes "
+            f"The metric was created with num_classes={num_classes}, but the predictions have {found} classes "
             f"(shape {shape}). Give both the same number."
         )
     return found
@@ -57,14 +50,11 @@ def true_classes(labels: Any, predictions: tf.Tensor) -> tf.Tensor:
 
 
 def predicted_classes(predictions: tf.Tensor, from_logits: bool = False) -> tf.Tensor:
-    """The class with the highest score; -1, which is never correct, where a score is NaN.
+    """The class with the highest score, int32 (B,); -1, which is never correct, where a score is NaN.
 
     Args:
       predictions: (B, C) probabilities or logits, or (B, 1) or (B,) of one sigmoid unit.
       from_logits: Whether one sigmoid unit's predictions are logits (class 1 above 0) or probabilities (above 0.5).
-
-    Returns:
-      (B,) int32.
     """
     if predictions.shape.rank == 1:
         predictions = predictions[:, tf.newaxis]
@@ -102,12 +92,7 @@ def class_counts(
 
 
 def weight_column(sample_weight: tf.Tensor | None, like: tf.Tensor) -> tf.Tensor:
-    """Sample weights as a (B, 1) float32 column, ones when there are none.
-
-    Args:
-      sample_weight: A scalar, (B,) or (B, 1), or None.
-      like: Any tensor with B rows.
-    """
+    """Sample weights, a scalar, (B,) or (B, 1), as a (B, 1) float32 column; ones for None. `like` has B rows."""
     ones = tf.ones([tf.shape(like)[0], 1], tf.float32)
     if sample_weight is None:
         return ones

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.keras_generation import register, set_direction
+from care_tf.keras_generation import number_of_replicas, register, set_direction
 from care_tf.metrics._class_counts import number_of_classes, true_classes, weight_column
 
 
@@ -42,10 +42,7 @@ def one_vs_rest_auc(scores: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) ->
 
 
 def macro_auc(scores: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-    """Mean of `one_vs_rest_auc` over the classes for which it is defined.
-
-    Args:
-      scores, labels, weights: As for `one_vs_rest_auc`.
+    """Mean of `one_vs_rest_auc` over the classes for which it is defined, of the same arguments.
 
     Returns:
       A float32 scalar in [0, 1]; 0 when no class has an AUC; NaN when a score is NaN.
@@ -147,11 +144,11 @@ def _scores(predictions: tf.Tensor, from_logits: bool) -> tf.Tensor:
 
 
 def _check_can_grow() -> None:
-    if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+    if number_of_replicas() > 1:
         raise InputError(
             "MacroAUC needs all predictions in one place. Received: a distribution strategy with "
-            f"{tf.distribute.get_strategy().num_replicas_in_sync} replicas. Leave it out of compile(metrics=...) and "
-            "compute it after training from model.predict."
+            f"{number_of_replicas()} replicas. Leave it out of compile(metrics=...) and compute it after training from "
+            "model.predict."
         )
     if _is_traced_for_xla():
         raise InputError(

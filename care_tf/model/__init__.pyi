@@ -1,4 +1,3 @@
-from ._loading import load_model
-from .care_model import CAREModel
+from .care_model import CAREModel, load_model
 
 __all__ = ["CAREModel", "load_model"]

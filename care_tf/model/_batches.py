@@ -28,14 +28,9 @@ class ImageBatch:
 
 
 def split_inputs(inputs: Any) -> ImageBatch:
-    """Accepts a bare image batch or {"image": ..., "mask": ..., "mask_class": ...} and checks the shapes.
+    """The parts of a bare image batch (B, H, W, C), or of a dict with "image" and optionally "mask" and "mask_class".
 
-    Args:
-      inputs: A tensor (B, H, W, C), or a dict with "image" and optionally "mask" and "mask_class". "activation" in
-        place of "image" holds what a frozen lower part gives, (B, h, w, d); masks then keep the images' size.
-
-    Returns:
-      The parts.
+    "activation" in place of "image" holds what a frozen lower part gives, (B, h, w, d); masks keep the images' size.
 
     Raises:
       InputError: "image" is missing, a key is unknown, or the mask's shape does not fit the image's.
@@ -46,8 +41,7 @@ def split_inputs(inputs: Any) -> ImageBatch:
     if ("image" in inputs) == ("activation" in inputs) or unknown:
         raise InputError(
             'x must be an image batch or a dict with the key "image" and optionally ("mask", "mask_class"); '
-            '"activation" may stand in for "image". '
-            f"Received the keys {sorted(inputs)}. Rename the keys in the dataset."
+            f'"activation" may stand in for "image". Received the keys {sorted(inputs)}. Rename keys in the dataset.'
         )
     mask = inputs.get("mask")
     if mask is not None:

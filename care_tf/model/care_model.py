@@ -1,6 +1,7 @@
 """CAREModel: a Keras model around an unchanged classifier, trained with the attention loss."""
 
 import dataclasses
+import os
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import tensorflow as tf
 from care_tf import keras_generation
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
-from care_tf.losses.embedding_loss import EmbeddingLoss
+from care_tf.losses.embedding import EmbeddingLoss
 from care_tf.metrics import attention_inside_share, embedding_spread
 from care_tf.model._batches import ImageBatch, check_labels, split_inputs, true_class
 from care_tf.model.observed_classifier import ObservedClassifier
@@ -166,9 +167,15 @@ class CAREModel(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """The classifier's predictions for a bare image batch or a batch dict."""
-        return self._observed.predict(split_inputs(inputs).image, training)
+        return self._observed.predict(split_inputs(inputs).image, training=training)
 
     # --- fit and evaluate -------------------------------------------------------------------------------------------
+
+    def make_train_function(self, force: bool = False):
+        """Keras's own function of an epoch's steps, for an optimizer whose variables are there already."""
+        if all(layer.built for layer in self._flatten_layers()):
+            keras_generation.build_optimizer(self)
+        return super().make_train_function(force)
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One optimizer step on L; a single backward pass through the backbone."""
@@ -210,7 +217,7 @@ class CAREModel(keras.Model):
 
     def _forward_with_attention(self, batch: ImageBatch, image, y, sample_weight, training: bool) -> _Terms:
         if batch.mask is None:
-            return _Terms(self._observed.predict(image, training))
+            return _Terms(self._observed.predict(image, training=training))
         num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
         index = true_class(y, num_outputs) if batch.mask_class is None else batch.mask_class
         index = tf.cast(tf.reshape(index, (-1,)), tf.int32)
@@ -278,6 +285,13 @@ class CAREModel(keras.Model):
             return tf.nn.sigmoid(predictions) if predictions.shape[-1] == 1 else tf.nn.softmax(predictions)
         return tf.exp(predictions) if self.anatomy.output_activation == "log_softmax" else predictions
 
+    def class_probabilities(self, predictions: tf.Tensor) -> tf.Tensor:
+        """`probabilities` with one column per class, float32 (B, max(classes, 2)): (1 - p, p) of a single unit."""
+        probabilities = self.probabilities(predictions)
+        if probabilities.shape[-1] > 1:
+            return probabilities
+        return tf.concat([1.0 - probabilities, probabilities], axis=-1)
+
     def attention_map(self, images: Any, class_index: Any = None, batch_size: int = 32) -> np.ndarray:
         """Attention maps at image size, for looking at.
 
@@ -344,6 +358,22 @@ class CAREModel(keras.Model):
             if isinstance(config.get(key), dict):
                 config[key] = keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
         return cls(**config)
+
+
+def load_model(path: str | os.PathLike, **arguments: Any) -> keras.Model:
+    """`keras.models.load_model` that knows care_tf's classes in any order of imports.
+
+    Args:
+      path: A .keras file, of a `CAREModel` or of any other Keras model.
+      **arguments: As of `keras.models.load_model`: `compile`, `safe_mode`, `custom_objects`.
+
+    Returns:
+      The model.
+
+    Raises:
+      ValueError: As `keras.models.load_model` raises it.
+    """
+    return keras.models.load_model(path, **arguments)
 
 
 def _check_alpha(alpha: float) -> float:

@@ -1,6 +1,7 @@
 """A classifier together with what is known about it: how to call it, and where its map and logits are."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,10 +13,9 @@ from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
 from care_tf.model._class_attention import predict_with_attention
 from care_tf.network.anatomy import Anatomy, read_anatomy
-from care_tf.network.input_spec import build_network
 from care_tf.network.observation import layers_by_path, observing
-from care_tf.network.random_geometry import refuse_random_geometry
-from care_tf.network.trace import NetworkTrace, trace_network
+from care_tf.network.random_layers import refuse_random_geometry
+from care_tf.network.trace import NetworkTrace, build_network, trace_network
 
 
 class ObservedClassifier:
@@ -53,7 +53,7 @@ class ObservedClassifier:
         self.features_name = None if features is None else _attribute_name(classifier, features, "features")
         self.head_name = None if head is None else _attribute_name(classifier, head, "head")
         self._anatomy: Anatomy | None = None
-        self._trace: NetworkTrace | None = None
+        self.trace: NetworkTrace | None = None  # what the anatomy was read from
 
     @property
     def anatomy(self) -> Anatomy:
@@ -62,18 +62,8 @@ class ObservedClassifier:
             raise InputError("The classifier has no input shape yet: call the model on a batch, or build it, first.")
         return self._anatomy
 
-    @property
-    def trace(self) -> NetworkTrace | None:
-        """The forward pass that the anatomy was read from; None before."""
-        return self._trace
-
     def study(self, image_shape: Any, dtype: Any, second_order: bool) -> Anatomy:
-        """Reads the anatomy once.
-
-        Args:
-          image_shape: Shape of an image batch; the batch size is ignored.
-          dtype: Of the images.
-          second_order: Whether maps will be differentiated through their gradients.
+        """Reads the anatomy once, from image batches of a shape, whatever their size.
 
         Raises:
           InputError: As for `read_anatomy`, or second-order gradients do not exist after the attention layer.
@@ -81,8 +71,8 @@ class ObservedClassifier:
         if self._anatomy is None:
             spec = tf.TensorSpec([None, *image_shape[1:]], dtype)
             build_network(self.classifier, lambda image: self._features_and_predictions(image)[1], spec)
-            self._trace = trace_network(self._features_and_predictions, layers_by_path(self.classifier), spec)
-            self._anatomy = read_anatomy(self._trace, self.attention_layer)
+            self.trace = trace_network(self._features_and_predictions, layers_by_path(self.classifier), spec)
+            self._anatomy = read_anatomy(self.trace, self.attention_layer)
         anatomy = self._anatomy
         if second_order and anatomy.pooled_dense is None and anatomy.first_order_only:
             raise InputError(
@@ -92,7 +82,7 @@ class ObservedClassifier:
             )
         return anatomy
 
-    def predict(self, image: tf.Tensor, training: bool | None, on_features=lambda features: None) -> tf.Tensor:
+    def predict(self, image: tf.Tensor, on_features=lambda features: None, training: bool | None = None) -> tf.Tensor:
         """The predictions; `on_features` gets the output of an explicit features model."""
         if self.features_name is None or self.head_name is None:
             return call_model(self.classifier, image, training)
@@ -103,12 +93,9 @@ class ObservedClassifier:
     def predict_with_attention(
         self, image: tf.Tensor, class_index: tf.Tensor | None, training: bool, second_order: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Predictions and normalized maps of one class per image; see `class_attention.predict_with_attention`."""
-
-        def forward(image, on_features):
-            return self.predict(image, training, on_features)
-
+        """Predictions and normalized maps of one class per image; see `predict_with_attention`."""
         anatomy = self.study(image.shape, image.dtype, second_order)
+        forward = functools.partial(self.predict, training=training)
         return predict_with_attention(forward, anatomy, image, class_index, self._activation_map, second_order)
 
     @contextlib.contextmanager
@@ -130,7 +117,7 @@ class ObservedClassifier:
 
     def _features_and_predictions(self, image: tf.Tensor) -> tuple[tf.Tensor | None, tf.Tensor]:
         features: list[tf.Tensor] = []
-        predictions = self.predict(image, False, features.append)
+        predictions = self.predict(image, features.append, training=False)
         return (features[0] if features else None), predictions
 
 

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from care_tf.network._axes import SHAPE_ONLY, Axes, leaves_grid_out, mixes_positions
+from care_tf.network.trace import ancestors
 
 _WEIGHTED = frozenset({"Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum"})
 
@@ -17,13 +18,8 @@ def operations_between(start: tf.Tensor, end: tf.Tensor) -> list[tf.Operation]:
                 queue.extend(operation.outputs)
     if end.op not in after:
         return []
-    before, ends = {end.op}, [end.op]
-    while ends:
-        for tensor in ends.pop().inputs:
-            if tensor.op in after and tensor.op not in before:
-                before.add(tensor.op)
-                ends.append(tensor.op)
-    return [operation for operation in start.graph.get_operations() if operation in before]
+    on_path = ancestors([end.op]) & after
+    return [operation for operation in start.graph.get_operations() if operation in on_path]
 
 
 def crossings(start: tf.Tensor, operations: list[tf.Operation]) -> list[tf.Tensor]:

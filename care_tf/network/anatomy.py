@@ -168,10 +168,10 @@ def _observable(calls: list[Call], tensor: tf.Tensor) -> tuple[Call, str] | None
     source = _source(tensor)
     number = collections.Counter(call.path for call in calls)
     once = [call for call in calls if number[call.path] == 1]
-    makers = [call for call in once if tf.is_tensor(call.output) and _source(call.output) == source]
+    makers = [call for call in once if tf.is_tensor(call.output) and _source(call.output) is source]
     if makers:  # a nested model returns the very tensor of its last layer: the layer that made it ended first
         return makers[0], "output"
-    readers = [call for call in once if tf.is_tensor(call.input) and _source(call.input) == source]
+    readers = [call for call in once if tf.is_tensor(call.input) and _source(call.input) is source]
     return (min(readers, key=lambda call: call.start), "input") if readers else None
 
 
@@ -225,9 +225,7 @@ def _spatial_extent(
 
 
 def _find_logits(calls: list[Call], predictions: tf.Tensor) -> tuple[str, keras.layers.Layer | None]:
-    operation = predictions.op
-    while operation.type in ("Cast", "Identity", "Reshape", "Squeeze"):
-        operation = operation.inputs[0].op
+    operation = _source(predictions, ("Cast", "Identity", "Reshape", "Squeeze")).op
     activation = ACTIVATION_OPS.get(operation.type, "linear")
     if activation == "linear":
         return activation, None
@@ -243,7 +241,6 @@ def _find_logits(calls: list[Call], predictions: tf.Tensor) -> tuple[str, keras.
 
 
 def _find_last_dense(calls, predictions, logit_layer) -> keras.layers.Dense | None:
-    """The Dense layer whose own or whose activation layer's output is the classifier's."""
     if isinstance(logit_layer, keras.layers.Dense):
         return logit_layer
     if logit_layer is not None and logit_layer.weights:
@@ -254,15 +251,15 @@ def _find_last_dense(calls, predictions, logit_layer) -> keras.layers.Dense | No
     # Not `is`: a Dropout in inference mode copies its input in Keras 2, and a layer of another precision casts it.
     made_by = _source(logits)
     dense_calls = [call for call in calls if isinstance(call.layer, keras.layers.Dense)]
-    makers = [call.layer for call in dense_calls if _source(call.output) == made_by]
+    makers = [call.layer for call in dense_calls if _source(call.output) is made_by]
     return makers[-1] if makers else None
 
 
-def _source(tensor: tf.Tensor) -> str:
-    """Name of the tensor that a tensor's values are, looking through copies and casts."""
-    while tensor.op.type in ("Cast", "Identity"):
+def _source(tensor: tf.Tensor, looked_through: tuple[str, ...] = ("Cast", "Identity")) -> tf.Tensor:
+    """The tensor that a tensor's values come from, looking through copies and casts."""
+    while tensor.op.type in looked_through:
         tensor = tensor.op.inputs[0]
-    return tensor.name
+    return tensor
 
 
 def _find_pooled_dense(calls, features, predictions, logit_layer) -> keras.layers.Dense | None:

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from care_tf.errors import InputError
 from care_tf.network.observation import find_path, layers_by_path, listing, walk_layers
-from care_tf.network.trace import Call, NetworkTrace, trace_classifier
+from care_tf.network.trace import Call, NetworkTrace, ancestors, trace_classifier
 
 
 class Freezer:
@@ -76,8 +76,8 @@ class Freezer:
                 f"The layer {path!r} is not called in a forward pass, so nothing can be frozen through it. Name one of "
                 f"{_with_weights({called: layers[called] for called in layers if called in calls})}."
             )
-        ancestors = _ancestors([tensor for call in calls[path] for tensor in _tensors(call)])
-        return [layers[called] for called, own in calls.items() if _counts(layers[called], own, ancestors)]
+        through = ancestors(tensor.op for call in calls[path] for tensor in _tensors(call))
+        return [layers[called] for called, own in calls.items() if _counts(layers[called], own, through)]
 
 
 def _set_trainable(values: dict[keras.layers.Layer, bool]) -> None:
@@ -94,21 +94,9 @@ def _tensors(call: Call) -> list[tf.Tensor]:
     return [tensor for tensor in tf.nest.flatten(call.output) if tf.is_tensor(tensor)]
 
 
-def _counts(layer: keras.layers.Layer, calls: list[Call], ancestors: set) -> bool:
-    """Whether a call's output is among the ancestors. Of a model with several outputs all must be: where only some
+def _counts(layer: keras.layers.Layer, calls: list[Call], operations: set[tf.Operation]) -> bool:
+    """Whether a call's output is among the operations. Of a model with several outputs all must be: where only some
     are, the layers inside it count one by one."""
     every = all if isinstance(layer, keras.Model) else any
     outputs = [_tensors(call) for call in calls]
-    return any(bool(output) and every(tensor.op in ancestors for tensor in output) for output in outputs)
-
-
-def _ancestors(tensors: list[tf.Tensor]) -> set:
-    """The operations that make the tensors, and all that these depend on."""
-    ancestors: set = set()
-    queue = [tensor.op for tensor in tensors]
-    while queue:
-        operation = queue.pop()
-        if operation not in ancestors:
-            ancestors.add(operation)
-            queue.extend(tensor.op for tensor in operation.inputs)
-    return ancestors
+    return any(bool(output) and every(tensor.op in operations for tensor in output) for output in outputs)

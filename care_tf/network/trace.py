@@ -3,14 +3,14 @@
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
-from care_tf.network.input_spec import image_spec
 from care_tf.network.observation import layers_by_path, observing
 
 Forward = Callable[[tf.Tensor], tuple[tf.Tensor | None, tf.Tensor]]
@@ -95,5 +95,43 @@ def trace_classifier(classifier: keras.Model, image_shape: Sequence[int] | None 
     Raises:
       InputError: Its input shape is not known.
     """
-    spec = image_spec(classifier, image_shape)
+    spec = _image_spec(classifier, image_shape)
     return trace_network(lambda image: (None, call_model(classifier, image, False)), layers_by_path(classifier), spec)
+
+
+def _image_spec(classifier: keras.Model, image_shape: Sequence[int] | None) -> tf.TensorSpec:
+    """Shape (None, H, W, C) and dtype of an image batch; builds a network that has never been called.
+
+    Raises:
+      InputError: The classifier's input shape is not known.
+    """
+    if getattr(classifier, "inputs", None):
+        first = classifier.inputs[0]
+        return tf.TensorSpec([None, *first.shape[1:]], first.dtype)
+    if image_shape is None:
+        raise InputError(
+            f"The classifier {classifier.name!r} does not say which images it takes: it is neither a Functional nor a "
+            "built Sequential model. Received image_shape=None. Pass image_shape=(height, width, channels)."
+        )
+    spec = tf.TensorSpec([None, *image_shape], tf.float32)
+    build_network(classifier, lambda image: call_model(classifier, image, False), spec)
+    return spec
+
+
+def build_network(classifier: keras.Model, call: Callable[[tf.Tensor], tf.Tensor], spec: tf.TensorSpec) -> None:
+    """Calls a network that has never been called once, unobserved: Keras runs `call` once more to build it."""
+    if not classifier.built or not all(layer.built for layer in layers_by_path(classifier).values()):
+        with tf.init_scope():
+            tf.function(call).get_concrete_function(spec)
+
+
+def ancestors(operations: Iterable[tf.Operation]) -> set[tf.Operation]:
+    """Operations of a graph, and all that their inputs depend on."""
+    found: set[tf.Operation] = set()
+    queue = list(operations)
+    while queue:
+        operation = queue.pop()
+        if operation not in found:
+            found.add(operation)
+            queue.extend(tensor.op for tensor in operation.inputs)
+    return found

@@ -1,9 +1,6 @@
 """The network of a configuration, and the CARE model that a stage trains around it."""
 
-from collections.abc import Callable
-
 import keras
-import tensorflow as tf
 
 from care_tf.backbones import build_classifier, get_backbone
 from care_tf.data.class_focus import rarest_class
@@ -38,12 +35,7 @@ def build_network(config: RunConfig, num_classes: int) -> keras.Model:
 
 
 def observed_network(config: RunConfig, network: keras.Model, attention_layer: str | None = None) -> ObservedClassifier:
-    """A network that has been read once, for all CARE models around it.
-
-    Args:
-      config: Names the attention layer and the map.
-      network: The classifier, or what a stage trains in its place.
-      attention_layer: Replaces the configuration's.
+    """A network that has been read once, for all CARE models around it; `attention_layer` replaces the configuration's.
 
     Raises:
       InputError: The attention layer or the map's method is unknown, or has no second-order gradient.
@@ -62,12 +54,11 @@ def care_model(
     config: RunConfig, observed: ObservedClassifier, stage: Stage, embedding_loss: keras.losses.Loss | None = None
 ) -> CAREModel:
     """The CARE model of a stage."""
-    care = config.care
     return CAREModel(
         observed,
         alpha=stage.alpha,
-        attention_loss=AttentionLoss(care.tau, care.lam, care.reduction),
-        second_order=care.second_order,
+        attention_loss=AttentionLoss(config.care.tau, config.care.lam, config.care.reduction),
+        second_order=config.care.second_order,
         embedding_loss=embedding_loss,
         embedding_weight=stage.embedding_weight,
         classification_weight=stage.classification_weight,
@@ -97,8 +88,3 @@ def compile_model(config: RunConfig, model: CAREModel, stage: Stage, loss: keras
         metrics=[MeanClassAccuracy(name=METRICS[0]), ClassRecall(rarest, name=METRICS[1])],
         jit_compile=training.jit_compile,
     )
-
-
-def preprocess_function(config: RunConfig) -> Callable[[tf.Tensor], tf.Tensor]:
-    """What turns RGB 0..255 into what the classifier takes."""
-    return get_backbone(config.model.backbone).preprocess

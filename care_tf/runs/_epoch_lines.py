@@ -19,18 +19,15 @@ SHOWN = (
     "embedding_loss",
     "embedding_spread",
     "mean_class_accuracy",
+    "val_mean_class_accuracy",
 )
 
 
 class EpochLines(keras.callbacks.Callback):
-    """Prints where the run stands after each epoch of a stage.
+    """Prints where the run stands after each epoch of stage `index`.
 
     The time left counts every remaining epoch of every stage at the median duration so far: it is the longest the run
     can take, for a stage that watches its loss may end early.
-
-    Args:
-      stages: All stages of the run, in order.
-      index: The stage whose `fit` this callback is for.
     """
 
     def __init__(self, stages: Sequence[Stage], index: int):
@@ -38,10 +35,8 @@ class EpochLines(keras.callbacks.Callback):
         self._stage = stages[index]
         self._epochs_after = sum(stage.epochs for stage in stages[index + 1 :] if stage.reuse is None)
         self._seconds: list[float] = []
-        self._bar: tqdm.tqdm | None = None
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Starts the clock."""
         self._start = time.monotonic()
         self._bar = tqdm.tqdm(
             total=self.params["steps"],
@@ -52,22 +47,17 @@ class EpochLines(keras.callbacks.Callback):
         )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Moves the bar."""
-        if self._bar is not None:
-            self._bar.update()
+        self._bar.update()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Prints the line."""
-        if self._bar is not None:
-            self._bar.close()
+        self._bar.close()
         logs = logs or {}
         self._seconds.append(time.monotonic() - self._start)
         remaining = self._stage.epochs - epoch - 1 + self._epochs_after
         left = as_duration(seconds_left(self._seconds, remaining))
-        shown = [f"{name} {logs[name]:.4f}" for name in SHOWN if name in logs]
-        shown += [f"{name} {logs[name]:.4f}" for name in ("val_mean_class_accuracy",) if name in logs]
+        shown = "  ".join(f"{name} {logs[name]:.4f}" for name in SHOWN if name in logs)
         print(
-            f"{self._stage.name} {epoch + 1}/{self._stage.epochs}  {'  '.join(shown)}  "
-            f"{self._seconds[-1]:.0f} s, at most {left} left",
+            f"{self._stage.name} {epoch + 1}/{self._stage.epochs}  {shown}  {self._seconds[-1]:.0f} s, "
+            f"at most {left} left",
             flush=True,
         )

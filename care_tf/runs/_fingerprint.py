@@ -7,31 +7,33 @@ from pathlib import Path
 from typing import Any
 
 from care_tf.files import file_sha256
-from care_tf.runs._rebuilt_classifier import chooses_tau
 from care_tf.runs._stage import Stage
 from care_tf.runs._training_rows import TrainingRows
 from care_tf.runs.config import RunConfig
 
 
-def stage_fingerprint(config: RunConfig, rows: TrainingRows, index: int) -> str:
-    """Changes with everything the result of stage `index` depends on, and with nothing else.
+def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
+    """One per stage, which changes with everything that the stage's result depends on, and with nothing else.
 
     Boxes and attention settings count only from the first stage on that uses them: runs that differ in those share
     their first stage.
     """
-    train = rows.train
-    stages = [_result_settings(stage) for stage in config.stages[: index + 1]]
     content = config.model_dump(mode="json", include={"seed", "model", "training"})
     content["image_size_px"] = config.data.image_size_px
-    content["stages"] = stages
-    uses_attention = any(stage["alpha"] > 0 or "attention" in stage["monitor"] for stage in stages)
-    content["care"] = config.care.model_dump(mode="json") if uses_attention else None
-    content["data"] = (train if uses_attention else train.without_boxes()).fingerprint()
-    is_validated = any(stage["monitor"].startswith("val_") or stage["chooses_tau"] for stage in stages)
-    if rows.validation is not None and is_validated:
-        content["validation"] = rows.validation.fingerprint()
     content["model"]["weights"] = _content_digest(config.model.weights)
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    care = config.care.model_dump(mode="json")
+    with_boxes, without_boxes = rows.train.fingerprint(), rows.train.without_boxes().fingerprint()
+    validation = {} if rows.validation is None else {"validation": rows.validation.fingerprint()}
+    settings = [_result_settings(stage) for stage in config.stages]
+    fingerprints = []
+    for number in range(1, len(settings) + 1):
+        stages = settings[:number]
+        uses_attention = any(stage["alpha"] > 0 or "attention" in stage["monitor"] for stage in stages)
+        data = {"care": care, "data": with_boxes} if uses_attention else {"care": None, "data": without_boxes}
+        is_validated = any(stage["monitor"].startswith("val_") or stage["chooses_tau"] for stage in stages)
+        own = {**content, "stages": stages, **data, **(validation if is_validated else {})}
+        fingerprints.append(hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest())
+    return fingerprints
 
 
 def _result_settings(stage: Stage) -> dict[str, Any]:
@@ -40,8 +42,7 @@ def _result_settings(stage: Stage) -> dict[str, Any]:
     del settings["reuse"], settings["cache_activations"]
     if stage.embedding_loss is None:
         del settings["embedding_weight"]
-    settings["start_from"] = _content_digest(stage.start_from)
-    return {**settings, "chooses_tau": chooses_tau(stage)}
+    return {**settings, "start_from": _content_digest(stage.start_from), "chooses_tau": stage.chooses_tau}
 
 
 def _content_digest(name: str | None) -> str | None:

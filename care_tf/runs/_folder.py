@@ -17,13 +17,13 @@ from care_tf.data import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.model import CAREModel
-from care_tf.runs._configured_model import care_model, observed_network, preprocess_function
-from care_tf.runs._progress import stage_weights_path
+from care_tf.runs._configured_model import care_model, observed_network
+from care_tf.runs._progress import stage_weights
 from care_tf.runs.config import RunConfig, dump_config, load_config
 from care_tf.version import __version__
 
 CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.json"
-MODEL, CHECKPOINTS, REPORT, PREDICTIONS = "model.keras", "checkpoints", "report.html", "predictions.csv"
+MODEL, REPORT, PREDICTIONS = "model.keras", "report.html", "predictions.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ def load_run(folder: str | os.PathLike) -> LoadedRun:
     if not (folder / MODEL).exists():
         raise InputError(f"The run {folder} has not finished: it has no {MODEL}. Start `care train` again to continue.")
     config = load_config(folder / CONFIG)
-    get_backbone(config.model.backbone)  # imports the module of a user's own builder, which registers its layers
+    backbone = get_backbone(config.model.backbone)  # imports a user's own builder, which registers its layers
     try:
         classifier = keras.models.load_model(folder / MODEL, compile=False)
     except Exception as error:  # Keras raises whatever its readers do
@@ -75,17 +75,15 @@ def load_run(folder: str | os.PathLike) -> LoadedRun:
         raise InputError(f"{folder / CONFIG} does not name data.class_names: it was not written by `care train`.")
     keras.mixed_precision.set_global_policy(config.training.precision)
     model = care_model(config, observed_network(config, classifier), config.stages[-1])
-    return LoadedRun(folder, config, model, preprocess_function(config), config.data.image_size_px, class_names)
+    return LoadedRun(folder, config, model, backbone.preprocess, config.data.image_size_px, class_names)
 
 
 def weights_before_attention(run: LoadedRun) -> Path | None:
     """The weights of the last stage before the first with attention (before the last stage if none has any)."""
     stages = run.config.stages
     first = next((index for index, stage in enumerate(stages) if stage.alpha > 0), len(stages) - 1)
-    if first == 0:
-        return None
-    path = stage_weights_path(run.folder / CHECKPOINTS, first - 1, stages[first - 1])
-    return path if path.exists() else None
+    path = stage_weights(run.folder, first - 1, stages[first - 1])
+    return path if first > 0 and path.exists() else None
 
 
 def write_config(folder: Path, config: RunConfig) -> None:

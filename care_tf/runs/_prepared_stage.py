@@ -20,7 +20,6 @@ from care_tf.network.cutting import INPUT_ACTIVATION, cut_network
 from care_tf.network.freezing import Freezer
 from care_tf.network.last_dense import last_dense, reinitialized
 from care_tf.runs._configured_model import METRICS, care_model, compile_model, observed_network
-from care_tf.runs._fingerprint import stage_fingerprint
 from care_tf.runs._rebuilt_classifier import (
     check_classifier,
     compute_classifier,
@@ -30,7 +29,7 @@ from care_tf.runs._rebuilt_classifier import (
 )
 from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._stage import Stage
-from care_tf.runs._stage_batches import ActivationBatches, ImageBatches
+from care_tf.runs._stage_batches import StageBatches
 from care_tf.runs._training_rows import TrainingRows
 from care_tf.runs.config import RunConfig
 from care_tf.settings import setting_name
@@ -39,8 +38,8 @@ from care_tf.settings import setting_name
 # batches however long the one before it took.
 STAGE_SEED_STEP = 1_000_003
 
-
 Step = Callable[[], None]
+Cut = Callable[[ObservedClassifier, str], tuple[keras.Model, ObservedClassifier]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +48,6 @@ class PreparedStage:
 
     Attributes:
       settings: The stage as configured.
-      fingerprint: Changes with everything that its result depends on.
       model: Compiled, with a fresh optimizer, around the run's network or another one that shares its layers.
       batches: What it trains and validates on.
       begin: Steps that bring the network into the stage's form, from the weights that it then has.
@@ -57,15 +55,10 @@ class PreparedStage:
     """
 
     settings: Stage
-    fingerprint: str
     model: CAREModel
-    batches: ImageBatches
+    batches: StageBatches
     begin: tuple[Step, ...] = ()
     finish: tuple[Step, ...] = ()
-
-
-_Uppers = dict[tuple[int, str], tuple[keras.Model, ObservedClassifier]]
-"""(id of a network, cut) -> the lower part and the upper one, shared by the stages that cache the same activations."""
 
 
 def prepare_stages(
@@ -87,10 +80,10 @@ def prepare_stages(
     """
     observed = observed_network(config, classifier)
     freezer = Freezer(classifier, observed.trace)
-    uppers: _Uppers = {}
+    cut = functools.cache(functools.partial(_cut, config))  # stages that cache the same activations share both parts
     prepared = []
     for index in range(len(config.stages)):
-        prepared.append(_prepare(config, index, rows, observed, freezer, images, uppers))
+        prepared.append(_prepare(config, index, rows, observed, freezer, images, cut))
         freezer.unfreeze()
     return prepared
 
@@ -102,7 +95,7 @@ def _prepare(
     observed: ObservedClassifier,
     freezer: Freezer,
     images: SharedImages,
-    uppers: _Uppers,
+    cut: Cut,
 ) -> PreparedStage:
     stage, train, classifier = config.stages[index], rows.train, observed.classifier
     seed = config.seed + STAGE_SEED_STEP * index
@@ -111,7 +104,7 @@ def _prepare(
     check_classifier(stage, observed, rows.validation is not None)
     loss = get_classification_loss(stage.loss, counts, class_weights(stage.class_weight, counts, train.class_names))
     embedding_loss = None if stage.embedding_loss is None else get_embedding_loss(stage.embedding_loss)
-    batches = ImageBatches(
+    batches = StageBatches(
         config,
         rows,
         images,
@@ -136,15 +129,12 @@ def _prepare(
     elif stage.computes_classifier:
         finish.append(functools.partial(compute_classifier, stage, observed, batches))
     if stage.cache_activations and not stage.computes_classifier:
-        cut = _cut_layer(observed, frozen)
-        lower, trained = _cut(config, trained, cut, uppers)
-        batches = ActivationBatches(**vars(batches), lower=lower)
+        lower, trained = cut(trained, _cut_layer(observed, frozen))
+        batches = dataclasses.replace(batches, lower=lower)
     model = care_model(config, trained, stage, embedding_loss)
     compile_model(config, model, stage, loss, train)
     finish.append(freezer.unfreeze)
-    return PreparedStage(
-        stage, stage_fingerprint(config, rows, index), model, batches, begin=tuple(begin), finish=tuple(finish)
-    )
+    return PreparedStage(stage, model, batches, tuple(begin), tuple(finish))
 
 
 def _freeze_all(classifier: keras.Model) -> None:
@@ -161,18 +151,11 @@ def _cut_layer(observed: ObservedClassifier, frozen: str | None) -> str:
     return frozen
 
 
-def _cut(
-    config: RunConfig, observed: ObservedClassifier, cut: str, uppers: _Uppers
-) -> tuple[keras.Model, ObservedClassifier]:
+def _cut(config: RunConfig, observed: ObservedClassifier, layer: str) -> tuple[keras.Model, ObservedClassifier]:
     """The network below a layer, and the one above it, read."""
-    network = observed.classifier
-    key = (id(network), cut)
-    if key not in uppers:
-        attention_name = (observed.anatomy.attention_path or "").rpartition("/")[2]
-        lower, upper = cut_network(network, cut, attention_name)
-        layer = INPUT_ACTIVATION if cut == attention_name else attention_name
-        uppers[key] = (lower, observed_network(config, upper, layer))
-    return uppers[key]
+    attention_name = (observed.anatomy.attention_path or "").rpartition("/")[2]
+    lower, upper = cut_network(observed.classifier, layer, attention_name)
+    return lower, observed_network(config, upper, INPUT_ACTIVATION if layer == attention_name else attention_name)
 
 
 def _augmentation(stage: Stage, class_names: tuple[str, ...]) -> Augmentation | None:

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from care_tf.callbacks.plateau import Plateau
+from care_tf.callbacks.two_stage_schedule import Plateau
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.model import CAREModel
 from care_tf.runs._stage import Stage
+
+CHECKPOINTS, HISTORY = "checkpoints", "history.csv"
+PROGRESS, MODEL_WEIGHTS = "progress.json", "model.weights.h5"
 
 Row = dict[str, Any]
 
@@ -42,55 +45,52 @@ class Progress:
         """Moves on to the stage after the current one."""
         self.stage, self.epoch, self.plateau = self.stage + 1, 0, Plateau()
 
-    def write(self, checkpoints: Path, model: CAREModel | None = None) -> None:
-        """Replaces checkpoints/last in one step: the progress and, within a stage, its model with the optimizer."""
-        with atomic_path(checkpoints / "last") as folder:
+    def write(self, run_folder: Path, model: CAREModel | None = None) -> None:
+        """Replaces checkpoints/last, within a stage with its model and optimizer, in one step; then history.csv."""
+        import pandas as pd
+
+        with atomic_path(last_epoch(run_folder)) as folder:
             folder.mkdir(parents=True)
-            (folder / "progress.json").write_text(json.dumps(dataclasses.asdict(self)))
+            (folder / PROGRESS).write_text(json.dumps(dataclasses.asdict(self)))
             if model is not None:
-                model.save_weights(str(folder / "model.weights.h5"))
+                model.save_weights(str(folder / MODEL_WEIGHTS))
+        with atomic_path(run_folder / HISTORY) as temporary:
+            pd.DataFrame(self.rows).to_csv(temporary, index=False)
 
 
-def stage_weights_path(checkpoints: Path, index: int, stage: Stage) -> Path:
-    """The classifier's weights after a stage: checkpoints/<number>-<name>.weights.h5."""
-    return checkpoints / f"{index + 1}-{stage.name}.weights.h5"
+def stage_weights(run_folder: Path, index: int, stage: Stage) -> Path:
+    """The file of the classifier's weights after a stage."""
+    return run_folder / CHECKPOINTS / f"{index + 1}-{stage.name}.weights.h5"
 
 
-def last_epoch_path(checkpoints: Path) -> Path:
-    """The weights and optimizer of a stage's model after its last finished epoch."""
-    return checkpoints / "last" / "model.weights.h5"
+def last_epoch(run_folder: Path) -> Path:
+    """The folder with the progress after the last finished epoch and, within a stage, its model and optimizer."""
+    return run_folder / CHECKPOINTS / "last"
 
 
-def check_progress(checkpoints: Path, fingerprints: Sequence[str]) -> Progress:
+def check_progress(run_folder: Path, fingerprints: Sequence[str]) -> Progress:
     """Where the run in a folder stands; a new one's beginning when there is none.
 
     Raises:
       InputError: The folder belongs to a run with other settings or data.
     """
-    progress = _read_progress(checkpoints) or Progress(list(fingerprints))
+    progress = _read_progress(run_folder) or Progress(list(fingerprints))
     if progress.fingerprints != list(fingerprints):
-        raise InputError(f"{checkpoints} holds a run with other settings or data. Choose another output folder.")
+        raise InputError(
+            f"{run_folder / CHECKPOINTS} holds a run with other settings or data. Choose another output folder."
+        )
     return progress
 
 
 def take_over(stage: Stage, index: int, fingerprint: str, target: Path) -> list[Row]:
-    """Takes a finished stage over from the run that `reuse` names.
-
-    Args:
-      stage: With `reuse`.
-      index: Its place among the stages, the same in both runs.
-      fingerprint: Of the stage in this run.
-      target: Where the weights go.
-
-    Returns:
-      The rows of its epochs.
+    """Copies the weights of a finished stage from the run that `reuse` names; gives the rows of its epochs.
 
     Raises:
       InputError: The other run has no such stage, has not finished it, or trained it with other settings or data.
     """
-    other = Path(str(stage.reuse)) / "checkpoints"
+    other = Path(str(stage.reuse))
     progress = _read_progress(other)
-    source = stage_weights_path(other, index, stage)
+    source = stage_weights(other, index, stage)
     if progress is None or progress.stage <= index or not source.exists():
         raise InputError(
             f"Stage {stage.name!r}: reuse={stage.reuse!r} has no finished stage {stage.name!r}. Train that run first, "
@@ -106,8 +106,8 @@ def take_over(stage: Stage, index: int, fingerprint: str, target: Path) -> list[
     return [row for row in progress.rows if row["stage"] == stage.name]
 
 
-def _read_progress(checkpoints: Path) -> Progress | None:
-    path = checkpoints / "last" / "progress.json"
+def _read_progress(run_folder: Path) -> Progress | None:
+    path = last_epoch(run_folder) / PROGRESS
     if not path.exists():
         return None
     try:

@@ -9,15 +9,10 @@ from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.decoupled_classifier import ClassScale, choose_tau, nearest_class_mean, scaled, tau_normalized
 from care_tf.network.last_dense import embedding_model, last_dense
 from care_tf.runs._stage import Stage
-from care_tf.runs._stage_batches import ImageBatches
+from care_tf.runs._stage_batches import StageBatches
 from care_tf.settings import setting_arguments, setting_name
 
 _SCALE_LAYER, _LOGITS_LAYER = "class_scale", "unscaled_logits"
-
-
-def chooses_tau(stage: Stage) -> bool:
-    """Whether a stage chooses tau on validation images."""
-    return setting_name(stage.classifier) == "tau_normalize" and "tau" not in setting_arguments(stage.classifier)
 
 
 def check_classifier(stage: Stage, observed: ObservedClassifier, has_validation: bool) -> None:
@@ -27,7 +22,7 @@ def check_classifier(stage: Stage, observed: ObservedClassifier, has_validation:
       InputError: An argument is out of range, tau has nothing to be chosen on, or the network does not end as it must.
     """
     name, arguments = setting_name(stage.classifier), setting_arguments(stage.classifier)
-    if chooses_tau(stage) and not has_validation:
+    if stage.chooses_tau and not has_validation:
         raise InputError(
             f"Stage {stage.name!r}: tau is chosen on validation images, and there are none. Set data.validation, or "
             "classifier={name: tau_normalize, tau: 0.7}."
@@ -44,9 +39,6 @@ def check_classifier(stage: Stage, observed: ObservedClassifier, has_validation:
 
 def scaled_classifier(observed: ObservedClassifier) -> keras.Model:
     """The classifier with a trainable scale per class on its logits, sharing all layers but the last.
-
-    Args:
-      observed: A Functional model whose last layer is Dense, its activation included.
 
     Raises:
       InputError: Another layer, such as a separate softmax, is the last.
@@ -76,20 +68,14 @@ def fold_scales(observed: ObservedClassifier, scaled_model: keras.Model) -> None
     _set_kernel_and_bias(dense, *scaled(*_kernel_and_bias(dense), scale))
 
 
-def compute_classifier(stage: Stage, observed: ObservedClassifier, batches: ImageBatches) -> None:
-    """Replaces the last Dense layer by its tau-normalized form, or by the means of the classes.
-
-    Args:
-      stage: Its `classifier` names the method, with its arguments.
-      observed: The network; only the last layer changes.
-      batches: The training rows give the means, the validation rows choose tau.
-    """
+def compute_classifier(stage: Stage, observed: ObservedClassifier, batches: StageBatches) -> None:
+    """Replaces the last Dense layer by its tau-normalized form, or by the means of the training images' classes."""
     dense = _last_dense(observed)
     kernel, bias = _kernel_and_bias(dense)
     name, arguments = setting_name(stage.classifier), setting_arguments(stage.classifier)
     if name == "tau_normalize":
         validation = batches.validation()
-        if validation is not None and chooses_tau(stage):
+        if validation is not None and stage.chooses_tau:
             arguments["tau"] = choose_tau(kernel, bias, *_embeddings(observed, validation))
             print(f"{stage.name}: tau {arguments['tau']:.2f} has the best mean class accuracy on validation images")
         new = tau_normalized(kernel, bias, arguments["tau"])

@@ -24,7 +24,7 @@ from care_tf.images.decoding import corrupt_files_refused
 from care_tf.metrics import attention_inside_share
 from care_tf.runs import _folder as run_folder
 from care_tf.runs._folder import LoadedRun, load_run
-from care_tf.runs._history import HISTORY
+from care_tf.runs._progress import HISTORY
 from care_tf.runs._training_rows import select_rows
 from care_tf.runs.config import Selection, dump_config
 
@@ -71,6 +71,8 @@ def evaluate_run(
     Raises:
       InputError: A folder is not a finished run, the rows are empty, or the runs have different classes.
     """
+    import pandas as pd
+
     run = load_run(folder)
     rows = _test_rows(run, manifest, split, folds)
     result = predict_manifest(run, rows)
@@ -102,8 +104,22 @@ def evaluate_run(
     with atomic_path(target / run_folder.METRICS) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")
     write_predictions(target, rows, result)
-    rarest = _rarest_class(run, rows)
-    _write_run_report(target, run, rows, rarest, scores, baseline_scores, differences)
+    environment = run_folder.read_environment(run.folder)
+    # The class with the fewest training images that the test has, too.
+    rarest = rarest_class(environment.get("training_images", rows.class_counts), present=rows.class_counts)
+    history = run.folder / HISTORY
+    write_report(
+        target / run_folder.REPORT,
+        title=run.config.title or run.folder.name,
+        scores=scores,
+        history=pd.read_csv(history) if history.exists() else pd.DataFrame(),
+        examples=example_maps(run, rows, rarest),
+        focus_classes=[rarest],
+        config_text=dump_config(run.config),
+        environment=environment,
+        baseline_scores=baseline_scores,
+        differences=differences,
+    )
     return _summary(scores, rarest, baseline_scores, differences, target)
 
 
@@ -118,7 +134,7 @@ def predict_manifest(run: LoadedRun, rows: Manifest) -> Predictions:
         predictions, attention = model.predictions_and_attention(image, labels)
         share = attention_inside_share(attention, mask)
         has_mask = tf.reduce_any(mask > 0, axis=(1, 2, 3))
-        return model.probabilities(predictions), tf.where(has_mask, share, float("nan"))
+        return model.class_probabilities(predictions), tf.where(has_mask, share, float("nan"))
 
     probabilities, shares = [], []
     total = -(-len(rows) // batch_size)
@@ -126,10 +142,7 @@ def predict_manifest(run: LoadedRun, rows: Manifest) -> Predictions:
         part, share = step(inputs["image"], inputs["mask"], labels)
         probabilities.append(part.numpy())
         shares.append(share.numpy())
-    stacked = np.concatenate(probabilities)
-    if stacked.shape[1] == 1:
-        stacked = np.concatenate([1.0 - stacked, stacked], axis=1)
-    return Predictions(stacked, np.concatenate(shares))
+    return Predictions(np.concatenate(probabilities), np.concatenate(shares))
 
 
 def _test_rows(run: LoadedRun, manifest, split, folds) -> Manifest:
@@ -140,17 +153,12 @@ def _test_rows(run: LoadedRun, manifest, split, folds) -> Manifest:
     return select_rows(rows, Selection(split=split, folds=folds), "--split/--folds")
 
 
-def _masks(rows: Manifest, image_size: tuple[int, int]):
-    """The masks of all rows, one at a time."""
-    for inputs, _ in evaluation_dataset(rows, image_size, 32, masks=True):
-        yield from inputs["mask"].numpy()
-
-
 def _scores(rows: Manifest, result: Predictions, num_resamples: int) -> Scores:
     references = None
     with_box = np.flatnonzero(~np.isnan(result.attention_inside))
     if len(with_box):
-        found = attention_references(_masks(rows.subset(with_box), (128, 128)))
+        batches = evaluation_dataset(rows.subset(with_box), (128, 128), 32, masks=True)
+        found = attention_references(mask for inputs, _ in batches for mask in inputs["mask"].numpy())
         references = {name: np.full(len(rows), np.nan) for name in found}
         for name, values in found.items():
             references[name][with_box] = values
@@ -169,33 +177,14 @@ def write_predictions(target: Path, rows: Manifest, result: Predictions) -> None
     """Writes predictions.csv: image, label, group, the classes' probabilities and the attention inside the boxes."""
     import pandas as pd
 
+    folder = os.path.dirname(os.path.abspath(rows.source))
     table = pd.DataFrame(result.probabilities, columns=list(rows.class_names))
-    table.insert(
-        0, "image", [os.path.relpath(path, os.path.dirname(os.path.abspath(rows.source))) for path in rows.image_paths]
-    )
+    table.insert(0, "image", [os.path.relpath(path, folder) for path in rows.image_paths])
     table.insert(1, "label", [rows.class_names[label] for label in rows.labels])
     table.insert(2, "group", list(rows.groups))
     table["attention_inside"] = result.attention_inside
     with atomic_path(target / run_folder.PREDICTIONS) as temporary:
         table.to_csv(temporary, index=False)
-
-
-def _write_run_report(target, run, rows, rarest, scores, baseline_scores, differences) -> None:
-    import pandas as pd
-
-    history_path = run.folder / HISTORY
-    write_report(
-        target / run_folder.REPORT,
-        title=run.config.title or run.folder.name,
-        scores=scores,
-        history=pd.read_csv(history_path) if history_path.exists() else pd.DataFrame(),
-        examples=example_maps(run, rows, rarest),
-        focus_classes=[rarest],
-        config_text=dump_config(run.config),
-        environment=run_folder.read_environment(run.folder),
-        baseline_scores=baseline_scores,
-        differences=differences,
-    )
 
 
 def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, Any]]:
@@ -208,13 +197,14 @@ def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, 
     inputs, labels = next(iter(evaluation_dataset(chosen, run.image_size, len(chosen), masks=True)))
     images, labels = inputs["image"].numpy(), labels.numpy()
     prepared = run.preprocess(tf.constant(images)).numpy()
-    after = _maps_and_classes(run, prepared, labels)
-    before = None
+    after_maps, after_classes = _maps_and_classes(run, prepared, labels)
+    before_maps: Any = [None] * len(chosen)
+    before_classes: Any = before_maps
     earlier = run_folder.weights_before_attention(run)
     if earlier is not None:
         weights = run.care_model.classifier.get_weights()
         run.care_model.classifier.load_weights(str(earlier))
-        before = _maps_and_classes(run, prepared, labels)
+        before_maps, before_classes = _maps_and_classes(run, prepared, labels)
         run.care_model.classifier.set_weights(weights)
     return [
         {
@@ -222,27 +212,19 @@ def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, 
             "image": images[index].round().astype(np.uint8),
             "mask": inputs["mask"][index, ..., 0].numpy(),
             "label": run.class_names[labels[index]],
-            "attention_before": None if before is None else before[0][index],
-            "attention_after": after[0][index],
-            "predicted_before": None if before is None else before[1][index],
-            "predicted_after": after[1][index],
+            "attention_before": before_maps[index],
+            "attention_after": after_maps[index],
+            "predicted_before": before_classes[index],
+            "predicted_after": after_classes[index],
         }
         for index in range(len(chosen))
     ]
 
 
 def _maps_and_classes(run: LoadedRun, prepared: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    maps = run.care_model.attention_map(prepared, labels)
-    probabilities = run.care_model.probabilities(run.care_model(prepared, training=False)).numpy()
-    if probabilities.shape[1] == 1:
-        return maps, [run.class_names[int(p > 0.5)] for p in probabilities[:, 0]]
-    return maps, [run.class_names[index] for index in probabilities.argmax(axis=1)]
-
-
-def _rarest_class(run: LoadedRun, rows: Manifest) -> str:
-    """The class with the fewest training images that the test has, too."""
-    counts = run_folder.read_environment(run.folder).get("training_images", rows.class_counts)
-    return rarest_class(counts, present=rows.class_counts)
+    model = run.care_model
+    probabilities = model.class_probabilities(model(prepared, training=False)).numpy()
+    return model.attention_map(prepared, labels), [run.class_names[index] for index in probabilities.argmax(axis=1)]
 
 
 def _summary(scores: Scores, rarest: str, baseline_scores, differences, target: Path) -> str:

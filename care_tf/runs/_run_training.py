@@ -11,6 +11,7 @@ from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs import _folder as run_folder
 from care_tf.runs._configured_model import build_network
+from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._prepared_stage import PreparedStage, prepare_stages
 from care_tf.runs._progress import check_progress
 from care_tf.runs._shared_images import SharedImages
@@ -45,7 +46,7 @@ def train_run(
     run = prepare_run(config, images)
     # Everything that can be refused has been, before anything is written: a wrong command costs no finished run.
     _check_folder(folder)
-    progress = check_progress(folder / run_folder.CHECKPOINTS, [stage.fingerprint for stage in run.stages])
+    progress = check_progress(folder, stage_fingerprints(run.config, run.rows))
     run_folder.write_config(folder, run.config)
     run_folder.write_environment(folder, run.config, command, run.rows.train)
     train_stages(run.classifier, run.stages, folder, progress, config.seed, show_progress)
@@ -73,10 +74,6 @@ class PreparedRun:
 
 def prepare_run(config: RunConfig, images: SharedImages | None = None) -> PreparedRun:
     """Reads the data, builds the network, and builds and checks what every stage trains.
-
-    Args:
-      config: The run.
-      images: Decoded images and activations that several runs share; None keeps the run's own.
 
     Raises:
       InputError: The configuration or the data are bad.

@@ -44,16 +44,7 @@ class SharedImages:
         preprocess_name: str,
         signs: tuple[Signs, ...],
     ) -> ActivationCache:
-        """What the lower part gives for every row and flip; it is computed anew only if its weights have changed.
-
-        Args:
-          rows: The images.
-          image_size: Height and width, px.
-          lower: Preprocessed images -> activations.
-          preprocess: RGB 0..255 -> what `lower` takes.
-          preprocess_name: What distinguishes this preprocessing from others.
-          signs: The flips.
-        """
+        """What the lower part gives for every row and flip; it is computed anew only if its weights have changed."""
         digest = hashlib.sha256(f"{preprocess_name} {image_size} {signs} {lower.get_config()}".encode())
         for array in lower.get_weights():
             digest.update(array.tobytes())

@@ -11,7 +11,7 @@ from care_tf.losses.class_weights import CLASS_WEIGHTS, names_class_weights
 from care_tf.losses.classification import CLASSIFICATION_LOSSES
 from care_tf.losses.embedding import EMBEDDING_LOSSES
 from care_tf.network.decoupled_classifier import CLASSIFIER_CHANGES
-from care_tf.settings import Choice, Setting, Trait, entry_of
+from care_tf.settings import Choice, Setting, Trait, entry_of, setting_arguments, setting_name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,6 +75,11 @@ class Stage:
         """Whether the stage computes the last Dense layer in closed form and trains nothing."""
         return Trait.COMPUTES_CLASSIFIER in entry_of(self.classifier, CLASSIFIER_CHANGES, "classifier").traits
 
+    @property
+    def chooses_tau(self) -> bool:
+        """Whether the stage chooses tau on validation images."""
+        return setting_name(self.classifier) == "tau_normalize" and "tau" not in setting_arguments(self.classifier)
+
     def __post_init__(self):
         try:
             Choice.read(self.classifier, CLASSIFIER_CHANGES, "classifier")
@@ -129,32 +134,26 @@ def _contradiction(stage: Stage, traits: set[Trait]) -> str | None:
         return "cache_activations=true keeps what frozen layers give, and no layer is frozen. Set frozen_through."
     if stage.classification_weight == 0 and not traits & {Trait.SUPERVISES_ATTENTION, Trait.LEARNS_EMBEDDING}:
         return "classification_weight=0 without an embedding loss and with alpha=0 leaves nothing to learn from."
-    for pair, problem in _CONTRADICTIONS:
-        if traits.issuperset(pair):
-            return problem
-    return None
+    return next((problem for pair, problem in _CONTRADICTIONS.items() if traits.issuperset(pair)), None)
 
 
-_NOTHING_TO_TRAIN = (
-    "its classifier is computed, so there is nothing to train. Set epochs to 0, or choose another classifier."
-)
 _ONLY_COMPUTES = "its classifier is computed, so neither alpha nor an embedding loss would do anything. Leave them out."
 _ONLY_SCALES = (
     "classifier=scale trains one factor per class, which changes neither the scaled map nor the embedding. Leave alpha "
     "and embedding_loss out."
 )
-_NO_LAYER_TO_TRAIN = (
-    "frozen_through=features leaves no layer that an embedding loss could train. Leave embedding_loss out."
-)
-_CORRECTS_TWICE = (
-    "its sampling balances the classes already, and its loss would correct for their counts once more. Choose one."
-)
-_CONTRADICTIONS = (
-    ((Trait.COMPUTES_CLASSIFIER, Trait.TRAINS), _NOTHING_TO_TRAIN),
-    ((Trait.COMPUTES_CLASSIFIER, Trait.SUPERVISES_ATTENTION), _ONLY_COMPUTES),
-    ((Trait.COMPUTES_CLASSIFIER, Trait.LEARNS_EMBEDDING), _ONLY_COMPUTES),
-    ((Trait.FREEZES_EMBEDDING, Trait.LEARNS_EMBEDDING), _NO_LAYER_TO_TRAIN),
-    ((Trait.SCALES_CLASSES, Trait.SUPERVISES_ATTENTION), _ONLY_SCALES),
-    ((Trait.SCALES_CLASSES, Trait.LEARNS_EMBEDDING), _ONLY_SCALES),
-    ((Trait.BALANCES_CLASSES, Trait.CORRECTS_FOR_COUNTS), _CORRECTS_TWICE),
-)
+_CONTRADICTIONS = {
+    (Trait.COMPUTES_CLASSIFIER, Trait.TRAINS): (
+        "its classifier is computed, so there is nothing to train. Set epochs to 0, or choose another classifier."
+    ),
+    (Trait.COMPUTES_CLASSIFIER, Trait.SUPERVISES_ATTENTION): _ONLY_COMPUTES,
+    (Trait.COMPUTES_CLASSIFIER, Trait.LEARNS_EMBEDDING): _ONLY_COMPUTES,
+    (Trait.FREEZES_EMBEDDING, Trait.LEARNS_EMBEDDING): (
+        "frozen_through=features leaves no layer that an embedding loss could train. Leave embedding_loss out."
+    ),
+    (Trait.SCALES_CLASSES, Trait.SUPERVISES_ATTENTION): _ONLY_SCALES,
+    (Trait.SCALES_CLASSES, Trait.LEARNS_EMBEDDING): _ONLY_SCALES,
+    (Trait.BALANCES_CLASSES, Trait.CORRECTS_FOR_COUNTS): (
+        "its sampling balances the classes already, and its loss would correct for their counts once more. Choose one."
+    ),
+}

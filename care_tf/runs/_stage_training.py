@@ -8,13 +8,11 @@ import keras
 from care_tf import keras_generation
 from care_tf.callbacks.finite_loss import FiniteLoss
 from care_tf.callbacks.two_stage_schedule import ramped_alpha
-from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.network.random_layers import set_random_layers
 from care_tf.runs._epoch_lines import EpochLines
-from care_tf.runs._history import write_history
 from care_tf.runs._prepared_stage import PreparedStage
-from care_tf.runs._progress import Progress, last_epoch_path, stage_weights_path, take_over
+from care_tf.runs._progress import MODEL_WEIGHTS, Progress, last_epoch, stage_weights, take_over
 from care_tf.runs._stage import Stage
 from care_tf.runs._start_weights import load_start_weights
 
@@ -29,8 +27,7 @@ def train_stages(
 ) -> None:
     """Trains what is left of a run; each stage starts from the weights of the one before, or from those that it names.
 
-    After every epoch the weights, the optimizer's state and the progress are written as one folder, replaced in one
-    step, and then history.csv; a run that is started again continues after its last finished epoch, in the right stage.
+    The progress is written after every epoch; a run that is started again continues after its last finished one.
 
     Args:
       classifier: The run's network, with its initial weights.
@@ -47,39 +44,37 @@ def train_stages(
     """
     initial = classifier.get_weights()
     settings = [stage.settings for stage in stages]
-    checkpoints = folder / "checkpoints"
     for index in range(len(settings)):
         stage = stages.pop(0)
-        weights = stage_weights_path(checkpoints, index, stage.settings)
+        weights = stage_weights(folder, index, stage.settings)
         if index < progress.stage:
             classifier.load_weights(str(weights))
             continue
         if stage.settings.reuse is not None:
             # Rows of its own are those of an interrupted attempt to train what is now taken over.
             own = [row for row in progress.rows if row["stage"] != stage.settings.name]
-            progress.rows = own + take_over(stage.settings, index, stage.fingerprint, weights)
+            progress.rows = own + take_over(stage.settings, index, progress.fingerprints[index], weights)
             classifier.load_weights(str(weights))
         else:
-            load_start_weights(classifier, settings, index, checkpoints, initial)
+            load_start_weights(classifier, settings, index, folder, initial)
             callbacks = [_Epochs(stage.settings, index, folder, progress, seed), FiniteLoss()]
             if show_progress:
                 callbacks.append(EpochLines(settings, index))
-            _train_stage(stage, progress, checkpoints, callbacks)
+            _train_stage(stage, progress, folder, callbacks)
             with atomic_path(weights) as temporary:
                 classifier.save_weights(str(temporary))
         progress.begin_next_stage()
-        progress.write(checkpoints)
-        write_history(folder, progress.rows)
+        progress.write(folder)
 
 
 def _train_stage(
-    stage: PreparedStage, progress: Progress, checkpoints: Path, callbacks: list[keras.callbacks.Callback]
+    stage: PreparedStage, progress: Progress, folder: Path, callbacks: list[keras.callbacks.Callback]
 ) -> None:
     for step in stage.begin:
         step()
     if progress.epoch:
         keras_generation.build_optimizer(stage.model)
-        stage.model.load_weights(str(last_epoch_path(checkpoints)))
+        stage.model.load_weights(str(last_epoch(folder) / MODEL_WEIGHTS))
     if not progress.ends(stage.settings):
         stage.model.fit(
             stage.batches.training(progress.epoch),
@@ -107,19 +102,12 @@ class _Epochs(keras.callbacks.Callback):
         set_random_layers(self.model, self.seed, self.index, epoch)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        logs = logs or {}
-        if self.stage.monitor not in logs:
-            raise InputError(
-                f"Stage {self.stage.name!r}: monitor={self.stage.monitor!r} is not a log. "
-                f"Available: {', '.join(sorted(logs))}."
-            )
-        progress = self.progress
+        logs, progress = logs or {}, self.progress
         progress.epoch = epoch + 1
         progress.plateau = progress.plateau.after(float(logs[self.stage.monitor]), self.stage.min_delta)
         row = {"stage": self.stage.name, "epoch": epoch + 1, "alpha": float(self.model.alpha)}
         row["learning_rate"] = keras_generation.learning_rate(self.model.optimizer)
         progress.rows.append(row | {name: float(value) for name, value in logs.items()})
-        progress.write(self.folder / "checkpoints", self.model)
-        write_history(self.folder, progress.rows)
+        progress.write(self.folder, self.model)
         if progress.ends(self.stage):
             self.model.stop_training = True

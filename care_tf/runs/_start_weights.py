@@ -7,23 +7,20 @@ from typing import Any
 import keras
 
 from care_tf.errors import InputError
-from care_tf.runs._progress import stage_weights_path
+from care_tf.runs._progress import stage_weights
 from care_tf.runs._stage import Stage
 
 
 def load_start_weights(
-    classifier: keras.Model, stages: Sequence[Stage], index: int, checkpoints: Path, initial: Sequence[Any]
+    classifier: keras.Model, stages: Sequence[Stage], index: int, folder: Path, initial: Sequence[Any]
 ) -> None:
     """Gives the classifier the weights that a stage starts from; those of the stage before it has already."""
     start_from = stages[index].start_from
-    earlier = {stage.name: number for number, stage in enumerate(stages[:index])}
+    earlier = {stage.name: stage_weights(folder, number, stage) for number, stage in enumerate(stages[:index])}
     if start_from == "initial":
         classifier.set_weights(initial)
-    elif start_from is not None and start_from in earlier:
-        path = stage_weights_path(checkpoints, earlier[start_from], stages[earlier[start_from]])
-        classifier.load_weights(str(path))
     elif start_from is not None:
-        _load_matching(classifier, Path(start_from), stages[index])
+        _load_matching(classifier, earlier.get(start_from, Path(start_from)), stages[index])
 
 
 def check_start_weights(classifier: keras.Model, stages: Sequence[Stage]) -> None:
@@ -33,13 +30,12 @@ def check_start_weights(classifier: keras.Model, stages: Sequence[Stage]) -> Non
       InputError: `start_from` is neither "initial", an earlier stage, nor a file, or its weights do not fit.
     """
     for index, stage in enumerate(stages):
-        earlier = [other.name for other in stages[:index]]
-        if stage.start_from is None or stage.start_from in ("initial", *earlier):
+        known = ["initial", *(other.name for other in stages[:index])]
+        if stage.start_from is None or stage.start_from in known:
             continue
         if not Path(stage.start_from).is_file():
-            known = ", ".join(["initial", *earlier])
             raise InputError(
-                f"Stage {stage.name!r}: start_from must be a weights file or one of {known}. "
+                f"Stage {stage.name!r}: start_from must be a weights file or one of {', '.join(known)}. "
                 f"Received {stage.start_from!r}."
             )
         initial = classifier.get_weights()

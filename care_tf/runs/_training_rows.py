@@ -17,11 +17,7 @@ class TrainingRows:
 
 
 def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> TrainingRows:
-    """Selects the rows to train and validate on.
-
-    Args:
-      config: The run.
-      manifest: All rows, where they have been read already.
+    """Selects the rows to train and validate on, from the manifest where it has been read already.
 
     Raises:
       InputError: The manifest is bad, a selection is empty or overlaps another, or a named class does not exist.
@@ -37,7 +33,7 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
     if data.train_boxes is not None:
         train = train.with_boxes_from(read_manifest(data.train_boxes))
     if data.mask_classes is not None:
-        train = with_boxes_of(train, data.mask_classes)
+        train = _with_boxes_of(train, data.mask_classes)
     empty = [name for name, count in train.class_counts.items() if count == 0]
     if empty:
         raise InputError(
@@ -46,11 +42,11 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
         )
     test = select_rows(manifest, data.test, "data.test")
     _check_disjoint(train, test, "data.train", "data.test")
-    validation = None
-    if data.validation is not None:
-        validation = select_rows(manifest, data.validation, "data.validation")
-        _check_disjoint(train, validation, "data.train", "data.validation")
-        _check_disjoint(validation, test, "data.validation", "data.test")
+    if data.validation is None:
+        return TrainingRows(train, None)
+    validation = select_rows(manifest, data.validation, "data.validation")
+    _check_disjoint(train, validation, "data.train", "data.validation")
+    _check_disjoint(validation, test, "data.validation", "data.test")
     return TrainingRows(train, validation)
 
 
@@ -65,7 +61,7 @@ def select_rows(manifest: Manifest, selection: Selection, where: str) -> Manifes
     return rows
 
 
-def with_boxes_of(manifest: Manifest, class_names: tuple[str, ...]) -> Manifest:
+def _with_boxes_of(manifest: Manifest, class_names: tuple[str, ...]) -> Manifest:
     """The same rows, with boxes and masks of the named classes only."""
     keep = [manifest.class_names[label] in class_names for label in manifest.labels]
     return dataclasses.replace(

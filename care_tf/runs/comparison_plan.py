@@ -11,7 +11,7 @@ from care_tf.data import Manifest, get_sampling, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation import MethodSpec
 from care_tf.runs import _folder as run_folder
-from care_tf.runs._fingerprint import stage_fingerprint
+from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._progress import check_progress
 from care_tf.runs._training_rows import read_training_rows, select_rows
 from care_tf.runs.config import DataConfig, RunConfig, Selection, load_config
@@ -130,7 +130,7 @@ def plan_cells(
         cell = _cell(method, config, manifest, fold, seed, output, trained)
         for fingerprint in cell.fingerprints:
             trained.setdefault(fingerprint, cell.folder)
-        check_progress(cell.folder / run_folder.CHECKPOINTS, cell.fingerprints)
+        check_progress(cell.folder, cell.fingerprints)
         cells.append(cell)
     return cells
 
@@ -153,7 +153,7 @@ def _cell(
         get_sampling(stage.sampling, rows.train, batch_size=config.training.batch_size, num_epochs=stage.epochs or 1)
     data = data.model_copy(update={"class_names": rows.train.class_names})
     config = config.model_copy(update={"data": data})
-    fingerprints = tuple(stage_fingerprint(config, rows, index) for index in range(len(config.stages)))
+    fingerprints = tuple(stage_fingerprints(config, rows))
     stages = []
     can_reuse = True
     for stage, fingerprint in zip(config.stages, fingerprints, strict=True):

@@ -1,6 +1,6 @@
 """Several methods on the same folds and seeds: what they share is trained once, what is finished is not done again."""
 
-import datetime
+import collections
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._training_rows import read_training_rows, select_rows
 from care_tf.runs.comparison_plan import CELL_RECORD, Cell, method_specs
 from care_tf.runs.config import RunConfig
-from care_tf.time_left import as_duration
+from care_tf.time_left import as_duration, seconds_left
 
 
 @corrupt_files_refused()
@@ -54,15 +54,17 @@ def run_cells(cells: Sequence[Cell], command: Sequence[str] = (), show_epochs: b
         prepare_run(cell.config)  # raises now what would otherwise raise hours later
         keras.backend.clear_session()
     images = SharedImages(open_cells[0].config.data.cache)
-    clock = _Clock(open_cells)
+    epoch_seconds: dict[str, list[float]] = collections.defaultdict(list)
     for number, cell in enumerate(open_cells, start=1):
         print(f"run {number} of {len(open_cells)}: {cell}", flush=True)
         start = time.monotonic()
         train_run(cell.config, command=command, show_progress=show_epochs, images=images)
         _predict(cell)
         keras.backend.clear_session()
-        clock.finished(cell, time.monotonic() - start)
-        print(f"{cell}: {time.monotonic() - start:.0f} s; about {clock.left()} left", flush=True)
+        seconds = time.monotonic() - start
+        epoch_seconds[cell.method].append(seconds / (cell.num_epochs + 1))  # predicting counts as one more
+        left = as_duration(_seconds_left(epoch_seconds, open_cells[number:]))
+        print(f"{cell}: {seconds:.0f} s; about {left} left", flush=True)
 
 
 def read_cells(cells: Sequence[Cell]) -> list[CellPredictions]:
@@ -158,20 +160,7 @@ def _training_notes(methods: dict[str, RunConfig]) -> list[str]:
     return lines
 
 
-class _Clock:
-    """Time left, from the time per epoch of the same method where one was measured, else of all."""
-
-    def __init__(self, cells: Sequence[Cell]):
-        self._open = list(cells)
-        self._measured: list[tuple[Cell, float]] = []
-
-    def finished(self, cell: Cell, seconds: float) -> None:
-        self._open.remove(cell)
-        self._measured.append((cell, seconds))
-
-    def left(self) -> datetime.timedelta:
-        return as_duration(sum(self._expected(cell) for cell in self._open))
-
-    def _expected(self, cell: Cell) -> float:
-        same = [entry for entry in self._measured if entry[0].method == cell.method] or self._measured
-        return (cell.num_epochs + 1) * sum(s for _, s in same) / sum(c.num_epochs + 1 for c, _ in same)
+def _seconds_left(epoch_seconds: dict[str, list[float]], cells: Sequence[Cell]) -> float:
+    """What cells take at the time per epoch of their own method where one was measured, else of all methods."""
+    of_all = [seconds for measured in epoch_seconds.values() for seconds in measured]
+    return sum(seconds_left(epoch_seconds.get(cell.method, of_all), cell.num_epochs + 1) for cell in cells)

@@ -43,7 +43,7 @@ class ServedClassifier(tf.Module):
         self._preprocess = functools.partial(preprocess)
         self._predict = plain(functools.partial(call_model, care_model.classifier, training=False))
         self._attend = plain(care_model.predictions_and_attention)
-        self._probabilities = plain(care_model.probabilities)
+        self._probabilities = plain(care_model.class_probabilities)
         height, width = image_size
         self._image_size = (height, width)
         self._class_names = tuple(class_names)
@@ -96,7 +96,7 @@ class ServedClassifier(tf.Module):
         return self._preprocess(_resize(images, self._image_size))
 
     def _classes(self, predictions: tf.Tensor) -> Outputs:
-        probabilities = _one_column_per_class(tf.cast(self._probabilities(predictions), tf.float32))
+        probabilities = self._probabilities(predictions)
         names = tf.constant(self._class_names)
         top_class = tf.gather(names, tf.argmax(probabilities, axis=-1))
         return {"probabilities": probabilities, "top_class": top_class, "class_names": names}
@@ -105,17 +105,9 @@ class ServedClassifier(tf.Module):
 def _resize(images: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     """The data pipeline's resize: bilinear with antialiasing, rounded; images that have the size pass untouched."""
     has_size = tf.reduce_all(tf.equal(tf.shape(images)[1:3], image_size))
-    resized = tf.cond(has_size, lambda: images, lambda: _antialiased(images, image_size))
-    return tf.ensure_shape(resized, (None, *image_size, 3))
 
+    def resized() -> tf.Tensor:
+        antialiased = tf.image.resize(images, image_size, method="bilinear", antialias=True)
+        return tf.clip_by_value(tf.round(antialiased), 0.0, 255.0)
 
-def _antialiased(images: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    resized = tf.image.resize(images, image_size, method="bilinear", antialias=True)
-    return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
-
-
-def _one_column_per_class(probabilities: tf.Tensor) -> tf.Tensor:
-    """(B,1) of one sigmoid unit -> (B,2): the unit is the probability of the second class."""
-    if probabilities.shape[-1] == 1:
-        return tf.concat([1 - probabilities, probabilities], axis=-1)
-    return probabilities
+    return tf.ensure_shape(tf.cond(has_size, lambda: images, resized), (None, *image_size, 3))

@@ -127,5 +127,5 @@ def test_a_failed_download_says_how_to_pass_a_file(name, monkeypatch, tmp_path):
 
 
 def test_resnet18_has_no_imagenet_weights():
-    with pytest.raises(InputError, match="no ImageNet weights for resnet18: pass the path"):
+    with pytest.raises(InputError, match="no ImageNet weights for resnet18. Pass the path"):
         network("resnet18", "imagenet")

@@ -121,7 +121,7 @@ def test_files_that_keras_wrote_load_too(suffix, tmp_path):
 
 
 def test_imagenet_asks_for_a_file():
-    with pytest.raises(InputError, match=r"pass the path of a local file, an HDF5 file with groups conv1"):
+    with pytest.raises(InputError, match=r"Pass the path of a local file, an HDF5 file with groups conv1"):
         squeezenet1_1((64, 64), "imagenet")
 
 
@@ -155,7 +155,7 @@ def test_wrong_kernel_is_named(content, tmp_path):
     kernel, bias = content["fire4/squeeze1x1"]
     path = write_file(tmp_path / "other.h5", {**content, "fire4/squeeze1x1": (kernel[..., :31], bias)})
     expected = (
-        r"fire4/squeeze1x1 must hold arrays of shapes \[\(1, 1, 128, 32\), \(32,\)\], received \[\(1, 1, 128, 31\)"
+        r"fire4/squeeze1x1 must hold arrays of shapes \[\(1, 1, 128, 32\), \(32,\)\]\. Received \[\(1, 1, 128, 31\)"
     )
     with pytest.raises(InputError, match=expected):
         squeezenet1_1((64, 64), path)

@@ -212,7 +212,7 @@ def test_what_is_no_map_is_refused(map, message):
         ({"min_area_fraction": -0.1}, "share of the image, from 0 to 1. Received -0.1"),
         ({"min_area_fraction": "1%"}, "share of the image.*'1%'"),
         ({"boxes": "all"}, "one of one, largest, each. Received 'all'"),
-        ({"max_boxes": 2}, "for boxes=\"each\". Received 2 for 'one'"),
+        ({"max_boxes": 2}, 'goes with boxes "each". Received 2 with one'),
         ({"boxes": "each", "max_boxes": 0}, "at least 1"),
         ({"boxes": "each", "max_boxes": 1.5}, "Received 1.5"),
     ],

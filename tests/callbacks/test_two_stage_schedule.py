@@ -1,4 +1,5 @@
 import json
+import types
 
 import keras
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 from care_tf import CAREModel
 from care_tf.callbacks import FiniteLoss, TwoStageSchedule
-from care_tf.callbacks.two_stage_schedule import ScheduleState, ramped_alpha
+from care_tf.callbacks.two_stage_schedule import ramped_alpha
 from care_tf.errors import InputError
 
 SETTINGS = dict(batch_size=8, verbose=0, shuffle=False)
@@ -16,14 +17,6 @@ def model_for(network, optimizer=None):
     model = CAREModel(network(), alpha=0.6)
     model.compile(optimizer or keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
     return model
-
-
-def states_after(losses, **rule):
-    settings = {"pretrain_epochs": None, "patience": None, "min_delta": 0.0, **rule}
-    state = ScheduleState()
-    for epoch, loss in enumerate(losses):
-        state = state.after_epoch(epoch, loss, **settings)
-    return state
 
 
 @pytest.mark.parametrize(
@@ -39,7 +32,13 @@ def states_after(losses, **rule):
     ],
 )
 def test_stage_one_ends_when_its_rule_says(losses, rule, start):
-    assert states_after(losses, **rule).finetune_start == start
+    schedule = TwoStageSchedule(**rule, reset_optimizer=False)
+    schedule.set_model(types.SimpleNamespace(alpha=0.6, attention_loss=None))
+    schedule.on_train_begin()
+    for epoch, loss in enumerate([*losses, 9.0]):
+        schedule.on_epoch_begin(epoch)
+        assert (schedule.model.alpha > 0) == (start is not None and epoch >= start)
+        schedule.on_epoch_end(epoch, {"classification_loss": loss})
 
 
 def test_the_ramp_reaches_alpha():
@@ -65,13 +64,12 @@ def test_stage_two_starts_with_a_fresh_optimizer_and_learning_rate(network, imag
         def on_epoch_begin(self, epoch, logs=None):
             seen[epoch] = (int(self.model.optimizer.iterations), float(self.model.optimizer.learning_rate))
 
-    for reset, expected in ((True, 0), (False, 4)):
-        for optimizer in (keras.optimizers.Adam(1e-3), keras.optimizers.Adam(1e-3, use_ema=True)):
-            model = model_for(network, optimizer)
-            schedule = TwoStageSchedule(pretrain_epochs=2, learning_rate=5e-4, reset_optimizer=reset)
-            model.fit({"image": image, "mask": mask}, labels, epochs=3, callbacks=[schedule, Spy()], **SETTINGS)
-            assert seen[1][1] == pytest.approx(1e-3)
-            assert seen[2] == (expected, pytest.approx(5e-4))
+    for reset, use_ema, expected in ((True, False, 0), (True, True, 0), (False, False, 4)):
+        model = model_for(network, keras.optimizers.Adam(1e-3, use_ema=use_ema))
+        schedule = TwoStageSchedule(pretrain_epochs=2, learning_rate=5e-4, reset_optimizer=reset)
+        model.fit({"image": image, "mask": mask}, labels, epochs=3, callbacks=[schedule, Spy()], **SETTINGS)
+        assert seen[1][1] == pytest.approx(1e-3)
+        assert seen[2] == (expected, pytest.approx(5e-4))
 
 
 def test_stage_two_equals_a_second_fit_from_the_weights_of_the_first(network, images):
@@ -101,43 +99,34 @@ def test_the_schedule_works_in_mixed_precision(network, images):
     np.testing.assert_allclose(history["alpha"], [0, 0.3], atol=1e-7)
 
 
-@pytest.mark.parametrize("stop_after", [2, 3, 5])
-def test_an_interrupted_run_resumes_in_the_right_stage(network, images, tmp_path, stop_after):
+def test_an_interrupted_run_resumes_in_the_right_stage(network, images, tmp_path):
     image, labels, mask = images
     batch = {"image": image, "mask": mask}
 
     def schedule(path):
         return TwoStageSchedule(patience=1, min_delta=10.0, pretrain_epochs=9, ramp_epochs=3, state_path=path)
 
-    whole = model_for(network)
-    expected = whole.fit(batch, labels, epochs=6, callbacks=[schedule(tmp_path / "whole.json")], **SETTINGS).history
+    expected = model_for(network).fit(batch, labels, epochs=6, callbacks=[schedule(None)], **SETTINGS).history
 
     class Kill(keras.callbacks.Callback):
         def on_epoch_begin(self, epoch, logs=None):
             if epoch == stop_after:
                 raise KeyboardInterrupt
 
-    backup = tmp_path / "backup"
-    first = model_for(network)
-    with pytest.raises(KeyboardInterrupt):
-        first.fit(
-            batch,
-            labels,
-            epochs=6,
-            callbacks=[schedule(tmp_path / "s.json"), keras.callbacks.BackupAndRestore(str(backup)), Kill()],
-            **SETTINGS,
-        )
-    second = model_for(network)
-    resumed = second.fit(
-        batch,
-        labels,
-        epochs=6,
-        callbacks=[schedule(tmp_path / "s.json"), keras.callbacks.BackupAndRestore(str(backup))],
-        **SETTINGS,
-    ).history
-    np.testing.assert_allclose(resumed["alpha"], expected["alpha"][stop_after:], atol=1e-7)
-    assert resumed["stage"] == expected["stage"][stop_after:]
-    np.testing.assert_allclose(resumed["loss"], expected["loss"][stop_after:], rtol=1e-4)
+    for stop_after in (2, 3, 5):  # at the beginning of stage 2, in its ramp, after it
+        folder = tmp_path / str(stop_after)
+
+        def fit(*more, folder=folder):
+            backup = keras.callbacks.BackupAndRestore(str(folder / "backup"))
+            callbacks = [schedule(folder / "s.json"), backup, *more]
+            return model_for(network).fit(batch, labels, epochs=6, callbacks=callbacks, **SETTINGS).history
+
+        with pytest.raises(KeyboardInterrupt):
+            fit(Kill())
+        resumed = fit()
+        np.testing.assert_allclose(resumed["alpha"], expected["alpha"][stop_after:], atol=1e-7)
+        assert resumed["stage"] == expected["stage"][stop_after:]
+        np.testing.assert_allclose(resumed["loss"], expected["loss"][stop_after:], rtol=1e-4)
 
 
 def test_resuming_without_the_state_is_refused(network, images, tmp_path):

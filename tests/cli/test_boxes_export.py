@@ -59,7 +59,7 @@ def test_what_is_there_is_not_overwritten_unless_told(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("none.csv", "--format", "coco"), "there is no manifest none.csv"),
+        (("none.csv", "--format", "coco"), "There is no manifest none.csv"),
         (("manifest.csv", "--format", "coco", "--image-root", "elsewhere"), "is not below"),
         (("manifest.csv", "--format", "pdf"), "'pdf' is not one of 'coco'"),
     ],

@@ -96,8 +96,8 @@ def test_what_is_there_is_not_overwritten_unless_told(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("manifest.csv", "none.json"), "there is no file none.json"),
-        (("none.csv", "boxes.csv"), "there is no manifest none.csv"),
+        (("manifest.csv", "none.json"), "There is no file none.json"),
+        (("none.csv", "boxes.csv"), "There is no manifest none.csv"),
         (("manifest.csv", "a.jpg"), "a.jpg fits no known annotation format; say which one to read"),
         (("manifest.csv", "boxes.csv", "--format", "coco"), "boxes.csv is not JSON"),
         (

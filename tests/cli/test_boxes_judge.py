@@ -49,7 +49,7 @@ def test_folds_choose_and_what_is_missing_is_refused_or_left_out(folder, run, re
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["truth.csv", "other.csv", "--output", "out"], "there is no manifest other.csv"),
+        (["truth.csv", "other.csv", "--output", "out"], "There is no manifest other.csv"),
         (["truth.csv", "made.csv", "--output", "out", "--classes", "DF"], "has no class DF"),
         (["truth.csv", "made.csv", "--output", "out", "--folds", "9"], "has no fold 9"),
         (["truth.csv", "made.csv", "--output", "truth.csv/x"], "cannot be written"),

@@ -109,7 +109,7 @@ def test_failed_images_are_listed_and_only_strict_minds(folder, monkeypatch, run
     code, out, err = run(make, *arguments(folder, "--workers", "1"))
     assert code == 0 and "20 images: 17 with boxes, 1 without, 2 failed\n" in out
     assert f"warning: failed {folder / '07.png'}: RuntimeError: as the test asked\n" in err
-    assert f"warning: failed {folder / '08.png'}: image {folder / '08.png'} cannot be decoded" in err
+    assert f"warning: failed {folder / '08.png'}: The image {folder / '08.png'} cannot be decoded" in err
     code, _, err = run(make, *arguments(folder, "--workers", "1", "--strict", output="strict.csv"))
     last = err.splitlines()[-1]
     assert code == 2 and last.startswith("error: --strict: 2 images failed; ")

@@ -1,38 +1,19 @@
-import csv
 from pathlib import Path
 
 import numpy as np
 import pytest
+from downloads import ISIC2018_CLASSES, write_isic2018, write_table
 from PIL import Image
 
 from care_tf.cli.prepare_isic2018 import isic2018
 from care_tf.data import read_manifest
 
-_CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
-
-
-def _table(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="") as file:
-        csv.writer(file).writerows(rows)
-
 
 def _download(root):
     """Two images of every class, each a lesion of its own, 40 x 30 px."""
-    names = [f"ISIC_{i:02d}" for i in range(14)]
-    truth = "ISIC2018_Task3_Training_GroundTruth"
-    one_hot = [[name, *(int(i % 7 == column) for column in range(7))] for i, name in enumerate(names)]
-    _table(root / truth / f"{truth}.csv", [["image", *_CLASSES], *one_hot])
-    groups = [["image", "lesion_id"], *([name, f"lesion_{name}"] for name in names)]
-    _table(root / "ISIC2018_Task3_Training_LesionGroupings.csv", groups)
-    for folder in ("ISIC2018_Task3_Training_Input", "HAM10000_segmentations_lesion_tschandl"):
-        (root / folder).mkdir()
     region = np.zeros((30, 40), np.uint8)
     region[5:15, 10:30] = 255
-    for name in names:
-        Image.new("RGB", (40, 30), (200, 160, 150)).save(root / "ISIC2018_Task3_Training_Input" / f"{name}.jpg")
-        mask = root / "HAM10000_segmentations_lesion_tschandl" / f"{name}_segmentation.png"
-        Image.fromarray(region).save(mask)
+    return write_isic2018(root, ISIC2018_CLASSES * 2, [f"lesion_{i}" for i in range(14)], [region] * 14)
 
 
 def test_it_writes_a_manifest_and_a_picture_of_the_boxes(tmp_path, run):
@@ -42,7 +23,7 @@ def test_it_writes_a_manifest_and_a_picture_of_the_boxes(tmp_path, run):
     assert code == 0
     assert ["DF", "2", "2", "2"] in [line.split() for line in out.splitlines()]
     manifest = read_manifest(output / "manifest.csv")
-    assert manifest.class_counts == dict.fromkeys(sorted(_CLASSES), 2)
+    assert manifest.class_counts == dict.fromkeys(sorted(ISIC2018_CLASSES), 2)
     assert sorted(manifest.folds) == ["1"] * 7 + ["2"] * 7
     assert [boxes.tolist() for boxes in manifest.boxes if len(boxes)] == [[[10, 5, 30, 15]]] * 2
     sheet = np.asarray(Image.open(output / "contact_sheet.png")).astype(int)
@@ -77,8 +58,8 @@ def test_box_classes_are_words_or_a_list_or_none(tmp_path, run, options, classes
 
 
 def test_folds_come_from_a_file(tmp_path, run):
-    _download(tmp_path / "download")
-    _table(tmp_path / "folds.csv", [["image", "fold"], *([f"ISIC_{i:02d}", "ab"[i % 2]] for i in range(14))])
+    ids = _download(tmp_path / "download")
+    write_table(tmp_path / "folds.csv", [["image", "fold"], *([name, "ab"[i % 2]] for i, name in enumerate(ids))])
     for name in ("--folds-file", "--folds"):  # the second is how it was called
         assert run(isic2018, "--root", "download", "--output", "out", name, "folds.csv")[0] == 0
         assert read_manifest(tmp_path / "out" / "manifest.csv").folds == ("a", "b") * 7

@@ -1,10 +1,10 @@
-import csv
 import io
 import json
 import re
 
 import numpy as np
 import pytest
+from downloads import write_dicom, write_table
 from PIL import Image
 
 from care_tf.cli.prepare_rsna import rsna
@@ -13,8 +13,6 @@ from care_tf.data import read_manifest
 pytest.importorskip("pydicom")
 
 from pydicom import uid
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
 
 _CLASSES = ("Normal", "No Lung Opacity / Not Normal", "Lung Opacity")
 
@@ -23,18 +21,8 @@ def _write_dicom(path, pixels, patient):
     """Writes uint8 (H,W) as the challenge has it: JPEG baseline."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=95)
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = uid.JPEGBaseline8Bit
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = uid.SecondaryCaptureImageStorage
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-    dataset.PatientID, dataset.PatientName, dataset.PatientSex = patient, "Doe^Jane", "F"
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    dataset.PixelData = encapsulate([file.getvalue()])
-    dataset["PixelData"].VR = "OB"
-    dataset.save_as(path, enforce_file_format=True)
+    entries = {"PatientID": patient, "PatientName": "Doe^Jane", "PatientSex": "F"}
+    write_dicom(path, pixels, syntax=uid.JPEGBaseline8Bit, frames=[file.getvalue()], **entries)
 
 
 @pytest.fixture
@@ -55,8 +43,7 @@ def download(tmp_path):
             classes.append([f"x{i}", _CLASSES[i % 3]])
         _write_dicom(folder / f"x{i}.dcm", pixels, f"secret-{i}")
     for name, rows in (("stage_2_train_labels.csv", labels), ("stage_2_detailed_class_info.csv", classes)):
-        with open(root / name, "w", newline="") as file:
-            csv.writer(file).writerows(rows)
+        write_table(root / name, rows)
     return root
 
 
@@ -84,7 +71,7 @@ def test_it_goes_on_where_it_stopped(download, tmp_path, run):
     broken.write_bytes(content[:-100])
     arguments = ["--root", str(download), "--output", str(output), "--num-folds", "2"]
     code, _, err = run(rsna, *arguments)  # and a progress bar
-    assert code == 2 and re.search("error: .* has 1 problem: .*x4.dcm: the ", err)
+    assert code == 2 and re.search("error: .* has 1 problem: .*x4.dcm: The ", err)
     assert sorted(path.name for path in output.iterdir()) == ["images"]
     assert len(list((output / "images").iterdir())) == 8
 

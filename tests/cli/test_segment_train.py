@@ -59,7 +59,7 @@ def test_bad_options_are_refused_and_leave_no_networks(run, manifest, tmp_path, 
 def test_bad_manifests_are_refused(refuses, manifest, tmp_path):
     (tmp_path / "no_masks.csv").write_text("image,label\n0.png,A\n1.png,B\n")
     for path, message in (
-        (tmp_path / "nowhere.csv", "there is no manifest"),
+        (tmp_path / "nowhere.csv", "There is no manifest"),
         (tmp_path, "cannot be read: Is a directory"),
         (tmp_path / "0.png", "is not UTF-8 text"),
         (tmp_path / "no_masks.csv", "has masks of 0 groups"),

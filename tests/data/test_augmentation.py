@@ -271,13 +271,13 @@ def test_it_runs_in_a_graph_with_an_unknown_batch_size():
     [("rotation_degrees", 181), ("brightness", -0.1), ("contrast", 1.1), ("saturation", float("nan")), ("hue", 0.6)],
 )
 def test_strengths_out_of_range_are_refused(name, value):
-    with pytest.raises(InputError, match=f"augmentation {name} must be between 0 and"):
+    with pytest.raises(InputError, match=f"Augmentation {name} must be between 0 and"):
         Augmentation(**{name: value})
 
 
 @pytest.mark.parametrize("classes", ["DF", [], [3], 3])
 def test_classes_that_are_no_list_of_names_are_refused(classes):
-    with pytest.raises(InputError, match="augmentation classes must be a list of one or more class names, .*Received"):
+    with pytest.raises(InputError, match="Augmentation classes must be a list of one or more class names, .*Received"):
         Augmentation(classes=classes)
 
 

@@ -95,7 +95,7 @@ def test_every_image_is_equally_likely_in_every_place():
 @pytest.mark.parametrize(
     ("setting", "num_images", "batch_size", "message"),
     [
-        ("square_root", 14, 4, "sampling square_root was made for a manifest of 15 images, and the dataset has 14"),
+        ("square_root", 14, 4, "Sampling square_root was made for a manifest of 15 images, and the dataset has 14"),
         ({"name": "class_aware", "images_per_class": 2}, 15, 6, "was made for batches of 4, .* has batches of 6"),
         ("progressively_balanced", 15, 4, "progressively_balanced depends on the number of the epoch, .*first_epoch"),
     ],

@@ -86,7 +86,7 @@ def test_boxes_come_from_another_manifest_by_image(image_folder):
     assert taken.image_paths == manifest.image_paths and taken.groups == manifest.groups
     assert [box.tolist() for box in taken.boxes] == [box.tolist() for box in boxes]
     assert taken.box_sources == sources and not any(taken.mask_paths)
-    with pytest.raises(InputError, match="has no row for 2 of 11 images of .*, for example .*; boxes are taken"):
+    with pytest.raises(InputError, match="has no row for 2 of 11 images of .*, for example .*. Boxes are taken"):
         manifest.with_boxes_from(other.subset(range(9)))
 
 
@@ -208,7 +208,7 @@ def test_files_that_are_no_manifest_are_refused(tmp_path, text, message):
 
 
 def test_a_missing_manifest_and_bytes_of_another_encoding_are_refused(tmp_path):
-    with pytest.raises(InputError, match="there is no manifest"):
+    with pytest.raises(InputError, match="There is no manifest"):
         read_manifest(tmp_path / "absent.csv")
     (tmp_path / "latin.csv").write_bytes("image,label\nb\u00e9.jpg,a\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"is not UTF-8 text \(line 2\)"):
@@ -227,16 +227,16 @@ def test_bad_choices_are_refused(image_folder):
         manifest.select("dev")
     with pytest.raises(InputError, match="has no fold 7; it has 0, 1, 2"):
         manifest.select(folds=[1, 7])
-    with pytest.raises(InputError, match=r"no image of .* has split test and folds \['1'\]"):
+    with pytest.raises(InputError, match=r"No image of .* has split test and folds \['1'\]"):
         manifest.subset([1, 9]).select("test", folds=["1"])
-    with pytest.raises(InputError, match="'other' is not one of common, rare"):
+    with pytest.raises(InputError, match="classes are common, rare. Received 'other'"):
         manifest.cap_class("other", 3)
     with pytest.raises(InputError, match="at least 1"):
         manifest.cap_class("rare", 0)
 
 
 def test_inconsistent_columns_are_refused():
-    with pytest.raises(InputError, match="groups needs one entry per image: 1 for 2"):
+    with pytest.raises(InputError, match="groups needs one entry per image .2.. Received 1"):
         Manifest(("a", "b"), [0, 1], ("x", "y"), groups=("g",))
     with pytest.raises(InputError, match="Received 0 to 2"):
         Manifest(("a", "b"), [0, 2], ("x", "y"))

@@ -179,7 +179,7 @@ def test_settings_that_are_not_known_or_do_not_fit_are_refused(setting, message)
 
 def test_a_class_without_images_and_a_training_without_epochs_are_refused():
     manifest = _manifest(9, 4, 2)
-    with pytest.raises(InputError, match="class_balanced needs an image of every class; .* has none of DF"):
+    with pytest.raises(InputError, match="class_balanced needs images of every class. .* has none of DF"):
         _order("class_balanced", manifest.subset(range(13)))
     with pytest.raises(InputError, match="progressively_balanced needs num_epochs, at least 1. Received 0"):
         _order("progressively_balanced", manifest, num_epochs=0)

@@ -66,10 +66,10 @@ def test_image_split_is_silent_when_no_group_is_torn(recwarn):
     [
         ([0] * 10, [""] * 10, 2, "at least two classes. Received 1"),
         ([], [], 2, "at least two classes. Received 0"),
-        ([0, 0, 2, 2], [""] * 4, 2, "class 1 has no images"),
-        ([0, 0, 1, 1], ["a", "b", "c", "c"], 2, "class 1 has 1 groups, fewer than 2 folds"),
+        ([0, 0, 2, 2], [""] * 4, 2, "Class 1 has no images"),
+        ([0, 0, 1, 1], ["a", "b", "c", "c"], 2, "Class 1 has 1 groups, fewer than 2 folds"),
         ([0, 0, 1, 1], [""] * 4, 1, "at least 2. Received 1"),
-        ([0, 0, 1, 1], [""] * 3, 2, "one entry per image: 3 for 4"),
+        ([0, 0, 1, 1], [""] * 3, 2, "one entry per image .4.. Received 3"),
     ],
 )
 def test_impossible_folds_are_refused(labels, groups, num_folds, message):
@@ -81,7 +81,7 @@ def test_impossible_folds_are_refused(labels, groups, num_folds, message):
     ("labels", "fraction", "message"),
     [
         ([1] * 10, 0.2, "at least two classes"),
-        ([0] * 10 + [1] * 2, 0.2, "class 1 has 2 images: .* one side"),
+        ([0] * 10 + [1] * 2, 0.2, "Class 1 has 2 images: .* one side"),
         ([0, 1] * 5, 0.0, "between 0 and 1. Received 0"),
         ([0, 1] * 5, 1.0, "between 0 and 1"),
     ],

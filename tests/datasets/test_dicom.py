@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from downloads import write_dicom
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -14,32 +15,10 @@ pydicom = pytest.importorskip("pydicom")
 
 from pydicom import uid  # noqa: E402
 from pydicom.data import get_testdata_file  # noqa: E402
-from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
-from pydicom.encaps import encapsulate  # noqa: E402
+from pydicom.dataset import Dataset  # noqa: E402
 
 # Oddities of files are pydicom's to warn about.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
-
-
-def _write(path, pixels, *, syntax=uid.ExplicitVRLittleEndian, frames=None, **entries):
-    """Writes pixels (H,W) as a DICOM file; `frames` are compressed ones to store in their place."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = uid.DigitalXRayImageStorageForPresentation
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-    dataset.Rows, dataset.Columns = pixels.shape[:2]
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.itemsize
-    dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
-    for name, value in entries.items():
-        setattr(dataset, name, value)
-    dataset.HighBit = dataset.BitsStored - 1
-    big = syntax == uid.ExplicitVRBigEndian
-    dataset.PixelData = encapsulate(frames) if frames else pixels.astype(pixels.dtype.newbyteorder("<>"[big])).tobytes()
-    dataset["PixelData"].VR = "OB" if pixels.itemsize == 1 else "OW"
-    dataset.save_as(path, enforce_file_format=True)
-    return path
 
 
 def _sample(name):
@@ -95,7 +74,9 @@ def test_jpeg_baseline_as_in_the_pneumonia_challenge(tmp_path):
     pixels = (127 + 60 * np.sin(rows / 9) + 60 * np.cos(columns / 13)).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=90)
-    path = _write(tmp_path / "x.dcm", pixels, syntax=uid.JPEGBaseline8Bit, frames=[file.getvalue()], PatientID="p ")
+    path = write_dicom(
+        tmp_path / "x.dcm", pixels, syntax=uid.JPEGBaseline8Bit, frames=[file.getvalue()], PatientID="p "
+    )
     np.testing.assert_array_equal(read_dicom(path), np.asarray(Image.open(file)))
     assert read_dicom_header(path) == DicomHeader("p", 128, 96)
 
@@ -114,7 +95,7 @@ def test_every_depth_and_sign(tmp_path_factory, dtype, missing_bits, seed, cente
     num_bits = 8 * int(dtype[1]) - missing_bits
     low, high = (0, 2**num_bits) if dtype[0] == "u" else (-(2 ** (num_bits - 1)), 2 ** (num_bits - 1))
     pixels = np.random.default_rng(seed).integers(low, high, (6, 8)).astype(dtype)
-    path = _write(
+    path = write_dicom(
         tmp_path_factory.mktemp("dicom") / "x.dcm",
         pixels,
         syntax=syntax,
@@ -131,16 +112,16 @@ def test_every_depth_and_sign(tmp_path_factory, dtype, missing_bits, seed, cente
 
 def test_bits_above_the_stored_ones_are_not_seen(tmp_path):
     pixels = _ramp(np.uint16)
-    path = _write(tmp_path / "x.dcm", pixels | 0xF000, BitsStored=12, WindowCenter=128, WindowWidth=256)
+    path = write_dicom(tmp_path / "x.dcm", pixels | 0xF000, BitsStored=12, WindowCenter=128, WindowWidth=256)
     np.testing.assert_array_equal(read_dicom(path), pixels)
 
 
 def test_a_window_is_chosen_by_name(tmp_path):
     entries = {"WindowCenter": [50, 100], "WindowWidth": [1, 1], "WindowCenterWidthExplanation": ["LUNG", "BONE"]}
-    path = _write(tmp_path / "x.dcm", _ramp(), **entries)
+    path = write_dicom(tmp_path / "x.dcm", _ramp(), **entries)
     np.testing.assert_array_equal(read_dicom(path), np.where(_ramp() >= 50, 255, 0))
     np.testing.assert_array_equal(read_dicom(path, "bone"), np.where(_ramp() >= 100, 255, 0))
-    with pytest.raises(InputError, match="x.dcm: there is no window 'brain'; there is 0 'LUNG', 1 'BONE'"):
+    with pytest.raises(InputError, match="x.dcm: There is no window 'brain'. There is 0 'LUNG', 1 'BONE'"):
         read_dicom(path, "brain")
 
 
@@ -151,14 +132,14 @@ def test_lookup_tables_are_read_from_the_file(tmp_path, syntax):
     item.add_new(
         "LUTData", "OW", np.array([0, 65535, 257], ">u2" if syntax == uid.ExplicitVRBigEndian else "<u2").tobytes()
     )
-    path = _write(tmp_path / "x.dcm", _ramp(np.uint16), syntax=syntax, VOILUTSequence=[item])
+    path = write_dicom(tmp_path / "x.dcm", _ramp(np.uint16), syntax=syntax, VOILUTSequence=[item])
     ramp = _ramp()
     np.testing.assert_array_equal(read_dicom(path), np.select([ramp <= 100, ramp == 101], [0, 255], 1))
 
 
 def test_a_header_without_patient_has_an_empty_one(tmp_path):
-    assert read_dicom_header(_write(tmp_path / "none.dcm", _ramp())).patient_id == ""
-    assert read_dicom_header(_write(tmp_path / "empty.dcm", _ramp(), PatientID="")).patient_id == ""
+    assert read_dicom_header(write_dicom(tmp_path / "none.dcm", _ramp())).patient_id == ""
+    assert read_dicom_header(write_dicom(tmp_path / "empty.dcm", _ramp(), PatientID="")).patient_id == ""
 
 
 @settings(max_examples=25)
@@ -170,7 +151,7 @@ def test_a_file_that_was_cut_off_is_refused_or_complete(tmp_path_factory, is_jpe
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", quality=90)
     options = {"syntax": uid.JPEGBaseline8Bit, "frames": [file.getvalue()]} if is_jpeg else {}
-    path = _write(folder / "x.dcm", pixels, **options)
+    path = write_dicom(folder / "x.dcm", pixels, **options)
     complete, content = read_dicom(path), path.read_bytes()
     path.write_bytes(content[: int(len(content) * fraction)])
     try:
@@ -182,7 +163,7 @@ def test_a_file_that_was_cut_off_is_refused_or_complete(tmp_path_factory, is_jpe
 
 
 def test_a_shortened_image_is_refused():
-    with pytest.raises(InputError, match="MR_truncated.dcm: the file cannot be decoded: .*; copy it again"):
+    with pytest.raises(InputError, match="MR_truncated.dcm: The file cannot be decoded: .*. Copy it again"):
         read_dicom(_sample("MR_truncated.dcm"))
 
 
@@ -193,7 +174,7 @@ def test_a_shortened_image_is_refused():
         ("examples_palette.dcm", "must be grayscale, .* Received PALETTE COLOR"),
         ("rtdose.dcm", "must hold one image. Received 15 frames"),
         ("rtdose_1frame.dcm", "at most 16 bits per pixel. Received 32"),
-        ("rtplan.dcm", "the file has no pixel data; leave it out"),
+        ("rtplan.dcm", "The file has no pixel data. Leave it out"),
         ("no_meta.dcm", "is not a DICOM file"),
     ],
 )
@@ -204,13 +185,15 @@ def test_what_is_no_single_grayscale_image_is_refused(name, message):
 
 def test_a_planar_color_image_is_refused(tmp_path):
     pixels = np.zeros((4, 5, 3), np.uint8)
-    path = _write(tmp_path / "x.dcm", pixels, SamplesPerPixel=3, PlanarConfiguration=1, PhotometricInterpretation="RGB")
+    path = write_dicom(
+        tmp_path / "x.dcm", pixels, SamplesPerPixel=3, PlanarConfiguration=1, PhotometricInterpretation="RGB"
+    )
     with pytest.raises(InputError, match="must be grayscale"):
         read_dicom(path)
 
 
 def test_a_compression_without_decoder_is_named_with_what_to_install(tmp_path, monkeypatch):
-    path = _write(tmp_path / "x.dcm", _ramp(), syntax=uid.JPEGLSLossless, frames=[b"1234"])
+    path = write_dicom(tmp_path / "x.dcm", _ramp(), syntax=uid.JPEGLSLossless, frames=[b"1234"])
     decoder = pydicom.pixels.get_decoder(uid.JPEGLSLossless)
     monkeypatch.setattr(type(decoder), "is_available", property(lambda self: False))
     with pytest.raises(InputError, match=r"JPEG-LS Lossless .* \(1.2.840.10008.1.2.4.80\), which nothing .*pyjpegls"):
@@ -218,30 +201,32 @@ def test_a_compression_without_decoder_is_named_with_what_to_install(tmp_path, m
 
 
 def test_a_compression_that_pydicom_does_not_know_is_named(tmp_path):
-    path = _write(tmp_path / "x.dcm", _ramp(), syntax=uid.MPEG2MPML, frames=[b"1234"])
-    with pytest.raises(InputError, match=r"MPEG2 .*, which pydicom does not decode; save it in an uncompressed"):
+    path = write_dicom(tmp_path / "x.dcm", _ramp(), syntax=uid.MPEG2MPML, frames=[b"1234"])
+    with pytest.raises(
+        InputError, match=r"MPEG2 .*, which pydicom does not decode. To read it, save it in an uncompressed"
+    ):
         read_dicom(path)
 
 
 def test_broken_compressed_data_are_named(tmp_path):
-    path = _write(tmp_path / "x.dcm", _ramp(), syntax=uid.JPEGBaseline8Bit, frames=[b"no JPEG at all"])
-    with pytest.raises(InputError, match=r"x.dcm: the pixels are compressed as JPEG Baseline .*; copy it again, or"):
+    path = write_dicom(tmp_path / "x.dcm", _ramp(), syntax=uid.JPEGBaseline8Bit, frames=[b"no JPEG at all"])
+    with pytest.raises(InputError, match=r"x.dcm: The pixels are compressed as JPEG Baseline .*. Copy it again, or"):
         read_dicom(path)
 
 
 def test_missing_and_other_files_are_refused(tmp_path):
     for read in (read_dicom, read_dicom_header):
-        with pytest.raises(InputError, match="none.dcm: there is no such file"):
+        with pytest.raises(InputError, match="none.dcm: There is no such file"):
             read(tmp_path / "none.dcm")
         (tmp_path / "text.dcm").write_text("patientId,x,y,width,height,Target")
-        with pytest.raises(InputError, match="text.dcm: the file is not a DICOM file"):
+        with pytest.raises(InputError, match="text.dcm: The file is not a DICOM file"):
             read(tmp_path / "text.dcm")
     with pytest.raises(InputError, match="names no Rows and Columns"):
         read_dicom_header(_sample("rtplan.dcm"))
 
 
 def test_without_pydicom_it_says_what_to_install(tmp_path, monkeypatch):
-    path = _write(tmp_path / "x.dcm", _ramp())
+    path = write_dicom(tmp_path / "x.dcm", _ramp())
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(InputError, match=r"needs pydicom\. .*pip install 'care_tf\[dicom\]'"):
         read_dicom(path)

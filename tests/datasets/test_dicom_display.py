@@ -134,11 +134,11 @@ def test_a_view_is_chosen_by_number_or_name():
     assert _grays(entries, values, window=1) == _grays(entries, values, window="lung") == lung
     assert _grays(entries, values, window=2) == _grays(entries, values, window="BONE ") == bone
     for window in (3, -1, "brain", ""):
-        with pytest.raises(InputError, match="there is no window .*; there is 0 'table', 1 'LUNG', 2 'Bone'"):
+        with pytest.raises(InputError, match="There is no window .*. There is 0 'table', 1 'LUNG', 2 'Bone'"):
             gray_levels(entries, np.zeros((1, 1), np.uint16), window)
-    with pytest.raises(InputError, match="there is no window ''; there is 0.$"):
+    with pytest.raises(InputError, match="There is no window ''. There is 0.$"):
         gray_levels(_entries(WindowCenter=5, WindowWidth=9), np.zeros((1, 1), np.uint16), "")
-    with pytest.raises(InputError, match="there is no window 0; there is none, so leave the window out"):
+    with pytest.raises(InputError, match="There is no window 0. There is none, so leave the window out"):
         gray_levels(_entries(), np.zeros((1, 1), np.uint16), 0)
 
 

@@ -3,35 +3,18 @@ import warnings
 
 import numpy as np
 import pytest
+from downloads import write_dicom
 from PIL import Image
 
 from care_tf.datasets._dicom import read_dicom
 from care_tf.datasets.dicom_to_png import convert_dicom, convert_dicoms
 from care_tf.errors import InputError
 
-pydicom = pytest.importorskip("pydicom")
-
-from pydicom import uid  # noqa: E402
-from pydicom.dataset import Dataset, FileMetaDataset  # noqa: E402
+pytest.importorskip("pydicom")
 
 
 def _write(path, pixels, **entries):
-    """Writes uint8 (H,W) as a DICOM file of a patient."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
-    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = uid.DigitalXRayImageStorageForPresentation
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-    dataset.PatientName, dataset.PatientID, dataset.PatientBirthDate = "Doe^Jane", "4711", "19700131"
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 8, 8, 7
-    dataset.PixelData = pixels.tobytes()
-    dataset["PixelData"].VR = "OB"
-    for name, value in entries.items():
-        setattr(dataset, name, value)
-    dataset.save_as(path, enforce_file_format=True)
-    return path
+    return write_dicom(path, pixels, PatientName="Doe^Jane", PatientID="4711", PatientBirthDate="19700131", **entries)
 
 
 def _pixels(height=30, width=40, seed=0):
@@ -87,8 +70,8 @@ def test_a_bad_file_does_not_stop_the_rest(tmp_path):
     pngs = [tmp_path / "png" / f"{i}.png" for i in range(5)]
     results = convert_dicoms(paths, pngs, num_threads=2)
     assert [isinstance(result, InputError) for result in results] == [False, True, False, True, False]
-    assert "1.dcm: the file cannot be decoded" in str(results[1])
-    assert "3.dcm: there is no such file" in str(results[3])
+    assert "1.dcm: The file cannot be decoded" in str(results[1])
+    assert "3.dcm: There is no such file" in str(results[3])
     assert sorted(file.name for file in (tmp_path / "png").iterdir()) == ["0.png", "2.png", "4.png"]
     for i in (0, 2, 4):
         np.testing.assert_array_equal(np.asarray(Image.open(pngs[i])), _pixels(seed=i))
@@ -107,7 +90,7 @@ def test_progress_is_shown_and_warnings_of_pydicom_are_not(tmp_path, capsys):
 
 def test_bad_arguments_and_outputs_are_refused(tmp_path):
     path = _write(tmp_path / "x.dcm", _pixels())
-    with pytest.raises(InputError, match="the longest side must be at least 1 px. Received 0"):
+    with pytest.raises(InputError, match="The longest side must be at least 1 px. Received 0"):
         convert_dicoms([path], [tmp_path / "x.png"], max_side_px=0)
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):

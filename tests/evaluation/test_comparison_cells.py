@@ -62,7 +62,7 @@ def test_folds_that_share_a_group_are_reported():
     ("cells", "message"),
     [
         ([], "at least one cell. Received: none"),
-        ([_cell("focal")], r"cells must be of the methods \['ce', 'care'\]. Received: cells of \['focal'\]"),
+        ([_cell("focal")], r"Cells must be of the methods \['ce', 'care'\]. Received: cells of \['focal'\]"),
         ([_cell(), _cell()], r"one cell per fold and seed. Received: two of ce \(fold 0, seed 0\)"),
         (
             [_cell(seed=3), _cell("care", image_names=("c", "a", "x"))],
@@ -84,13 +84,13 @@ def test_folds_that_share_a_group_are_reported():
         ),
         (
             [_cell("care", seed=2, probabilities=np.ones((3, 4)))],
-            r"cell care \(fold 0, seed 2\): probabilities must be \(images, classes\) = \(3, 2\). .* shape \(3, 4\)",
+            r"Cell care \(fold 0, seed 2\): probabilities must be \(images, classes\) = \(3, 2\). .* shape \(3, 4\)",
         ),
-        ([_cell(probabilities=PROBABILITIES * np.nan)], r"cell ce \(fold 0, seed 0\): probabilities must be finite"),
-        ([_cell(labels=np.array([0, 1, 2]))], r"cell ce .* labels must lie in \[0, 2\). Received: 2 at image 2"),
-        ([_cell(groups=("p", "", "q"))], "cell ce .* every image needs a group"),
-        ([_cell(attention_inside=np.array([0, 0, 1.5]))], "cell ce .* attention_inside must be a share"),
-        ([_cell(image_names=("c", "a"))], "cell ce .* must be 3 different names, one per image. Received: 2 names"),
+        ([_cell(probabilities=PROBABILITIES * np.nan)], r"Cell ce \(fold 0, seed 0\): probabilities must be finite"),
+        ([_cell(labels=np.array([0, 1, 2]))], r"Cell ce .* labels must lie in \[0, 2\). Received: 2 at image 2"),
+        ([_cell(groups=("p", "", "q"))], "Cell ce .* Every image needs a group"),
+        ([_cell(attention_inside=np.array([0, 0, 1.5]))], "Cell ce .* attention_inside must be a share"),
+        ([_cell(image_names=("c", "a"))], "Cell ce .* must be 3 different names, one per image. Received: 2 names"),
         ([_cell(image_names=("c", "a", "a"))], "Received: 3 names, 2 of them different"),
     ],
 )  # fmt: skip
@@ -104,7 +104,7 @@ def test_cells_that_cannot_be_compared_are_refused(cells, message):
     [
         ([METHODS[1]], r"must be another of the methods \['care'\]. Received: 'ce' as the baseline of 'care'"),
         ([MethodSpec("ce", "Cross entropy", "ce")], "Received: 'ce' as the baseline of 'ce'"),
-        ([METHODS[0], METHODS[0]], r"names of methods must differ. Received: \['ce', 'ce'\]"),
+        ([METHODS[0], METHODS[0]], r"Names of methods must differ. Received: \['ce', 'ce'\]"),
     ],
 )
 def test_methods_that_cannot_be_compared_are_refused(methods, message):

@@ -157,8 +157,8 @@ def test_names_in_any_script_and_with_dollar_signs():
 
 
 def test_unknown_class_in_focus_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"classes in focus must be among .* Received: \['XX'\]"):
+    with pytest.raises(InputError, match=r"Classes in focus must be among .* Received: \['XX'\]"):
         comparison_figure(_comparison(), ["XX"])
-    with pytest.raises(InputError, match="classes in focus"):
+    with pytest.raises(InputError, match="Classes in focus"):
         write_comparison_plot(tmp_path / "plot.png", _comparison(), ["XX"])
     assert list(tmp_path.iterdir()) == []

@@ -179,5 +179,5 @@ def test_bars_in_titles_do_not_break_the_table():
 
 def test_unknown_class_in_focus_is_refused():
     for function in (comparison_rows, comparison_markdown):
-        with pytest.raises(InputError, match=r"classes in focus must be among \['DF'\]. Received: \['NV'\]"):
+        with pytest.raises(InputError, match=r"Classes in focus must be among \['DF'\]. Received: \['NV'\]"):
             function(_comparison(), ["NV"])

@@ -38,11 +38,11 @@ def _pixels(picture):
 
 def test_shares_predictions_and_texts():
     card = example_card(_example())
-    assert card.inside_after == "17\u202f%"  # 200 of 1200 pixels
-    assert card.predicted_before == ("NV", False)
-    assert card.predicted_after == ("DF", True)
+    assert card.after.inside == "17\u202f%"  # 200 of 1200 pixels
+    assert card.before.predicted == ("NV", False)
+    assert card.after.predicted == ("DF", True)
     assert card.image.alt == "ISIC_1: image of class DF with its box outlined"
-    assert card.after.alt == "ISIC_1: attention map after stage 2, 17\u202f% inside the box"
+    assert card.after.picture.alt == "ISIC_1: attention map after stage 2, 17\u202f% inside the box"
 
 
 def test_box_is_outlined_in_white_and_nothing_else_changes():
@@ -54,7 +54,7 @@ def test_box_is_outlined_in_white_and_nothing_else_changes():
 
 
 def test_attention_is_bright_where_the_map_is_high():
-    pixels = _pixels(example_card(_example(mask=None)).before)
+    pixels = _pixels(example_card(_example(mask=None)).before.picture)
     high, low = pixels[120, 5], pixels[120, 300]
     assert high[1] > low[1] + 80  # the top of the color scale is yellow, the bottom violet
 
@@ -77,12 +77,12 @@ def test_box_over_the_whole_frame_is_outlined_at_the_edge():
 
 def test_everything_but_the_image_may_be_missing():
     card = example_card({"name": "a", "label": "NV", "image": np.zeros((8, 8, 3), np.uint8)})
-    assert card.before is card.after is card.predicted_after is card.inside_after is None
+    assert card.before == card.after == (None, None, None)
     assert card.image.alt == "a: image of class NV"
 
 
 def test_image_without_box_has_no_share():
-    assert example_card(_example(mask=np.zeros((30, 40)))).inside_after is None
+    assert example_card(_example(mask=np.zeros((30, 40)))).after.inside is None
 
 
 # errors

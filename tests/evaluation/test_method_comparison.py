@@ -297,7 +297,7 @@ def test_folds_tell_their_size():
 
 
 def test_unknown_class_in_focus_is_refused():
-    with pytest.raises(InputError, match=r"classes in focus must be among .* Received: \['XX'\]"):
+    with pytest.raises(InputError, match=r"Classes in focus must be among .* Received: \['XX'\]"):
         focus_figures(_compare(_cells(folds="0")), ["DF", "XX"])
 
 

@@ -4,7 +4,7 @@ import tensorflow as tf
 from PIL import Image
 
 from care_tf.errors import InputError
-from care_tf.images.decoding import decode_image, decode_mask
+from care_tf.images.decoding import decode_image, decode_mask_named
 from care_tf.images.pixels import read_image, read_mask
 
 
@@ -42,7 +42,7 @@ def test_sixteen_bits_become_eight(tmp_path):
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_mask_is_what_the_pipeline_decodes(tmp_path, dtype):
     Image.fromarray(_random((6, 9), dtype, 2)).save(tmp_path / "a.png")
-    decoded = decode_mask(tf.io.read_file(str(tmp_path / "a.png")), (6, 9))
+    decoded = decode_mask_named(tf.io.read_file(str(tmp_path / "a.png")), "a.png", (6, 9))
     np.testing.assert_array_equal(read_mask(tmp_path / "a.png"), decoded[..., 0] > 0)
 
 

@@ -4,7 +4,6 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from care_tf.errors import InputError
 from care_tf.losses import ClassCenterTripletLoss, class_center_triplet_loss, triplet_loss
 
 
@@ -65,25 +64,3 @@ def test_a_nan_in_a_center_that_is_not_the_nearest_shows(compiled):
     x = np.float32([[0, 0], [0, 1], [5, 0], [5, 1], [np.nan, 0]])
     loss = tf.function(ClassCenterTripletLoss(normalize=False), jit_compile=compiled)
     assert np.isnan(loss(tf.constant([0, 0, 1, 1, 2]), tf.constant(x)))
-
-
-# errors
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"margin": 0}, "margin must be .*Received margin=0"),
-        ({"distance": "cosine"}, "distance must be one of euclidean, squared_euclidean. Received distance='cosine'"),
-        ({"class_balanced": "no"}, "class_balanced must be true or false. Received class_balanced='no'"),
-        ({"normalize": 2}, "normalize must be true or false. Received normalize=2"),
-    ],
-)
-def test_arguments_outside_their_range_are_refused(arguments, message):
-    with pytest.raises(InputError, match=message):
-        ClassCenterTripletLoss(**arguments)
-
-
-def test_the_function_refuses_an_unknown_distance():
-    with pytest.raises(InputError, match="distance must be one of"):
-        class_center_triplet_loss([0], np.ones((1, 2)), distance="cosine")

@@ -1,13 +1,23 @@
 """The losses on embeddings by name, and what all of them have in common."""
 
+import json
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.losses import EMBEDDING_LOSSES, get_embedding_loss
-from care_tf.losses.embedding_loss import EmbeddingLoss
+from care_tf.losses import (
+    EMBEDDING_LOSSES,
+    class_center_triplet_loss,
+    contrastive_loss,
+    get_embedding_loss,
+    supervised_contrastive_loss,
+    triplet_loss,
+)
+from care_tf.losses.embedding import EmbeddingLoss
 
 SETTINGS = [
     *EMBEDDING_LOSSES,
@@ -20,6 +30,7 @@ SETTINGS = [
 ]
 NAMES = [setting if isinstance(setting, str) else "_".join(map(str, setting.values())) for setting in SETTINGS]
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2, 2, 3])
+FIXTURES = json.loads(Path(__file__).with_name("embedding_fixtures.json").read_text(encoding="utf-8"))
 
 every_loss = pytest.mark.parametrize("loss", [get_embedding_loss(setting) for setting in SETTINGS], ids=NAMES)
 
@@ -38,6 +49,28 @@ def value_and_gradient(loss, labels, embeddings):
 
 
 # oracle
+
+
+@pytest.mark.parametrize(
+    ("name", "loss", "arguments"),
+    [
+        ("contrastive_of_one_class", contrastive_loss, {"labels": [0] * len(FIXTURES["labels"])}),
+        ("batch_hard", triplet_loss, {"margin": FIXTURES["margin"]}),
+        ("batch_hard_squared", triplet_loss, {"margin": FIXTURES["margin"], "distance": "squared_euclidean"}),
+        ("batch_hard_class_balanced", triplet_loss, {"margin": FIXTURES["margin"], "class_balanced": True}),
+        ("batch_all", triplet_loss, {"margin": FIXTURES["margin"], "mining": "batch_all"}),
+        ("supervised_contrastive_0.1", supervised_contrastive_loss, {"temperature": 0.1}),
+        ("supervised_contrastive_1.0", supervised_contrastive_loss, {"temperature": 1.0}),
+    ],
+)
+def test_value_and_gradient_equal_pytorch_metric_learning(name, loss, arguments):
+    arguments, expected = {"labels": FIXTURES["labels"]} | arguments, FIXTURES["expected"][name]
+    x = tf.constant(FIXTURES["embeddings"], tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = loss(embeddings=x, **arguments)
+    np.testing.assert_allclose(value, expected["value"], rtol=1e-9)
+    np.testing.assert_allclose(tape.gradient(value, x), expected["gradient"], atol=1e-7)
 
 
 @every_loss
@@ -186,20 +219,50 @@ def test_sample_weights_are_refused(loss, embeddings):
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("arcface", "embedding loss must be one of contrastive, triplet, .*Received 'arcface'"),
+        ("arcface", "embedding loss must be one of class_center, contrastive, .*Received 'arcface'"),
         ("tripplet", "Did you mean 'triplet'"),
         (None, "embedding loss must be one of .*Received None"),
         ({"margin": 0.1}, "embedding loss must be one of .*Received {'margin': 0.1}"),
         ({"name": "triplet", "gamma": 2}, "the embedding loss 'triplet' are: margin, mining, .*Received gamma"),
         ({"name": "n_pair", "margin": 1}, "the embedding loss 'n_pair' are: l2_regularization. Received margin"),
-        ({"name": "triplet", "margin": -1}, "margin must be .*Received margin=-1"),
-        ({"name": "triplet", "margin": "wide"}, "margin must be .*Received margin='wide'"),
-        ({"name": "contrastive", "normalize": "no"}, "normalize must be true or false. Received normalize='no'"),
     ],
 )
 def test_unknown_settings_are_refused(setting, message):
     with pytest.raises(InputError, match=message):
         get_embedding_loss(setting)
+
+
+REFUSED = [
+    *((name, "margin", value) for name in ("contrastive", "triplet", "class_center") for value in (0.0, -0.1, "1")),
+    ("contrastive", "margin", float("nan")),
+    *((name, "normalize", value) for name in ("contrastive", "triplet", "class_center") for value in ("yes", 0, 2)),
+    ("contrastive", "balance_pairs", 1),
+    *((name, "class_balanced", value) for name in ("triplet", "class_center") for value in (None, "no")),
+    *((name, "distance", "cosine") for name in ("triplet", "class_center")),
+    ("triplet", "mining", "hard"),
+    *(("n_pair", "l2_regularization", value) for value in (-1e-3, float("inf"), None, True)),
+    *(("supervised_contrastive", "temperature", value) for value in (0.0, -0.1, float("nan"), "0.1")),
+]
+
+
+@pytest.mark.parametrize(("name", "argument", "value"), REFUSED)
+def test_arguments_outside_their_range_are_refused(name, argument, value):
+    rule = {
+        "mining": "one of batch_hard, semi_hard, batch_all",
+        "distance": "one of euclidean, squared_euclidean",
+        **dict.fromkeys(("normalize", "balance_pairs", "class_balanced"), "true or false"),
+    }.get(argument, "a number in .*")
+    with pytest.raises(InputError, match=f"{argument} must be {rule}. Received {argument}={value!r}"):
+        get_embedding_loss({"name": name, argument: value})
+
+
+@pytest.mark.parametrize(
+    ("loss", "argument"),
+    [(triplet_loss, "mining"), (triplet_loss, "distance"), (class_center_triplet_loss, "distance")],
+)
+def test_the_functions_refuse_unknown_names(loss, argument):
+    with pytest.raises(InputError, match=f"{argument} must be one of"):
+        loss([0], np.ones((1, 2)), **{argument: "hardest"})
 
 
 def test_every_loss_shares_what_keras_needs():

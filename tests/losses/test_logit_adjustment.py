@@ -1,8 +1,6 @@
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from care_tf.errors import InputError
 from care_tf.losses import LogitAdjustedLoss, cost_sensitive_cross_entropy, logit_adjusted_loss
 
 COUNTS = [70, 25, 5]
@@ -65,36 +63,3 @@ def test_the_loss_is_least_where_the_adjusted_logits_are_the_true_log_odds():
         return float(logit_adjusted_loss(rows, np.array([[0.0, gap]]), [9, 1], from_logits=True)[0])
 
     assert loss(0.0) < loss(0.01) and loss(0.0) < loss(-0.01)
-
-
-def test_probabilities_and_one_unit_follow_the_same_rules(batch):
-    labels, logits = batch
-    expected = logit_adjusted_loss(labels, logits, COUNTS, from_logits=True)
-    np.testing.assert_allclose(logit_adjusted_loss(labels, tf.nn.softmax(logits).numpy(), COUNTS), expected, rtol=1e-4)
-    unit = np.array([[1.5], [-0.5]], np.float32)
-    columns = np.concatenate([0 * unit, unit], -1)
-    np.testing.assert_allclose(
-        logit_adjusted_loss([0, 1], unit, [9, 2], from_logits=True),
-        logit_adjusted_loss([0, 1], columns, [9, 2], from_logits=True),
-        rtol=1e-6,
-    )
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"class_counts": [5, 0, 1]}, "Every class needs at least one sample"),
-        ({"class_counts": COUNTS, "tau": -1}, r"tau must be a number in \[0, inf\)"),
-    ],
-)
-def test_arguments_outside_their_range_are_refused(batch, arguments, message):
-    labels, logits = batch
-    for make in (lambda: LogitAdjustedLoss(**arguments), lambda: logit_adjusted_loss(labels, logits, **arguments)):
-        with pytest.raises(InputError, match=message):
-            make()
-
-
-def test_the_number_of_counts_must_fit(batch):
-    labels, logits = batch
-    with pytest.raises(InputError, match="one class count for each of 3 classes"):
-        logit_adjusted_loss(labels, logits, [5, 1])

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from care_tf.errors import InputError
-from care_tf.metrics import MacroAUC, macro_auc
+from care_tf.metrics import MacroAUC, _macro_auc
 
 
 def _result(metric, labels, predictions, batch=17, weights=None):
@@ -124,4 +124,4 @@ def test_several_replicas_are_refused(monkeypatch):
 
     monkeypatch.setattr(tf.distribute, "get_strategy", Strategy)
     with pytest.raises(InputError, match="distribution strategy with 2 replicas"):
-        macro_auc._check_can_grow()
+        _macro_auc._check_can_grow()

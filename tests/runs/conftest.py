@@ -12,13 +12,13 @@ def data(tmp_path_factory):
     return SyntheticLesions(seed=1, size_px=32, **counts).write(tmp_path_factory.mktemp("lesions") / "data")
 
 
-@pytest.fixture
-def config(data, tmp_path):
-    """Makes a configuration; `section__key=value` changes an entry of a section, `section=value` replaces it."""
+@pytest.fixture(scope="session")
+def config_in(data):
+    """Makes a configuration of a run in a folder; see `config`."""
 
-    def make(output="run", **changes):
+    def make(folder, **changes):
         content = {
-            "output": str(tmp_path / output),
+            "output": str(folder),
             "data": {
                 "manifest": str(data),
                 "train": {"split": "train"},
@@ -38,3 +38,9 @@ def config(data, tmp_path):
         return validate_config(content, "test")
 
     return make
+
+
+@pytest.fixture
+def config(config_in, tmp_path):
+    """Makes a configuration; `section__key=value` changes an entry of a section, `section=value` replaces it."""
+    return lambda output="run", **changes: config_in(tmp_path / output, **changes)

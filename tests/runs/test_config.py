@@ -23,12 +23,9 @@ def path(tmp_path):
 
 def test_defaults_are_the_papers(path):
     config = load_config(path)
-    assert (config.care.tau, config.care.lam, config.care.reduction, config.care.cam) == (0.7, 1.0, "batch", "gradcam")
-    assert (config.training.batch_size, config.training.optimizer, config.stages[0].learning_rate) == (
-        96,
-        "AdamW",
-        1e-4,
-    )
+    care, training = config.care, config.training
+    assert (care.tau, care.lam, care.reduction, care.cam) == (0.7, 1.0, "batch", "gradcam")
+    assert (training.batch_size, training.optimizer, config.stages[0].learning_rate) == (96, "AdamW", 1e-4)
     assert config.data.image_size_px == (96, 96)
     assert config.data.test.folds == ("1",)
 
@@ -40,16 +37,11 @@ def test_the_resolved_configuration_reads_back_equal(path, tmp_path):
 
 
 def test_overrides_are_typed_and_keep_the_order_of_stages(path):
-    config = load_config(
-        path, ["stages.finetune.alpha=0.1", "training.batch_size=8", "every_stage.augmentation={}", "seed=3"]
-    )
-    assert [stage.name for stage in config.stages] == ["pretrain", "finetune"]
-    assert (config.stages[1].alpha, config.training.batch_size, config.stages[0].augmentation, config.seed) == (
-        0.1,
-        8,
-        {},
-        3,
-    )
+    overrides = ["stages.finetune.alpha=0.1", "training.batch_size=8", "every_stage.augmentation={}", "seed=3"]
+    config = load_config(path, overrides)
+    first, second = config.stages
+    assert (first.name, second.name) == ("pretrain", "finetune")
+    assert (second.alpha, config.training.batch_size, first.augmentation, config.seed) == (0.1, 8, {}, 3)
 
 
 def write(folder, **files):
@@ -66,10 +58,8 @@ def test_files_build_on_others_and_later_ones_win(path, tmp_path):
     )
     config = load_config(tmp_path / "both.yaml")
     assert (config.title, config.seed, config.output) == ("CARE", 7, "runs/x")
-    assert [(stage.alpha, stage.class_weight, stage.epochs) for stage in config.stages] == [
-        (0.0, "balanced", 3),
-        (0.3, "balanced", 2),
-    ]
+    found = [(stage.alpha, stage.class_weight, stage.epochs) for stage in config.stages]
+    assert found == [(0.0, "balanced", 3), (0.3, "balanced", 2)]
 
 
 def test_a_change_of_the_base_gives_way_to_what_extends_it(path, tmp_path):
@@ -178,8 +168,5 @@ def test_unreadable_files_are_refused(tmp_path):
         load_config(tmp_path / "list.yaml")
 
 
-@pytest.mark.parametrize(
-    "file", [Path("configs/demo.yaml"), *sorted(Path("configs/isic2018").glob("*.yaml"))], ids=lambda file: file.stem
-)
-def test_the_shipped_configurations_are_valid(file):
-    assert load_config(file).stages
+def test_the_demo_is_a_valid_configuration():
+    assert load_config(Path("configs/demo.yaml")).stages

@@ -11,7 +11,7 @@ import yaml
 from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.runs import evaluate_run, load_run, train_run
-from care_tf.runs._fingerprint import stage_fingerprint
+from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._run_evaluation import predict_manifest
 from care_tf.runs._training_rows import read_training_rows
 
@@ -66,12 +66,12 @@ def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys):
 def test_fingerprints_change_with_what_a_stage_depends_on(config):
     first = config()
     manifests = read_training_rows(first)
-    of = [stage_fingerprint(first, manifests, index) for index in (0, 1)]
+    of = stage_fingerprints(first, manifests)
     assert of[0] != of[1]
 
     def changed(index, **changes):
         other = config(**changes)
-        return stage_fingerprint(other, read_training_rows(other), index) != of[index]
+        return stage_fingerprints(other, read_training_rows(other))[index] != of[index]
 
     boxes = {"care": {"tau": 0.3}}
     assert not changed(0, **boxes) and changed(1, **boxes)
@@ -80,7 +80,7 @@ def test_fingerprints_change_with_what_a_stage_depends_on(config):
     assert not changed(0, **reused) and not changed(1, **reused)
     watching = {"stages": {"pretrain": {"epochs": 1, "monitor": "attention_loss"}, "finetune": {"epochs": 1}}}
     both = [config(**watching, care={"tau": tau}) for tau in (0.7, 0.3)]
-    assert len({stage_fingerprint(c, read_training_rows(c), 0) for c in both}) == 2
+    assert len({stage_fingerprints(c, read_training_rows(c))[0] for c in both}) == 2
     same = {"stages": {"pretrain": {"epochs": 1, "embedding_weight": 3.0}, "finetune": {"epochs": 1, "alpha": 0.5}}}
     assert not changed(0, **same)
     for change in ({"seed": 1}, {"training__batch_size": 8}, {"every_stage": {}}, {"data__image_size_px": 48}):
@@ -91,8 +91,8 @@ def test_boxes_do_not_enter_the_first_stages_fingerprint(config):
     first, other = config(), config(data__mask_classes=["nevus"])
     both = [read_training_rows(c) for c in (first, other)]
     assert both[0].train.has_boxes.any() and not both[1].train.has_boxes.any()
-    assert stage_fingerprint(first, both[0], 0) == stage_fingerprint(other, both[1], 0)
-    assert stage_fingerprint(first, both[0], 1) != stage_fingerprint(other, both[1], 1)
+    assert stage_fingerprints(first, both[0])[0] == stage_fingerprints(other, both[1])[0]
+    assert stage_fingerprints(first, both[0])[1] != stage_fingerprints(other, both[1])[1]
 
 
 def test_training_takes_its_boxes_from_another_manifest_and_evaluation_does_not(config, data, tmp_path):
@@ -106,8 +106,8 @@ def test_training_takes_its_boxes_from_another_manifest_and_evaluation_does_not(
     assert len(with_boxes)
     assert all(manifests.train.boxes[i].tolist() == [[1, 2, 3, 4]] for i in with_boxes)
     assert manifests.validation.fingerprint() == own.validation.fingerprint()
-    assert stage_fingerprint(changed, manifests, 0) == stage_fingerprint(config(), own, 0)
-    assert stage_fingerprint(changed, manifests, 1) != stage_fingerprint(config(), own, 1)
+    assert stage_fingerprints(changed, manifests)[0] == stage_fingerprints(config(), own)[0]
+    assert stage_fingerprints(changed, manifests)[1] != stage_fingerprints(config(), own)[1]
 
 
 def test_who_drew_boxes_that_are_not_used_does_not_matter(config, data, tmp_path):
@@ -119,7 +119,7 @@ def test_who_drew_boxes_that_are_not_used_does_not_matter(config, data, tmp_path
     write_manifest(dataclasses.replace(manifest, box_sources=sources), tmp_path / "other.csv")
     own = config(data__mask_classes=["dermatofibroma"])
     other = config(data__mask_classes=["dermatofibroma"], data__train_boxes=str(tmp_path / "other.csv"))
-    both = [stage_fingerprint(c, read_training_rows(c), 1) for c in (own, other)]
+    both = [stage_fingerprints(c, read_training_rows(c))[1] for c in (own, other)]
     assert read_training_rows(own).train.has_boxes.any() and both[0] == both[1]
 
 
@@ -131,7 +131,7 @@ def test_who_drew_boxes_that_are_not_used_does_not_matter(config, data, tmp_path
         ({"data__max_images_per_class": {"wart": 3}}, "data.max_images_per_class names classes"),
         ({"data__train": {"split": "test"}}, "data.train and data.test share 18 images"),
         ({"model__activation": "sigmoid"}, "sigmoid is one unit for two classes"),
-        ({"model__backbone": "resnet51"}, "unknown backbone"),
+        ({"model__backbone": "resnet51"}, "A backbone must be one of"),
         ({"every_stage__augmentation": {"rotate": 3}}, "augmentation has an unknown key, rotate.*rotation_degrees"),
         ({"training__optimizer": "Adamant"}, "training.optimizer='Adamant'"),
         ({"care__attention_layer": "nowhere"}, "attention_layer='nowhere' is not a layer"),

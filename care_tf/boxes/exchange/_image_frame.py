@@ -48,8 +48,6 @@ def boxes_in_image(annotated: AnnotatedImage, header: ImageHeader, *, exif: str 
     Raises:
       InputError: The stated size has other proportions than the image.
     """
-    if exif not in EXIF_FRAMES:
-        raise InputError(f"the frame of the boxes is one of {', '.join(EXIF_FRAMES)}. Received {exif!r}.")
     size_of = {"oriented": (header.width, header.height), "stored": header.stored_size}
     frames = ["oriented"] if header.orientation == 1 else list(size_of) if exif == "auto" else [exif]
     stated = None
@@ -58,7 +56,13 @@ def boxes_in_image(annotated: AnnotatedImage, header: ImageHeader, *, exif: str 
         of_size = [frame for frame in frames if size_of[frame] == stated]
         frames = of_size or [frame for frame in frames if _same_shape(stated, size_of[frame])]
     if stated is not None and not frames:
-        raise InputError(f"{_other_shape(annotated, stated, header)}.")
+        actual = f"{header.width} x {header.height} px"
+        if header.orientation != 1:
+            actual += " after EXIF rotation ({} x {} px before)".format(*header.stored_size)
+        raise InputError(
+            f"{annotated.where or annotated.name} is about {stated[0]} x {stated[1]} px, but the image has {actual}; "
+            "annotate this image, or one of the same proportions."
+        )
     frame_size = size_of[frames[0]]
     file_size = (1, 1) if annotated.unit == "fraction" else stated or frame_size
     boxes = annotated.boxes * (np.array(frame_size * 2, np.float64) / np.array(file_size * 2, np.float64))
@@ -74,20 +78,7 @@ def boxes_in_image(annotated: AnnotatedImage, header: ImageHeader, *, exif: str 
 
 
 def turned_boxes(boxes: npt.ArrayLike, orientation: int, width: int, height: int) -> np.ndarray:
-    """Boxes of the stored pixels -> the same boxes in the image as displayed.
-
-    Args:
-      boxes: (k,4) x0,y0,x1,y1 in the stored image, px.
-      orientation: EXIF orientation 1..8.
-      width: The stored image's width, px.
-      height: The stored image's height, px.
-
-    Returns:
-      float64 (k,4).
-
-    Example:
-      >>> turned_boxes([[0, 0, 3, 1]], 6, width=8, height=4).tolist()  # displayed turned right: 4 x 8 px
-      [[3.0, 0.0, 4.0, 3.0]]
+    """(k,4) boxes of the stored pixels -> float64 (k,4), the same in the image as displayed by EXIF orientation 1..8.
 
     Source: Exif 2.32 (CIPA DC-008), section 4.6.4 A, Orientation.
     """
@@ -110,13 +101,3 @@ def turned_boxes(boxes: npt.ArrayLike, orientation: int, width: int, height: int
 def _same_shape(size: tuple[int, int], other: tuple[int, int]) -> bool:
     """One size is the other scaled and rounded to whole pixels."""
     return abs(size[0] * other[1] - size[1] * other[0]) < max(*size, *other)
-
-
-def _other_shape(annotated: AnnotatedImage, stated: tuple[int, int], header: ImageHeader) -> str:
-    actual = f"{header.width} x {header.height} px"
-    if header.orientation != 1:
-        actual += " after EXIF rotation ({} x {} px before)".format(*header.stored_size)
-    return (
-        f"{annotated.where or annotated.name} is about {stated[0]} x {stated[1]} px, but the image has {actual}; "
-        "annotate this image, or one of the same proportions"
-    )

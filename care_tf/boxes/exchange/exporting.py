@@ -76,7 +76,8 @@ def annotations_of_manifest(
     Raises:
       InputError: No image has a box, an image or a mask is missing, or an image is not below `image_root`.
     """
-    return [image for image, _ in _annotated_rows(manifest, label, include_empty, image_root)]
+    rows = _chosen_rows(manifest, include_empty)
+    return [image for image, _ in _annotated_rows(manifest, rows, label, image_root)]
 
 
 def export_boxes(
@@ -96,9 +97,7 @@ def export_boxes(
       manifest: As in `annotations_of_manifest`.
       path: The file, or the folder for a format with one file per image.
       format_name: A name of `care_tf.boxes.formats.FORMATS`.
-      label: As in `annotations_of_manifest`.
-      include_empty: As in `annotations_of_manifest`.
-      image_root: As in `annotations_of_manifest`.
+      label, include_empty, image_root: As in `annotations_of_manifest`.
       overwrite: Replaces what is at `path`. A folder that holds anything but files of this format is never replaced,
         and neither is the manifest or one of its images or masks.
       **options: The format's own.
@@ -114,57 +113,48 @@ def export_boxes(
     if "class_file" in options:
         _check_target(Path(options["class_file"]), (), overwrite)
     _check_sources(manifest, [path, options.get("class_file")])
-    annotated = _annotated_rows(manifest, label, include_empty, image_root)
+    rows = _chosen_rows(manifest, include_empty)
+    annotated = _annotated_rows(manifest, rows, label, image_root)
     images = [image for image, _ in annotated]
     write_annotations(images, path, format_name, **options)
-    chosen = _chosen_rows(manifest, include_empty)
     return ExportSummary(
         num_images=len(images),
         num_boxes=sum(len(image.boxes) for image in images),
         num_without_box=sum(len(image.boxes) == 0 for image in images),
-        num_from_masks=sum(manifest.mask_paths[row] != "" for row in chosen),
+        num_from_masks=sum(manifest.mask_paths[row] != "" for row in rows),
         num_turned=sum(orientation != 1 for _, orientation in annotated),
         lost=entry.lost,
     )
 
 
 def _chosen_rows(manifest: Manifest, include_empty: bool) -> list[int]:
-    return list(range(len(manifest))) if include_empty else np.flatnonzero(manifest.has_boxes).tolist()
+    rows = list(range(len(manifest))) if include_empty else np.flatnonzero(manifest.has_boxes).tolist()
+    if not rows:
+        raise InputError(f"no image of the manifest {manifest.source} has a box to export.")
+    return rows
 
 
 def _annotated_rows(
-    manifest: Manifest, label: str | None, include_empty: bool, image_root: str | os.PathLike | None
+    manifest: Manifest, rows: list[int], label: str | None, image_root: str | os.PathLike | None
 ) -> list[tuple[AnnotatedImage, int]]:
-    """The chosen images and their EXIF orientations."""
-    chosen = _chosen_rows(manifest, include_empty)
-    if not chosen:
-        raise InputError(f"no image of the manifest {manifest.source} has a box to export.")
+    """The images and their EXIF orientations."""
     root = os.path.abspath(image_root) if image_root else common_folder(manifest.image_paths)
-    return for_each_file(lambda row: _annotated(manifest, row, root, label), chosen, where=manifest.source)
+    return for_each_file(lambda row: _annotated(manifest, row, root, label), rows, where=manifest.source)
 
 
 def _annotated(manifest: Manifest, row: int, root: str, label: str | None) -> tuple[AnnotatedImage, int]:
     path = manifest.image_paths[row]
     name = Path(os.path.relpath(path, root)).as_posix() if root else Path(path).name
     if name.startswith("../"):
-        raise InputError(
-            f"image {path} is not below {root}, so it has no name there; give a folder that holds all images."
-        )
+        raise InputError(f"image {path} is not below {root}, so it has no name there; give a folder of all images.")
     header = read_image_header(path)
     class_name = manifest.class_names[manifest.labels[row]]
     boxes = manifest.boxes[row]
     if manifest.mask_paths[row]:
         boxes = tight_box_in_image(read_mask(manifest.mask_paths[row]), header.width, header.height)
-    annotated = AnnotatedImage(
-        name=name,
-        boxes=boxes,
-        labels=(class_name if label is None else label,) * len(boxes),
-        width=header.width,
-        height=header.height,
-        where=path,
-        image_class=class_name,
-    )
-    return annotated, header.orientation
+    labels = (class_name if label is None else label,) * len(boxes)
+    size = header.width, header.height
+    return AnnotatedImage(name, boxes, labels, *size, where=path, image_class=class_name), header.orientation
 
 
 def _check_sources(manifest: Manifest, outputs: Sequence[str | os.PathLike | None]) -> None:
@@ -173,15 +163,10 @@ def _check_sources(manifest: Manifest, outputs: Sequence[str | os.PathLike | Non
     folders = {os.path.realpath(os.path.dirname(path)) for path in sources}
     for output in (os.path.realpath(path) for path in outputs if path is not None):
         lost = next((path for path in sources if os.path.realpath(path) == output), None)
-        lost = lost or next(
-            (folder for folder in folders if os.path.isdir(output) and _is_within(folder, output)), None
-        )
+        if lost is None and os.path.isdir(output):
+            lost = next((folder for folder in folders if os.path.commonpath([folder, output]) == output), None)
         if lost is not None:
             raise InputError(f"{output} is, or holds, what the manifest is made of ({lost}); choose another output.")
-
-
-def _is_within(folder: str, other: str) -> bool:
-    return os.path.commonpath([folder, other]) == other
 
 
 def _check_target(path: Path, folder_files: tuple[str, ...], overwrite: bool) -> None:

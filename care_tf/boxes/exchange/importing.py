@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,19 +26,8 @@ _ROUNDING_PX = 0.01  # boxes that overshoot by less were rounded, not drawn outs
 _SAME_BOX_PX = 0.01  # boxes that differ by less are not "other boxes"
 
 
-@dataclasses.dataclass
-class _Record:
-    """The lists and counts of an `ImportSummary` while they grow."""
-
-    clipped: list[str] = dataclasses.field(default_factory=list)
-    outside: list[str] = dataclasses.field(default_factory=list)
-    scaled: list[str] = dataclasses.field(default_factory=list)
-    turned: list[str] = dataclasses.field(default_factory=list)
-    untold: list[str] = dataclasses.field(default_factory=list)
-    kept: list[str] = dataclasses.field(default_factory=list)
-    replaced: list[str] = dataclasses.field(default_factory=list)
-    untouched: list[str] = dataclasses.field(default_factory=list)
-    num_repeated: int = 0
+_Record = defaultdict[str, list[str]]
+"""The lists of an `ImportSummary` while they grow."""
 
 
 def import_boxes(
@@ -55,9 +44,9 @@ def import_boxes(
 ) -> tuple[Manifest, ImportSummary]:
     """Puts the boxes of annotated images into a manifest.
 
-    Every box is brought to the EXIF-oriented image's pixels (`image_frame`), clipped to the image and scaled about its
-    center. An image that the annotations list without any shape has no box; one that has shapes but none that is a box
-    is left alone, as is one that the annotations do not list.
+    Every box is brought to the EXIF-oriented image's pixels, clipped to the image and scaled about its center. An image
+    that the annotations list without any shape has no box; one that has shapes but none that is a box is left alone, as
+    is one that the annotations do not list.
 
     Args:
       manifest: The images; their headers are read.
@@ -89,7 +78,7 @@ def import_boxes(
     annotations, other_labels = _with_labels(annotations, labels)
     matched = [(row, annotated) for row, annotated in zip(rows, annotations, strict=True) if row is not None]
     headers = map_files(read_image_header, [manifest.image_paths[row] for row, _ in matched])
-    record, problems = _Record(), []
+    record, problems = _Record(list), []
     taken: dict[int, np.ndarray] = {}
     for (row, annotated), header in zip(matched, headers, strict=True):
         try:
@@ -113,8 +102,8 @@ def import_boxes(
         unmatched=tuple(image.name for row, image in zip(rows, annotations, strict=True) if row is None),
         ignored=Counter(kind for _, annotated in matched for kind in annotated.ignored),
         other_labels=other_labels,
-        num_repeated=record.num_repeated,
-        **{name: tuple(entries) for name, entries in vars(record).items() if isinstance(entries, list)},
+        num_repeated=len(record.pop("repeated", [])),
+        **{name: tuple(entries) for name, entries in record.items()},
     )
     everything = range(len(manifest))
     imported = dataclasses.replace(
@@ -129,11 +118,8 @@ def import_boxes(
 
 
 def _check_options(existing: str, exif: str, outside: str, source: str, scale: float) -> None:
-    for what, value, known in (
-        ("existing", existing, EXISTING),
-        ("exif", exif, EXIF_FRAMES),
-        ("outside", outside, OUTSIDE),
-    ):
+    choices = (("existing", existing, EXISTING), ("exif", exif, EXIF_FRAMES), ("outside", outside, OUTSIDE))
+    for what, value, known in choices:
         if value not in known:
             raise InputError(f"{what} must be one of {', '.join(known)}. Received {value!r}.")
     if not source.strip():
@@ -193,14 +179,14 @@ def _boxes_of(
         raise InputError(
             f"box {' and '.join(dropped)} lies outside of {size}; correct it there, or have such boxes dropped."
         )
-    record.outside += dropped
-    record.clipped += itertools.compress(itertools.compress(texts, is_inside), is_clipped)
+    record["outside"] += dropped
+    record["clipped"] += itertools.compress(itertools.compress(texts, is_inside), is_clipped)
     if len(framed.boxes):
-        record.scaled += [f"{annotated.name} from {framed.scaled}"] if framed.scaled else []
-        record.turned += [f"{annotated.name} ({framed.turned})"] if framed.turned else []
-        record.untold += [annotated.name] if framed.untold else []
+        record["scaled"] += [f"{annotated.name} from {framed.scaled}"] if framed.scaled else []
+        record["turned"] += [f"{annotated.name} ({framed.turned})"] if framed.turned else []
+        record["untold"] += [annotated.name] if framed.untold else []
     distinct = inside[np.sort(np.unique(inside, axis=0, return_index=True)[1])] if len(inside) else inside
-    record.num_repeated += len(inside) - len(distinct)
+    record["repeated"] += [where] * (len(inside) - len(distinct))
     boxes = distinct if scale == 1 else scale_boxes(distinct, scale, header.width, header.height)
     return validate_boxes(boxes, header.width, header.height, where)
 
@@ -208,10 +194,10 @@ def _boxes_of(
 def _is_left_alone(manifest: Manifest, row: int, annotated: AnnotatedImage, existing: str, record: _Record) -> bool:
     """Whether the image stays as it is, whatever its new boxes would be; notes why."""
     if annotated.ignored and not len(annotated.boxes):
-        record.untouched.append(f"{annotated.name} ({', '.join(annotated.ignored)})")
+        record["untouched"].append(f"{annotated.name} ({', '.join(annotated.ignored)})")
         return True
     if existing == "keep" and (len(manifest.boxes[row]) or manifest.mask_paths[row]):
-        record.kept.append(annotated.name)
+        record["kept"].append(annotated.name)
         return True
     return False
 
@@ -225,12 +211,11 @@ def _check_existing(manifest: Manifest, row: int, new: np.ndarray, existing: str
         there = "a mask" if mask else f"{len(old)} other boxes" if len(old) > 1 else "another box"
         there += f" from {source}" if source else ""
         raise InputError(f"{name} has {there} in the manifest already; say whether to keep or to replace.")
-    record.replaced.append(name)
+    record["replaced"].append(name)
 
 
 def _same_boxes(old: np.ndarray, new: np.ndarray) -> bool:
-    return old.shape == new.shape and bool(np.abs(_sorted(old) - _sorted(new)).max(initial=0) <= _SAME_BOX_PX)
-
-
-def _sorted(boxes: np.ndarray) -> np.ndarray:
-    return boxes[np.lexsort(boxes.T[::-1])]
+    if old.shape != new.shape:
+        return False
+    old, new = (boxes[np.lexsort(boxes.T[::-1])] for boxes in (old, new))
+    return bool(np.abs(old - new).max(initial=0) <= _SAME_BOX_PX)

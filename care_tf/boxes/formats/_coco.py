@@ -7,30 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from care_tf.box_geometry import shortest
 from care_tf.boxes.formats import _fields
 from care_tf.boxes.formats._corners import rotated_box, tight_box_of_points
-from care_tf.boxes.formats.annotated_image import AnnotatedImage
+from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.text_files import parse_json, read_text
 
 
 def parse_coco(document: Any, where: str) -> list[AnnotatedImage]:
-    """Reads a parsed COCO file.
+    """All images of a parsed COCO file in its order; without annotations they have no boxes.
 
     `bbox` is what counts, also of a crowd or a run-length mask; an annotation without one has the tight rectangle of
     its polygons. CVAT writes a rotated box as its unrotated `bbox` and `attributes.rotation`, degrees clockwise about
     the center: it becomes the tight rectangle of the rotated corners.
-
-    Args:
-      document: What the JSON holds.
-      where: The file, for messages.
-
-    Returns:
-      All images of the file in its order; without annotations they have no boxes.
-
-    Raises:
-      InputError: Something is missing, malformed, or refers to what is not there.
 
     Source: cocodataset.org, "Data format" (object detection). Deviation: [x, y] is a position, not a pixel's index.
     """
@@ -48,14 +39,14 @@ def parse_coco(document: Any, where: str) -> list[AnnotatedImage]:
         if identity in images:
             raise InputError(f"{where} has two images with the id {identity}; ids must be unique.")
         images[identity] = image
-    boxes: dict[Any, list] = {identity: [] for identity in images}
+    shapes: dict[Any, list[Shape]] = {identity: [] for identity in images}
     for annotation in _fields.items(document, "annotations", where):
         item = f"{where}: annotation {_fields.shown(annotation.get('id'))}"
         identity = _identity(annotation, "image_id", item)
         if identity not in images:
             raise InputError(f"{item} belongs to image {identity}, which the file does not list.")
-        boxes[identity].append((_box(annotation, item), _label(annotation, names, item)))
-    return [_annotated(images[identity], boxes[identity], where) for identity in images]
+        shapes[identity].append(Shape("", _label(annotation, names, item), _box(annotation, item)))
+    return [_annotated(images[identity], shapes[identity], where) for identity in images]
 
 
 def read_coco(path: str | os.PathLike) -> list[AnnotatedImage]:
@@ -64,14 +55,7 @@ def read_coco(path: str | os.PathLike) -> list[AnnotatedImage]:
 
 
 def coco_document(images: Sequence[AnnotatedImage]) -> dict[str, list]:
-    """The inverse of `parse_coco`.
-
-    Args:
-      images: With stated sizes; every one is listed, with boxes or without.
-
-    Raises:
-      InputError: A size is unknown.
-    """
+    """The inverse of `parse_coco`: every image is listed, with boxes or without; refuses one without a size."""
     images = [image.in_pixels() for image in images]
     labels = sorted({label for image in images for label in image.labels})
     category_of = {label: number for number, label in enumerate(labels, start=1)}
@@ -81,7 +65,7 @@ def coco_document(images: Sequence[AnnotatedImage]) -> dict[str, list]:
         width, height = image.stated_size("COCO")
         listed.append({"id": image_id, "file_name": image.name, "width": width, "height": height})
         for box, label in zip(image.boxes, image.labels, strict=True):
-            x0, y0, x1, y1 = (_fields.shortest(edge) for edge in box)
+            x0, y0, x1, y1 = (shortest(edge) for edge in box)
             annotations.append(
                 {
                     "id": len(annotations) + 1,
@@ -104,18 +88,10 @@ def write_coco(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> Non
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _annotated(image: dict, boxes: list, where: str) -> AnnotatedImage:
+def _annotated(image: dict, shapes: list[Shape], where: str) -> AnnotatedImage:
     name = _fields.text(image.get("file_name"), "an image's file_name", where)
     item = f"{where}: image {name}"
-    width, height = _fields.stated_size(image.get("width"), image.get("height"), item)
-    return AnnotatedImage(
-        name=name,
-        boxes=np.array([box for box, _ in boxes]),
-        labels=tuple(label for _, label in boxes),
-        width=width,
-        height=height,
-        where=item,
-    )
+    return image_of_shapes(name, shapes, _fields.stated_size(image.get("width"), image.get("height"), item), item)
 
 
 def _box(annotation: dict, where: str) -> np.ndarray:

@@ -5,18 +5,7 @@ import numpy.typing as npt
 
 
 def tight_box_of_points(points: npt.ArrayLike) -> np.ndarray:
-    """The smallest upright rectangle around points.
-
-    Args:
-      points: (n,2) x,y; n >= 1.
-
-    Returns:
-      float64 (4,) x0,y0,x1,y1; without area where all points lie on one upright line.
-
-    Example:
-      >>> tight_box_of_points([[3, 1], [5, 4], [2, 2]]).tolist()
-      [2.0, 1.0, 5.0, 4.0]
-    """
+    """The smallest upright rectangle around (n,2) points x,y, n >= 1: float64 (4,), without area on an upright line."""
     points = np.asarray(points, np.float64).reshape(-1, 2)
     return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
@@ -37,8 +26,6 @@ def rotated_box(box: npt.ArrayLike, degrees: float, about: npt.ArrayLike | None 
     Example:
       >>> rotated_box([0, 0, 4, 2], 90).round(9).tolist()
       [1.0, -1.0, 3.0, 3.0]
-      >>> rotated_box([0, 0, 4, 2], 90, about=[0, 0]).round(9).tolist()
-      [-2.0, 0.0, 0.0, 4.0]
     """
     x0, y0, x1, y1 = np.asarray(box, np.float64).tolist()
     if degrees % 360 == 0:
@@ -50,17 +37,11 @@ def rotated_box(box: npt.ArrayLike, degrees: float, about: npt.ArrayLike | None 
 
 
 def ellipse_box(center: npt.ArrayLike, radii: npt.ArrayLike, degrees: float = 0.0) -> np.ndarray:
-    """The tight upright rectangle around an ellipse that is rotated about its center.
+    """The tight upright rectangle, float64 (4,), around an ellipse that is rotated about its center.
 
     half width = sqrt((r_x cos a)^2 + (r_y sin a)^2), half height = sqrt((r_x sin a)^2 + (r_y cos a)^2)
 
-    Args:
-      center: (2,) x,y.
-      radii: (2,) half axes along x and y before the rotation, >= 0.
-      degrees: Angle a; either direction gives the same rectangle.
-
-    Returns:
-      float64 (4,) x0,y0,x1,y1.
+    The radii are the half axes along x and y before the rotation; either direction of it gives the same rectangle.
     """
     center, (radius_x, radius_y) = np.asarray(center, np.float64), np.asarray(radii, np.float64).tolist()
     cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))

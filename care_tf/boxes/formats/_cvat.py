@@ -7,10 +7,11 @@ from xml.etree import ElementTree  # for building only: xml_files parses
 
 import numpy as np
 
+from care_tf.box_geometry import shortest
 from care_tf.boxes.formats import _fields
 from care_tf.boxes.formats._corners import ellipse_box, rotated_box, tight_box_of_points
 from care_tf.boxes.formats._xml_files import add_children, read_xml, write_xml
-from care_tf.boxes.formats.annotated_image import AnnotatedImage
+from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 
@@ -18,20 +19,10 @@ _NO_AREAS = ("points", "polyline", "cuboid", "skeleton")
 
 
 def parse_cvat(root: ElementTree.Element, where: str) -> list[AnnotatedImage]:
-    """Reads a parsed CVAT file.
+    """All images of a parsed CVAT file, also those that nobody annotated: CVAT lists every image of a task.
 
     Boxes, polygons, ellipses and masks become their tight rectangles; `rotation` is in degrees clockwise about the
     shape's center. Points, lines, cuboids and skeletons are listed in `ignored`; tags of whole images are no shapes.
-
-    Args:
-      root: The `annotations` element.
-      where: The file, for messages.
-
-    Returns:
-      All images of the file, also those that nobody annotated: CVAT lists every image of a task.
-
-    Raises:
-      InputError: Something is missing or malformed, or the file is of a video.
 
     Source: docs.cvat.ai, "XML annotation format", version 1.1.
     """
@@ -50,11 +41,7 @@ def read_cvat(path: str | os.PathLike) -> list[AnnotatedImage]:
 
 
 def cvat_element(images: Sequence[AnnotatedImage]) -> ElementTree.Element:
-    """The inverse of `parse_cvat`.
-
-    Raises:
-      InputError: A size is unknown.
-    """
+    """The inverse of `parse_cvat`; refuses an image without a size."""
     root = ElementTree.Element("annotations")
     add_children(root, [("version", "1.1")])
     task = ElementTree.SubElement(ElementTree.SubElement(root, "meta"), "task")
@@ -69,7 +56,7 @@ def cvat_element(images: Sequence[AnnotatedImage]) -> ElementTree.Element:
         attributes = {"id": str(number), "name": image.name, "width": str(width), "height": str(height)}
         element = ElementTree.SubElement(root, "image", attributes)
         for box, label in zip(image.in_pixels().boxes, image.labels, strict=True):
-            edges = zip(("xtl", "ytl", "xbr", "ybr"), (str(_fields.shortest(edge)) for edge in box), strict=True)
+            edges = zip(("xtl", "ytl", "xbr", "ybr"), (str(shortest(edge)) for edge in box), strict=True)
             attributes = {"label": label, "source": "manual", "occluded": "0", **dict(edges), "z_order": "0"}
             ElementTree.SubElement(element, "box", attributes)
     return root
@@ -85,24 +72,17 @@ def write_cvat(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> Non
 def _annotated(element: ElementTree.Element, where: str) -> AnnotatedImage:
     name = _fields.text(element.get("name"), "an image's name", where)
     item = f"{where}: image {name}"
-    width, height = _fields.stated_size(element.get("width"), element.get("height"), item)
-    boxes, labels, ignored = [], [], []
-    for number, shape in enumerate(element, start=1):
-        label = shape.get("label") or ""
-        if shape.tag in _NO_AREAS:
-            ignored.append(f"{shape.tag} {label}".strip())
-        elif shape.tag != "tag":
-            boxes.append(_box(shape, f"{item}, {shape.tag} {number}"))
-            labels.append(label)
-    return AnnotatedImage(
-        name=name,
-        boxes=np.array(boxes),
-        labels=tuple(labels),
-        width=width,
-        height=height,
-        where=item,
-        ignored=tuple(ignored),
-    )
+    size = _fields.stated_size(element.get("width"), element.get("height"), item)
+    shapes = [
+        Shape(
+            shape.tag,
+            shape.get("label") or "",
+            None if shape.tag in _NO_AREAS else _box(shape, f"{item}, {shape.tag} {number}"),
+        )
+        for number, shape in enumerate(element, start=1)
+        if shape.tag != "tag"
+    ]
+    return image_of_shapes(name, shapes, size, item)
 
 
 def _box(shape: ElementTree.Element, where: str) -> np.ndarray:

@@ -13,11 +13,7 @@ _MAX_SHOWN = 150
 
 
 def number(value: Any, what: str, where: str) -> float:
-    """A finite number, given as one or as its text.
-
-    Raises:
-      InputError: It is missing, no number, NaN or infinite.
-    """
+    """A finite number, given as one or as its text."""
     is_text = isinstance(value, str) and "_" not in value  # Python would read 1_0 as 10
     if is_text or (isinstance(value, int | float) and not isinstance(value, bool)):
         try:
@@ -30,33 +26,19 @@ def number(value: Any, what: str, where: str) -> float:
 
 
 def numbers(value: Any, count: int, what: str, where: str) -> list[float]:
-    """A list of `count` finite numbers.
-
-    Raises:
-      InputError: It is not.
-    """
+    """A list of `count` finite numbers."""
     if not isinstance(value, list) or len(value) != count:
         raise InputError(f"{where}: {what} must be a list of {count} numbers. Received {shown(value)}.")
     return [number(entry, what, where) for entry in value]
 
 
 def points(value: Any, what: str, where: str) -> np.ndarray:
-    """A list of at least one [x, y], as float64 (n,2).
-
-    Raises:
-      InputError: It is not.
-    """
-    return np.array([numbers(point, 2, f"a point of {what}", where) for point in entries(value, what, where)]).reshape(
-        -1, 2
-    )
+    """A list of at least one [x, y], as float64 (n,2)."""
+    return np.array([numbers(point, 2, f"a point of {what}", where) for point in entries(value, what, where)])
 
 
 def size_px(value: Any, what: str, where: str) -> int | None:
-    """A side of an image; None where it is missing or 0, which some tools write for "unknown".
-
-    Raises:
-      InputError: It is negative, no whole number, or absurd.
-    """
+    """A side of an image; None where it is missing or 0, which some tools write for "unknown"."""
     if value is None or value == "":
         return None
     size = number(value, what, where)
@@ -66,32 +48,20 @@ def size_px(value: Any, what: str, where: str) -> int | None:
 
 
 def stated_size(width: Any, height: Any, where: str) -> tuple[int | None, int | None]:
-    """Width and height of an image, both or neither.
-
-    Raises:
-      InputError: As in `size_px`.
-    """
+    """Width and height of an image, both or neither."""
     sides = size_px(width, "the image's width", where), size_px(height, "the image's height", where)
     return sides if None not in sides else (None, None)
 
 
 def entries(value: Any, what: str, where: str) -> list:
-    """A list that is not empty.
-
-    Raises:
-      InputError: It is not.
-    """
+    """A list that is not empty."""
     if not isinstance(value, list) or not value:
         raise InputError(f"{where}: {what} must be a list that is not empty. Received {shown(value)}.")
     return value
 
 
 def items(document: dict, key: str, where: str) -> list[dict]:
-    """The list of objects under `key`; an empty one where the key is missing or null.
-
-    Raises:
-      InputError: It is something else.
-    """
+    """The list of objects under `key`; an empty one where the key is missing or null."""
     value = document.get(key)
     if value is None:
         return []
@@ -101,11 +71,7 @@ def items(document: dict, key: str, where: str) -> list[dict]:
 
 
 def text(value: Any, what: str, where: str) -> str:
-    """A text that is not blank.
-
-    Raises:
-      InputError: It is not.
-    """
+    """A text that is not blank."""
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{where}: {what} must be a text that is not empty. Received {shown(value)}.")
     return value
@@ -118,15 +84,3 @@ def shown(value: Any) -> str:
     limited.maxlevel = 2
     text = limited.repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
-
-
-def shortest(value: float) -> float | int:
-    """The shortest number that reads back as the same float32: 33.333332 and 12, not 33.33333206176758 and 12.0.
-
-    A number that is no float32 stays as it is.
-    """
-    value = float(value)
-    if value.is_integer():
-        return int(value)
-    narrow = np.float32(value)
-    return float(str(narrow)) if float(narrow) == value else value

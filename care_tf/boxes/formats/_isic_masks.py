@@ -8,10 +8,9 @@ import numpy as np
 
 from care_tf.box_geometry import shows_region, tight_box, union_mask
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
-from care_tf.boxes.formats.file_names import files_per_image, files_with_suffix
+from care_tf.boxes.formats.file_names import files_with_suffix, write_per_image
 from care_tf.errors import InputError
 from care_tf.file_work import for_each_file
-from care_tf.files import atomic_path
 from care_tf.images.pixels import read_mask
 
 SUFFIX = "_segmentation.png"
@@ -19,37 +18,20 @@ LABEL = "lesion"
 
 
 def mask_to_image(mask: np.ndarray, name: str, where: str) -> AnnotatedImage:
-    """The tight rectangle around all of a mask's set pixels.
+    """The tight rectangle around all set pixels of a bool (H,W) mask, whose size is the image's.
 
     A mask that is all set or all clear says nothing about where the lesion is: it gives no box and is listed in
     `ignored`.
-
-    Args:
-      mask: bool (H,W).
-      name: The image's name.
-      where: The file, for messages.
-
-    Returns:
-      One box or none, labeled "lesion"; the stated size is the mask's.
     """
-    says_nothing = not shows_region(mask)
-    return AnnotatedImage(
-        name=name,
-        boxes=np.zeros((0, 4)) if says_nothing else tight_box(mask),
-        labels=() if says_nothing else (LABEL,),
-        width=mask.shape[1],
-        height=mask.shape[0],
-        where=where,
-        ignored=(f"mask of the {'whole frame' if mask.all() else 'empty set'}",) if says_nothing else (),
-    )
+    height, width = mask.shape
+    if shows_region(mask):
+        return AnnotatedImage(name, tight_box(mask), (LABEL,), width, height, where=where)
+    ignored = f"mask of the {'whole frame' if mask.all() else 'empty set'}"
+    return AnnotatedImage(name, np.zeros((0, 4)), (), width, height, where=where, ignored=(ignored,))
 
 
 def read_isic_masks(path: str | os.PathLike) -> list[AnnotatedImage]:
-    """`mask_to_image` of every *_segmentation.png below a folder; the image's name is the rest of the file's path.
-
-    Raises:
-      InputError: There are no such files, or some are no whole PNG: up to 20 are listed.
-    """
+    """`mask_to_image` of every *_segmentation.png below a folder; the image's name is the rest of the file's path."""
     path = Path(path)
     files = files_with_suffix(path, (SUFFIX,))
     if not files:
@@ -66,17 +48,12 @@ def write_isic_masks(images: Sequence[AnnotatedImage], path: str | os.PathLike) 
     """Writes a folder with NAME_segmentation.png per image, the boxes filled with 255; whole or not at all.
 
     A pixel is set when its center lies in a box. Several boxes are read back as the one tight rectangle around them.
-
-    Raises:
-      InputError: A size is unknown, or two images would share a file.
     """
     from PIL import Image
 
-    files = files_per_image(images, SUFFIX)
-    with atomic_path(path) as folder:
-        folder.mkdir()
-        for image, name in files:
-            width, height = image.stated_size("a mask")
-            mask = union_mask(image.in_pixels().boxes, height, width)
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(mask.astype(np.uint8) * 255).save(folder / name)
+    def write(image: AnnotatedImage, file: Path) -> None:
+        width, height = image.stated_size("a mask")
+        mask = union_mask(image.in_pixels().boxes, height, width)
+        Image.fromarray(mask.astype(np.uint8) * 255).save(file)
+
+    write_per_image(images, path, SUFFIX, write)

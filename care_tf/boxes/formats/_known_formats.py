@@ -1,6 +1,7 @@
 """The annotation formats by name, and which of them a path holds."""
 
 import dataclasses
+import inspect
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,15 +10,21 @@ from typing import Any
 from care_tf.boxes.formats._box_csv import read_csv_table, write_csv_table
 from care_tf.boxes.formats._coco import read_coco, write_coco
 from care_tf.boxes.formats._cvat import read_cvat, write_cvat
-from care_tf.boxes.formats._detection import detect_format
+from care_tf.boxes.formats._isic_masks import SUFFIX as MASK_SUFFIX
 from care_tf.boxes.formats._isic_masks import read_isic_masks, write_isic_masks
 from care_tf.boxes.formats._label_studio import read_label_studio, write_label_studio
 from care_tf.boxes.formats._labelme import read_labelme, write_labelme
 from care_tf.boxes.formats._rsna_labels import read_rsna, write_rsna
 from care_tf.boxes.formats._voc import read_voc, write_voc
-from care_tf.boxes.formats._yolo import read_yolo, write_yolo
+from care_tf.boxes.formats._xml_files import read_xml
+from care_tf.boxes.formats._yolo import CLASS_FILES, read_yolo, write_yolo
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
+from care_tf.boxes.formats.file_names import files_with_suffix
+from care_tf.datasets.rsna_tables import LABELS_FILE
 from care_tf.errors import InputError
+from care_tf.text_files import parse_json, read_text
+
+_ROOT_TAGS = {"annotation": "voc", "annotations": "cvat"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +36,6 @@ class AnnotationFormat:
       read: `read(path, **options)` to a list of images.
       write: `write(images, path, **options)`.
       folder_files: Endings of the files it writes into a folder; () where it writes one file.
-      read_options: Names of the options of `read`.
-      write_options: Names of the options of `write`.
       lost: What does not survive writing and reading back.
     """
 
@@ -38,62 +43,31 @@ class AnnotationFormat:
     read: Callable[..., list[AnnotatedImage]]
     write: Callable[..., None]
     folder_files: tuple[str, ...] = ()
-    read_options: tuple[str, ...] = ()
-    write_options: tuple[str, ...] = ()
     lost: str = ""
 
 
+_ROUNDED = "positions are rounded to whole pixels"
+_NO_SIZES = "the images' sizes and suffixes are not in the files"
+_NO_NAMES = "labels, the images' folders, suffixes and sizes are not in the table"
+_ONE_BOX = f"{_ROUNDED}, several boxes become one, labels become lesion, a box of the whole frame is not read back"
 FORMATS = {
     entry.name: entry
     for entry in (
         AnnotationFormat("coco", read_coco, write_coco),
-        AnnotationFormat(
-            "voc",
-            read_voc,
-            write_voc,
-            (".xml",),
-            ("pixel_origin",),
-            ("pixel_origin",),
-            lost="positions are rounded to whole pixels",
-        ),
-        AnnotationFormat(
-            "yolo",
-            read_yolo,
-            write_yolo,
-            (".txt", ".yaml"),
-            ("class_file",),
-            lost="the images' sizes and suffixes are not in the files",
-        ),
+        AnnotationFormat("voc", read_voc, write_voc, (".xml",), _ROUNDED),
+        AnnotationFormat("yolo", read_yolo, write_yolo, (".txt", ".yaml"), _NO_SIZES),
         AnnotationFormat("labelme", read_labelme, write_labelme, (".json",)),
-        AnnotationFormat("label-studio", read_label_studio, write_label_studio, write_options=("url_prefix",)),
+        AnnotationFormat("label-studio", read_label_studio, write_label_studio),
         AnnotationFormat("cvat", read_cvat, write_cvat),
-        AnnotationFormat(
-            "rsna",
-            read_rsna,
-            write_rsna,
-            read_options=("class_file", "image_size"),
-            write_options=("class_file", "image_size"),
-            lost="labels, the images' folders, suffixes and sizes are not in the table",
-        ),
-        AnnotationFormat(
-            "isic-masks",
-            read_isic_masks,
-            write_isic_masks,
-            ("_segmentation.png",),
-            lost="positions are rounded to whole pixels, several boxes become one, labels become lesion, "
-            "a box of the whole frame is not read back",
-        ),
-        AnnotationFormat("csv", read_csv_table, write_csv_table, read_options=("image_size",)),
+        AnnotationFormat("rsna", read_rsna, write_rsna, lost=_NO_NAMES),
+        AnnotationFormat("isic-masks", read_isic_masks, write_isic_masks, (MASK_SUFFIX,), _ONE_BOX),
+        AnnotationFormat("csv", read_csv_table, write_csv_table),
     )
 }
 
 
 def get_format(name: str) -> AnnotationFormat:
-    """A format by its name.
-
-    Raises:
-      InputError: There is none of that name.
-    """
+    """A format by its name."""
     if name not in FORMATS:
         raise InputError(f"annotation format {name!r} is not one of {', '.join(FORMATS)}.")
     return FORMATS[name]
@@ -113,7 +87,7 @@ def read_annotations(path: str | os.PathLike, format_name: str | None = None, **
     if not Path(path).exists():
         raise InputError(f"there is no file or folder {path}.")
     entry = get_format(format_name or detect_format(path))
-    _check_options(options, entry.read_options, f"reading the format {entry.name}")
+    _check_options(options, entry.read, f"reading the format {entry.name}")
     return entry.read(path, **options)
 
 
@@ -132,12 +106,81 @@ def write_annotations(
       InputError: The format is unknown, an option is not the format's, or the format cannot hold the images.
     """
     entry = get_format(format_name)
-    _check_options(options, entry.write_options, f"writing the format {entry.name}")
+    _check_options(options, entry.write, f"writing the format {entry.name}")
     entry.write(images, path, **options)
 
 
-def _check_options(options: dict[str, Any], known: tuple[str, ...], what: str) -> None:
+def detect_format(path: str | os.PathLike) -> str:
+    """The format's name, by suffix and content; in a folder by its first file of each kind.
+
+    Args:
+      path: A file or a folder.
+
+    Returns:
+      A name of `FORMATS`.
+
+    Raises:
+      InputError: No format fits, or several do.
+    """
+    path = Path(path)
+    found = _formats_in_folder(path) if path.is_dir() else {_format_of_file(path)} - {""}
+    if len(found) == 1:
+        return found.pop()
+    if found:
+        raise InputError(f"{path} fits several annotation formats: {', '.join(sorted(found))}; say which one to read.")
+    raise InputError(f"{path} fits no known annotation format; say which one to read.")
+
+
+def _check_options(options: dict[str, Any], function: Callable, what: str) -> None:
+    """A format's options are the keyword-only arguments of its functions."""
+    parameters = inspect.signature(function).parameters.values()
+    known = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
     foreign = sorted(set(options) - set(known))
     if foreign:
         there = f"it has {', '.join(known)}" if known else "it has none"
         raise InputError(f"{what} takes no option {', '.join(foreign)}; {there}.")
+
+
+def _formats_in_folder(folder: Path) -> set[str]:
+    found = set()
+    for suffix in (".xml", ".json"):
+        for file in files_with_suffix(folder, (suffix,)):
+            name = _format_of_file(file)
+            if name in ("coco", "label-studio") or (name == "cvat" and file != folder / "annotations.xml"):
+                raise InputError(f"{file} is a file of the format {name}; give the file rather than its folder.")
+            if name:
+                found.add(name)
+                break
+    if files_with_suffix(folder, (MASK_SUFFIX,)):
+        found.add("isic-masks")
+    if (folder / LABELS_FILE).is_file():
+        found.add("rsna")
+    if any((folder / name).is_file() for name in CLASS_FILES) or files_with_suffix(folder, (".txt",)):
+        found.add("yolo")
+    return found
+
+
+def _format_of_file(path: Path) -> str:
+    """The name, or "" where no format fits."""
+    suffix = path.suffix.lower()
+    if suffix == ".xml":
+        return _ROOT_TAGS.get(read_xml(path).tag, "")
+    if suffix == ".json":
+        return _format_of_json(parse_json(read_text(path), str(path)))
+    if suffix in (".yaml", ".yml"):
+        return "yolo"
+    if suffix == ".csv":
+        first_line = read_text(path).partition("\n")[0]
+        columns = {name.strip() for name in first_line.split(",")}
+        return "rsna" if {"patientId", "Target"} <= columns else "csv" if {"image", "x0"} <= columns else ""
+    return ""
+
+
+def _format_of_json(document: Any) -> str:
+    if isinstance(document, list):
+        return "label-studio" if document and isinstance(document[0], dict) and "bbox" not in document[0] else ""
+    if not isinstance(document, dict):
+        return ""
+    if "shapes" in document:
+        return "labelme"
+    return "coco" if "images" in document and ("annotations" in document or "categories" in document) else ""

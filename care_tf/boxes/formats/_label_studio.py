@@ -22,23 +22,13 @@ _IMAGE_KEYS = ("image", "img", "image_url")
 
 
 def parse_label_studio(document: Any, where: str) -> list[AnnotatedImage]:
-    """Reads a parsed export, "JSON" or "JSON-MIN".
+    """The annotated tasks of a parsed export, "JSON" or "JSON-MIN", in its order.
 
     Rectangles, polygons and ellipses become their tight rectangles. `rotation` is in degrees clockwise about the
     rectangle's top left corner (an ellipse's center), and applies in pixels, not in percent. Brushes, key points and
     the like are listed in `ignored`. Canceled annotations are left out, and so is a task without annotations, which
-    nobody looked at. A region with several labels gives one box for each.
-
-    Args:
-      document: What the JSON holds.
-      where: The file, for messages.
-
-    Returns:
-      The annotated tasks in file order; the names are those of `name_of_url`.
-
-    Raises:
-      InputError: Something is missing or malformed; a task has several annotations, of which none is marked as the
-        ground truth; an image was turned inside Label Studio.
+    nobody looked at. A region with several labels gives one box for each. Refused are a task with several annotations,
+    of which none is marked as the ground truth, and an image that was turned inside Label Studio.
 
     Source: labelstud.io, "Label Studio JSON format of annotated tasks" and "Rotation" of the object detection template.
     """
@@ -66,18 +56,13 @@ def name_of_url(url: str) -> str:
       ('data/upload/3/1a2b3c4d-ISIC_001.jpg', 'skin/a b.jpg')
       >>> name_of_url("s3://bucket/skin/a.jpg"), name_of_url("https://host/a.jpg?token=1"), name_of_url("skin/50%.jpg")
       ('skin/a.jpg', 'a.jpg', 'skin/50%.jpg')
-
-    Raises:
-      InputError: It is no address.
     """
     if "://" not in url and not url.startswith(("/data/upload/", "/data/local-files")):
         return url
     try:
         address = urlsplit(url)
     except ValueError as error:
-        raise InputError(
-            f"{_fields.shown(url)} is no address of an image: {error}; correct the task's data."
-        ) from error
+        raise InputError(f"{_fields.shown(url)} is no address of an image: {error}; correct the task.") from error
     if address.path.rstrip("/").endswith("/local-files"):
         return parse_qs(address.query).get("d", [""])[0].lstrip("/")
     return unquote(address.path).lstrip("/")
@@ -92,14 +77,8 @@ def label_studio_document(images: Sequence[AnnotatedImage], *, url_prefix: str =
     """The inverse of `parse_label_studio`: tasks to import, each with one annotation of rectangles.
 
     They fit a labeling configuration with `<Image name="image" value="$image"/>` and
-    `<RectangleLabels name="label" toName="image">`.
-
-    Args:
-      images: With stated sizes.
-      url_prefix: Goes before the images' quoted names; by default they are local files below Label Studio's root.
-
-    Raises:
-      InputError: A size is unknown.
+    `<RectangleLabels name="label" toName="image">`. `url_prefix` goes before the images' quoted names; by default they
+    are local files below Label Studio's root.
     """
     tasks = []
     for number, image in enumerate(images, start=1):
@@ -147,9 +126,7 @@ def _results(task: dict, where: str) -> list[dict] | None:
     if not given:
         return None
     if len(chosen) != 1:
-        raise InputError(
-            f"{where} has {len(given)} annotations; mark one as the ground truth, or keep one, and export."
-        )
+        raise InputError(f"{where} has {len(given)} annotations; mark one as the ground truth or keep one, and export.")
     return _fields.items(chosen[0], "result", where)
 
 
@@ -167,9 +144,7 @@ def _image_url(data: dict, where: str) -> str:
             return data[key]
     urls = [url for url in data.values() if isinstance(url, str) and name_of_url(url).lower().endswith(IMAGE_SUFFIXES)]
     if len(urls) != 1:
-        raise InputError(
-            f"{where} must have one image; found {len(urls)} among {_fields.shown(sorted(map(str, data)))}."
-        )
+        raise InputError(f"{where} must have one image; found {len(urls)} among {_fields.shown(sorted(data))}.")
     return urls[0]
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from care_tf.boxes.formats import _fields
+from care_tf.box_geometry import shortest
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.boxes.formats.file_names import name_parts, without_suffix
 from care_tf.csv_files import write_table
@@ -54,11 +54,11 @@ def read_rsna(
     width, height = image_size or (None, None)
     return [
         AnnotatedImage(
-            name=patient,
-            boxes=own,
-            labels=(BOX_CLASS,) * len(own),
-            width=width,
-            height=height,
+            patient,
+            own,
+            (BOX_CLASS,) * len(own),
+            width,
+            height,
             where=f"{path}: patient {patient}",
             image_class=class_of.get(patient, ""),
         )
@@ -67,18 +67,12 @@ def read_rsna(
 
 
 def rsna_rows(images: Sequence[AnnotatedImage], *, image_size: tuple[int, int] | None = IMAGE_SIZE) -> list[list]:
-    """The inverse of `read_rsna`: rows below the header.
+    """The inverse of `read_rsna`: rows below the header; patientId is the stem of an image's name.
 
-    Args:
-      images: patientId is their names' stem.
-      image_size: Boxes are scaled to this frame, which must have the image's proportions; None leaves them.
-
-    Raises:
-      InputError: Two images have the same stem, or an image has other proportions.
+    Boxes are scaled to the frame of `image_size`, which must have the image's proportions; None leaves them.
     """
     rows: list[list] = []
-    patients = patient_ids(images)
-    for patient, image in zip(patients, images, strict=True):
+    for patient, image in zip(patient_ids(images), images, strict=True):
         image = image.in_pixels()
         scale = 1.0
         if image_size is not None:
@@ -89,8 +83,8 @@ def rsna_rows(images: Sequence[AnnotatedImage], *, image_size: tuple[int, int] |
                     "of the RSNA radiographs; write the images' own pixels, or another format."
                 )
             scale = image_size[0] / width
-        for x0, y0, x1, y1 in image.boxes.tolist():
-            x0, y0, x1, y1 = (_fields.shortest(edge * scale) for edge in (x0, y0, x1, y1))
+        for box in image.boxes.tolist():
+            x0, y0, x1, y1 = (shortest(edge * scale) for edge in box)
             rows.append([patient, x0, y0, x1 - x0, y1 - y0, 1])
         if not len(image.boxes):
             rows.append([patient, "", "", "", "", 0])
@@ -98,11 +92,7 @@ def rsna_rows(images: Sequence[AnnotatedImage], *, image_size: tuple[int, int] |
 
 
 def patient_ids(images: Sequence[AnnotatedImage]) -> list[str]:
-    """The stems of the images' names.
-
-    Raises:
-      InputError: Two are the same.
-    """
+    """The stems of the images' names; refuses two that are the same."""
     owners: dict[str, str] = {}
     for image in images:
         patient = without_suffix((name_parts(image.name) or ("",))[-1])

@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from xml.etree import ElementTree  # for building only: xml_files parses
 
 import numpy as np
@@ -12,9 +11,8 @@ from care_tf.boxes.formats import _fields
 from care_tf.boxes.formats._corners import rotated_box
 from care_tf.boxes.formats._xml_files import add_children, child_text, read_xml, write_xml
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
-from care_tf.boxes.formats.file_names import files_per_image, files_with_suffix, name_parts
+from care_tf.boxes.formats.file_names import files_to_read, name_parts, write_per_image
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
 
 PIXEL_ORIGINS = (0, 1)
 
@@ -22,23 +20,14 @@ PIXEL_ORIGINS = (0, 1)
 def parse_voc(
     root: ElementTree.Element, where: str, *, pixel_origin: int = 1, default_name: str = "", folder: str = ""
 ) -> AnnotatedImage:
-    """Reads one parsed VOC file.
+    """The image of one parsed VOC file; `default_name` is for an empty `filename`, `folder` overrules the file's own.
 
     origin 1 (the VOC development kit): the first pixel is 1 and xmax is the last pixel inside: x0 = xmin - 1, x1 = xmax
     origin 0 (labelImg, CVAT, Label Studio): positions of the edges: x0 = xmin, x1 = xmax
 
-    The two differ by one pixel on the left and the top. A rotated box (`robndbox` of roLabelImg, an attribute
-    `rotation` of CVAT) becomes the tight rectangle of its corners, rotated about the center.
-
-    Args:
-      root: The `annotation` element.
-      where: The file, for messages.
-      pixel_origin: 1 or 0.
-      default_name: The image's name where `filename` is empty.
-      folder: Folder of the image where it is known better than from `folder` in the file.
-
-    Raises:
-      InputError: Something is missing or malformed, or a position of 0 shows that the origin cannot be 1.
+    The two differ by one pixel on the left and the top; a position of 0 shows that the origin cannot be 1. A rotated
+    box (`robndbox` of roLabelImg, an attribute `rotation` of CVAT) becomes the tight rectangle of its corners, rotated
+    about the center.
 
     Source: The PASCAL Visual Object Classes Challenge 2012 Development Kit, section 3.
     """
@@ -49,46 +38,26 @@ def parse_voc(
     folder = folder or child_text(root, "folder") or ""
     if folder and len(name_parts(name)) == 1:
         name = "/".join([*name_parts(folder), name])
-    width, height = _fields.stated_size(child_text(root, "size/width"), child_text(root, "size/height"), where)
-    objects = [(element, f"{where}: object {number}") for number, element in enumerate(root.findall("object"), start=1)]
-    return AnnotatedImage(
-        name=name,
-        boxes=np.array([_box(element, item, pixel_origin) for element, item in objects]),
-        labels=tuple(child_text(element, "name") or "" for element, _ in objects),
-        width=width,
-        height=height,
-        where=where,
-    )
+    size = _fields.stated_size(child_text(root, "size/width"), child_text(root, "size/height"), where)
+    objects = root.findall("object")
+    boxes = [_box(each, f"{where}: object {number}", pixel_origin) for number, each in enumerate(objects, start=1)]
+    labels = tuple(child_text(each, "name") or "" for each in objects)
+    return AnnotatedImage(name, np.array(boxes), labels, *size, where=where)
 
 
 def read_voc(path: str | os.PathLike, *, pixel_origin: int = 1) -> list[AnnotatedImage]:
     """`parse_voc` of one XML file, or of every one below a folder.
 
     Below a folder, a file's subfolder is taken for the image's: `train/a.xml` belongs to `train/a.jpg`.
-
-    Raises:
-      InputError: As in `parse_voc`, or there are no XML files.
     """
-    path = Path(path)
-    files = files_with_suffix(path, (".xml",)) if path.is_dir() else [path]
-    if not files:
-        raise InputError(f"{path} holds no XML files; give the folder that a VOC tool calls Annotations.")
-    images = []
-    for file in files:
-        subfolder = file.parent.relative_to(path).as_posix() if path.is_dir() else ""
-        folder = "" if subfolder == "." else subfolder
-        images.append(
-            parse_voc(read_xml(file), str(file), pixel_origin=pixel_origin, default_name=file.stem, folder=folder)
-        )
-    return images
+    return [
+        parse_voc(read_xml(file), str(file), pixel_origin=pixel_origin, default_name=file.stem, folder=folder)
+        for file, folder in files_to_read(path, ".xml", "a VOC tool calls Annotations")
+    ]
 
 
 def voc_element(image: AnnotatedImage, *, pixel_origin: int = 1) -> ElementTree.Element:
-    """The inverse of `parse_voc`, rounded to whole pixels, at least one.
-
-    Raises:
-      InputError: The image's size is unknown.
-    """
+    """The inverse of `parse_voc`, rounded to whole pixels, at least one; refuses an image without a size."""
     _check_origin(pixel_origin)
     image = image.in_pixels()
     width, height = image.stated_size("Pascal VOC")
@@ -108,17 +77,10 @@ def voc_element(image: AnnotatedImage, *, pixel_origin: int = 1) -> ElementTree.
 
 
 def write_voc(images: Sequence[AnnotatedImage], path: str | os.PathLike, *, pixel_origin: int = 1) -> None:
-    """Writes a folder with one XML per image, in the images' subfolders; whole or not at all.
-
-    Raises:
-      InputError: As in `voc_element`, or two images would share a file.
-    """
-    files = files_per_image(images, ".xml")
-    with atomic_path(path) as folder:
-        folder.mkdir()
-        for image, name in files:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            write_xml(voc_element(image, pixel_origin=pixel_origin), folder / name)
+    """Writes a folder with one XML per image, in the images' subfolders; whole or not at all."""
+    write_per_image(
+        images, path, ".xml", lambda image, file: write_xml(voc_element(image, pixel_origin=pixel_origin), file)
+    )
 
 
 def _check_origin(pixel_origin: int) -> None:

@@ -14,17 +14,10 @@ _FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 
 
 def parse_xml(contents: bytes, where: str) -> ElementTree.Element:
-    """The root element.
+    """The root element; `where` is the file, for messages.
 
-    Document types are refused altogether: annotation files have none, and they are what entity bombs and external
-    entities need.
-
-    Args:
-      contents: The file's bytes: the declaration in them may name an encoding.
-      where: The file, for messages.
-
-    Raises:
-      InputError: It is no XML or has a document type.
+    The contents are bytes, for the declaration in them may name an encoding. Document types are refused altogether:
+    annotation files have none, and they are what entity bombs and external entities need.
     """
     import defusedxml
     import defusedxml.ElementTree
@@ -38,11 +31,7 @@ def parse_xml(contents: bytes, where: str) -> ElementTree.Element:
 
 
 def read_xml(path: str | os.PathLike) -> ElementTree.Element:
-    """The root element of a file.
-
-    Raises:
-      InputError: As in `parse_xml`, or the file cannot be read.
-    """
+    """The root element of a file; errors as in `parse_xml`."""
     return parse_xml(read_bytes(path), str(path))
 
 
@@ -59,11 +48,7 @@ def add_children(parent: ElementTree.Element, children: Sequence[tuple[str, obje
 
 
 def write_xml(root: ElementTree.Element, path: Path) -> None:
-    """Writes an indented UTF-8 file with a declaration.
-
-    Raises:
-      InputError: A name holds a control character, which XML has no way to write.
-    """
+    """Writes an indented UTF-8 file with a declaration; refuses a control character, which XML has no way to write."""
     for element in root.iter():
         for value in (element.text or "", *element.attrib.values()):
             if _FORBIDDEN.search(value):

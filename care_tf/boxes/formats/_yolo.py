@@ -21,7 +21,7 @@ _DECIMALS = 10
 
 
 def parse_yolo(text: str, where: str, *, name: str, class_names: Sequence[str] | None = None) -> AnnotatedImage:
-    """Reads the text of one label file.
+    """The image of one label file, boxes in fractions of its sides.
 
     | numbers after the class | meaning                                                                     |
     |-------------------------|-----------------------------------------------------------------------------|
@@ -34,12 +34,6 @@ def parse_yolo(text: str, where: str, *, name: str, class_names: Sequence[str] |
       where: The file, for messages.
       name: The image's name, without suffix.
       class_names: Names by class number; None makes the number itself the label.
-
-    Returns:
-      Boxes in fractions of the image's sides.
-
-    Raises:
-      InputError: A line is malformed, or its class is not in the list.
     """
     boxes, labels = [], []
     for number, line in enumerate(text.splitlines(), start=1):
@@ -54,8 +48,7 @@ def parse_yolo(text: str, where: str, *, name: str, class_names: Sequence[str] |
 def parse_class_names(text: str, where: str) -> list[str]:
     """The classes of a `classes.txt` (a name a line) or, where `where` ends in .yaml or .yml, of the YAML's `names`.
 
-    Raises:
-      InputError: One is empty, the YAML's `names` is neither a list nor numbered from 0, or it is of key points.
+    Refuses an empty name, `names` that are neither a list nor numbered from 0, and key points.
     """
     if not where.lower().endswith((".yaml", ".yml")):
         names = [line.strip() for line in text.strip().splitlines()]
@@ -67,17 +60,11 @@ def parse_class_names(text: str, where: str) -> list[str]:
 
 
 def read_yolo(path: str | os.PathLike, *, class_file: str | os.PathLike | None = None) -> list[AnnotatedImage]:
-    """Reads a folder of label files.
+    """The images of a folder of label files, or of its data.yaml.
 
     Label files are those below `labels/`, if there is such a folder, else all *.txt. An image's name is its label
-    file's path without `labels/` and suffix.
-
-    Args:
-      path: The folder, or its data.yaml.
-      class_file: classes.txt, obj.names or data.yaml; by default the one in the folder, if any.
-
-    Raises:
-      InputError: As in `parse_yolo`, or there are no label files, or several lists of classes that differ.
+    file's path without `labels/` and suffix. The class file is classes.txt, obj.names or data.yaml; by default the one
+    in the folder, if any: several that differ are refused.
     """
     path = Path(path)
     if path.suffix.lower() in (".yaml", ".yml"):
@@ -100,11 +87,7 @@ def read_yolo(path: str | os.PathLike, *, class_file: str | os.PathLike | None =
 
 
 def yolo_lines(image: AnnotatedImage, class_names: Sequence[str]) -> str:
-    """The inverse of `parse_yolo`: ten decimals, which is 1e-6 px in an image of 10,000 px.
-
-    Raises:
-      InputError: The image's size is unknown.
-    """
+    """The inverse of `parse_yolo`: ten decimals, which is 1e-6 px in an image of 10,000 px."""
     boxes = image.boxes
     if image.unit == "px":
         boxes = boxes / np.array(image.stated_size("YOLO") * 2, np.float64)
@@ -116,11 +99,7 @@ def yolo_lines(image: AnnotatedImage, class_names: Sequence[str]) -> str:
 
 
 def write_yolo(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> None:
-    """Writes a folder with classes.txt, data.yaml and labels/, one file per image; whole or not at all.
-
-    Raises:
-      InputError: As in `yolo_lines`, a label holds a line break, or two images would share a file.
-    """
+    """Writes a folder with classes.txt, data.yaml and labels/, one file per image; whole or not at all."""
     import yaml
 
     class_names = sorted({label for image in images for label in image.labels})

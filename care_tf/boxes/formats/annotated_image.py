@@ -1,6 +1,8 @@
 """What every annotation format says about one image: its name, its stated size, its boxes and their labels."""
 
 import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -81,3 +83,26 @@ class AnnotatedImage:
         if self.width is None or self.height is None:
             raise InputError(f"{needed_by} needs the size of every image; {self.name} has none.")
         return self.width, self.height
+
+
+class Shape(NamedTuple):
+    """A shape of an annotation file: its kind and label, and its tight box (4,), None where it has no area."""
+
+    kind: str
+    label: str
+    box: np.ndarray | None
+
+
+def image_of_shapes(
+    name: str, shapes: Sequence[Shape], size: tuple[int | None, int | None], where: str
+) -> AnnotatedImage:
+    """The image with the boxes of its shapes; those without an area are listed in `ignored`."""
+    areas = [shape for shape in shapes if shape.box is not None]
+    return AnnotatedImage(
+        name,
+        np.array([shape.box for shape in areas]),
+        tuple(shape.label for shape in areas),
+        *size,
+        where=where,
+        ignored=tuple(f"{kind} {label}".strip() for kind, label, box in shapes if box is None),
+    )

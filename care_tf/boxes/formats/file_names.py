@@ -1,11 +1,13 @@
 """Image names as annotation files write them, and the files of formats with one file per image."""
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.errors import InputError
+from care_tf.files import atomic_path
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".dcm", ".dicom")
 _DRIVE = re.compile(r"[A-Za-z]:(?=/)")
@@ -36,10 +38,6 @@ def without_suffix(name: str) -> str:
 def files_per_image(images: Iterable[AnnotatedImage], suffix: str) -> list[tuple[AnnotatedImage, PurePosixPath]]:
     """The relative path of every image's own annotation file: its folders, and its name with another suffix.
 
-    Args:
-      images: The images.
-      suffix: Replaces the image's suffix: ".xml", "_segmentation.png".
-
     Raises:
       InputError: Two images would share a file, or a name is no name of a file.
     """
@@ -60,12 +58,42 @@ def files_per_image(images: Iterable[AnnotatedImage], suffix: str) -> list[tuple
 
 
 def files_with_suffix(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """All files below a folder whose name ends so, in either case, sorted; hidden files and folders are left out.
-
-    Raises:
-      InputError: There is no such folder.
-    """
+    """All files below a folder whose name ends so, in either case, sorted; hidden files and folders are left out."""
     if not folder.is_dir():
         raise InputError(f"there is no folder {folder}.")
     found = (path for path in folder.rglob("*") if path.name.lower().endswith(suffixes) and path.is_file())
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def files_to_read(path: str | os.PathLike, suffix: str, made_by: str) -> list[tuple[Path, str]]:
+    """A file itself, or all with a suffix below a folder; each with its subfolder there, "" for the folder itself.
+
+    Raises:
+      InputError: The folder has none; `made_by` says which folder to give.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [(path, "")]
+    files = files_with_suffix(path, (suffix,))
+    if not files:
+        raise InputError(f"{path} holds no {suffix[1:].upper()} files; give the folder that {made_by}.")
+    return [(file, "/".join(file.parent.relative_to(path).parts)) for file in files]
+
+
+def write_per_image(
+    images: Sequence[AnnotatedImage],
+    path: str | os.PathLike,
+    suffix: str,
+    write: Callable[[AnnotatedImage, Path], None],
+) -> None:
+    """Writes a folder with one file per image, in the images' subfolders; whole or not at all.
+
+    Raises:
+      InputError: As in `files_per_image`, or of `write`.
+    """
+    files = files_per_image(images, suffix)
+    with atomic_path(path) as folder:
+        folder.mkdir()
+        for image, name in files:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            write(image, folder / name)

@@ -37,12 +37,7 @@ def union_iou(made: npt.ArrayLike, true: npt.ArrayLike) -> float:
 
 
 def best_box_iou(made: npt.ArrayLike, true: npt.ArrayLike) -> float:
-    """IoU of the made and the true box that agree best: in [0,1], 0 without a made box.
-
-    Raises:
-      InputError: There is no true box.
-    """
-    _true_parts(true)
+    """IoU of the made and the true box, of which there is one, that agree best: in [0,1], 0 without a made box."""
     return float(box_iou(made, true).max(initial=0.0))
 
 
@@ -51,10 +46,6 @@ def box_coverage(made: npt.ArrayLike, true: npt.ArrayLike) -> float:
 
     Raises:
       InputError: There is no true box.
-
-    Example:
-      >>> box_coverage([[0, 0, 2, 9]], [[0, 0, 4, 4]])
-      0.5
     """
     true_parts = _true_parts(true)
     return _shared_area(disjoint_boxes(made), true_parts) / _total_area(true_parts)
@@ -66,8 +57,7 @@ def mask_coverage(made: npt.ArrayLike, mask: np.ndarray, width: int, height: int
     Args:
       made: (k,4) boxes x0,y0,x1,y1 in the pixels of the image.
       mask: bool (H,W), True on the lesion; of any size, it shows the same frame as the image.
-      width: The image's width, px.
-      height: The image's height, px.
+      width, height: The image's, px.
 
     Returns:
       In [0,1]; 0 without a made box.
@@ -84,14 +74,7 @@ def mask_coverage(made: npt.ArrayLike, mask: np.ndarray, width: int, height: int
 
 
 def disjoint_boxes(boxes: npt.ArrayLike) -> np.ndarray:
-    """Boxes without overlap that cover what the boxes cover.
-
-    Args:
-      boxes: (k,4) boxes x0,y0,x1,y1.
-
-    Returns:
-      float64 (m,4): the boxes' area is the sum of the areas of these.
-    """
+    """Boxes without overlap that cover what (k,4) boxes x0,y0,x1,y1 cover: float64 (m,4), whose areas add up."""
     boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
     if len(boxes) < 2:
         return boxes

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Iterable, Sequence
+from os.path import realpath
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def judged_images(
       Method -> its images, the same ones in the same order for every method; and what was left out, in words.
     """
     chosen, not_judged = _with_truth(truth, classes, folds)
-    rows_of = [{_key(path): row for row, path in enumerate(manifest.image_paths)} for manifest in made]
+    # A file is the same however its path is written.
+    rows_of = [{realpath(path): row for row, path in enumerate(manifest.image_paths)} for manifest in made]
     chosen, missing = _shared(chosen, made, rows_of, only_shared)
     unknown = _unknown_to_truth(truth, made, rows_of)
     truths = [_true_boxes(chosen, row) for row in range(len(chosen))]
@@ -71,7 +73,7 @@ def judged_images(
     images: dict[str, tuple[JudgedImage, ...]] = {}
     for name, manifest, rows in zip(_method_names(made, rows_of, chosen), made, rows_of, strict=True):
         images[name] = tuple(
-            _judged(chosen, row, groups[row], truths[row], _boxes_of(manifest, rows[_key(path)], truths[row][0]))
+            _judged(chosen, row, groups[row], truths[row], _boxes_of(manifest, rows[realpath(path)], truths[row][0]))
             for row, path in enumerate(chosen.image_paths)
         )
     return images, (*not_judged, *missing, *unknown)
@@ -117,7 +119,7 @@ def _shared(
     """The chosen images that every manifest has; refuses the others unless they may be left out."""
     is_shared, notes = np.ones(len(chosen), bool), []
     for manifest, rows in zip(made, rows_of, strict=True):
-        is_there = np.array([_key(path) in rows for path in chosen.image_paths], bool)
+        is_there = np.array([realpath(path) in rows for path in chosen.image_paths], bool)
         if is_there.all():
             continue
         absent = [os.path.basename(path) for path, there in zip(chosen.image_paths, is_there, strict=True) if not there]
@@ -137,7 +139,7 @@ def _shared(
 
 
 def _unknown_to_truth(truth: Manifest, made: Sequence[Manifest], rows_of: Sequence[dict[str, int]]) -> list[str]:
-    known = {_key(path) for path in truth.image_paths}
+    known = {realpath(path) for path in truth.image_paths}
     notes = []
     for manifest, rows in zip(made, rows_of, strict=True):
         num_unknown = len(rows.keys() - known)
@@ -150,7 +152,7 @@ def _method_names(made: Sequence[Manifest], rows_of: Sequence[dict[str, int]], c
     """The only box source of the judged images, else the file's name; with a number where two are alike."""
     names: list[str] = []
     for manifest, rows in zip(made, rows_of, strict=True):
-        sources = {manifest.box_sources[rows[_key(path)]] for path in chosen.image_paths} - {""}
+        sources = {manifest.box_sources[rows[realpath(path)]] for path in chosen.image_paths} - {""}
         name = sources.pop() if len(sources) == 1 else Path(manifest.source).stem
         if name in names and Path(manifest.source).stem not in names:
             name = Path(manifest.source).stem
@@ -192,8 +194,3 @@ def _judged(chosen: Manifest, row: int, group: str, truth: _Truth, made: np.ndar
         mask_coverage=None if mask is None else mask_coverage(made, mask, *size),
         **overlaps(made, true),
     )
-
-
-def _key(path: str) -> str:
-    """One key per file, however its path is written."""
-    return os.path.realpath(path)

@@ -57,14 +57,10 @@ def of_class(images: Sequence[JudgedImage], name: str) -> list[JudgedImage]:
 
 
 def example_images(images: Sequence[JudgedImage], num_each: int = 4) -> dict[str, list[JudgedImage]]:
-    """The images with the highest, the middle and the lowest IoU, none of them twice.
-
-    Args:
-      images: Of one method.
-      num_each: At most so many of each kind.
+    """The images of one method with the highest, the middle and the lowest IoU, none of them twice.
 
     Returns:
-      "best", "median" and "worst" -> images, from high to low IoU; equal ones by path.
+      "best", "median" and "worst" -> at most `num_each` images, from high to low IoU; equal ones by path.
     """
     ordered = sorted(images, key=lambda image: (-image.iou, image.path))
     num_each = min(num_each, math.ceil(len(ordered) / 3))

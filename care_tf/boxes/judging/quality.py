@@ -16,15 +16,6 @@ from care_tf.evaluation.scores import Estimate
 
 GOOD_IOU = 0.5
 BEST_CENTERED, WHOLE_IMAGE = "best fixed centered box", "whole image"
-FIGURES = (
-    "mean_iou",
-    "iou_above_centered",
-    "share_good",
-    "coverage",
-    "mask_coverage",
-    "share_without_box",
-    "mean_iou_with_box",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,10 +24,10 @@ class MethodQuality:
 
     Args:
       name: The method.
-      figures: For every name in `FIGURES` the mean over images with its 95 % interval: "mean_iou", an image without a
-        box counting 0; "iou_above_centered", its difference to the best fixed centered box on the same images and
-        resamples; "share_good", IoU at least 0.5; "coverage"; "mask_coverage"; "share_without_box";
-        "mean_iou_with_box", over the images that have a box.
+      figures: Means over images with their 95 % intervals: "mean_iou", an image without a box counting 0;
+        "iou_above_centered", its difference to the best fixed centered box on the same images and resamples;
+        "share_good", IoU at least 0.5; "coverage"; "mask_coverage"; "share_without_box"; "mean_iou_with_box", over the
+        images that have a box.
       box: For a reference, the box it puts on every image; None for a method.
     """
 
@@ -148,15 +139,7 @@ def judge_boxes(
 
 
 def placed_images(images: Sequence[JudgedImage], box: CenteredBox) -> list[JudgedImage]:
-    """The same images judged with a fixed centered box in place of the made ones.
-
-    Args:
-      images: Of any method.
-      box: What to put on every one of them.
-
-    Returns:
-      One per image; without `mask_coverage`, for the masks are not kept.
-    """
+    """The images judged with one centered box in place of theirs; without `mask_coverage`, for masks are not kept."""
     placed = []
     for image in images:
         made = centered_box(box.width_fraction, box.height_fraction, *image.size)
@@ -204,7 +187,7 @@ def _figures(
 
     point = means(np.ones((1, len(images))))
     replicates = group_bootstrap(means, [image.group for image in images], num_resamples, seed)
-    return {name: _estimate(float(point[name][0]), replicates[name]) for name in FIGURES}
+    return {name: _estimate(float(point[name][0]), replicates[name]) for name in values}
 
 
 def _estimate(value: float, replicates: np.ndarray) -> Estimate:

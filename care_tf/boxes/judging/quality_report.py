@@ -7,13 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from care_tf.boxes.judging._quality_pictures import (
-    MADE_COLOR,
-    TRUE_COLOR,
-    example_images,
-    example_picture,
-    iou_figure,
-)
+from care_tf.boxes.judging._quality_pictures import MADE_COLOR, TRUE_COLOR, example_images, example_picture, iou_figure
 from care_tf.boxes.judging.quality import BEST_CENTERED, GOOD_IOU, BoxQuality, ClassQuality, MethodQuality
 from care_tf.csv_files import write_table
 from care_tf.evaluation.estimate_text import as_fraction, estimate_text, interval_text
@@ -23,18 +17,8 @@ from care_tf.evaluation.scores import Estimate
 from care_tf.files import atomic_path
 
 _TEMPLATE = Path(__file__).with_name("box_quality.html.j2")
-_COLUMNS = (
-    "image",
-    "class",
-    "group",
-    "fold",
-    "method",
-    "num_boxes",
-    "iou",
-    "best_box_iou",
-    "coverage",
-    "mask_coverage",
-)
+_SHARES = ("iou", "best_box_iou", "coverage", "mask_coverage")
+_COLUMNS = ("image", "class", "group", "fold", "method", "num_boxes", *_SHARES)
 _TITLES = {
     "mean_iou": "Mean IoU",
     "iou_above_centered": "Above the centered box",
@@ -72,10 +56,9 @@ def write_box_quality(quality: BoxQuality, folder: str | os.PathLike, *, title: 
 
 
 def _csv_rows(quality: BoxQuality, folder: Path) -> Iterator[list[Any]]:
-    """The rows below the header, with paths relative to a folder."""
     for method, images in quality.images.items():
         for image in images:
-            shares = (image.iou, image.best_box_iou, image.coverage, image.mask_coverage)
+            shares = (getattr(image, name) for name in _SHARES)
             yield [
                 Path(os.path.relpath(image.path, folder)).as_posix(),
                 *(image.class_name, image.group, image.fold, method, len(image.made)),

@@ -50,13 +50,7 @@ class DaskPool:
 def open_dask_pool(
     packed: bytes, num_local: int, scheduler: str | None, num_under_way: int | None
 ) -> Iterator[DaskPool]:
-    """Joins or starts the cluster.
-
-    Args:
-      packed: What `one_image.pack` returned.
-      num_local: Processes of a cluster that is started here.
-      scheduler: Address of a running cluster; None starts one.
-      num_under_way: None: two images for every core.
+    """Joins the cluster at an address, or starts one of `num_local` processes; by default two images for every core.
 
     Raises:
       InputError: Dask is not installed, or the cluster does not answer.

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection
+from typing import Any
 
 from care_tf.boxes.making._worker_pool import WorkerDiedError
 from care_tf.boxes.making.one_image import ImageResult, ImageTask, annotate_in_worker
@@ -18,14 +19,8 @@ from care_tf.errors import InputError
 class LocalPool:
     """A `WorkerPool` of processes that end with this one, however it ends.
 
-    When one of them dies, all images under way count as lost, and the next image starts new processes.
-
-    Args:
-      packed: What `one_image.pack` returned.
-      num_workers: Processes.
-
-    Raises:
-      InputError: New processes do not start.
+    When one of them dies, all images under way count as lost, and the next image starts new processes; `submit` raises
+    an `InputError` where those end, too.
     """
 
     def __init__(self, packed: bytes, num_workers: int) -> None:
@@ -36,6 +31,7 @@ class LocalPool:
         self._context = multiprocessing.get_context("spawn")
         # Nothing is ever written: the workers see the pipe's end when this process closes it or is gone.
         self._end, self._lifeline = self._context.Pipe(duplex=False)
+        self._has_started = self._context.RawValue("b", 0)  # set by the first worker that is ready for an image
         self._executor = self._new_executor()
 
     def submit(self, task: ImageTask) -> Future:
@@ -61,7 +57,7 @@ class LocalPool:
         self._end.close()
 
     def _new_executor(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self._num_workers, self._context, initializer=_prepare, initargs=(self._end,))
+        return ProcessPoolExecutor(self._num_workers, self._context, _prepare, (self._end, self._has_started))
 
     def _restart(self) -> None:
         self._executor.shutdown()
@@ -69,13 +65,19 @@ class LocalPool:
         try:
             self._executor.submit(os.getpid).result()
         except BrokenProcessPool as error:
+            if self._has_started.value:
+                raise InputError(
+                    f"new workers end while they start, perhaps for lack of memory ({error}); take fewer of them."
+                ) from error
             raise InputError(
                 "a script that makes boxes with several workers must do so below `if __name__ == '__main__':`, since "
-                "every worker imports it. Received workers that end while they start. Add that line, or use one worker."
+                "every worker imports it. Received workers that end before they are ready. Add that line, or use one "
+                "worker; where the line is there, what they wrote above says why they end."
             ) from error
 
 
-def _prepare(end: Connection) -> None:
+def _prepare(end: Connection, has_started: Any) -> None:
+    has_started.value = 1
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal: the starter decides
     threading.Thread(target=_exit_at, args=[end], daemon=True).start()
 

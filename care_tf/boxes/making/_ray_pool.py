@@ -40,7 +40,7 @@ class RayPool:
 
 @contextlib.contextmanager
 def open_ray_pool(packed: bytes, num_local: int, scheduler: str | None, num_under_way: int | None) -> Iterator[RayPool]:
-    """Joins or starts the cluster; arguments and errors as for `dask_pool.open_dask_pool`."""
+    """Joins or starts the cluster; arguments and errors as for `open_dask_pool`."""
     require_extra("The backend ray", "ray", "ray")
     import ray
 

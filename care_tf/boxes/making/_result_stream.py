@@ -1,11 +1,15 @@
 """Results as they become ready, whatever an image does to the process that works on it."""
 
+import contextlib
 import itertools
 from collections.abc import Generator, Hashable, Iterator, Sequence
 
+from care_tf.boxes.making._dask_pool import open_dask_pool
+from care_tf.boxes.making._local_pool import LocalPool
+from care_tf.boxes.making._ray_pool import open_ray_pool
 from care_tf.boxes.making._worker_pool import WorkerDiedError, WorkerPool
 from care_tf.boxes.making.one_image import ImageResult, ImageTask, annotate, file_state
-from care_tf.boxes.making.workers import Workers, open_pool
+from care_tf.boxes.making.workers import Workers
 from care_tf.errors import InputError
 
 
@@ -14,14 +18,6 @@ def stream_results(packed: bytes, tasks: Sequence[ImageTask], workers: Workers) 
 
     A worker that dies (killed for its memory, a crash in a library) does not end the run: the images that may have
     killed it are tried again at the end, one at a time, and one that kills its worker again has failed.
-
-    Args:
-      packed: The method and settings, from `one_image.pack`.
-      tasks: The images.
-      workers: Who does the work.
-
-    Yields:
-      One result per task.
 
     Raises:
       InputError: The backend is not installed, or the cluster cannot be reached or is lost on the way.
@@ -44,6 +40,16 @@ def stream_results(packed: bytes, tasks: Sequence[ImageTask], workers: Workers) 
                 f"the {workers.backend} workers cannot continue ({reason}); what is finished is kept: once they are "
                 "back, the same command continues from there."
             ) from error
+
+
+def open_pool(workers: Workers, packed: bytes) -> contextlib.AbstractContextManager[WorkerPool]:
+    """Starts or joins the workers for the time of a `with` block."""
+    if workers.backend == "local":
+        return contextlib.closing(LocalPool(packed, workers.num_local))
+    opened = open_dask_pool if workers.backend == "dask" else open_ray_pool
+    # A cluster that runs already keeps its processes: fewer workers is fewer images handed out.
+    num_under_way = None if workers.scheduler is None else workers.num_workers
+    return opened(packed, workers.num_local, workers.scheduler, num_under_way)
 
 
 def _surviving_deaths(pool: WorkerPool, tasks: Sequence[ImageTask]) -> Iterator[ImageResult]:

@@ -15,6 +15,7 @@ from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.boxes.segmentation.prediction import lesion_probability, load_segmentation_model
 from care_tf.data.manifest import read_manifest
 from care_tf.errors import InputError
+from care_tf.files import file_sha256, files_sha256
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -49,15 +50,10 @@ class SingleModelMethod:
 def single_model(
     path: Path, training_manifest: str | os.PathLike | None = None, trained_elsewhere: bool = False
 ) -> SingleModelMethod:
-    """Builds the method, once it is known what the network was trained on.
-
-    Args:
-      path: A Keras model file or the folder of a SavedModel.
-      training_manifest: What it was trained on; all images in it count.
-      trained_elsewhere: The user vouches that it saw none of the images.
+    """Builds the method, once it is known what the network was trained on; arguments as of `methods.get_method`.
 
     Raises:
-      InputError: Neither or both of the two are given, or the model or an image of the manifest cannot be read.
+      InputError: Neither or both of the last two are given, or the model or an image of the manifest cannot be read.
     """
     if (training_manifest is None) == (not trained_elsewhere):
         received = "neither" if training_manifest is None else "both"
@@ -72,8 +68,9 @@ def single_model(
         for image_path, group in zip(manifest.image_paths, manifest.groups, strict=True):
             identities |= image_identities(image_path, group)
     saw = np.unique(_numbers(identities))
+    files = sorted(file for file in path.rglob("*") if file.is_file())  # none: the path is a file itself
     settings = {
-        "model_sha256": _digest(path),
+        "model_sha256": files_sha256(files) if files else file_sha256(path),
         "saw_sha256": hashlib.sha256(saw.tobytes()).hexdigest(),
         "tensorflow": importlib.metadata.version("tensorflow"),
     }
@@ -90,13 +87,3 @@ def _numbers(identities: Iterable[str]) -> np.ndarray:
 def _load(path: str, digest: str) -> Callable:
     """One per process; another when the file has changed."""
     return load_segmentation_model(path)
-
-
-def _digest(path: Path) -> str:
-    """sha256 of a file, or of all files below a folder with their names."""
-    digest = hashlib.sha256()
-    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        if file.is_file():
-            digest.update(file.relative_to(path).as_posix().encode())
-            digest.update(file.read_bytes())
-    return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What all kinds of workers have in common: images go in, results come out as they become ready."""
+"""What every pool of workers promises: images go in, results come out as they become ready."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Protocol

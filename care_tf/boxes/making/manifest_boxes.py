@@ -13,11 +13,10 @@ from typing import Any, Literal
 import numpy as np
 
 from care_tf.boxes.box_details import DETAIL_COLUMNS, details_path
-from care_tf.boxes.making._chosen_images import chosen_rows, image_tasks
 from care_tf.boxes.making._progress_journal import ProgressJournal
 from care_tf.boxes.making._result_stream import stream_results
 from care_tf.boxes.making.methods import SaliencyMethod
-from care_tf.boxes.making.one_image import BoxSettings, ImageResult, ImageTask, file_state, pack
+from care_tf.boxes.making.one_image import BoxSettings, ImageResult, ImageTask, Status, file_state, pack
 from care_tf.boxes.making.workers import Workers
 from care_tf.csv_files import write_table
 from care_tf.data.manifest import Manifest, write_manifest
@@ -42,7 +41,7 @@ class MadeBoxes:
     details: tuple[ImageResult, ...]
     num_resumed: int = 0
 
-    def rows(self, status: Literal["boxes", "no box", "failed"]) -> list[int]:
+    def rows(self, status: Status) -> list[int]:
         """Rows of the manifest whose image has this status."""
         return [result.row for result in self.details if result.status == status]
 
@@ -95,7 +94,7 @@ def make_boxes(
         every image failed.
     """
     settings, workers = settings or BoxSettings(), workers or Workers()
-    tasks = image_tasks(manifest, chosen_rows(manifest, classes, split, folds, existing), maps_folder)
+    tasks = _image_tasks(manifest, _chosen_rows(manifest, classes, split, folds, existing), maps_folder)
     packed = pack(method, settings)
     if output is None:
         return _made(manifest, method, _run(tasks, {}, packed, workers, None))
@@ -107,8 +106,46 @@ def make_boxes(
         made = _made(manifest, method, _run(tasks, finished, packed, workers, journal), len(finished))
         _write(made, Path(output))
         journal.remove()
-    _refuse_failure(made, output)
+    if made.all_failed:
+        num_images, first = len(made.details), made.details[0].message
+        raise InputError(f"all {num_images} images failed, so {output} was not written; the first: {first}.")
     return made
+
+
+def _chosen_rows(
+    manifest: Manifest,
+    classes: Sequence[str],
+    split: str | None,
+    folds: Iterable[str | int] | None,
+    existing: Literal["replace", "keep"],
+) -> list[int]:
+    """Rows whose images get boxes; arguments as for `make_boxes`."""
+    if existing not in ("replace", "keep"):
+        raise InputError(f'existing must be "replace" or "keep". Received {existing!r}.')
+    unknown = [name for name in classes if name not in manifest.class_names]
+    if unknown or not classes or isinstance(classes, str):
+        received = repr(classes) if isinstance(classes, str) or not classes else ", ".join(unknown)
+        raise InputError(f"classes must be some of {', '.join(manifest.class_names)}. Received {received}.")
+    in_classes = np.isin(manifest.labels, [manifest.class_names.index(name) for name in classes])
+    paths = set(manifest.select(split, folds).image_paths)  # no path occurs twice in a manifest
+    chosen = in_classes & np.array([path in paths for path in manifest.image_paths], bool)
+    if not chosen.any():
+        raise InputError(
+            f"no image of {', '.join(classes)} is in split {split} and folds {folds} of {manifest.source}."
+        )
+    return np.flatnonzero(chosen & ~manifest.has_boxes if existing == "keep" else chosen).tolist()
+
+
+def _image_tasks(manifest: Manifest, rows: Iterable[int], maps_folder: str | os.PathLike | None) -> list[ImageTask]:
+    """One task per row. Maps go to IMAGE.png below `maps_folder`, in the images' own folders."""
+    # Below the folder that all images share: the same place for an image whichever of them are chosen.
+    shared = os.path.commonpath([os.path.dirname(path) for path in manifest.image_paths])
+    tasks = []
+    for row in rows:
+        path = manifest.image_paths[row]
+        map_path = "" if maps_folder is None else f"{Path(maps_folder).absolute() / os.path.relpath(path, shared)}.png"
+        tasks.append(ImageTask(row, path, manifest.groups[row], map_path))
+    return tasks
 
 
 def _check_output(manifest: Manifest, output: Path) -> None:
@@ -145,8 +182,7 @@ def _finished(tasks: Sequence[ImageTask], journal: ProgressJournal) -> dict[int,
         if entry is None or entry["status"] == "failed" or (task.map_path and not os.path.exists(task.map_path)):
             continue
         if (entry["size"], entry["modified_ns"]) == file_state(task.image_path):
-            names = {field.name for field in dataclasses.fields(ImageResult)}
-            values = {key: value for key, value in entry.items() if key in names}
+            values = {key: value for key, value in entry.items() if key not in ("image", "group")}
             finished[task.row] = ImageResult(**{**values, "row": task.row})
     return finished
 
@@ -195,12 +231,6 @@ def _write(made: MadeBoxes, output: Path) -> None:
         _write_details(made, output)
     if not made.all_failed:
         write_manifest(made.manifest, output)
-
-
-def _refuse_failure(made: MadeBoxes, output: str | os.PathLike) -> None:
-    if made.all_failed:
-        num_images, first = len(made.details), made.details[0].message
-        raise InputError(f"all {num_images} images failed, so {output} was not written; the first: {first}.")
 
 
 def _write_details(made: MadeBoxes, output: Path) -> None:

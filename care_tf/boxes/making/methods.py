@@ -2,21 +2,20 @@
 
 import dataclasses
 import functools
-import hashlib
 import importlib
 import importlib.metadata
 import inspect
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import numpy as np
 
 from care_tf.boxes.making._single_model import single_model
 from care_tf.boxes.segmentation.cross_fitting import RECORD, CrossFittedSegmentation
 from care_tf.errors import InputError
-from care_tf.files import file_sha256
+from care_tf.files import file_sha256, files_sha256
 from care_tf.named_function import named_function
 
 
@@ -108,12 +107,12 @@ def get_method(
         )
     if name == "segmentation":
         return _segmentation(model, training_manifest, trained_elsewhere)
-    if name in _BUILT_IN:
+    if name in _BUILT_IN or ":" in name:
         # By its code, not only the version: a resumed run must not mix the boxes of two forms of a method.
-        folder = Path(cast(str, inspect.getsourcefile(named_function(_BUILT_IN[name], "method")[1]))).parent
-        return FunctionMethod(name, _BUILT_IN[name], {"source_sha256": _digest(sorted(folder.glob("*.py")))})
-    if ":" in name:
-        return FunctionMethod(name, name, {"source_sha256": _digest(_source_files(named_function(name, "method")[1]))})
+        function = _BUILT_IN.get(name, name)
+        sources = _source_files(named_function(function, "method")[1])
+        sources = sorted(sources[0].parent.glob("*.py")) if name in _BUILT_IN else sources
+        return FunctionMethod(name, function, {"source_sha256": files_sha256(sources)})
     known = ", ".join([*_BUILT_IN, "segmentation"])
     raise InputError(f"method must be one of {known}, or module:function for your own. Received {name!r}.")
 
@@ -173,7 +172,3 @@ def _source_files(function: Callable[..., Any]) -> list[Path]:
     except TypeError:  # built in
         return []
     return [Path(file)] if file and Path(file).is_file() else []
-
-
-def _digest(files: list[Path]) -> str:
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

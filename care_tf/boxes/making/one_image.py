@@ -14,13 +14,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from care_tf.box_geometry import scale_boxes, validate_boxes
-from care_tf.boxes._from_map import BOX_RULES, THRESHOLD_RULES, boxes_from_map
+from care_tf.boxes._from_map import THRESHOLD_RULES, boxes_from_map, check_box_rules
 from care_tf.boxes._map_doubt import box_doubt
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.images.pixels import read_image
 from care_tf.tensorflow_start import one_image_per_core
 
+Status = Literal["boxes", "no box", "failed"]
 MIN_SCALE, MAX_SCALE = 0.7, 1.1
 
 
@@ -56,12 +57,7 @@ class BoxSettings:
             raise InputError(f"threshold must lie in (0, 1), as the maps do. Received {self.threshold}.")
         if not 0 <= self.min_area_fraction < 1:
             raise InputError(f"min_area_fraction must lie in [0, 1). Received {self.min_area_fraction}.")
-        if self.boxes not in BOX_RULES:
-            raise InputError(f"boxes must be one of {', '.join(BOX_RULES)}. Received {self.boxes!r}.")
-        if self.max_boxes is not None and (self.max_boxes < 1 or self.boxes != "each"):
-            raise InputError(
-                f'max_boxes must be at least 1 and goes with boxes "each". Received {self.max_boxes} with {self.boxes}.'
-            )
+        check_box_rules(self.boxes, self.max_boxes)
         if not MIN_SCALE <= self.scale <= MAX_SCALE:
             raise InputError(f"scale must lie between {MIN_SCALE} and {MAX_SCALE}. Received {self.scale}.")
 
@@ -91,7 +87,7 @@ class ImageResult:
     """
 
     row: int
-    status: Literal["boxes", "no box", "failed"]
+    status: Status
     boxes: list[list[float]] = dataclasses.field(default_factory=list)
     doubt: float = math.nan
     seconds: float = 0.0
@@ -118,12 +114,8 @@ def pack(method: Callable[..., np.ndarray], settings: BoxSettings) -> bytes:
 def annotate(packed: bytes, task: ImageTask) -> ImageResult:
     """Reads an image, asks the method for a map and makes boxes of it; never raises.
 
-    Args:
-      packed: What `pack` returned. A process unpacks it once, so a model that the method loads stays loaded.
-      task: The image.
-
-    Returns:
-      The boxes; or status "failed" with the reason, whatever it was.
+    A process unpacks what `pack` returned once, so a model that the method loads stays loaded. Whatever goes wrong is
+    the reason of the status "failed".
     """
     start = time.perf_counter()
     size, modified_ns = file_state(task.image_path)
@@ -131,22 +123,14 @@ def annotate(packed: bytes, task: ImageTask) -> ImageResult:
         method, settings = _unpack(packed)
         with _one_thread():
             boxes, doubt = _boxes_and_doubt(method, settings, task)
-        status: Literal["boxes", "no box", "failed"] = "boxes" if boxes else "no box"
+        status: Status = "boxes" if boxes else "no box"
         message = ""
     except Exception as error:
         boxes, doubt, status = [], math.nan, "failed"
         name = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         message = " ".join(f"{name}{error}".split())
-    return ImageResult(
-        row=task.row,
-        status=status,
-        boxes=boxes,
-        doubt=doubt,
-        seconds=time.perf_counter() - start,
-        message=message,
-        size=size,
-        modified_ns=modified_ns,
-    )
+    seconds = time.perf_counter() - start
+    return ImageResult(task.row, status, boxes, doubt, seconds, message, size, modified_ns)
 
 
 def annotate_in_worker(packed: bytes, task: ImageTask) -> ImageResult:
@@ -170,8 +154,8 @@ def _boxes_and_doubt(method: Any, settings: BoxSettings, task: ImageTask) -> tup
     saliency = _checked_map(method(image, task.image_path, task.group), height, width)
     found = boxes_from_map(
         saliency,
-        threshold=settings.threshold,
-        min_area_fraction=settings.min_area_fraction,
+        settings.threshold,
+        settings.min_area_fraction,
         boxes=settings.boxes,
         max_boxes=settings.max_boxes,
     )

@@ -3,14 +3,9 @@
 import dataclasses
 import math
 import os
-from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Literal
 
-from care_tf.boxes.making._dask_pool import open_dask_pool
-from care_tf.boxes.making._local_pool import LocalPool
-from care_tf.boxes.making._ray_pool import open_ray_pool
-from care_tf.boxes.making._worker_pool import WorkerPool
 from care_tf.errors import InputError
 
 BACKENDS = ("local", "dask", "ray")
@@ -51,24 +46,6 @@ class Workers:
     def num_local(self) -> int:
         """Processes to start on this machine; one per core that this process may use where no number is given."""
         return self.num_workers or _num_cores()
-
-
-def open_pool(workers: Workers, packed: bytes) -> AbstractContextManager[WorkerPool]:
-    """Starts or joins the workers for the time of a `with` block.
-
-    Args:
-      workers: Who.
-      packed: What `one_image.pack` returned.
-
-    Raises:
-      InputError: The backend is not installed, or the cluster does not answer.
-    """
-    if workers.backend == "local":
-        return closing(LocalPool(packed, workers.num_local))
-    opened = open_dask_pool if workers.backend == "dask" else open_ray_pool
-    # A cluster that runs already keeps its processes: fewer workers is fewer images handed out.
-    num_under_way = None if workers.scheduler is None else workers.num_workers
-    return opened(packed, workers.num_local, workers.scheduler, num_under_way)
 
 
 def _num_cores() -> int:

@@ -1,12 +1,13 @@
 """The web application of a review: one page, its images by number, and one request that saves a decision."""
 
+import dataclasses
 import json
 import secrets
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from care_tf.boxes.review._served_image import browser_image
-from care_tf.boxes.review._session import ReviewSession
+from care_tf.boxes.review._session import ReviewProgress, ReviewSession
 from care_tf.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,14 +40,7 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
     guess (a browser that is opened with the URL shows it in the list of processes). Images are requested by their
     number in the manifest: no request holds a path. A request for another host name (DNS rebinding) or from another
     site is refused; what changes something must come from this page, as JSON and with the token in the header
-    `X-Review-Token`, too.
-
-    Args:
-      session: The review.
-      token: A secret for the URL; by default a new random one, found in `app.config["TOKEN"]`.
-
-    Returns:
-      The Flask application.
+    `X-Review-Token`, too. The token is by default a new random one, found in `app.config["TOKEN"]`.
     """
     import flask
     from werkzeug.exceptions import HTTPException
@@ -79,21 +73,15 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
     def not_written(error: OSError) -> tuple["flask.Response", int]:
         return flask.jsonify(error=f"{session.output.name} cannot be written: {error}. Nothing was saved."), 500
 
-    @routes.get("/")
-    def page() -> "flask.Response":
-        return flask.Response(_asset("page.html"), mimetype="text/html")
-
+    @routes.get("/", defaults={"name": "page.html"})
     @routes.get("/<any({}):name>".format(", ".join(f'"{name}"' for name in _ASSETS)))
     def asset(name: str) -> "flask.Response":
-        return flask.Response(_asset(name), mimetype=_ASSETS[name])
+        contents = resources.files("care_tf.boxes.review").joinpath(name).read_bytes()
+        return flask.Response(contents, mimetype=_ASSETS.get(name, "text/html"))
 
     @routes.get("/state")
     def state() -> "flask.Response":
-        return flask.jsonify(
-            items=session.items(),
-            progress=_progress(session.progress()),
-            output=session.output.name,
-        )
+        return flask.jsonify(items=session.items(), progress=_progress(session.progress()), output=session.output.name)
 
     @routes.get("/images/<int:number>")
     def image(number: int) -> "flask.Response":
@@ -156,11 +144,5 @@ def _json_object(request: "flask.Request") -> dict[str, Any]:
     return content
 
 
-def _progress(progress) -> dict[str, Any]:
-    import dataclasses
-
+def _progress(progress: ReviewProgress) -> dict[str, Any]:
     return {**dataclasses.asdict(progress), "reviewed": progress.reviewed}
-
-
-def _asset(name: str) -> bytes:
-    return resources.files("care_tf.boxes.review").joinpath(name).read_bytes()

@@ -22,9 +22,6 @@ def reviewed_source(old_source: str, old_boxes: np.ndarray, boxes: np.ndarray) -
       old_boxes: float32 (k,4) as proposed, px.
       boxes: float32 (m,4) as decided, px.
 
-    Returns:
-      A source that starts with "reviewed:".
-
     Example:
       >>> box = np.array([[1, 2, 3, 4]], np.float32)
       >>> reviewed_source("dsr", box, box), reviewed_source("dsr", box, box + 1), reviewed_source("dsr", box, box[:0])
@@ -38,12 +35,7 @@ def reviewed_source(old_source: str, old_boxes: np.ndarray, boxes: np.ndarray) -
 
 
 def decision_of(source: str) -> str:
-    """What a `box_source` remembers: "accepted", "corrected" or "rejected"; "" where nobody has looked yet.
-
-    Example:
-      >>> [decision_of(source) for source in ("reviewed:dsr", "reviewed:rejected", "dsr", "")]
-      ['accepted', 'rejected', '', '']
-    """
+    """What a `box_source` remembers: "accepted", "corrected" or "rejected"; "" where nobody has looked yet."""
     if not source.startswith(REVIEWED):
         return ""
     return {CORRECTED: "corrected", REJECTED: "rejected"}.get(source, "accepted")

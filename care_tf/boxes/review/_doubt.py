@@ -35,11 +35,7 @@ def geometric_doubt(boxes: np.ndarray, width: float, height: float) -> Doubt:
 
     Args:
       boxes: float32 (k,4) half-open pixel boxes x0,y0,x1,y1.
-      width: The image's width, px.
-      height: The image's height, px.
-
-    Returns:
-      The doubt, with every finding in its reason.
+      width, height: The image's, px.
 
     Example:
       >>> geometric_doubt(np.array([[0, 40, 50, 90]], np.float32), 200, 150)
@@ -67,14 +63,8 @@ def read_details(path: str | os.PathLike) -> dict[str, Doubt]:
     Columns: `image` (path, relative to the CSV), `status` ("boxes", "no box" or "failed"), `doubt` (0 to 1; empty
     where there is none, which is 1 unless the status is "boxes") and `message`; others are not needed here.
 
-    Args:
-      path: The CSV file, UTF-8.
-
     Returns:
       Absolute image path -> doubt; an image with boxes but without a doubt is left out.
-
-    Raises:
-      InputError: The file is no CSV in UTF-8, a column is missing or a doubt is no number from 0 to 1.
     """
     path = Path(path)
     doubts = {}

@@ -33,21 +33,14 @@ def browser_image(path: str | os.PathLike) -> tuple[bytes, str]:
         data = Path(path).read_bytes()
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
             is_png = image.format == "PNG"
-            if image.mode in _PLAIN_MODES and not (_has_exif_chunk(data) if is_png else _is_rotated(image)):
+            # Anywhere in a PNG: Pillow knows of a chunk after the pixels only once it has decoded them. A JPEG's EXIF
+            # falls back on XMP, which only makes the answer more careful.
+            is_turned = b"eXIf" in data if is_png else image.getexif().get(ORIENTATION_TAG, 1) != 1
+            if image.mode in _PLAIN_MODES and not is_turned:
                 return data, "image/png" if is_png else "image/jpeg"
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
         pass  # read_image fails the same way and says it well
     return _png(read_image(path)), "image/png"
-
-
-def _is_rotated(image) -> bool:
-    exif = image.getexif()  # falls back on XMP, which only makes the answer more careful
-    return exif.get(ORIENTATION_TAG, 1) != 1
-
-
-def _has_exif_chunk(png: bytes) -> bool:
-    """Anywhere in the file: Pillow knows of a chunk after the pixels only once it has decoded them."""
-    return b"eXIf" in png
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -1,12 +1,11 @@
 """A review in progress: which images, in which order, what was decided, and the file that holds it."""
 
-import contextlib
 import dataclasses
 import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ _NUM_TIMED, _MIN_TIMED = 20, 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
+class ReviewProgress:
     """How far a review is: numbers of images, and the seconds left at the present pace (None: not known yet)."""
 
     total: int
@@ -74,7 +73,7 @@ class ReviewSession:
         self._clock = clock
         self._last_decision: float | None = None
         self._seconds: deque[float] = deque(maxlen=_NUM_TIMED)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._version = file_version(self.output)
 
     def image_path(self, number: int) -> str:
@@ -90,14 +89,16 @@ class ReviewSession:
     def items(self) -> list[dict[str, Any]]:
         """All images in order, ready for JSON; see `item`."""
         with self._lock:
-            return [self._item(number, doubt) for number, doubt in self.queue]
+            return [self.item(number) for number, _ in self.queue]
 
-    def progress(self) -> Progress:
+    def progress(self) -> ReviewProgress:
         """The counts of decisions so far, earlier sittings included."""
         with self._lock:
-            return self._progress()
+            counts = Counter(decision_of(self._sources[number]) for number in self._doubts)
+            left = seconds_left(self._seconds, counts[""]) if len(self._seconds) >= _MIN_TIMED else None
+            return ReviewProgress(len(self._doubts), counts["accepted"], counts["corrected"], counts["rejected"], left)
 
-    def decide(self, number: int, decision: str, boxes: Any = ()) -> Progress:
+    def decide(self, number: int, decision: str, boxes: Any = ()) -> ReviewProgress:
         """Takes a decision and writes the output.
 
         Args:
@@ -123,40 +124,32 @@ class ReviewSession:
         if decision == "accept" and not len(checked):
             raise InputError("an image that is accepted has at least one box. Received none. Reject it instead.")
         source = reviewed_source(self.manifest.box_sources[number], self.manifest.boxes[number], checked)
-        with self._lock, self._restored_on_failure(number):
+        with self._lock:
+            before = self._boxes[number], self._sources[number]
             self._boxes[number], self._sources[number] = checked, source
-            self._save()
+            try:
+                self._save()
+            except BaseException:
+                self._boxes[number], self._sources[number] = before
+                raise
             self._note_time()
-            return self._progress()
+            return self.progress()
 
     def item(self, number: int) -> dict[str, Any]:
         """One image of the queue: number, name, label, boxes as they stand, proposed boxes, doubt, reason, decision."""
+        doubt = self._doubts[number]
         with self._lock:
-            return self._item(number, self._doubts[number])
-
-    def _item(self, number: int, doubt: Doubt) -> dict[str, Any]:
-        return {
-            "number": number,
-            "name": Path(self.manifest.image_paths[number]).name,
-            "label": self.manifest.class_names[self.manifest.labels[number]],
-            "boxes": self._boxes[number].tolist(),
-            "proposed": self.manifest.boxes[number].tolist(),
-            "source": self.manifest.box_sources[number],
-            "doubt": doubt.value,
-            "reason": doubt.reason,
-            "decision": decision_of(self._sources[number]),
-        }
-
-    def _progress(self) -> Progress:
-        counts = Counter(decision_of(self._sources[number]) for number in self._doubts)
-        is_pace_known = len(self._seconds) >= _MIN_TIMED
-        return Progress(
-            total=len(self._doubts),
-            accepted=counts["accepted"],
-            corrected=counts["corrected"],
-            rejected=counts["rejected"],
-            seconds_left=seconds_left(self._seconds, counts[""]) if is_pace_known else None,
-        )
+            return {
+                "number": number,
+                "name": Path(self.manifest.image_paths[number]).name,
+                "label": self.manifest.class_names[self.manifest.labels[number]],
+                "boxes": self._boxes[number].tolist(),
+                "proposed": self.manifest.boxes[number].tolist(),
+                "source": self.manifest.box_sources[number],
+                "doubt": doubt.value,
+                "reason": doubt.reason,
+                "decision": decision_of(self._sources[number]),
+            }
 
     def _note_time(self) -> None:
         now = self._clock()
@@ -175,15 +168,6 @@ class ReviewSession:
         )
         write_manifest(reviewed, self.output)
         self._version = file_version(self.output)
-
-    @contextlib.contextmanager
-    def _restored_on_failure(self, number: int) -> Iterator[None]:
-        before = self._boxes[number], self._sources[number]
-        try:
-            yield
-        except BaseException:
-            self._boxes[number], self._sources[number] = before
-            raise
 
 
 def _numbers(boxes: Any) -> np.ndarray:

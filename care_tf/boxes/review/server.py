@@ -16,14 +16,7 @@ ADDRESS = "127.0.0.1"
 
 
 def make_review_server(session: ReviewSession, port: int = 0) -> "tuple[BaseWSGIServer, str]":
-    """Binds a server to this machine alone.
-
-    Args:
-      session: The review.
-      port: The TCP port; 0 takes a free one.
-
-    Returns:
-      The server, not yet serving, and the page's URL.
+    """Binds a server, not yet serving, to a port (0: a free one) of this machine alone; returns it and the page's URL.
 
     Raises:
       InputError: The port is taken, not allowed or no port.

@@ -16,17 +16,12 @@ def posterior(prior: np.ndarray, observed: np.ndarray, num_bins: int = NUM_BINS)
     [0, 1] that holds S2. 0 / 0 is 0.
 
     Args:
-      prior: float, any shape, in [0, 1]: S1.
-      observed: float, the same shape, in [0, 1]: S2.
+      prior: S1, float, any shape, in [0, 1].
+      observed: S2, float, the same shape, in [0, 1].
       num_bins: > 0.
 
     Returns:
       float64, the same shape, in [0, 1].
-
-    Example:
-      >>> import numpy as np
-      >>> posterior(np.array([0.0, 0.25, 0.75, 1.0]), np.array([0.0, 0.9, 0.9, 1.0]), num_bins=2).tolist()
-      [0.0, 0.4, 0.8571428571428571, 1.0]
 
     Source: Li et al. 2013, Eqs. 11-14.
     """
@@ -44,15 +39,7 @@ def posterior(prior: np.ndarray, observed: np.ndarray, num_bins: int = NUM_BINS)
 
 
 def integrate(first: np.ndarray, second: np.ndarray, field: np.ndarray | None = None) -> np.ndarray:
-    """The mean of both posteriors, scaled to [0, 1].
-
-    Args:
-      first: float (H,W), in [0, 1].
-      second: float (H,W), in [0, 1].
-      field: bool (H,W), the pixels that count; the others become 0. None: all.
-
-    Returns:
-      float32 (H,W), in [0, 1].
+    """The mean of both posteriors, scaled to [0, 1]: float32 (H,W), 0 outside the bool (H,W) field.
 
     Source: Li et al. 2013, Eq. 15. The average stands in for the sum, which differs by a factor that scaling removes.
     """

@@ -91,12 +91,7 @@ def whitened_channels(image: np.ndarray, regularizer: float = _WHITENING_REGULAR
 
     y = (C + regularizer I)^(-1/2) (x - mean), each channel min-max to 0..255, then a 3 x 3 median
 
-    Args:
-      image: uint8 (H,W,3) RGB.
-      regularizer: Added to the variances, in squared levels of 255; keeps noise in a flat channel small.
-
-    Returns:
-      uint8 (H,W,3).
+    The regularizer, in squared levels of 255, keeps noise in a flat channel small. uint8 (H,W,3) RGB -> uint8 (H,W,3).
     """
     import cv2
 
@@ -109,12 +104,11 @@ def whitened_channels(image: np.ndarray, regularizer: float = _WHITENING_REGULAR
     return cv2.medianBlur(np.rint(levels).astype(np.uint8).reshape(image.shape), 3)
 
 
-def boolean_maps(channel: np.ndarray, step: int = _STEP, opening_width: int = 1) -> list[np.ndarray]:
+def boolean_maps(channel: np.ndarray, opening_width: int = 1) -> list[np.ndarray]:
     """The channel above every threshold, and the complements.
 
     Args:
-      channel: uint8 (H,W).
-      step: Between thresholds, which run from the channel's least value to below its greatest.
+      channel: uint8 (H,W); the thresholds run from its least value to below its greatest.
       opening_width: Removes what is narrower, from the map and from its complement; 1 removes nothing.
 
     Returns:
@@ -123,7 +117,7 @@ def boolean_maps(channel: np.ndarray, step: int = _STEP, opening_width: int = 1)
     import cv2
 
     maps = []
-    for threshold in range(int(channel.min()), int(channel.max()), step):
+    for threshold in range(int(channel.min()), int(channel.max()), _STEP):
         above = cv2.threshold(channel, threshold, 255, cv2.THRESH_BINARY)[1]
         for boolean_map in (above, cv2.bitwise_not(above)):
             if opening_width > 1:
@@ -134,14 +128,7 @@ def boolean_maps(channel: np.ndarray, step: int = _STEP, opening_width: int = 1)
 
 
 def surrounded_regions(boolean_map: np.ndarray) -> np.ndarray:
-    """The 8-connected regions that do not touch the image border.
-
-    Args:
-      boolean_map: uint8 (H,W) in {0, 255}.
-
-    Returns:
-      uint8 (H,W) in {0, 255}.
-    """
+    """The 8-connected regions of a uint8 (H,W) map in {0, 255} that do not touch the image border."""
     import cv2
 
     # A set rim joins all regions at the border, so that one flood fill from its corner erases them together.
@@ -153,12 +140,7 @@ def surrounded_regions(boolean_map: np.ndarray) -> np.ndarray:
 def attention_map(regions: np.ndarray, dilation_width: int = 7) -> np.ndarray:
     """Regions, dilated and of Euclidean length 1: small things attract more attention than large ones.
 
-    Args:
-      regions: uint8 (H,W) in {0, 255}.
-      dilation_width: Of the dilation; 1 dilates nothing.
-
-    Returns:
-      float32 (H,W) >= 0, of l2 norm 1; all 0 where no region is.
+    uint8 (H,W) in {0, 255} -> float32 (H,W) >= 0; all 0 where no region is.
     """
     import cv2
 
@@ -168,15 +150,9 @@ def attention_map(regions: np.ndarray, dilation_width: int = 7) -> np.ndarray:
 
 
 def fill_frame(image: np.ndarray, frame: np.ndarray, rim_px: int = 5) -> np.ndarray:
-    """Paints the dark frame in the median color of the visible pixels beside it.
+    """Paints the dark frame, bool (H,W), in the median color of the visible pixels at most `rim_px` beside it.
 
-    Args:
-      image: uint8 (H,W,3).
-      frame: bool (H,W), True on the frame.
-      rim_px: How far from the frame a pixel counts as beside it.
-
-    Returns:
-      uint8 (H,W,3); the image itself where there is no frame, or nothing but frame.
+    The image itself where there is no frame, or nothing but frame.
     """
     if not frame.any() or frame.all():
         return image

@@ -16,18 +16,12 @@ def smoothed(saliency: np.ndarray, dilation_width: int = 9, sigma_px: float = 9.
 
 
 def reconstructed(saliency: np.ndarray) -> np.ndarray:
-    """Post-processing of the salient-object form: even regions with sharp edges.
+    """Post-processing of the salient-object form: even regions with sharp edges; float32 (H,W) in [0,1].
 
     S' = closing by reconstruction of (opening by reconstruction of S), of width max(floor(50 sqrt(mean S)), 3)
     1 / (1 + exp(-10 (S' - (mu1 + mu2) / 2))), min-max before and after
 
     mu1 and mu2 are the means of Otsu's two classes of S'.
-
-    Args:
-      saliency: float32 (H,W) >= 0.
-
-    Returns:
-      float32 (H,W) in [0,1].
     """
     saliency = min_max(saliency)
     width = max(int(np.sqrt(saliency.mean()) * 50), 3)
@@ -41,16 +35,9 @@ def reconstructed(saliency: np.ndarray) -> np.ndarray:
 
 
 def reconstruct(marker: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Morphological reconstruction by dilation: the marker, spread as far as the mask lets it.
+    """Morphological reconstruction by dilation: the marker, spread as far as the mask lets it; both float32 (H,W).
 
     m <- min(3 x 3 dilation of m, mask), until nothing changes
-
-    Args:
-      marker: float32 (H,W), at most the mask.
-      mask: float32 (H,W).
-
-    Returns:
-      float32 (H,W).
     """
     import cv2
 

@@ -87,16 +87,7 @@ def dsr_saliency(
 
 
 def field_saliency(image: np.ndarray, field: np.ndarray, num_iterations: int) -> np.ndarray:
-    """Steps 1 to 10 at the image's own size.
-
-    Args:
-      image: uint8 (H,W,3) RGB.
-      field: bool (H,W), the pixels that count.
-      num_iterations: As for `dsr_saliency`.
-
-    Returns:
-      float32 (H,W) in [0,1]; 0 outside the field.
-    """
+    """Steps 1 to 10 at the image's own size: float32 (H,W) in [0,1], 0 outside the bool (H,W) field."""
     if not field.any() or np.ptp(image[field], axis=0).max() < MIN_CONTRAST:
         return np.zeros(field.shape, np.float32)
     lab = _superpixels.lab_image(image)
@@ -117,15 +108,7 @@ def field_saliency(image: np.ndarray, field: np.ndarray, num_iterations: int) ->
 
 
 def reconstruction_errors(features: np.ndarray, is_background: np.ndarray) -> np.ndarray:
-    """Steps 4 to 6 for one scale.
-
-    Args:
-      features: float (n,8).
-      is_background: bool (n,).
-
-    Returns:
-      float64 (n,2) in [0,1]: the dense error, the sparse error.
-    """
+    """Steps 4 to 6 for one scale: float (n,8), bool (n,) -> float64 (n,2) in [0,1], the dense and the sparse error."""
     errors = dense_error(features, is_background), sparse_error(features, is_background)
     return np.stack([min_max(error) for error in errors], axis=1)
 

@@ -16,17 +16,7 @@ MAX_TEXTURE = 6.0
 
 
 def require_rgb_image(image: npt.ArrayLike) -> np.ndarray:
-    """The image itself.
-
-    Args:
-      image: uint8 (H,W,3).
-
-    Returns:
-      The same pixels as an array.
-
-    Raises:
-      InputError: Another dtype or shape, or no pixel.
-    """
+    """The image as an array; an `InputError` where it is not uint8 (H,W,3) or has no pixel."""
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         raise InputError(

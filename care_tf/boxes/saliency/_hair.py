@@ -12,28 +12,11 @@ MIN_DEPTH = 20
 def without_hair(
     image: npt.ArrayLike, width_fraction: float = WIDTH_FRACTION, min_depth: int = MIN_DEPTH
 ) -> np.ndarray:
-    """Replaces thin dark structures by their surroundings.
+    """Replaces thin dark structures of a uint8 (H,W,3) RGB image by their surroundings.
 
     A closing with a disc removes whatever is dark and narrower than the disc. Where it brightens a channel by more than
-    `min_depth`, and one pixel around, its value is taken; everywhere else the image stays.
-
-    Args:
-      image: uint8 (H,W,3) RGB.
-      width_fraction: Diameter of the disc / the longer side, in [0, 1]; below 3 px nothing is removed.
-      min_depth: Gray levels, >= 0.
-
-    Returns:
-      uint8 (H,W,3).
-
-    Raises:
-      InputError: The image has another dtype or shape.
-
-    Example:
-      >>> import numpy as np
-      >>> image = np.full((100, 100, 3), 200, np.uint8)
-      >>> image[:, 50] = 20
-      >>> int(without_hair(image).min())
-      200
+    `min_depth` gray levels, and one pixel around, its value is taken; everywhere else the image stays. The disc's
+    diameter is a fraction of the longer side; below 3 px nothing is removed.
 
     Source: After Lee et al., DullRazor, Computers in Biology and Medicine 27(6), 1997, with a disc instead of three
       lines and without its interpolation. Dark dots narrower than the disc go, too.

@@ -8,18 +8,15 @@ _RIDGE = 1e-12  # keeps the system of two equal atoms solvable
 
 
 def lasso_residuals(targets: np.ndarray, atoms: np.ndarray, penalty: float) -> np.ndarray:
-    """x - B a of the lasso problem, for all targets at once.
+    """x - B a of the lasso problem, for all targets at once: every |atom . residual| <= penalty up to rounding.
 
     The homotopy from the penalty at which all coefficients are 0 down to the wanted one: between two events the
     solution is linear in the penalty; at an event an atom joins the active ones or leaves them.
 
     Args:
-      targets: float64 (n,d).
+      targets: float64 (n,d), like the result.
       atoms: float64 (p,d), rows of length 1 (or 0).
       penalty: > 0.
-
-    Returns:
-      float64 (n,d); every |atom . residual| <= penalty up to rounding.
 
     Source: Efron et al. 2004, Sec. 3.1, the lasso modification of LARS.
     """

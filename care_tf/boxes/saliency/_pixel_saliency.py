@@ -11,10 +11,7 @@ SIGMA_FRACTION = 0.25
 
 
 def pixel_map(
-    features: np.ndarray,
-    labels: Sequence[np.ndarray],
-    means: Sequence[np.ndarray],
-    errors: Sequence[np.ndarray],
+    features: np.ndarray, labels: Sequence[np.ndarray], means: Sequence[np.ndarray], errors: Sequence[np.ndarray]
 ) -> np.ndarray:
     """The error of every pixel: that of its superpixels, the more like it the more.
 
@@ -49,18 +46,11 @@ def pixel_map(
 
 
 def object_biased(saliency: np.ndarray, sigma_fraction: float = SIGMA_FRACTION) -> np.ndarray:
-    """Weights a map with a Gaussian about its own centroid.
+    """Weights a map, float (H,W) >= 0, with a Gaussian about its own centroid; float32 (H,W), not rescaled.
 
     G(x, y) = exp(-((x - mx)^2 / (2 sx^2) + (y - my)^2 / (2 sy^2))),  sx = 0.25 W, sy = 0.25 H
 
     (mx, my) is the centroid weighted with the map; a map of zeros stays so.
-
-    Args:
-      saliency: float (H,W), >= 0.
-      sigma_fraction: Sigma / the image's side, > 0.
-
-    Returns:
-      float32 (H,W); not rescaled.
 
     Source: Li et al. 2013, Eqs. 9-10.
     """
@@ -77,21 +67,11 @@ def object_biased(saliency: np.ndarray, sigma_fraction: float = SIGMA_FRACTION) 
 
 
 def pixel_saliency(
-    features: np.ndarray,
-    labels: Sequence[np.ndarray],
-    means: Sequence[np.ndarray],
-    errors: Sequence[np.ndarray],
+    features: np.ndarray, labels: Sequence[np.ndarray], means: Sequence[np.ndarray], errors: Sequence[np.ndarray]
 ) -> np.ndarray:
     """Steps 8 and 9: the pixel map, scaled, times the Gaussian, scaled.
 
-    Args:
-      features: As for `pixel_map`, like the rest.
-      labels: One per scale.
-      means: One per scale.
-      errors: One per scale.
-
-    Returns:
-      float32 (H,W,k), in [0, 1]; 0 for pixels that do not count.
+    Arguments as for `pixel_map`; float32 (H,W,k), in [0, 1]; 0 for pixels that do not count.
     """
     field = labels[0] >= 0
     maps = pixel_map(features, labels, means, errors)

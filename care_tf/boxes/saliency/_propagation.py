@@ -10,17 +10,11 @@ MAX_ROUNDS = 100
 
 
 def cluster_labels(features: np.ndarray, num_clusters: int = NUM_CLUSTERS) -> np.ndarray:
-    """K-means from fixed starting points.
+    """K-means from fixed starting points: float (n,d) -> int64 (n,), in [0, num_clusters), no more than n.
 
     The first center is the feature nearest to the mean, each next one the feature farthest from the centers so far;
     then Lloyd's rounds until no label changes, at most 100. A cluster that loses all its members keeps its center.
-
-    Args:
-      features: float (n,d).
-      num_clusters: > 0; no more than n are used.
-
-    Returns:
-      int64 (n,), in [0, num_clusters). The same on every machine and with any number of threads.
+    The same on every machine and with any number of threads.
 
     Source: Li et al. 2013, Sec. 3.3, leaves the start open. Not scikit-learn's `KMeans`, whose threads add up in an
       order of their own, so that its last digits change from run to run.
@@ -99,13 +93,7 @@ def propagate(
 def propagated_errors(errors: np.ndarray, features: np.ndarray, num_clusters: int = NUM_CLUSTERS) -> np.ndarray:
     """Clusters, propagates, and scales each kind of error to [0, 1].
 
-    Args:
-      errors: float (n,k), of the superpixels of all scales: they are clustered, mixed and scaled together.
-      features: float (n,d).
-      num_clusters: > 0.
-
-    Returns:
-      float64 (n,k), in [0, 1].
+    float (n,k) errors and float (n,d) features of the superpixels of all scales -> float64 (n,k).
     """
     mixed = propagate(errors, features, cluster_labels(features, num_clusters))
     return np.stack([min_max(column) for column in mixed.T], axis=1)

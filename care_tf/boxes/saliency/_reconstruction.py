@@ -3,7 +3,6 @@
 import numpy as np
 
 from care_tf.boxes.saliency._lasso import lasso_residuals
-from care_tf.errors import InputError
 
 ENERGY = 0.95
 PENALTY = 0.01
@@ -24,13 +23,10 @@ def dense_error(features: np.ndarray, is_background: np.ndarray, energy: float =
     Returns:
       float64 (n,), >= 0.
 
-    Raises:
-      InputError: No superpixel is background.
-
     Source: Li et al. 2013, Eqs. 1-3. The recipe's norm is not squared.
     """
     features = np.asarray(features, np.float64)
-    templates = _templates(features, is_background)
+    templates = features[is_background]
     centered = templates - templates.mean(axis=0)
     variances, directions = np.linalg.eigh(centered.T @ centered)
     variances, directions = np.maximum(variances[::-1], 0), directions[:, ::-1]
@@ -41,9 +37,7 @@ def dense_error(features: np.ndarray, is_background: np.ndarray, energy: float =
     return np.linalg.norm(offsets - (offsets @ kept) @ kept.T, axis=1)
 
 
-def sparse_error(
-    features: np.ndarray, is_background: np.ndarray, penalty: float = PENALTY, *, has_unit_length: bool = True
-) -> np.ndarray:
+def sparse_error(features: np.ndarray, is_background: np.ndarray, penalty: float = PENALTY) -> np.ndarray:
     """What is left of a superpixel after its sparse reconstruction from background templates.
 
     e_i = || x_i - B a_i ||^2,  a_i = argmin_a 1/2 || x_i - B a ||^2 + penalty || a ||_1
@@ -55,35 +49,20 @@ def sparse_error(
       features: float (n,d).
       is_background: bool (n,), the background templates; at least one.
       penalty: > 0.
-      has_unit_length: Whether the x_i are brought to length 1, as the templates always are.
 
     Returns:
       float64 (n,), >= 0.
-
-    Raises:
-      InputError: No superpixel is background, or the penalty is not positive.
 
     Source: Li et al. 2013, Eqs. 4-5. scikit-learn's `Lasso` has the same minimum at alpha = penalty / d. "Columns
       l2-normalized" is read for both matrices: otherwise the penalty weighs less on long features, which are those of
       bright places toward the lower right. With it the boxes on two of four folds of HAM10000 have a mean IoU of
       .691 (DF), .652 (VASC), .612 (AKIEC), with normalized templates alone .689, .617, .603 (40 images each, Otsu).
     """
-    if not 0 < penalty < float("inf"):
-        raise InputError(f"penalty weights the coefficients and must be > 0. Received penalty={penalty!r}.")
-    features = np.asarray(features, np.float64)
-    templates = _templates(features, is_background)
-    targets = _unit_length(features) if has_unit_length else features
-    return (lasso_residuals(targets, _unit_length(templates), penalty) ** 2).sum(axis=1)
+    targets = _unit_length(np.asarray(features, np.float64))
+    return (lasso_residuals(targets, targets[is_background], penalty) ** 2).sum(axis=1)
 
 
 def _unit_length(rows: np.ndarray) -> np.ndarray:
     """Rows of length 1; zeros stay."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1.0)
-
-
-def _templates(features: np.ndarray, is_background: np.ndarray) -> np.ndarray:
-    """The rows that are background (b,d)."""
-    if not np.any(is_background):
-        raise InputError("reconstruction needs background templates. Received no superpixel that touches an edge.")
-    return features[np.asarray(is_background, bool)]

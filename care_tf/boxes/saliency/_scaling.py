@@ -6,17 +6,13 @@ import numpy as np
 
 
 def min_max(values: np.ndarray, where: np.ndarray | Sequence[bool] | None = None) -> np.ndarray:
-    """(v - min) / (max - min), 0 where nothing varies.
+    """(v - min) / (max - min) of the same dtype, 0 where nothing varies.
 
     Args:
       values: float, any shape.
       where: bool of the same shape, the entries that count; the others become 0. None: all.
 
-    Returns:
-      The same dtype and shape, in [0, 1].
-
     Example:
-      >>> import numpy as np
       >>> min_max(np.array([1.0, 2.0, 5.0])).tolist(), min_max(np.array([3.0, 3.0])).tolist()
       ([0.0, 0.25, 1.0], [0.0, 0.0])
     """

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from care_tf.errors import InputError
-
 # (count, compactness) of the eight segmentations.
 SCALES = ((50, 10.0), (100, 10.0), (150, 20.0), (200, 20.0), (250, 25.0), (300, 25.0), (350, 30.0), (400, 30.0))
 NUM_FEATURES = 8
@@ -11,14 +9,7 @@ MIN_LAB_RANGE = 1.0  # nobody sees less, and rounding to 8 bits makes as much
 
 
 def lab_image(image: np.ndarray) -> np.ndarray:
-    """CIE Lab of an RGB image.
-
-    Args:
-      image: uint8 (H,W,3) RGB.
-
-    Returns:
-      float32 (H,W,3): L in [0, 100], a and b about [-100, 100].
-    """
+    """CIE Lab of a uint8 (H,W,3) RGB image: float32 (H,W,3), L in [0, 100], a and b about [-100, 100]."""
     import cv2
 
     return cv2.cvtColor(image.astype(np.float32) / 255.0, cv2.COLOR_RGB2LAB)
@@ -31,7 +22,7 @@ def superpixel_labels(
 
     Args:
       lab: float32 (H,W,3), see `lab_image`.
-      field: bool (H,W), the pixels that count.
+      field: bool (H,W), the pixels that count; at least one.
       count: Superpixels wanted in the whole image; at least one, at most one per pixel is made.
       compactness: SLIC's m in Lab units, > 0; larger means squarer.
       num_iterations: Rounds of SLIC.
@@ -39,17 +30,12 @@ def superpixel_labels(
     Returns:
       int32 (H,W): 0 .. n-1 in the field, every number in use; -1 outside.
 
-    Raises:
-      InputError: The field is empty.
-
     Source: Li et al. 2013, Sec. 3.1; Achanta et al. 2012. scikit-image's `slic` rescales the values to [0, 1], which
       would tie the compactness to the image's contrast: it is divided by the same range. The field is cut out of the
       finished superpixels; seeds inside the field (`slic(mask=...)`) take four times as long.
     """
     from skimage.segmentation import slic
 
-    if not field.any():
-        raise InputError("superpixels need a visible field. Received a field without any pixel.")
     low, high = float(lab.min()), float(lab.max())
     segments = slic(
         lab,
@@ -65,17 +51,9 @@ def superpixel_labels(
 
 
 def pixel_features(image: np.ndarray, lab: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """What describes a pixel: R, G, B, L, a, b, x, y.
+    """What describes a pixel: R, G, B, L, a, b, x, y; float32 (H,W,8), in [0, 1] on the bool (H,W) field.
 
     RGB / 255; (Lab - min) / (max - min) of each channel over the field; x / W; y / H.
-
-    Args:
-      image: uint8 (H,W,3) RGB.
-      lab: float32 (H,W,3), see `lab_image`.
-      field: bool (H,W), the pixels that count.
-
-    Returns:
-      float32 (H,W,8), in [0, 1] on the field.
 
     Source: Li et al. 2013, Sec. 3.1. Ours: a Lab channel that varies by less than one unit is 0, so that a gray image
       has no colors made of rounding.
@@ -93,15 +71,7 @@ def pixel_features(image: np.ndarray, lab: np.ndarray, field: np.ndarray) -> np.
 
 
 def superpixel_features(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The mean feature of every superpixel.
-
-    Args:
-      features: float (H,W,d).
-      labels: int (H,W), 0 .. n-1; -1 for pixels that do not count.
-
-    Returns:
-      float64 (n,d).
-    """
+    """The mean feature of every superpixel: float (H,W,d), int (H,W) labels (-1: does not count) -> float64 (n,d)."""
     flat = labels.ravel() + 1
     counts = np.bincount(flat)[1:]
     columns = features.reshape(-1, features.shape[-1]).T
@@ -116,11 +86,6 @@ def touches_edge(labels: np.ndarray) -> np.ndarray:
 
     Returns:
       bool (n,), True with a pixel on the image's outermost ring or beside (8-neighbors) a pixel outside the field.
-
-    Example:
-      >>> import numpy as np
-      >>> touches_edge(np.array([[0, 0, 0], [0, 1, 0], [0, 0, 0]])).tolist()
-      [True, False]
     """
     import cv2
 

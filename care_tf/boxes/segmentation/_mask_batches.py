@@ -1,6 +1,5 @@
 """Batches of images and lesion masks, from a manifest with mask files."""
 
-import numpy as np
 import tensorflow as tf
 
 from care_tf.data.augmentation import Augmentation, augment_batch
@@ -13,12 +12,7 @@ AUGMENTATION = Augmentation(rotation_degrees=180.0, brightness=0.1, contrast=0.2
 
 
 def segmentation_batches(
-    manifest: Manifest,
-    image_size: tuple[int, int],
-    batch_size: int,
-    *,
-    seed: int | None = None,
-    cache: str | None = "memory",
+    manifest: Manifest, image_size: tuple[int, int], batch_size: int, *, seed: int | None = None
 ) -> tf.data.Dataset:
     """Images and masks for `fit`.
 
@@ -27,12 +21,11 @@ def segmentation_batches(
       image_size: Height and width, px.
       batch_size: Images per batch.
       seed: Of order and augmentation, for training; None gives the manifest's order, unchanged.
-      cache: "memory" keeps the decoded images; a folder, or None.
 
     Returns:
       Batches (images, masks): float32 (B,H,W,3) RGB 0..255 and float32 (B,H,W,1) in {0, 1}.
     """
-    load = example_loader(manifest, image_size, masks=True, cache=cache)
+    load = example_loader(manifest, image_size, masks=True, cache="memory")
     if seed is None:
         examples = tf.data.Dataset.range(len(manifest)).map(load, tf.data.AUTOTUNE).batch(batch_size)
         return examples.map(lambda example: (example["image"], example["mask"])).prefetch(tf.data.AUTOTUNE)
@@ -42,8 +35,3 @@ def segmentation_batches(
 
     batches = epoch_batches(load, len(manifest), batch_size, seed, None, epoch_order)
     return batches.map(finish, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
-
-
-def with_region(manifest: Manifest) -> np.ndarray:
-    """bool (n,): the images that have a mask file; boxes are no outline to learn from."""
-    return np.array([path != "" for path in manifest.mask_paths], bool)

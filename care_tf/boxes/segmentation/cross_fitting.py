@@ -24,14 +24,11 @@ def deal_groups(groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndar
 
     Args:
       groups: n patients or lesions; "" is a group of its own.
-      num_folds: At least 2.
+      num_folds: At least 2, at most the groups.
       seed: Of the deal.
 
     Returns:
       int64 (n,): the fold of every image, 1..num_folds.
-
-    Raises:
-      InputError: Fewer groups than folds.
     """
     names, of_image = np.unique(own_groups(groups, SORTED_FIRST), return_inverse=True)
     if not 2 <= num_folds <= len(names):
@@ -103,11 +100,6 @@ def read_record(folder: str | os.PathLike) -> tuple[list[TrainedModel], dict[str
     return models, settings
 
 
-def unseen_by(models: Sequence[TrainedModel], identities: frozenset[str]) -> list[int]:
-    """Positions of the models that saw none of an image's identities."""
-    return [index for index, model in enumerate(models) if not model.saw & identities]
-
-
 class CrossFittedSegmentation:
     """Segments an image with the mean of all networks that never saw its mask; refuses it if every one did.
 
@@ -131,7 +123,8 @@ class CrossFittedSegmentation:
 
     def __call__(self, image: np.ndarray, image_path: str, group: str) -> np.ndarray:
         """uint8 (H,W,3) RGB, its file and its group -> float32 (H,W), the lesion's probability."""
-        allowed = unseen_by(self.models, image_identities(image_path, group))
+        identities = image_identities(image_path, group)
+        allowed = [index for index, model in enumerate(self.models) if not model.saw & identities]
         if not allowed:
             raise InputError(
                 f"all {len(self.models)} segmentation models saw the mask of {Path(image_path).name}, of its group "

@@ -1,10 +1,9 @@
 """When two files show the same image: what the check against a network's training images rests on."""
 
-import hashlib
 import re
 from pathlib import Path
 
-from care_tf.errors import InputError
+from care_tf.files import file_sha256
 
 # The archive gives each image one name for good, whatever set it is published in and however it is compressed.
 _ARCHIVE_NAME = re.compile(r"ISIC_\d{7}", re.IGNORECASE)
@@ -27,12 +26,7 @@ def image_identities(path: str, group: str = "") -> frozenset[str]:
     Raises:
       InputError: The file cannot be read.
     """
-    try:
-        with open(path, "rb") as file:
-            digest = hashlib.sha256(file.read()).hexdigest()
-    except OSError as error:
-        raise InputError(f"image {path} cannot be read: {error.strerror}.") from error
-    names = {f"sha256:{digest}"}
+    names = {f"sha256:{file_sha256(path)}"}
     if group:
         names.add(f"group:{group}")
     archive_name = _ARCHIVE_NAME.search(Path(path).name)

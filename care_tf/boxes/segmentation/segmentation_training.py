@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from care_tf.boxes.segmentation._deeplab import build_segmentation_network
-from care_tf.boxes.segmentation._mask_batches import segmentation_batches, with_region
+from care_tf.boxes.segmentation._mask_batches import segmentation_batches
 from care_tf.boxes.segmentation.cross_fitting import TrainedModel, count_groups, deal_groups, write_record
 from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.csv_files import write_table
@@ -21,7 +21,7 @@ from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path, file_sha256
 from care_tf.images.decoding import corrupt_files_refused
-from care_tf.keras_generation import learning_rate
+from care_tf.keras_generation import build_optimizer, learning_rate
 from care_tf.losses.dice import DiceLoss
 from care_tf.time_left import as_duration, seconds_left
 
@@ -65,11 +65,10 @@ class SegmentationSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("num_folds", "batch_size", "max_epochs", "patience_epochs"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1. Received {getattr(self, name)}.")
-        if self.max_images_per_class is not None and self.max_images_per_class < 1:
-            raise InputError(f"max_images_per_class must be at least 1. Received {self.max_images_per_class}.")
+        for name in ("num_folds", "batch_size", "max_epochs", "patience_epochs", "max_images_per_class"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1. Received {value}.")
         if not 0 < self.validation_fraction <= 0.5:
             raise InputError(f"validation_fraction must be in (0, 0.5]. Received {self.validation_fraction}.")
         if not self.initial_learning_rate > 0:
@@ -80,11 +79,7 @@ class SegmentationSettings:
 
 @corrupt_files_refused()
 def train_segmentation(
-    manifest: Manifest,
-    folder: str | os.PathLike,
-    settings: SegmentationSettings,
-    *,
-    show_progress: bool = True,
+    manifest: Manifest, folder: str | os.PathLike, settings: SegmentationSettings, *, show_progress: bool = True
 ) -> list[TrainedModel]:
     """Trains the networks; a network that an interrupted run finished is not trained again.
 
@@ -105,14 +100,12 @@ def train_segmentation(
       `build_segmentation_network`; early stopping on held-out groups; cross-fitting.
     """
     folder = Path(folder)
-    manifest = _drawn(manifest.subset(with_region(manifest)), settings)
-    pairs = zip(manifest.image_paths, manifest.groups, strict=True)
-    identities = [image_identities(*pair) for pair in pairs]
+    manifest = _drawn(manifest.subset(np.array(manifest.mask_paths, str) != ""), settings)
+    identities = [image_identities(*pair) for pair in zip(manifest.image_paths, manifest.groups, strict=True)]
     _claim(folder, manifest, identities, settings)
+    folds = np.zeros(len(manifest), np.int64)
     if settings.num_folds > 1:
         folds = deal_groups(manifest.groups, settings.num_folds, settings.seed)
-    else:
-        folds = np.zeros(len(manifest), np.int64)
     models = []
     for number in range(1, settings.num_folds + 1):
         path = folder / f"model_{number}.keras"
@@ -180,6 +173,7 @@ def _train_network(
         settings.image_size_px, backbone=settings.backbone, weights=settings.weights, seed=settings.seed + number
     )
     network.compile(keras.optimizers.Adam(settings.initial_learning_rate), DiceLoss())
+    build_optimizer(network)
     stopping = keras.callbacks.EarlyStopping("val_loss", patience=settings.patience_epochs, restore_best_weights=True)
     slowing = keras.callbacks.ReduceLROnPlateau("val_loss", _LEARNING_RATE_FACTOR, _PLATEAU_EPOCHS)
     size, batch_size = settings.image_size_px, settings.batch_size
@@ -193,7 +187,9 @@ def _train_network(
     )
     if stopping.best_weights is not None:  # Keras 2 restores them only where it stopped early
         network.set_weights(stopping.best_weights)
-    _write_history(path.with_suffix(".csv"), history.history)
+    rows = enumerate(zip(*history.history.values(), strict=True))
+    table = [["epoch", *history.history], *([epoch, *map(float, values)] for epoch, values in rows)]
+    write_table(path.with_suffix(".csv"), table)
     with atomic_path(path) as temporary:
         network.save(temporary)
 
@@ -220,8 +216,3 @@ class _EpochLine(keras.callbacks.Callback):
             f"{self._seconds[-1]:.0f} s, at most {left} left",
             flush=True,
         )
-
-
-def _write_history(path: Path, history: dict[str, list]) -> None:
-    rows = enumerate(zip(*history.values(), strict=True))
-    write_table(path, [["epoch", *history], *([epoch, *map(float, values)] for epoch, values in rows)])

@@ -97,8 +97,6 @@ def test_another_shape_is_refused(stated):
 def test_another_shape_than_both_of_a_turned_image_is_refused():
     with pytest.raises(InputError, match="the image has 32 x 48 px after EXIF rotation .48 x 32 px before.; annotate"):
         boxes_in_image(_annotated([[1, 2, 3, 4]], (100, 100)), ImageHeader("JPEG", 32, 48, 6))
-    with pytest.raises(InputError, match="the frame of the boxes is one of auto, oriented, stored. Received 'raw'"):
-        boxes_in_image(_annotated([[1, 2, 3, 4]]), ImageHeader("JPEG", 32, 48), exif="raw")
 
 
 def test_fractions_are_of_the_image():

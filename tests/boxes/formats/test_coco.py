@@ -7,7 +7,14 @@ import pytest
 from care_tf.boxes.formats._coco import parse_coco, read_coco
 from care_tf.errors import InputError
 
+
 # As CVAT writes it: a crowd with run lengths, attributes, a rotated box, an image without annotations.
+def _annotation(number, category, bbox, segmentation=(), **attributes):
+    crowd = {"segmentation": segmentation or [], "area": bbox[2] * bbox[3], "iscrowd": int(bool(segmentation))}
+    own = {"id": number, "image_id": 1, "category_id": category, "bbox": bbox}
+    return {**own, **crowd, "attributes": {"occluded": False, **attributes}}
+
+
 _CVAT = {
     "licenses": [{"name": "", "id": 0, "url": ""}],
     "info": {"contributor": "", "date_created": "", "description": "", "url": "", "version": "", "year": ""},
@@ -17,36 +24,9 @@ _CVAT = {
         {"id": 2, "width": 600, "height": 450, "file_name": "skin/ISIC_0024307.jpg", "license": 0, "flickr_url": ""},
     ],
     "annotations": [
-        {
-            "id": 1,
-            "image_id": 1,
-            "category_id": 1,
-            "segmentation": [],
-            "area": 9375.0,
-            "bbox": [100.5, 50.25, 125.0, 75.0],
-            "iscrowd": 0,
-            "attributes": {"occluded": False, "rotation": 0.0},
-        },
-        {
-            "id": 2,
-            "image_id": 1,
-            "category_id": 2,
-            "segmentation": {"counts": [1000, 5, 269000], "size": [450, 600]},
-            "area": 5,
-            "bbox": [2.0, 100.0, 1.0, 5.0],
-            "iscrowd": 1,
-            "attributes": {"occluded": False},
-        },
-        {
-            "id": 3,
-            "image_id": 1,
-            "category_id": 1,
-            "segmentation": [],
-            "area": 800.0,
-            "bbox": [200.0, 200.0, 40.0, 20.0],
-            "iscrowd": 0,
-            "attributes": {"occluded": False, "rotation": 90.0},
-        },
+        _annotation(1, 1, [100.5, 50.25, 125.0, 75.0], rotation=0.0),
+        _annotation(2, 2, [2.0, 100.0, 1.0, 5.0], {"counts": [1000, 5, 269000], "size": [450, 600]}),
+        _annotation(3, 1, [200.0, 200.0, 40.0, 20.0], rotation=90.0),
     ],
 }
 

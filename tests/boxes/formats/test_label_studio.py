@@ -17,29 +17,11 @@ def _rectangle(x, y, width, height, rotation=0, labels=("lesion",)):
     return {"x": x, "y": y, "width": width, "height": height, "rotation": rotation, "rectanglelabels": list(labels)}
 
 
-def _task(results, image="/data/upload/3/1a2b3c4d-ISIC_0024306.jpg", **annotation):
-    return {
-        "id": 51406,
-        "annotations": [
-            {
-                "id": 36030,
-                "completed_by": 1,
-                "result": results,
-                "was_cancelled": False,
-                "ground_truth": False,
-                "created_at": "2024-01-10T10:10:10.000000Z",
-                "lead_time": 7.2,
-                "prediction": {},
-                **annotation,
-            }
-        ],
-        "file_upload": "1a2b3c4d-ISIC_0024306.jpg",
-        "drafts": [],
-        "predictions": [],
-        "data": {"image": image},
-        "meta": {},
-        "project": 3,
-    }
+def _task(results, image="/data/upload/3/1a2b3c4d-ISIC_0024306.jpg", **changes):
+    annotation = {"id": 36030, "completed_by": 1, "result": results, "was_cancelled": False, "ground_truth": False}
+    annotation |= {"created_at": "2024-01-10T10:10:10.000000Z", "lead_time": 7.2, "prediction": {}, **changes}
+    task = {"id": 51406, "annotations": [annotation], "file_upload": "1a2b3c4d-ISIC_0024306.jpg", "drafts": []}
+    return {**task, "predictions": [], "data": {"image": image}, "meta": {}, "project": 3}
 
 
 def test_percent_become_pixels_of_the_original_image(tmp_path):

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from care_tf.boxes.judging import quality_report
 from care_tf.boxes.judging._box_overlap import CenteredBox
 from care_tf.boxes.judging._judged_images import judged_images
-from care_tf.boxes.judging.quality import BEST_CENTERED, FIGURES, WHOLE_IMAGE, judge_boxes, placed_images
+from care_tf.boxes.judging.quality import BEST_CENTERED, WHOLE_IMAGE, judge_boxes, placed_images
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 
@@ -144,7 +145,7 @@ def test_equal_seeds_give_equal_results_and_json_takes_them(truth):
     )
     assert json.dumps(first, allow_nan=False) == json.dumps(again)
     assert first["classes"] != other["classes"]
-    assert set(first["classes"][0]["methods"][0]["figures"]) == set(FIGURES)
+    assert set(first["classes"][0]["methods"][0]["figures"]) == set(quality_report._TITLES)
 
 
 def test_the_summary_has_a_line_per_class_and_method(truth):

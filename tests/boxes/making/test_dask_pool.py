@@ -2,9 +2,10 @@ import pytest
 
 from care_tf.boxes.making import _dask_pool as dask_pool
 from care_tf.boxes.making._dask_pool import DaskPool
+from care_tf.boxes.making._result_stream import open_pool
 from care_tf.boxes.making.methods import FunctionMethod
 from care_tf.boxes.making.one_image import BoxSettings, ImageTask, pack
-from care_tf.boxes.making.workers import Workers, open_pool
+from care_tf.boxes.making.workers import Workers
 from care_tf.errors import InputError
 
 distributed = pytest.importorskip("distributed")

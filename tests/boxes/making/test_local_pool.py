@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from care_tf.boxes.making import _local_pool as local_pool
 from care_tf.boxes.making._local_pool import LocalPool
 from care_tf.boxes.making._worker_pool import WorkerDiedError
 from care_tf.boxes.making.one_image import BoxSettings, ImageTask, pack
+from care_tf.errors import InputError
 
 # What a worker is like comes back as the message of an image that failed.
 MODULE = """
@@ -92,6 +94,22 @@ def test_after_a_death_there_are_new_workers(folder, pool):
             told(folder, pool, "die")
     ((after, _),) = told(folder, pool, "")
     assert after != before
+
+
+def test_workers_that_no_longer_start_are_not_taken_for_a_missing_guard(folder, monkeypatch):
+    import told_map
+
+    pool = LocalPool(pack(told_map.Method(), BoxSettings()), 1)
+    with pytest.raises(WorkerDiedError):
+        told(folder, pool, "die")
+    monkeypatch.setattr(local_pool, "_prepare", _die)
+    with pytest.raises(InputError, match="new workers end while they start, perhaps for lack of memory"):
+        told(folder, pool, "")
+    pool.close()
+
+
+def _die(end, has_started):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_closing_does_not_wait_for_the_images_under_way(folder):

@@ -270,16 +270,10 @@ def test_where_every_image_fails_an_old_output_keeps_its_own_details(manifest, t
 # Cut short and started again
 
 
-def interrupted(manifest, tmp_path, output, at="c", **arguments):
+def interrupted(manifest, tmp_path, output, settings=None, **red):
+    method = Red(tmp_path, **{"interrupts": ["c"], **red})
     with pytest.raises(KeyboardInterrupt):
-        make_boxes(
-            manifest,
-            Red(tmp_path, interrupts=[at]),
-            classes=["DF", "VASC"],
-            workers=ONE_WORKER,
-            output=output,
-            **arguments,
-        )
+        make_boxes(manifest, method, settings, classes=["DF", "VASC"], workers=ONE_WORKER, output=output)
     assert not output.exists()
     (tmp_path / "calls.txt").unlink()
 
@@ -299,45 +293,40 @@ def test_the_same_call_goes_on_where_it_stopped(manifest, tmp_path, capsys):
     assert "anew" not in capsys.readouterr().err
 
 
-def test_more_classes_take_over_what_is_finished(manifest, tmp_path):
-    output, method = tmp_path / "boxes.csv", Red(tmp_path)
-    interrupted(manifest, tmp_path, output)
-    make_boxes(manifest, method, classes=["NV", "DF"], workers=ONE_WORKER, output=output)
-    assert method.calls() == ["c", "d", "f"]
-
-
 def test_what_failed_is_tried_again(manifest, tmp_path):
     output, method = tmp_path / "boxes.csv", Red(tmp_path)
-    with pytest.raises(KeyboardInterrupt):
-        failing = Red(tmp_path, fails=["a"], interrupts=["c"])
-        make_boxes(manifest, failing, classes=["DF"], workers=ONE_WORKER, output=output)
-    (tmp_path / "calls.txt").unlink()
+    interrupted(manifest, tmp_path, output, fails=["a"])
     made = make_boxes(manifest, method, classes=["DF"], workers=ONE_WORKER, output=output)
     assert method.calls() == ["a", "c", "d"]
     assert made.rows("failed") == []
 
 
-def test_an_image_that_changed_in_between_is_done_again(manifest, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "calls"),
+    [
+        ("nothing", ["c", "d"]),
+        ("classes", ["c", "d", "f"]),  # more of them take over what is finished
+        ("file", ["b", "c", "d"]),
+        ("group", ["a", "c", "d"]),
+        ("maps", ["a", "b", "c", "d"]),  # asked for later, they are made
+    ],
+)
+def test_only_what_changed_in_between_is_done_again(manifest, tmp_path, change, calls):
     output, method = tmp_path / "boxes.csv", Red(tmp_path)
     interrupted(manifest, tmp_path, output)
-    os.utime(manifest.image_paths[1], ns=(1, 1))
-    make_boxes(manifest, method, classes=["DF"], workers=ONE_WORKER, output=output)
-    assert method.calls() == ["b", "c", "d"]
-
-
-def test_an_image_of_another_group_is_done_again(manifest, tmp_path):
-    output, method = tmp_path / "boxes.csv", Red(tmp_path)
-    interrupted(manifest, tmp_path, output)
-    manifest = dataclasses.replace(manifest, groups=("g9", *manifest.groups[1:]))
-    make_boxes(manifest, method, classes=["DF"], workers=ONE_WORKER, output=output)
-    assert method.calls() == ["a", "c", "d"]
-
-
-def test_maps_asked_for_later_are_made(manifest, tmp_path):
-    output, method = tmp_path / "boxes.csv", Red(tmp_path)
-    interrupted(manifest, tmp_path, output)
-    make_boxes(manifest, method, classes=["DF"], workers=ONE_WORKER, output=output, maps_folder=tmp_path / "maps")
-    assert method.calls() == ["a", "b", "c", "d"]
+    if change == "file":
+        os.utime(manifest.image_paths[1], ns=(1, 1))
+    if change == "group":
+        manifest = dataclasses.replace(manifest, groups=("g9", *manifest.groups[1:]))
+    make_boxes(
+        manifest,
+        method,
+        classes=["NV", "DF"] if change == "classes" else ["DF"],
+        workers=ONE_WORKER,
+        output=output,
+        maps_folder=tmp_path / "maps" if change == "maps" else None,
+    )
+    assert method.calls() == calls
 
 
 @pytest.mark.parametrize(
@@ -366,10 +355,7 @@ def test_boxes_of_an_image_do_not_depend_on_whether_tensorflow_is_installed(mani
 
 def test_only_one_run_at_a_time_may_have_an_output(manifest, tmp_path):
     output = tmp_path / "boxes.csv"
-    with (
-        ProgressJournal(output, {}),
-        pytest.raises(InputError, match=r"another run is at work on .*boxes\.csv"),
-    ):
+    with ProgressJournal(output, {}), pytest.raises(InputError, match=r"another run is at work on .*boxes\.csv"):
         make_boxes(manifest, Red(tmp_path), classes=["DF"], workers=ONE_WORKER, output=output)
 
 
@@ -450,13 +436,8 @@ def test_the_details_do_not_replace_the_input_either(manifest, tmp_path):
     os.rename(tmp_path / "manifest.csv", source)
     before = source.read_bytes()
     with pytest.raises(InputError, match="boxes.details.csv must not replace the one it is made from"):
-        make_boxes(
-            dataclasses.replace(manifest, source=str(source)),
-            Red(tmp_path),
-            classes=["DF"],
-            workers=ONE_WORKER,
-            output=tmp_path / "boxes.csv",
-        )
+        moved = dataclasses.replace(manifest, source=str(source))
+        make_boxes(moved, Red(tmp_path), classes=["DF"], workers=ONE_WORKER, output=tmp_path / "boxes.csv")
     assert source.read_bytes() == before
 
 
@@ -497,9 +478,7 @@ def test_settings_out_of_range_are_refused(settings, message):
 def test_results_read_back_from_the_journal_are_the_same_numbers(manifest, tmp_path):
     output = tmp_path / "boxes.csv"
     settings = BoxSettings(scale=0.9)
-    with pytest.raises(KeyboardInterrupt):
-        method = Red(tmp_path, interrupts=["d"])
-        make_boxes(manifest, method, settings, classes=["DF"], workers=ONE_WORKER, output=output)
+    interrupted(manifest, tmp_path, output, settings, interrupts=["d"])
     entries = [json.loads(line) for line in journal_of(output).read_text().splitlines()[1:]]
     whole = make_boxes(manifest, Red(tmp_path), settings, classes=["DF"], workers=ONE_WORKER)
     for entry, result in zip(entries, whole.details[:3], strict=True):

@@ -98,10 +98,7 @@ def test_changed_code_of_a_built_in_method_is_another_setting(tmp_path, monkeypa
 def test_cross_fitted_networks_segment_what_they_did_not_see(tmp_path, image, image_path):
     folder = tmp_path / "networks"
     folder.mkdir()
-    models = [
-        TrainedModel("1.keras", image_identities(image_path)),
-        TrainedModel("2.keras", frozenset({"group:p1"})),
-    ]
+    models = [TrainedModel("1.keras", image_identities(image_path)), TrainedModel("2.keras", frozenset({"group:p1"}))]
     for model, share in zip(models, (0.25, 1.0), strict=True):
         a_model(folder / model.file, share)
     write_record(folder, models, {"seed": 0})

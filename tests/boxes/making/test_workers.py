@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from care_tf.boxes.making.workers import Workers, open_pool
+from care_tf.boxes.making._result_stream import open_pool
+from care_tf.boxes.making.workers import Workers
 from care_tf.errors import InputError
 
 

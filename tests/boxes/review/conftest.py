@@ -1,9 +1,12 @@
 """A small data set to review: five images of 200 x 150 px, three of the rare class."""
 
+import threading
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from care_tf.boxes.review.server import make_review_server
 from care_tf.data.manifest import Manifest, write_manifest
 
 BOXES = {"a": [[50, 40, 110, 100]], "b": [[10, 10, 60, 60], [100, 50, 160, 120]], "c": [], "d": [], "e": [[0, 0, 9, 9]]}
@@ -29,3 +32,22 @@ def manifest_path(tmp_path):
     )
     write_manifest(manifest, folder / "manifest.csv")
     return folder / "manifest.csv"
+
+
+@pytest.fixture
+def serve():
+    """Serves a review while a test runs; returns its URL."""
+    running = []
+
+    def start(review):
+        server, url = make_review_server(review)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        running.append((server, thread))
+        return url
+
+    yield start
+    for server, thread in running:
+        server.shutdown()
+        thread.join()
+        server.server_close()

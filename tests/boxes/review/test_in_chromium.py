@@ -10,20 +10,12 @@ from PIL import Image
 
 from care_tf.boxes.review import _session as session_module
 from care_tf.boxes.review.opening import open_review
-from care_tf.boxes.review.server import make_review_server
 from care_tf.data.manifest import read_manifest, write_manifest
 from care_tf.images.pixels import read_image
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+ARGUMENTS += ["--disable-background-networking", "--disable-component-update"]
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
     pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="no playwright: pip install playwright"),
@@ -103,25 +95,6 @@ class Reviewer:
 @pytest.fixture
 def review(manifest_path):
     return open_review(manifest_path, classes=["DF"], order="manifest")
-
-
-@pytest.fixture
-def serve():
-    """Serves a review while a test runs; returns its URL."""
-    running = []
-
-    def start(review):
-        server, url = make_review_server(review)
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        running.append((server, thread))
-        return url
-
-    yield start
-    for server, thread in running:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture

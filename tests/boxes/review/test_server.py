@@ -1,7 +1,7 @@
+import contextlib
 import http.client
 import json
 import socket
-import threading
 import urllib.parse
 
 import pytest
@@ -18,14 +18,10 @@ def review(manifest_path):
     return open_review(manifest_path, classes=["DF"])
 
 
-def test_it_answers_on_this_machine_alone(review):
-    server, url = make_review_server(review)
-    address = urllib.parse.urlsplit(url)
-    assert (address.hostname, server.socket.getsockname()) == ("127.0.0.1", ("127.0.0.1", address.port))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        connection = http.client.HTTPConnection("127.0.0.1", address.port, timeout=10)
+def test_it_answers_on_this_machine_alone(review, serve):
+    address = urllib.parse.urlsplit(serve(review))
+    assert address.hostname == "127.0.0.1"
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", address.port, timeout=10)) as connection:
         connection.request("GET", address.path)
         reply = connection.getresponse()
         assert reply.status == 200 and b"<title>Box review</title>" in reply.read()
@@ -34,35 +30,33 @@ def test_it_answers_on_this_machine_alone(review):
         headers["Content-Type"] = "application/json"
         connection.request("POST", f"/{token}/decisions/0", json.dumps({"decision": "reject"}), headers)
         assert connection.getresponse().status == 200
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
     assert read_manifest(review.output).box_sources[0] == "reviewed:rejected"
 
 
-def test_raw_paths_reach_no_file(review):
-    """As bytes on the wire, which no client tidies up first."""
+def test_it_listens_to_this_machine_alone(review):
     server, url = make_review_server(review)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    port, own = urllib.parse.urlsplit(url).port, urllib.parse.urlsplit(url).path
-    try:
-        for path in (
-            f"{own}images/../../etc/passwd",
-            f"{own}images/%2e%2e/%2e%2e/etc/passwd",
-            f"{own}images/..%2f..%2f..%2fetc/passwd",
-            "/../../../../etc/passwd",
-            "//etc/passwd",
-        ):
-            with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-                connection.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode())
-                reply = b"".join(iter(lambda: connection.recv(4096), b""))
-            assert b" 404 " in reply.split(b"\r\n")[0] and b"root:" not in reply
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    assert server.socket.getsockname() == ("127.0.0.1", urllib.parse.urlsplit(url).port)
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "{own}images/../../etc/passwd",
+        "{own}images/%2e%2e/%2e%2e/etc/passwd",
+        "{own}images/..%2f..%2f..%2fetc/passwd",
+        "/../../../../etc/passwd",
+        "//etc/passwd",
+    ],
+)
+def test_raw_paths_reach_no_file(review, serve, path):
+    """As bytes on the wire, which no client tidies up first."""
+    address = urllib.parse.urlsplit(serve(review))
+    request = f"GET {path.format(own=address.path)} HTTP/1.0\r\nHost: {address.netloc}\r\n\r\n"
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(request.encode())
+        reply = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert b" 404 " in reply.split(b"\r\n")[0] and b"root:" not in reply
 
 
 def test_a_port_that_cannot_be_had_is_named(review):

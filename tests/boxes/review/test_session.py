@@ -111,7 +111,7 @@ def test_boxes_with_fractions_stay_unchanged_when_accepted(manifest_path):
 
 
 def test_progress_counts_and_estimates(review, clock):
-    assert review.progress() == session_module.Progress(3, 0, 0, 0, None)
+    assert review.progress() == session_module.ReviewProgress(3, 0, 0, 0, None)
     for seconds, decision in ((0, "reject"), (4, "reject"), (1000, "reject"), (5, "reject")):
         clock.now += seconds  # the break of 1000 s is no work
         progress = review.decide(0, decision)

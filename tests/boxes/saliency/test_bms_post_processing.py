@@ -8,34 +8,19 @@ from skimage import morphology
 from care_tf.boxes.saliency._bms_post_processing import dilate, erode, reconstruct, reconstructed, smoothed
 from care_tf.boxes.saliency._scaling import min_max
 
-
-def _neighborhood(values, row, column):
-    return values[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
-
-
-def _slow_spread(values, width, extreme):
-    """(width - 1) / 2 rounds of the extreme over every pixel's 3 x 3 neighborhood, cut at the border."""
-    for _ in range((width - 1) // 2):
-        old = values
-        values = np.array(
-            [[extreme(_neighborhood(old, i, j)) for j in range(old.shape[1])] for i in range(old.shape[0])]
-        )
-    return values
-
-
 # oracle
 
 
 @pytest.mark.parametrize("width", [1, 3, 7])
-def test_dilation_and_erosion_pixel_by_pixel(width):
+def test_dilation_and_erosion_pixel_by_pixel(slow_spread, width):
     values = np.random.default_rng(0).random((11, 14)).astype(np.float32)
-    np.testing.assert_array_equal(dilate(values, width), _slow_spread(values, width, np.max))
-    np.testing.assert_array_equal(erode(values, width), _slow_spread(values, width, np.min))
+    np.testing.assert_array_equal(dilate(values, width), slow_spread(values, width, np.max))
+    np.testing.assert_array_equal(erode(values, width), slow_spread(values, width, np.min))
 
 
-def test_smoothing_against_scipy():
+def test_smoothing_against_scipy(slow_spread):
     saliency = np.random.default_rng(0).random((60, 90)).astype(np.float32)
-    blurred = ndimage.gaussian_filter(_slow_spread(saliency, 9, np.max).astype(float), 9, mode="mirror", truncate=4)
+    blurred = ndimage.gaussian_filter(slow_spread(saliency, 9, np.max).astype(float), 9, mode="mirror", truncate=4)
     expected = (blurred - blurred.min()) / np.ptp(blurred)
     np.testing.assert_allclose(smoothed(saliency), expected, atol=1e-4)
 
@@ -48,15 +33,15 @@ def test_reconstruction_against_scikit_image(seed):
     np.testing.assert_array_equal(reconstruct(marker, mask), morphology.reconstruction(marker, mask).astype(np.float32))
 
 
-def test_the_salient_object_post_processing_step_by_step():
+def test_the_salient_object_post_processing_step_by_step(slow_spread):
     rng = np.random.default_rng(5)
     saliency = 0.3 * ndimage.gaussian_filter(rng.random((60, 80)), 1).astype(np.float32)
     saliency[15:39, 20:44] += 0.2 * rng.random((24, 24)) + 1.0
     scaled = (saliency - saliency.min()) / np.ptp(saliency)
     width = max(int(np.floor(np.sqrt(scaled.mean()) * 50)), 3)
     assert 3 < width < 24
-    opened = morphology.reconstruction(_slow_spread(scaled, width, np.min), scaled, method="dilation")
-    even = morphology.reconstruction(_slow_spread(opened, width, np.max), opened, method="erosion")
+    opened = morphology.reconstruction(slow_spread(scaled, width, np.min), scaled, method="dilation")
+    even = morphology.reconstruction(slow_spread(opened, width, np.max), opened, method="erosion")
     even = (even - even.min()) / np.ptp(even)
     levels = np.rint(255 * even).reshape(-1)
     spreads = [_variance_between(levels, threshold) for threshold in range(255)]

@@ -9,7 +9,7 @@ from care_tf.box_geometry import box_iou, tight_box
 from care_tf.boxes._from_map import boxes_from_map
 from care_tf.boxes.saliency import _superpixels
 from care_tf.boxes.saliency._bayesian import integrate
-from care_tf.boxes.saliency._dsr import BOX_SETTINGS, PLAIN_RECIPE, dsr_saliency, reconstruction_errors
+from care_tf.boxes.saliency._dsr import BOX_SETTINGS, PLAIN_RECIPE, dsr_saliency
 from care_tf.boxes.saliency._frame import dark_frame
 from care_tf.boxes.saliency._hair import without_hair
 from care_tf.boxes.saliency._pixel_saliency import object_biased, pixel_map
@@ -130,14 +130,6 @@ def test_a_flat_image_has_no_saliency(settings_, value):
     assert saliency.shape == (45, 61) and not saliency.any()
 
 
-def test_reconstruction_errors_are_scaled():
-    rng = np.random.default_rng(0)
-    features, is_background = rng.random((30, 8)), np.arange(30) < 12
-    errors = reconstruction_errors(features, is_background)
-    np.testing.assert_allclose(errors[:, 0], slow_scaled(dense_error(features, is_background)))
-    np.testing.assert_allclose(errors[:, 1], slow_scaled(sparse_error(features, is_background)))
-
-
 @settings(max_examples=15, deadline=None)
 @given(height=st.integers(1, 20), width=st.integers(1, 20), seed=st.integers(0, 3), is_plain=st.booleans())
 def test_tiny_images_have_finite_maps(height, width, seed, is_plain):
@@ -159,12 +151,6 @@ def test_the_map_does_not_depend_on_threads():
     finally:
         cv2.setNumThreads(num_threads)
     np.testing.assert_array_equal(*maps)
-
-
-@pytest.mark.parametrize("image", [np.zeros((8, 8, 3)), np.zeros((8, 8), np.uint8), np.zeros((1, 8, 8, 3), np.uint8)])
-def test_other_images_are_refused(image):
-    with pytest.raises(InputError, match=r"uint8 \(H, W, 3\).*Received"):
-        dsr_saliency(image)
 
 
 @pytest.mark.parametrize(

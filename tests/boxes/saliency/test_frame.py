@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from care_tf.boxes.saliency._frame import dark_frame, require_rgb_image
+from care_tf.boxes.saliency import bms_saliency, dsr_saliency
+from care_tf.boxes.saliency._frame import dark_frame
+from care_tf.boxes.saliency._hair import without_hair
 from care_tf.errors import InputError
 
 SIZES = ((150, 200), (225, 300), (97, 61), (450, 600))
@@ -135,17 +137,12 @@ def test_small_images(height, width, seed):
     assert found.shape == (height, width) and found.dtype == bool and found.mean() < 0.8
 
 
+@pytest.mark.parametrize("function", [dark_frame, without_hair, bms_saliency, dsr_saliency])
 @pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((4, 4, 3), np.float32),
-        np.zeros((4, 4), np.uint8),
-        np.zeros((4, 4, 4), np.uint8),
-        np.zeros((0, 4, 3), np.uint8),
-    ],
+    ("shape", "dtype"),
+    [((4, 4, 3), float), ((4, 4), np.uint8), ((4, 4, 4), np.uint8), ((0, 4, 3), np.uint8), ((1, 4, 4, 3), np.uint8)],
 )
-def test_other_images_are_refused(image):
-    with pytest.raises(InputError, match=r"uint8 \(H, W, 3\) RGB.*Received .* of shape"):
-        dark_frame(image)
-    with pytest.raises(InputError, match="read_image"):
-        require_rgb_image(image)
+def test_what_is_no_image_is_refused(function, shape, dtype):
+    message = r"uint8 \(H, W, 3\) RGB with at least one pixel. Received .* of shape .*read_image"
+    with pytest.raises(InputError, match=message):
+        function(np.zeros(shape, dtype))

@@ -12,7 +12,6 @@ from care_tf.boxes.saliency._superpixels import (
     superpixel_labels,
     touches_edge,
 )
-from care_tf.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -102,8 +101,3 @@ def test_edges_equal_the_slow_oracle(image):
         found = touches_edge(labels)
         assert found.shape == (labels.max() + 1,) and not found.all()
         assert set(np.flatnonzero(found)) == slow_edges(labels)
-
-
-def test_an_empty_field_is_refused(image):
-    with pytest.raises(InputError, match="visible field.*without any pixel"):
-        superpixel_labels(lab_image(image), np.zeros(image.shape[:2], bool), 50, 10.0)

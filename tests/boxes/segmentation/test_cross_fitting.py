@@ -1,4 +1,3 @@
-import dataclasses
 import json
 import pickle
 import shutil
@@ -15,7 +14,6 @@ from care_tf.boxes.segmentation.cross_fitting import (
     count_groups,
     deal_groups,
     read_record,
-    unseen_by,
     write_record,
 )
 from care_tf.boxes.segmentation.image_identity import image_identities
@@ -46,13 +44,6 @@ def test_an_image_without_group_is_a_group_of_its_own():
 def test_too_few_groups_are_refused():
     with pytest.raises(InputError, match="at least 2 and at most the 1 groups. Received 2"):
         deal_groups(["a", "a"], 2)
-
-
-def test_a_model_is_allowed_only_where_it_saw_nothing_of_the_image():
-    models = [TrainedModel("1", frozenset({"group:a", "sha256:1"})), TrainedModel("2", frozenset({"isic:ISIC_1"}))]
-    assert unseen_by(models, frozenset({"sha256:1", "group:b"})) == [1]
-    assert unseen_by(models, frozenset({"group:a", "isic:ISIC_1"})) == []
-    assert unseen_by(models, frozenset({"group:c"})) == [0, 1]
 
 
 def _constant(value):
@@ -146,7 +137,3 @@ def test_bad_records_are_refused(trained, tmp_path):
     (trained / "segmentation.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match="is damaged"):
         CrossFittedSegmentation(trained)
-
-
-def test_models_are_plain_data():
-    assert dataclasses.astuple(TrainedModel("a", frozenset("b"))) == ("a", frozenset("b"), "")

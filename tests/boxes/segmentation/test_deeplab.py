@@ -47,8 +47,7 @@ def test_the_first_kernel_is_turned_from_bgr_to_rgb(tmp_path):
     np.testing.assert_array_equal(kernel[:, :, ::-1], expected_kernel)
     np.testing.assert_array_equal(bias, expected_bias)
     np.testing.assert_array_equal(
-        extractor.get_layer("fire9_expand3x3").get_weights()[0],
-        published.get_layer("fire9_expand3x3").get_weights()[0],
+        extractor.get_layer("fire9_expand3x3").get_weights()[0], published.get_layer("fire9_expand3x3").get_weights()[0]
     )
 
 

@@ -22,10 +22,14 @@ def _redness(size=(16, 16), activation="sigmoid"):
     return network
 
 
+def _loaded(tmp_path, network):
+    network.save(tmp_path / "model.keras")
+    return load_segmentation_model(tmp_path / "model.keras")
+
+
 def test_deeplab_is_the_same_after_saving(tmp_path):
     network = build_segmentation_network((32, 32))
-    network.save(tmp_path / "model.keras")
-    loaded = load_segmentation_model(tmp_path / "model.keras")
+    loaded = _loaded(tmp_path, network)
     assert loaded.image_size == (32, 32)
     image = _image(32, 32)
     expected = network(image[None].astype(np.float32))[0, :, :, 1]
@@ -33,10 +37,9 @@ def test_deeplab_is_the_same_after_saving(tmp_path):
 
 
 def test_the_map_has_the_images_size_and_follows_the_lesion(tmp_path):
-    _redness().save(tmp_path / "model.keras")
     image = np.zeros((40, 60, 3), np.uint8)
     image[10:30, 15:45, 0] = 255
-    probability = lesion_probability(load_segmentation_model(tmp_path / "model.keras"), image)
+    probability = lesion_probability(_loaded(tmp_path, _redness()), image)
     assert probability.shape == (40, 60) and probability.dtype == np.float32
     assert probability[20, 30] == pytest.approx(1 / (1 + np.exp(2 - 255 / 64)), abs=1e-5)
     assert probability[2, 2] == pytest.approx(1 / (1 + np.exp(2)), abs=1e-5)
@@ -44,11 +47,7 @@ def test_the_map_has_the_images_size_and_follows_the_lesion(tmp_path):
 
 def test_a_saved_model_gives_what_the_keras_model_gives(tmp_path):
     network = _redness()
-    network.save(tmp_path / "model.keras")
-    tf.saved_model.save(
-        tf.train.Checkpoint(),
-        str(tmp_path / "empty"),
-    )
+    tf.saved_model.save(tf.train.Checkpoint(), str(tmp_path / "empty"))
     module = tf.Module()
     module.network = network
     serve = tf.function(lambda image: {"probability": network(image)})
@@ -58,32 +57,26 @@ def test_a_saved_model_gives_what_the_keras_model_gives(tmp_path):
     )
     image = _image()
     saved = lesion_probability(load_segmentation_model(tmp_path / "saved"), image)
-    np.testing.assert_allclose(
-        saved, lesion_probability(load_segmentation_model(tmp_path / "model.keras"), image), atol=1e-6
-    )
+    np.testing.assert_allclose(saved, lesion_probability(_loaded(tmp_path, network), image), atol=1e-6)
     with pytest.raises(InputError, match='needs a signature "serving_default" with one input and one output'):
         load_segmentation_model(tmp_path / "empty")
 
 
 def test_a_model_of_any_size_takes_256_px(tmp_path):
-    _redness(size=(None, None)).save(tmp_path / "model.keras")
-    loaded = load_segmentation_model(tmp_path / "model.keras")
+    loaded = _loaded(tmp_path, _redness(size=(None, None)))
     assert loaded.image_size == (256, 256)
     assert lesion_probability(loaded, _image()).shape == (20, 30)
 
 
 def test_logits_are_refused(tmp_path):
-    _redness(activation=None).save(tmp_path / "model.keras")
     with pytest.raises(InputError, match="gave values from .* end it with a softmax or sigmoid"):
-        lesion_probability(load_segmentation_model(tmp_path / "model.keras"), _image())
+        lesion_probability(_loaded(tmp_path, _redness(activation=None)), _image())
 
 
 def test_a_classifier_is_refused(tmp_path):
-    keras.Sequential([keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")]).save(
-        tmp_path / "model.keras"
-    )
+    layers = [keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")]
     with pytest.raises(InputError, match=r"gave an output of shape \(1, 2\)"):
-        lesion_probability(load_segmentation_model(tmp_path / "model.keras"), _image())
+        lesion_probability(_loaded(tmp_path, keras.Sequential(layers)), _image())
 
 
 @pytest.mark.parametrize(
@@ -109,12 +102,10 @@ def test_bad_files_are_refused(tmp_path):
         load_segmentation_model(tmp_path / "folder")
     images, others = keras.Input((16, 16, 3)), keras.Input((16, 16, 3))
     layer = keras.layers.Conv2D(1, 1, activation="sigmoid")
-    keras.Model(images, [layer(images), keras.layers.Flatten()(images)]).save(tmp_path / "two_outputs.keras")
-    with pytest.raises(InputError, match="must have one output"):
-        load_segmentation_model(tmp_path / "two_outputs.keras")
-    keras.Model([images, others], layer(images + others)).save(tmp_path / "two_inputs.keras")
-    with pytest.raises(InputError, match="must have one input"):
-        load_segmentation_model(tmp_path / "two_inputs.keras")
-    keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)]).save(tmp_path / "dense.keras")
-    with pytest.raises(InputError, match=r"takes inputs of shape \(None, 8\)"):
-        load_segmentation_model(tmp_path / "dense.keras")
+    for network, message in (
+        (keras.Model(images, [layer(images), keras.layers.Flatten()(images)]), "must have one output"),
+        (keras.Model([images, others], layer(images + others)), "must have one input"),
+        (keras.Sequential([keras.Input((8,)), keras.layers.Dense(2)]), r"takes inputs of shape \(None, 8\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            _loaded(tmp_path, network)

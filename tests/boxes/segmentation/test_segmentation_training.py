@@ -16,7 +16,9 @@ from care_tf.errors import InputError
 from care_tf.images.pixels import read_image, read_mask
 from care_tf.losses import DiceLoss
 
-SETTINGS = SegmentationSettings(image_size_px=(32, 48), batch_size=4, max_epochs=2, validation_fraction=0.34)
+SETTINGS = SegmentationSettings(
+    image_size_px=(32, 48), batch_size=4, max_epochs=2, validation_fraction=0.34, backbone="squeezenet1_1"
+)
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def _history(path, column):
 
 
 def test_batches_are_the_images_and_their_masks(lesions):
-    ((images, masks), *rest) = segmentation_batches(lesions, (32, 48), 12, cache=None)
+    ((images, masks), *rest) = segmentation_batches(lesions, (32, 48), 12)
     assert not rest
     np.testing.assert_array_equal(images, [read_image(path) for path in lesions.image_paths])
     np.testing.assert_array_equal(masks[..., 0], [read_mask(path) for path in lesions.mask_paths])
@@ -84,7 +86,10 @@ def test_cross_fitted_training_end_to_end(lesions, tmp_path, capsys):
     values = segmentation(read_image(lesions.image_paths[0]), lesions.image_paths[0], lesions.groups[0])
     assert values.shape == (32, 48) and 0 <= values.min() <= values.max() <= 1
 
-    # A second start trains nothing again; an interrupted one only what is missing.
+
+def test_a_second_start_trains_only_what_is_missing(lesions, tmp_path, small_network):
+    folder = tmp_path / "networks"
+    train_segmentation(lesions, folder, SETTINGS, show_progress=False)
     first, second = (folder / f"model_{number}.keras" for number in (1, 2))
     times = first.stat().st_mtime_ns, second.stat().st_mtime_ns
     second.unlink()
@@ -131,7 +136,7 @@ def test_the_best_epoch_is_kept_even_when_training_runs_to_its_end(lesions, tmp_
     history = _history(tmp_path / "networks/model_1.csv", "val_loss")
     assert history[-1] > min(history) + 0.01
     folds = deal_groups(lesions.groups, 3, settings.seed + 1)
-    ((images, masks),) = segmentation_batches(lesions.subset(folds == 1), (32, 48), 12, cache=None)
+    ((images, masks),) = segmentation_batches(lesions.subset(folds == 1), (32, 48), 12)
     assert float(DiceLoss()(masks, saved[0](images))) == pytest.approx(min(history), abs=2e-3)
 
 

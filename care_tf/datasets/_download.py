@@ -1,0 +1,33 @@
+"""What reading any published data set takes: that it is all there, and a fold for every image."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from care_tf.csv_files import column_of
+from care_tf.data.splits import stratified_group_folds
+from care_tf.errors import InputError
+
+
+def check_parts(root: Path, names: Sequence[str], what: str) -> None:
+    """Raises an InputError where a folder lacks parts of a download, which is called as in "an ISIC 2018 task 3"."""
+    missing = ", ".join(name for name in names if not (root / name).exists())
+    if missing:
+        raise InputError(
+            f"{root} is not {what} download: {missing} missing. Give the folder that holds all of it, unpacked."
+        )
+
+
+def folds_of(
+    images: Sequence[str],
+    labels: Sequence[str],
+    groups: Sequence[str],
+    folds_file: str | os.PathLike | None,
+    key: str,
+    num_folds: int,
+    seed: int,
+) -> tuple[str, ...]:
+    """The fold of every image: from a CSV with the columns `key` and `fold`; dealt by class and group without one."""
+    if folds_file is not None:
+        return tuple(column_of(folds_file, key, "fold", images))
+    return tuple(str(fold) for fold in stratified_group_folds(labels, groups, num_folds, seed))
