@@ -134,8 +134,8 @@ def get_activation_map(identifier: str | ActivationMap) -> ActivationMap:
         return identifier
     if identifier not in ACTIVATION_MAPS:
         raise InputError(
-            f"cam must be one of {', '.join(sorted(ACTIVATION_MAPS))}, or a function of (features, gradients). "
-            f"Received {identifier!r}.{did_you_mean(identifier, ACTIVATION_MAPS)}"
+            f"The argument cam must be one of {', '.join(sorted(ACTIVATION_MAPS))}, or a function of (features, "
+            f"gradients). Received {identifier!r}.{did_you_mean(identifier, ACTIVATION_MAPS)}"
         )
     return ACTIVATION_MAPS[identifier]
 

@@ -86,7 +86,7 @@ def marked_pixels(map: npt.ArrayLike, threshold: float | str = 0.5) -> np.ndarra
         raise InputError(f"{_THRESHOLD_RULE}. Received {threshold!r}.")
     if low < -_ROUNDING or high > 1.0 + _ROUNDING:
         raise InputError(
-            f"a threshold that is a number needs a map in [0, 1]. Received values from {low:g} to {high:g}. "
+            f"A threshold that is a number needs a map in [0, 1]. Received values from {low:g} to {high:g}. "
             'Normalize the map, or take "otsu" or "adaptive".'
         )
     return (values >= threshold) & (values > 0.0)
@@ -142,12 +142,12 @@ def checked_map(map: npt.ArrayLike) -> np.ndarray:
     try:
         values = np.asarray(map, np.float64)
     except (TypeError, ValueError):
-        raise InputError(f"a map must be an array (height, width) of numbers. Received {map!r:.80}.") from None
+        raise InputError(f"A map must be an array (height, width) of numbers. Received {map!r:.80}.") from None
     if values.ndim != 2 or not values.size:
-        raise InputError(f"a map must have shape (height, width) with pixels in it. Received shape {values.shape}.")
+        raise InputError(f"A map must have shape (height, width) with pixels in it. Received shape {values.shape}.")
     num_undefined = np.count_nonzero(~np.isfinite(values))
     if num_undefined:
-        raise InputError(f"a map must be finite. Received {num_undefined} pixels that are NaN or infinite.")
+        raise InputError(f"A map must be finite. Received {num_undefined} pixels that are NaN or infinite.")
     return values
 
 

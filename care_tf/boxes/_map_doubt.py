@@ -40,7 +40,7 @@ def box_doubt(map: npt.ArrayLike, boxes: npt.ArrayLike) -> float:
     """
     values = checked_map(map)
     if values.min() < 0:
-        raise InputError(f"the map must not be negative. Received a least value of {values.min():g}.")
+        raise InputError(f"The map must not be negative. Received a least value of {values.min():g}.")
     height, width = values.shape
     boxes = validate_boxes(boxes, width, height, "the map's boxes")
     is_inside = union_mask(boxes, height, width)

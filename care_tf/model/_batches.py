@@ -40,7 +40,7 @@ def split_inputs(inputs: Any) -> ImageBatch:
     unknown = sorted(set(inputs) - set(KEYS))
     if ("image" in inputs) == ("activation" in inputs) or unknown:
         raise InputError(
-            'x must be an image batch or a dict with the key "image" and optionally ("mask", "mask_class"); '
+            'The input x must be an image batch or a dict with the key "image" and optionally ("mask", "mask_class"); '
             f'"activation" may stand in for "image". Received the keys {sorted(inputs)}. Rename keys in the dataset.'
         )
     mask = inputs.get("mask")

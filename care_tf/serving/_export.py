@@ -56,7 +56,7 @@ def _check_target(path: Path) -> None:
     is_empty = path.is_dir() and not any(path.iterdir())
     if path.exists() and not (is_export or is_empty):
         raise InputError(
-            f"the SavedModel must go to a new folder or replace an earlier one; {path} holds something else."
+            f"The SavedModel must go to a new folder or replace an earlier one; {path} holds something else."
         )
 
 
@@ -66,7 +66,7 @@ def _check_image_size(care_model: "CAREModel", image_size: tuple[int, int]) -> N
     expected = tuple(care_model.classifier.input_shape[1:3])
     if any(side not in (None, asked) for side, asked in zip(expected, image_size, strict=True)):
         raise InputError(
-            f"the classifier was built for images of {expected} px and takes no others. Received image_size "
+            f"The classifier was built for images of {expected} px and takes no others. Received image_size "
             f"{tuple(image_size)}. Leave image_size as it was in training: the exported model resizes what it is sent."
         )
 

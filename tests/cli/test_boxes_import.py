@@ -102,9 +102,9 @@ def test_what_is_there_is_not_overwritten_unless_told(run, tmp_path):
         (("manifest.csv", "boxes.csv", "--format", "coco"), "boxes.csv is not JSON"),
         (
             ("manifest.csv", "boxes.csv", "--labels", "mole"),
-            "no box is labeled mole; the labels there are: lesion, ruler",
+            "No box is labeled mole; the labels there are: lesion, ruler",
         ),
-        (("manifest.csv", "boxes.csv", "--scale", "-1"), "the box scale must be a positive number. Received -1.0"),
+        (("manifest.csv", "boxes.csv", "--scale", "-1"), "The box scale must be a positive number. Received -1.0"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, message):

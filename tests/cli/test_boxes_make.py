@@ -165,7 +165,7 @@ def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, run):
     ("options", "message"),
     [
         ({"classes": ["DX"]}, "classes must be some of DF, NV. Received DX"),
-        ({"method": "drs"}, "method must be one of dsr, bms, segmentation"),
+        ({"method": "drs"}, "The method must be one of dsr, bms, segmentation"),
         ({"output": "manifest.csv", "more": ["--overwrite"]}, "must not replace the one it is made from"),
         ({"output": "red_map.py"}, "red_map.py. Choose another one, or give --overwrite."),
         (
@@ -175,10 +175,10 @@ def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, run):
         ({"more": ["--scale", "1.2"]}, "scale must lie between 0.7 and 1.1. Received 1.2"),
         ({"more": ["--max-boxes", "2"]}, "max_boxes must be at least 1 and goes with boxes"),
         ({"more": ["--workers", "0"]}, "Invalid value for '--workers': 0 is not in the range x>=1"),
-        ({"more": ["--scheduler", "tcp://a:1"]}, "a scheduler goes with the backends dask and ray"),
+        ({"more": ["--scheduler", "tcp://a:1"]}, "A scheduler goes with the backends dask and ray"),
         ({"more": ["--split", "train"]}, "has no split train; it has no split column"),
         ({"more": ["--model", "m.keras"]}, "go with the method segmentation. Received red_map:red"),
-        ({"method": "segmentation"}, "the method segmentation needs a model"),
+        ({"method": "segmentation"}, "The method segmentation needs a model"),
     ],
 )
 def test_what_makes_no_sense_is_refused(folder, refuses, options, message):

@@ -130,7 +130,7 @@ def export_boxes(
 def _chosen_rows(manifest: Manifest, include_empty: bool) -> list[int]:
     rows = list(range(len(manifest))) if include_empty else np.flatnonzero(manifest.has_boxes).tolist()
     if not rows:
-        raise InputError(f"no image of the manifest {manifest.source} has a box to export.")
+        raise InputError(f"No image of the manifest {manifest.source} has a box to export.")
     return rows
 
 
@@ -146,7 +146,7 @@ def _annotated(manifest: Manifest, row: int, root: str, label: str | None) -> tu
     path = manifest.image_paths[row]
     name = Path(os.path.relpath(path, root)).as_posix() if root else Path(path).name
     if name.startswith("../"):
-        raise InputError(f"image {path} is not below {root}, so it has no name there; give a folder of all images.")
+        raise InputError(f"Image {path} is not below {root}, so it has no name there; give a folder of all images.")
     header = read_image_header(path)
     class_name = manifest.class_names[manifest.labels[row]]
     boxes = manifest.boxes[row]

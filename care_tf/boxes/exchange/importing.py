@@ -73,7 +73,7 @@ def import_boxes(
     _check_options(existing, exif, outside, source, scale)
     annotations = list(annotations)
     if not annotations:
-        raise InputError("the annotations hold no images; export them again.")
+        raise InputError("The annotations hold no images; export them again.")
     rows = _rows_of(annotations, manifest, image_root)
     annotations, other_labels = _with_labels(annotations, labels)
     matched = [(row, annotated) for row, annotated in zip(rows, annotations, strict=True) if row is not None]
@@ -123,9 +123,9 @@ def _check_options(existing: str, exif: str, outside: str, source: str, scale: f
         if value not in known:
             raise InputError(f"{what} must be one of {', '.join(known)}. Received {value!r}.")
     if not source.strip():
-        raise InputError("the boxes need a source, which says who drew them. Received an empty one.")
+        raise InputError("The boxes need a source, which says who drew them. Received an empty one.")
     if not (np.isfinite(scale) and scale > 0):
-        raise InputError(f"the box scale must be a positive number. Received {scale}.")
+        raise InputError(f"The box scale must be a positive number. Received {scale}.")
 
 
 def _rows_of(
@@ -140,7 +140,7 @@ def _rows_of(
     if all(row is None for row in rows):
         there = f"{Path(manifest.image_paths[0]).name}, ..." if len(manifest) else "no image"
         raise InputError(
-            f"none of the {len(names)} annotated images ({names[0]}, ...) is in the manifest, which has {there}."
+            f"None of the {len(names)} annotated images ({names[0]}, ...) is in the manifest, which has {there}."
         )
     return rows
 
@@ -155,7 +155,7 @@ def _with_labels(
     unknown = sorted(set(labels) - set(counts))
     if unknown:
         known = ", ".join(name or "(no label)" for name in sorted(counts)) or "none"
-        raise InputError(f"no box is labeled {', '.join(unknown)}; the labels there are: {known}.")
+        raise InputError(f"No box is labeled {', '.join(unknown)}; the labels there are: {known}.")
     result = []
     for annotated in annotations:
         wanted = [label in labels for label in annotated.labels]
@@ -177,7 +177,7 @@ def _boxes_of(
     dropped = list(itertools.compress(texts, ~is_inside))
     if dropped and outside == "refuse":
         raise InputError(
-            f"box {' and '.join(dropped)} lies outside of {size}; correct it there, or have such boxes dropped."
+            f"Box {' and '.join(dropped)} lies outside of {size}; correct it there, or have such boxes dropped."
         )
     record["outside"] += dropped
     record["clipped"] += itertools.compress(itertools.compress(texts, is_inside), is_clipped)

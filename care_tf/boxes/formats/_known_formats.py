@@ -69,7 +69,7 @@ FORMATS = {
 def get_format(name: str) -> AnnotationFormat:
     """A format by its name."""
     if name not in FORMATS:
-        raise InputError(f"annotation format {name!r} is not one of {', '.join(FORMATS)}.")
+        raise InputError(f"Annotation format {name!r} is not one of {', '.join(FORMATS)}.")
     return FORMATS[name]
 
 
@@ -85,7 +85,7 @@ def read_annotations(path: str | os.PathLike, format_name: str | None = None, **
       InputError: The format is unknown or not evident, an option is not the format's, or the files are bad.
     """
     if not Path(path).exists():
-        raise InputError(f"there is no file or folder {path}.")
+        raise InputError(f"There is no file or folder {path}.")
     entry = get_format(format_name or detect_format(path))
     _check_options(options, entry.read, f"reading the format {entry.name}")
     return entry.read(path, **options)

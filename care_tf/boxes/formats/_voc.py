@@ -85,7 +85,7 @@ def write_voc(images: Sequence[AnnotatedImage], path: str | os.PathLike, *, pixe
 
 def _check_origin(pixel_origin: int) -> None:
     if pixel_origin not in PIXEL_ORIGINS:
-        raise InputError(f"the pixel origin of VOC files is 0 or 1. Received {pixel_origin!r}.")
+        raise InputError(f"The pixel origin of VOC files is 0 or 1. Received {pixel_origin!r}.")
 
 
 def _box(element: ElementTree.Element, where: str, pixel_origin: int) -> np.ndarray:

@@ -108,7 +108,7 @@ def write_yolo(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> Non
             raise InputError(f"YOLO needs labels of one line, without blanks around. Received {name!r}.")
     files = files_per_image(images, ".txt")
     if any(file.name == "classes.txt" for _, file in files):
-        raise InputError("an image called classes would have the file of the list of classes; rename the image.")
+        raise InputError("An image called classes would have the file of the list of classes; rename the image.")
     with atomic_path(path) as folder:
         for image, file in files:
             (folder / "labels" / file).parent.mkdir(parents=True, exist_ok=True)
@@ -149,7 +149,7 @@ def _class_names(folder: Path, class_file: str | os.PathLike | None) -> list[str
     lists = {file: parse_class_names(read_text(file), str(file)) for file in candidates if file.is_file()}
     if len({tuple(names) for names in lists.values()}) > 1:
         found = ", ".join(str(file) for file in lists)
-        raise InputError(f"the lists of classes {found} differ; say which one counts.")
+        raise InputError(f"The lists of classes {found} differ; say which one counts.")
     return next(iter(lists.values()), None)
 
 

@@ -46,21 +46,21 @@ def files_per_image(images: Iterable[AnnotatedImage], suffix: str) -> list[tuple
     for image in images:
         parts = name_parts(image.name)
         if not parts or "\0" in image.name:
-            raise InputError(f"image name {image.name!r} cannot become the name of a file.")
+            raise InputError(f"Image name {image.name!r} cannot become the name of a file.")
         path = PurePosixPath(*parts[:-1], without_suffix(parts[-1]) + suffix)
         owner = owners.setdefault(str(path).casefold(), image.name)
         if owner != image.name:
             raise InputError(f"{owner} and {image.name} would share the file {path}; rename one of them.")
         result.append((image, path))
     if len(owners) != len(result):
-        raise InputError("an image is listed twice; list every image once.")
+        raise InputError("An image is listed twice; list every image once.")
     return result
 
 
 def files_with_suffix(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     """All files below a folder whose name ends so, in either case, sorted; hidden files and folders are left out."""
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}.")
+        raise InputError(f"There is no folder {folder}.")
     found = (path for path in folder.rglob("*") if path.name.lower().endswith(suffixes) and path.is_file())
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 

@@ -67,7 +67,7 @@ def mask_coverage(made: npt.ArrayLike, mask: np.ndarray, width: int, height: int
     """
     num_pixels = np.count_nonzero(mask)
     if not num_pixels:
-        raise InputError("coverage needs a mask that marks something. Received one that is empty.")
+        raise InputError("Coverage needs a mask that marks something. Received one that is empty.")
     rows, columns = mask.shape
     scaled = np.asarray(made, np.float32).reshape(-1, 4) * np.array([columns / width, rows / height] * 2, np.float32)
     return np.count_nonzero(mask & union_mask(scaled, rows, columns)) / num_pixels
@@ -127,7 +127,7 @@ def best_fixed_centered_box(
     """
     sizes = np.asarray(sizes, np.float64).reshape(-1, 2)
     if not len(true_boxes) or len(sizes) != len(true_boxes):
-        raise InputError(f"a fixed box needs images and a size of each. Received {len(true_boxes)} and {len(sizes)}.")
+        raise InputError(f"A fixed box needs images and a size of each. Received {len(true_boxes)} and {len(sizes)}.")
     if num_steps < 1:
         raise InputError(f"num_steps must be at least 1. Received {num_steps}.")
     fractions = np.arange(1, num_steps + 1) / num_steps
@@ -154,7 +154,7 @@ def _overlap_with_centered(intervals: np.ndarray, fractions: np.ndarray) -> np.n
 def _true_parts(true: npt.ArrayLike) -> np.ndarray:
     parts = disjoint_boxes(true)
     if not len(parts):
-        raise InputError("the quality of boxes needs at least one true box. Received none.")
+        raise InputError("The quality of boxes needs at least one true box. Received none.")
     return parts
 
 

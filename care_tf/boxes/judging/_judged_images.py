@@ -104,7 +104,7 @@ def _with_truth(
     has_truth = selected.has_boxes
     wanted = "" if classes is None else f" of class {', '.join(classes)}"
     if not has_truth.any():
-        raise InputError(f"no image{wanted} in {truth.source} has a true box or mask in the chosen folds.")
+        raise InputError(f"No image{wanted} in {truth.source} has a true box or mask in the chosen folds.")
     not_judged = []
     if classes is not None and not has_truth.all():
         not_judged.append(
@@ -133,7 +133,7 @@ def _shared(
         is_shared &= is_there
     if not is_shared.any():
         raise InputError(
-            f"no image with a true box in {chosen.source} is in every file to judge; images are matched by their path."
+            f"No image with a true box in {chosen.source} is in every file to judge; images are matched by their path."
         )
     return chosen.subset(is_shared), notes
 
@@ -172,7 +172,7 @@ def _true_boxes(chosen: Manifest, row: int) -> _Truth:
         return size, chosen.boxes[row], None
     mask = read_mask(chosen.mask_paths[row])
     if not mask.any():
-        raise InputError(f"the true mask {chosen.mask_paths[row]} marks nothing; correct it, or leave the image out.")
+        raise InputError(f"The true mask {chosen.mask_paths[row]} marks nothing; correct it, or leave the image out.")
     return size, tight_box_in_image(mask, *size), mask
 
 

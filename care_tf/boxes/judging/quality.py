@@ -121,7 +121,7 @@ def judge_boxes(
         manifest lacks, or an empty true mask.
     """
     if not made:
-        raise InputError("there is nothing to judge; give at least one manifest with boxes.")
+        raise InputError("There is nothing to judge; give at least one manifest with boxes.")
     images, not_judged = judged_images(truth, made, classes=classes, folds=folds, only_shared=only_shared)
     some = next(iter(images.values()))
     order = truth.class_names if classes is None else tuple(dict.fromkeys(classes))

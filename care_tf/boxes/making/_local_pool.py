@@ -67,10 +67,10 @@ class LocalPool:
         except BrokenProcessPool as error:
             if self._has_started.value:
                 raise InputError(
-                    f"new workers end while they start, perhaps for lack of memory ({error}); take fewer of them."
+                    f"New workers end while they start, perhaps for lack of memory ({error}); take fewer of them."
                 ) from error
             raise InputError(
-                "a script that makes boxes with several workers must do so below `if __name__ == '__main__':`, since "
+                "A script that makes boxes with several workers must do so below `if __name__ == '__main__':`, since "
                 "every worker imports it. Received workers that end before they are ready. Add that line, or use one "
                 "worker; where the line is there, what they wrote above says why they end."
             ) from error

@@ -96,7 +96,7 @@ class ProgressJournal:
             except BlockingIOError:
                 file.close()
                 raise InputError(
-                    f"another run is at work on {self._output}; wait for it, stop it, or choose another output."
+                    f"Another run is at work on {self._output}; wait for it, stop it, or choose another output."
                 ) from None
             except OSError as error:
                 file.close()

@@ -37,7 +37,7 @@ def stream_results(packed: bytes, tasks: Sequence[ImageTask], workers: Workers) 
                 raise
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise InputError(
-                f"the {workers.backend} workers cannot continue ({reason}); what is finished is kept: once they are "
+                f"The {workers.backend} workers cannot continue ({reason}); what is finished is kept: once they are "
                 "back, the same command continues from there."
             ) from error
 

@@ -41,7 +41,7 @@ class SingleModelMethod:
         """
         if len(self.saw) and np.isin(_numbers(image_identities(image_path, group)), self.saw).any():
             raise InputError(
-                f"the model was trained on {Path(image_path).name}, its group {group!r} or a copy of it: leave such "
+                f"The model was trained on {Path(image_path).name}, its group {group!r} or a copy of it: leave such "
                 "images out, or train cross-fitted networks."
             )
         return lesion_probability(_load(self.model, self.settings["model_sha256"]), image)
@@ -58,7 +58,7 @@ def single_model(
     if (training_manifest is None) == (not trained_elsewhere):
         received = "neither" if training_manifest is None else "both"
         raise InputError(
-            f"a single model must not segment its own training images: give the manifest it was trained on, or vouch "
+            f"A single model must not segment its own training images: give the manifest it was trained on, or vouch "
             f"that it was trained elsewhere on none of these images. Received {received}."
         )
     load_segmentation_model(path)  # a model that cannot be loaded is refused now, not at every image

@@ -39,4 +39,4 @@ class WorkerPool(Protocol):
 def unreachable(backend: str, scheduler: str | None, error: Exception) -> InputError:
     """The error for a cluster that does not answer."""
     where = f"at {scheduler}" if scheduler else "on this machine"
-    return InputError(f"no {backend} cluster answers {where}: {error}; check the address and its workers.")
+    return InputError(f"No {backend} cluster answers {where}: {error}; check the address and its workers.")

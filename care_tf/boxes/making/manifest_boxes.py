@@ -108,7 +108,7 @@ def make_boxes(
         journal.remove()
     if made.all_failed:
         num_images, first = len(made.details), made.details[0].message
-        raise InputError(f"all {num_images} images failed, so {output} was not written; the first: {first}.")
+        raise InputError(f"All {num_images} images failed, so {output} was not written; the first: {first}.")
     return made
 
 
@@ -131,7 +131,7 @@ def _chosen_rows(
     chosen = in_classes & np.array([path in paths for path in manifest.image_paths], bool)
     if not chosen.any():
         raise InputError(
-            f"no image of {', '.join(classes)} is in split {split} and folds {folds} of {manifest.source}."
+            f"No image of {', '.join(classes)} is in split {split} and folds {folds} of {manifest.source}."
         )
     return np.flatnonzero(chosen & ~manifest.has_boxes if existing == "keep" else chosen).tolist()
 
@@ -152,7 +152,7 @@ def _check_output(manifest: Manifest, output: Path) -> None:
     if output.is_dir():
         raise InputError(f"{output} is a folder; name the new manifest's file, such as {output / 'manifest.csv'}.")
     if output.suffix != ".csv":
-        raise InputError(f"a manifest is a .csv file. Received {output}.")
+        raise InputError(f"A manifest is a .csv file. Received {output}.")
     if manifest.source and os.path.exists(manifest.source):
         for written in (output, details_path(output)):
             same = os.path.realpath(written) == os.path.realpath(manifest.source)

@@ -103,7 +103,7 @@ def get_method(
     """
     if name != "segmentation" and (model is not None or training_manifest is not None or trained_elsewhere):
         raise InputError(
-            f'a model, its training manifest and "trained elsewhere" go with the method segmentation. Received {name}.'
+            f'A model, its training manifest and "trained elsewhere" go with the method segmentation. Received {name}.'
         )
     if name == "segmentation":
         return _segmentation(model, training_manifest, trained_elsewhere)
@@ -114,7 +114,7 @@ def get_method(
         sources = sorted(sources[0].parent.glob("*.py")) if name in _BUILT_IN else sources
         return FunctionMethod(name, function, {"source_sha256": files_sha256(sources)})
     known = ", ".join([*_BUILT_IN, "segmentation"])
-    raise InputError(f"method must be one of {known}, or module:function for your own. Received {name!r}.")
+    raise InputError(f"The method must be one of {known}, or module:function for your own. Received {name!r}.")
 
 
 def box_settings_of(name: str) -> dict[str, Any]:
@@ -141,11 +141,11 @@ def _segmentation(
     model: str | os.PathLike | None, training_manifest: str | os.PathLike | None, trained_elsewhere: bool
 ) -> SaliencyMethod:
     if model is None:
-        raise InputError("the method segmentation needs a model: a folder of cross-fitted networks or a model file.")
+        raise InputError("The method segmentation needs a model: a folder of cross-fitted networks or a model file.")
     path = Path(model).absolute()
     if not path.exists():
         raise InputError(
-            f"there is no model {path}; give a folder of cross-fitted networks, a Keras file or SavedModel."
+            f"There is no model {path}; give a folder of cross-fitted networks, a Keras file or SavedModel."
         )
     if path.is_file() or (path / "saved_model.pb").exists():
         return single_model(path, training_manifest, trained_elsewhere)

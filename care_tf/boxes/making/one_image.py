@@ -106,7 +106,7 @@ def pack(method: Callable[..., np.ndarray], settings: BoxSettings) -> bytes:
         return pickle.dumps((method, settings))
     except Exception as error:  # pickle raises what it likes: PicklingError, AttributeError, TypeError
         raise InputError(
-            f"the method {getattr(method, 'name', method)} must be picklable, since worker processes get a copy: "
+            f"The method {getattr(method, 'name', method)} must be picklable, since worker processes get a copy: "
             f"{error}; define it at the top of a module and load models when it is first called."
         ) from error
 
@@ -169,10 +169,10 @@ def _checked_map(saliency: Any, height: int, width: int) -> np.ndarray:
     saliency = np.asarray(saliency, np.float32)
     if saliency.shape != (height, width):
         raise InputError(
-            f"the method must return a map of the image's size {height, width}. Received {saliency.shape}."
+            f"The method must return a map of the image's size {height, width}. Received {saliency.shape}."
         )
     if not (np.isfinite(saliency).all() and saliency.min() >= 0 and saliency.max() <= 1):
-        raise InputError(f"the method's map must lie in [0, 1]. Received {saliency.min():g} to {saliency.max():g}.")
+        raise InputError(f"The method's map must lie in [0, 1]. Received {saliency.min():g} to {saliency.max():g}.")
     return saliency
 
 

@@ -36,10 +36,10 @@ class Workers:
         if self.backend not in BACKENDS:
             raise InputError(f"backend must be one of {', '.join(BACKENDS)}. Received {self.backend!r}.")
         if self.num_workers is not None and self.num_workers < 1:
-            raise InputError(f"the number of workers must be at least 1. Received {self.num_workers}.")
+            raise InputError(f"The number of workers must be at least 1. Received {self.num_workers}.")
         if self.scheduler is not None and self.backend == "local":
             raise InputError(
-                f"a scheduler goes with the backends dask and ray. Received {self.scheduler!r} with local workers."
+                f"A scheduler goes with the backends dask and ray. Received {self.scheduler!r} with local workers."
             )
 
     @property

@@ -140,7 +140,7 @@ def _json_object(request: "flask.Request") -> dict[str, Any]:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise InputError('a decision must be a JSON object such as {"decision": "accept", "boxes": [[0, 0, 9, 9]]}.')
+        raise InputError('A decision must be a JSON object such as {"decision": "accept", "boxes": [[0, 0, 9, 9]]}.')
     return content
 
 

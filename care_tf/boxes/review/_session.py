@@ -83,7 +83,7 @@ class ReviewSession:
           InputError: The image is not in the queue.
         """
         if number not in self._doubts:
-            raise InputError(f"image {number} is not under review.")
+            raise InputError(f"Image {number} is not under review.")
         return self.manifest.image_paths[number]
 
     def items(self) -> list[dict[str, Any]]:
@@ -116,13 +116,13 @@ class ReviewSession:
         """
         path = self.image_path(number)
         if decision not in DECISIONS:
-            raise InputError(f"the decision must be one of {', '.join(DECISIONS)}. Received {decision!r}.")
+            raise InputError(f"The decision must be one of {', '.join(DECISIONS)}. Received {decision!r}.")
         header = read_image_header(path)
         checked = validate_boxes(_numbers(boxes), header.width, header.height, Path(path).name)
         if decision == "reject" and len(checked):
-            raise InputError(f"an image that is rejected has no boxes. Received {len(checked)}. Accept it instead.")
+            raise InputError(f"An image that is rejected has no boxes. Received {len(checked)}. Accept it instead.")
         if decision == "accept" and not len(checked):
-            raise InputError("an image that is accepted has at least one box. Received none. Reject it instead.")
+            raise InputError("An image that is accepted has at least one box. Received none. Reject it instead.")
         source = reviewed_source(self.manifest.box_sources[number], self.manifest.boxes[number], checked)
         with self._lock:
             before = self._boxes[number], self._sources[number]
@@ -182,7 +182,7 @@ def _numbers(boxes: Any) -> np.ndarray:
         with np.errstate(over="ignore"):  # what is too large for float32 becomes infinity, which is refused
             return np.array(rows, np.float64).reshape(-1, 4).astype(np.float32)
     except OverflowError:
-        raise InputError("a box holds a number that is too large; give positions inside the image, px.") from None
+        raise InputError("A box holds a number that is too large; give positions inside the image, px.") from None
 
 
 def file_version(path: Path) -> tuple[int, int, int] | None:

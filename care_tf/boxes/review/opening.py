@@ -49,7 +49,7 @@ def open_review(
     manifest_path = Path(manifest_path)
     output = manifest_path.with_suffix(OUTPUT_SUFFIX) if output is None else Path(output)
     if order not in ORDERS:
-        raise InputError(f"the order must be one of {', '.join(ORDERS)}. Received {order!r}.")
+        raise InputError(f"The order must be one of {', '.join(ORDERS)}. Received {order!r}.")
     if output.resolve() == manifest_path.resolve():
         raise InputError(f"{output} is the manifest itself, which a review never changes; choose another output.")
     manifest = read_manifest(manifest_path)
@@ -72,7 +72,7 @@ def _asked_images(manifest: Manifest, classes: Sequence[str] | None) -> list[int
         labels = {int(label) for label, boxes in zip(manifest.labels, manifest.boxes, strict=True) if len(boxes)}
         if not labels:
             raise InputError(
-                f"no image of {manifest.source} has a box; make boxes first, or name the classes to draw boxes for "
+                f"No image of {manifest.source} has a box; make boxes first, or name the classes to draw boxes for "
                 f"(of {', '.join(manifest.class_names)})."
             )
     else:
@@ -84,7 +84,7 @@ def _asked_images(manifest: Manifest, classes: Sequence[str] | None) -> list[int
         labels = {manifest.class_names.index(name) for name in classes}
     asked = [i for i, label in enumerate(manifest.labels) if int(label) in labels and not manifest.mask_paths[i]]
     if not asked:
-        raise InputError(f"all images of these classes in {manifest.source} have a mask; a review is of boxes only.")
+        raise InputError(f"All images of these classes in {manifest.source} have a mask; a review is of boxes only.")
     return asked
 
 

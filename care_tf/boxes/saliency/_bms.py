@@ -59,7 +59,7 @@ def bms_saliency(image: np.ndarray, *, form: str = "tpami_object", ignore_dark_f
       two classes for the sigmoid's mu1 and mu2, at most 1800 px of height at width 600, and the dark frame.
     """
     if form not in FORMS:
-        raise InputError(f"the form of boolean map saliency must be one of {', '.join(FORMS)}. Received {form!r}.")
+        raise InputError(f"The form of boolean map saliency must be one of {', '.join(FORMS)}. Received {form!r}.")
     image = require_rgb_image(image)
     frame = dark_frame(image) if ignore_dark_frame else None
     if frame is not None:

@@ -20,7 +20,7 @@ def require_rgb_image(image: npt.ArrayLike) -> np.ndarray:
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or array.size == 0:
         raise InputError(
-            "an image must be uint8 (H, W, 3) RGB with at least one pixel. "
+            "An image must be uint8 (H, W, 3) RGB with at least one pixel. "
             f"Received {array.dtype} of shape {array.shape}. Read it with care_tf.images.pixels.read_image."
         )
     return array

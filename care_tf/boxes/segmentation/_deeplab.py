@@ -66,7 +66,7 @@ def build_segmentation_network(
       16) can be the coarse ones.
     """
     if backbone not in _ENCODERS:
-        raise InputError(f"segmentation backbone must be one of {', '.join(_ENCODERS)}. Received {backbone!r}.")
+        raise InputError(f"Segmentation backbone must be one of {', '.join(_ENCODERS)}. Received {backbone!r}.")
     encoder = _ENCODERS[backbone]
     coarse_stride = 8 * encoder.fine_stride
     if min(image_size) < coarse_stride or any(side % coarse_stride for side in image_size):

@@ -33,7 +33,7 @@ def deal_groups(groups: Sequence[str], num_folds: int, seed: int = 0) -> np.ndar
     names, of_image = np.unique(own_groups(groups, SORTED_FIRST), return_inverse=True)
     if not 2 <= num_folds <= len(names):
         raise InputError(
-            f"the number of folds must be at least 2 and at most the {len(names)} groups. Received {num_folds}."
+            f"The number of folds must be at least 2 and at most the {len(names)} groups. Received {num_folds}."
         )
     sizes = np.bincount(of_image)
     loads = np.zeros(num_folds, np.int64)
@@ -127,7 +127,7 @@ class CrossFittedSegmentation:
         allowed = [index for index, model in enumerate(self.models) if not model.saw & identities]
         if not allowed:
             raise InputError(
-                f"all {len(self.models)} segmentation models saw the mask of {Path(image_path).name}, of its group "
+                f"All {len(self.models)} segmentation models saw the mask of {Path(image_path).name}, of its group "
                 f"{group!r} or of a copy of it: train with --num-folds 2 or more, so that one did not."
             )
         maps = np.stack([lesion_probability(self._model(index), image) for index in allowed])

@@ -35,7 +35,7 @@ def load_segmentation_model(path: str | os.PathLike) -> Callable[["tf.Tensor"], 
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"there is no segmentation model {path}.")
+        raise InputError(f"There is no segmentation model {path}.")
     quiet_tensorflow()
     return _SavedModel(path) if path.is_dir() else _KerasModel(path)
 

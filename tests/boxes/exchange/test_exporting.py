@@ -181,11 +181,11 @@ def test_bad_manifests_are_refused(folder, tmp_path):
     manifest = _manifest(folder, ["1.jpg", "none.jpg"], [[[1, 2, 3, 4]]] * 2)
     with pytest.raises(InputError, match="manifest.csv has 1 problem: .*none.jpg does not exist"):
         export_boxes(manifest, tmp_path / "out.json", "coco")
-    with pytest.raises(InputError, match="no image of the manifest .* has a box to export"):
+    with pytest.raises(InputError, match="No image of the manifest .* has a box to export"):
         export_boxes(manifest.without_boxes(), tmp_path / "out.json", "coco")
     with pytest.raises(InputError, match="image .*1.jpg is not below .*, so it has no name there"):
         export_boxes(manifest.subset([0]), tmp_path / "out.json", "coco", image_root=tmp_path / "other")
-    with pytest.raises(InputError, match="annotation format 'pdf' is not one of"):
+    with pytest.raises(InputError, match="Annotation format 'pdf' is not one of"):
         export_boxes(manifest, tmp_path / "out.json", "pdf")
     assert list(tmp_path.iterdir()) == []
 

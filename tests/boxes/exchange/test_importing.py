@@ -145,7 +145,7 @@ def test_only_the_wanted_labels(manifest):
     assert imported.boxes[0].tolist() == [[3, 3, 9, 9]] and not len(imported.boxes[3])
     assert dict(summary.other_labels) == {"ruler": 2} and summary.num_without_box == 1
     assert "2 boxes have other labels: ruler 2" in summary.text()
-    with pytest.raises(InputError, match="no box is labeled lession; the labels there are: lesion, ruler"):
+    with pytest.raises(InputError, match="No box is labeled lession; the labels there are: lesion, ruler"):
         import_boxes(manifest, annotations, labels=["lession"])
 
 
@@ -180,14 +180,14 @@ def test_the_summary_lists_twenty(manifest):
 @pytest.mark.parametrize(
     ("annotations", "options", "message"),
     [
-        ([], {}, "the annotations hold no images"),
-        ([_of("z")], {}, r"none of the 1 annotated images \(z.jpg, ...\) is in the manifest, which has a.jpg, ..."),
+        ([], {}, "The annotations hold no images"),
+        ([_of("z")], {}, r"None of the 1 annotated images \(z.jpg, ...\) is in the manifest, which has a.jpg, ..."),
         ([_of("a")], {"existing": "merge"}, "existing must be one of refuse, keep, replace. Received 'merge'"),
         ([_of("a")], {"exif": "raw"}, "exif must be one of auto, oriented, stored"),
         ([_of("a")], {"outside": "clip"}, "outside must be one of refuse, drop"),
-        ([_of("a")], {"source": " "}, "the boxes need a source"),
-        ([_of("a")], {"scale": 0.0}, "the box scale must be a positive number. Received 0.0"),
-        ([_of("a")], {"scale": float("nan")}, "the box scale must be a positive number. Received nan"),
+        ([_of("a")], {"source": " "}, "The boxes need a source"),
+        ([_of("a")], {"scale": 0.0}, "The box scale must be a positive number. Received 0.0"),
+        ([_of("a")], {"scale": float("nan")}, "The box scale must be a positive number. Received nan"),
         ([_of("a"), _of("a")], {}, "a.jpg, a.jpg are the same image"),
     ],
 )

@@ -62,7 +62,7 @@ def test_boxes_are_written_filled(tmp_path):
 def test_bad_folders_and_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="holds no files that end in _segmentation.png"):
         read_isic_masks(tmp_path)
-    with pytest.raises(InputError, match="there is no folder"):
+    with pytest.raises(InputError, match="There is no folder"):
         read_isic_masks(tmp_path / "none")
     _mask((1, 1, 2, 2)).save(tmp_path / "a_segmentation.png")
     whole = (tmp_path / "a_segmentation.png").read_bytes()

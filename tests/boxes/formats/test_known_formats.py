@@ -151,9 +151,9 @@ class TestDetection:
 
 def test_unknown_formats_options_and_paths_are_refused(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"images": []}))
-    with pytest.raises(InputError, match="there is no file or folder .*b.json"):
+    with pytest.raises(InputError, match="There is no file or folder .*b.json"):
         read_annotations(tmp_path / "b.json")
-    with pytest.raises(InputError, match="annotation format 'pdf' is not one of coco, voc, yolo"):
+    with pytest.raises(InputError, match="Annotation format 'pdf' is not one of coco, voc, yolo"):
         read_annotations(tmp_path / "a.json", "pdf")
     with pytest.raises(InputError, match="reading the format coco takes no option pixel_origin; it has none"):
         read_annotations(tmp_path / "a.json", "coco", pixel_origin=0)

@@ -93,7 +93,7 @@ def test_positions_are_rounded_to_whole_pixels_inside_the_image():
         (_LABELIMG.replace("<xmin>101", "<xmin>300"), {}, "box .* has no area"),
         (_LABELIMG.replace("<xmin>101", "<xmin>NaN"), {}, "xmin must be a finite number"),
         (_LABELIMG.replace("<width>600", "<width>-600"), {}, "the image's width must be a number of pixels"),
-        (_LABELIMG, {"pixel_origin": 2}, "the pixel origin of VOC files is 0 or 1. Received 2"),
+        (_LABELIMG, {"pixel_origin": 2}, "The pixel origin of VOC files is 0 or 1. Received 2"),
     ],
 )
 def test_bad_files_are_refused(text, options, message):
@@ -107,7 +107,7 @@ def test_empty_folders_and_shared_files_are_refused(tmp_path):
     twins = [AnnotatedImage(name, [], (), width=2, height=2) for name in ("a.jpg", "a.png")]
     with pytest.raises(InputError, match="a.jpg and a.png would share the file a.xml"):
         write_voc(twins, tmp_path / "out")
-    with pytest.raises(InputError, match="an image is listed twice"):
+    with pytest.raises(InputError, match="An image is listed twice"):
         write_voc(twins[:1] * 2, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 

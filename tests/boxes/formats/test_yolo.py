@@ -115,7 +115,7 @@ def test_a_folder_without_label_files_is_refused(tmp_path):
         ("a.jpg", "x", {}, "YOLO needs the size of every image; a.jpg has none"),
         ("a.jpg", "x\ny", {"width": 5, "height": 5}, "YOLO needs labels of one line"),
         ("a.jpg", "", {"width": 5, "height": 5}, "YOLO needs labels of one line"),
-        ("classes.jpg", "x", {"width": 5, "height": 5}, "an image called classes"),
+        ("classes.jpg", "x", {"width": 5, "height": 5}, "An image called classes"),
     ],
 )
 def test_what_cannot_be_written_is_refused(tmp_path, name, label, size, message):

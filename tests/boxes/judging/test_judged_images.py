@@ -164,7 +164,7 @@ def test_images_that_the_truth_does_not_have_are_counted(truth):
         ({"classes": ["C"]}, "has no class C; it has A, B"),
         ({"classes": []}, "has no class of an empty list"),
         ({"folds": [7]}, "has no fold 7"),
-        ({"classes": ["B"], "folds": [1]}, "no image of class B in .*truth.csv has a true box or mask"),
+        ({"classes": ["B"], "folds": [1]}, "No image of class B in .*truth.csv has a true box or mask"),
     ],
 )
 def test_a_choice_that_leaves_nothing_is_refused(truth, arguments, message):

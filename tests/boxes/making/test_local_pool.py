@@ -103,7 +103,7 @@ def test_workers_that_no_longer_start_are_not_taken_for_a_missing_guard(folder, 
     with pytest.raises(WorkerDiedError):
         told(folder, pool, "die")
     monkeypatch.setattr(local_pool, "_prepare", _die)
-    with pytest.raises(InputError, match="new workers end while they start, perhaps for lack of memory"):
+    with pytest.raises(InputError, match="New workers end while they start, perhaps for lack of memory"):
         told(folder, pool, "")
     pool.close()
 

@@ -355,7 +355,7 @@ def test_boxes_of_an_image_do_not_depend_on_whether_tensorflow_is_installed(mani
 
 def test_only_one_run_at_a_time_may_have_an_output(manifest, tmp_path):
     output = tmp_path / "boxes.csv"
-    with ProgressJournal(output, {}), pytest.raises(InputError, match=r"another run is at work on .*boxes\.csv"):
+    with ProgressJournal(output, {}), pytest.raises(InputError, match=r"Another run is at work on .*boxes\.csv"):
         make_boxes(manifest, Red(tmp_path), classes=["DF"], workers=ONE_WORKER, output=output)
 
 
@@ -407,7 +407,7 @@ def test_an_image_that_kills_its_worker_has_failed_and_the_others_have_not(
         ({"classes": "DF"}, "classes must be some of DF, NV, VASC. Received 'DF'"),
         ({"classes": ["DF"], "split": "valid"}, "has no split valid; it has test, train"),
         ({"classes": ["DF"], "folds": [7]}, "has no fold 7; it has 1, 2, 3"),
-        ({"classes": ["NV"], "split": "test"}, "no image of NV is in split test"),
+        ({"classes": ["NV"], "split": "test"}, "No image of NV is in split test"),
         ({"classes": ["DF"], "existing": "merge"}, 'existing must be "replace" or "keep". Received \'merge\''),
     ],
 )
@@ -450,7 +450,7 @@ def test_an_output_that_is_no_csv_file_is_refused(manifest, tmp_path):
 def test_a_method_that_cannot_be_sent_to_workers_is_refused(manifest, tmp_path):
     method = Red(tmp_path)
     method.network = lambda image: image
-    with pytest.raises(InputError, match="the method red must be picklable"):
+    with pytest.raises(InputError, match="The method red must be picklable"):
         make_boxes(manifest, method, classes=["DF"], workers=ONE_WORKER)
 
 

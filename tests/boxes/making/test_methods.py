@@ -125,7 +125,7 @@ def test_a_single_model_segments_only_what_it_was_not_trained_on(tmp_path, image
     (tmp_path / "training.csv").write_text("image,label,group\ncopy.png,DF,\nISIC_0000001.png,DF,p1\n")
     method = in_another_process(get_method("segmentation", model=path, training_manifest=tmp_path / "training.csv"))
     assert method.name == "segmentation"
-    with pytest.raises(InputError, match="the model was trained on a.png, its group '' or a copy of it"):
+    with pytest.raises(InputError, match="The model was trained on a.png, its group '' or a copy of it"):
         method(image, image_path, "")
     Image.fromarray(image[:, ::-1]).save(tmp_path / "new.png")
     with pytest.raises(InputError, match="its group 'p1'"):
@@ -149,7 +149,7 @@ def test_a_model_trained_elsewhere_segments_everything(tmp_path, image, image_pa
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("drs", {}, "method must be one of dsr, bms, segmentation, or module:function.*Received 'drs'"),
+        ("drs", {}, "The method must be one of dsr, bms, segmentation, or module:function.*Received 'drs'"),
         ("no_such_module:f", {}, "module 'no_such_module' cannot be imported"),
         (":f", {}, "module '' cannot be imported"),
         ("my_saliency:blue", {}, "'blue' in my_saliency must be a function; it is missing"),
@@ -157,7 +157,7 @@ def test_a_model_trained_elsewhere_segments_everything(tmp_path, image, image_pa
         ("dsr", {"model": "m.keras"}, "a model.*go with the method segmentation. Received dsr"),
         ("my_saliency:red", {"trained_elsewhere": True}, "go with the method segmentation"),
         ("segmentation", {}, "needs a model"),
-        ("segmentation", {"model": "no_such_folder"}, "there is no model .*no_such_folder"),
+        ("segmentation", {"model": "no_such_folder"}, "There is no model .*no_such_folder"),
     ],
 )
 def test_what_cannot_be_built_is_refused(user_module, name, options, message):

@@ -97,7 +97,7 @@ def test_removing_leaves_nothing(output):
 def test_a_second_run_at_the_same_time_is_refused_and_harms_nothing(output):
     with ProgressJournal(output, SETTINGS) as journal:
         journal.append({"image": "a"})
-        with pytest.raises(InputError, match=f"another run is at work on {output}; wait"), ProgressJournal(output, {}):
+        with pytest.raises(InputError, match=f"Another run is at work on {output}; wait"), ProgressJournal(output, {}):
             pass
         journal.append({"image": "b"})
     assert entries_of(output) == [{"image": "a"}, {"image": "b"}]
@@ -121,7 +121,7 @@ def test_a_killed_run_leaves_no_lock(output):
     command = [sys.executable, "-c", program, str(output)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdout.readline() == b"locked\n"
-        with pytest.raises(InputError, match="another run is at work"), ProgressJournal(output, {}):
+        with pytest.raises(InputError, match="Another run is at work"), ProgressJournal(output, {}):
             pass
         process.send_signal(signal.SIGKILL)
     assert entries_of(output, {}) == [{"image": "a"}]

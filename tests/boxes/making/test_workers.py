@@ -14,7 +14,7 @@ from care_tf.errors import InputError
     [
         ({"backend": "spark"}, "backend must be one of local, dask, ray. Received 'spark'"),
         ({"num_workers": 0}, "workers must be at least 1. Received 0"),
-        ({"scheduler": "tcp://a:1"}, "a scheduler goes with the backends dask and ray. Received 'tcp://a:1'"),
+        ({"scheduler": "tcp://a:1"}, "A scheduler goes with the backends dask and ray. Received 'tcp://a:1'"),
     ],
 )
 def test_workers_that_cannot_be_are_refused(workers, message):

@@ -146,7 +146,7 @@ def test_decisions_about_images_that_are_gone_are_not_dropped(manifest_path):
 def test_nothing_to_review_is_said(manifest_path):
     whole = read_manifest(manifest_path)
     write_manifest(whole.without_boxes(), manifest_path)
-    with pytest.raises(InputError, match=r"no image of .* has a box; .* name the classes .*\(of DF, NV, VASC\)"):
+    with pytest.raises(InputError, match=r"No image of .* has a box; .* name the classes .*\(of DF, NV, VASC\)"):
         open_review(manifest_path)
     masked = dataclasses.replace(whole.without_boxes(), mask_paths=whole.image_paths)
     write_manifest(masked, manifest_path)

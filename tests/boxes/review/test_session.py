@@ -150,7 +150,7 @@ def test_threads_lose_no_decision(review):
         ("boxes", "four numbers each"),
         (None, "four numbers each"),
         ({"x0": 1}, "four numbers each"),
-        ([], "an image that is accepted has at least one box"),
+        ([], "An image that is accepted has at least one box"),
     ],
 )
 def test_bad_boxes_are_refused_and_nothing_is_saved(review, boxes, message):
@@ -163,7 +163,7 @@ def test_bad_boxes_are_refused_and_nothing_is_saved(review, boxes, message):
 def test_bad_decisions_are_refused(review):
     with pytest.raises(InputError, match="must be one of accept, reject. Received 'skip'"):
         review.decide(0, "skip", [A_BOX])
-    with pytest.raises(InputError, match="an image that is rejected has no boxes. Received 1"):
+    with pytest.raises(InputError, match="An image that is rejected has no boxes. Received 1"):
         review.decide(0, "reject", [A_BOX])
     with pytest.raises(InputError, match="image 3 is not under review"):
         review.decide(3, "reject")

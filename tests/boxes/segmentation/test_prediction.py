@@ -92,7 +92,7 @@ def test_saved_models_of_other_inputs_are_refused(tmp_path, shape, dtype, messag
 
 
 def test_bad_files_are_refused(tmp_path):
-    with pytest.raises(InputError, match="there is no segmentation model"):
+    with pytest.raises(InputError, match="There is no segmentation model"):
         load_segmentation_model(tmp_path / "nothing.keras")
     (tmp_path / "text.keras").write_text("no model")
     with pytest.raises(InputError, match="is not a model that Keras can load"):
