@@ -175,26 +175,25 @@ def _reshaped(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes])
 
 
 def _regrouped(source: Axes, shape: Shape) -> Axes | None:
-    """The atoms of some axes dealt out to a new shape, from the right, then from the left, the rest in the middle."""
+    """The atoms of some axes dealt out to a new shape, from the right; what is left belongs to unknown sizes."""
     atoms = [atom for axis in source for atom in axis if atom.size != 1]
     groups: list[Axis] = [()] * len(shape)
-    first, last = 0, len(shape) - 1
-    for step in (-1, 1):
-        while first <= last and shape[last if step == -1 else first] is not None:
-            place = last if step == -1 else first
-            taken = _take(atoms, shape[place], step)
-            if taken is None:
-                return None
-            groups[place] = taken
-            first, last = (first, last - 1) if step == -1 else (first + 1, last)
-    if first <= last:
-        # Several sizes are unknown: the batch takes what is too much. The order of the atoms is right in any case, and
-        # it is what counts when a layer folds tokens into the batch and unfolds them again.
-        surplus = len(atoms) - (last - first)
-        if surplus < 0:
+    place = len(shape) - 1
+    while place >= 0 and (size := shape[place]) is not None:
+        taken = _take(atoms, size)
+        if taken is None:
             return None
-        groups[first] = tuple(atoms[:surplus])
-        groups[first + 1 : last + 1] = [(atom,) for atom in atoms[surplus:]]
+        groups[place] = taken
+        place -= 1
+    unknown = [place for place in range(place + 1) if shape[place] != 1]
+    if any(shape[place] is not None for place in unknown) or len(atoms) < len(unknown) or (atoms and not unknown):
+        return None
+    # Of several unknown sizes the first, the batch, takes what is too much. The order of the atoms is right in any
+    # case, and it is what counts when a layer folds tokens into the batch and unfolds them again.
+    for place in reversed(unknown[1:]):
+        groups[place] = (atoms.pop(),)
+    if unknown:
+        groups[unknown[0]] = tuple(atoms)
     return tuple(_merged(group) or _other(1) for group in groups)
 
 
@@ -205,24 +204,23 @@ def _merged(axis: Axis) -> Axis:
     return axis
 
 
-def _take(atoms: list[Atom], size: int, step: int) -> Axis | None:
-    """Takes atoms of a product `size` off one end of a list, splitting the last one where it must."""
+def _take(atoms: list[Atom], size: int) -> Axis | None:
+    """Takes atoms of a product `size` off the end of a list, splitting the last one where it must."""
     taken: list[Atom] = []
     while size > 1:
-        if not atoms:
+        atom = atoms.pop() if atoms else None
+        if atom is None or atom.size is None:
             return None
-        atom = atoms.pop(-1 if step == -1 else 0)
-        if atom.size is None:
-            return None
-        if size % atom.size:
-            if atom.size % size:
+        factor = atom.size
+        if size % factor:
+            if factor % size:
                 return None
             # Rows split into 8 x 2: the first part is rows still, coarser ones, the second is what lies within each.
             kind = atom.kind if atom.kind in _SIDES else "other"
-            atoms.insert(len(atoms) if step == -1 else 0, Atom(kind if step == -1 else "other", atom.size // size))
-            atom = Atom("other" if step == -1 else kind, size)
-        taken.insert(0 if step == -1 else len(taken), atom)
-        size //= atom.size
+            atoms.append(Atom(kind, factor // size))
+            atom, factor = Atom("other", size), size
+        taken.insert(0, atom)
+        size //= factor
     return tuple(taken)
 
 

@@ -67,7 +67,8 @@ def is_grid_read(tensor: tf.Tensor, end: tf.Tensor, operations: list[tf.Operatio
       operations: Of `operations_between`.
       axes: Of `follow_axes`.
     """
-    in_place, mixed = {tensor.name}, set()
+    in_place: set[str] = {tensor.name}
+    mixed: set[str] = set()
     for operation in operations:
         names = {source.name for source in operation.inputs}
         is_mixing = bool(names & in_place) and mixes_positions(operation, axes)

@@ -198,7 +198,8 @@ def _extent(axes: Axes) -> tuple[tuple[int, int] | None, TokenGrid | None] | Non
         (height,), (width,) = axes[1], axes[2]
         if 1 in (height.size, width.size):
             return None
-        return (None if None in (height.size, width.size) else (height.size, width.size)), None
+        is_known = height.size is not None and width.size is not None
+        return ((height.size, width.size) if is_known else None), None  # type: ignore[return-value]
     grid = token_grid(axes[1]) if len(axes) == 3 else None
     return None if grid is None or 1 in grid[:2] else (grid[:2], grid)
 

@@ -17,6 +17,7 @@ from care_tf.data import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.model import CAREModel
+from care_tf.network import Anatomy
 from care_tf.runs._configured_model import care_model, observed_network
 from care_tf.runs._progress import stage_weights
 from care_tf.runs.config import RunConfig, dump_config, load_config
@@ -91,8 +92,10 @@ def write_config(folder: Path, config: RunConfig) -> None:
     _write_text(folder / CONFIG, dump_config(config))
 
 
-def write_environment(folder: Path, config: RunConfig, command: Sequence[str], train: Manifest) -> None:
-    """Writes what the run ran on: versions, seed, command, training data. A resumed run keeps the first record."""
+def write_environment(
+    folder: Path, config: RunConfig, command: Sequence[str], train: Manifest, anatomy: Anatomy
+) -> None:
+    """Writes what the run ran on: versions, seed, command, data, how the network is read. A resumed run keeps it."""
     if (folder / ENVIRONMENT).exists():
         return
     environment = {
@@ -107,6 +110,7 @@ def write_environment(folder: Path, config: RunConfig, command: Sequence[str], t
         "command": list(command),
         "data_fingerprint": train.fingerprint(),
         "training_images": train.class_counts,
+        "attention": str(anatomy),
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
     }
     _write_text(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")

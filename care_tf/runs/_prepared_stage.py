@@ -62,14 +62,14 @@ class PreparedStage:
 
 
 def prepare_stages(
-    config: RunConfig, rows: TrainingRows, classifier: keras.Model, images: SharedImages
+    config: RunConfig, rows: TrainingRows, observed: ObservedClassifier, images: SharedImages
 ) -> list[PreparedStage]:
     """Builds and compiles what every stage trains; the network is traced once for all of them.
 
     Args:
       config: The run.
       rows: The rows to train and validate on.
-      classifier: The run's network. The stages change which of its layers train, and may rebuild its last one.
+      observed: The run's network, read. The stages change which of its layers train, and may rebuild its last one.
       images: Where decoded images and activations are kept.
 
     Returns:
@@ -78,8 +78,7 @@ def prepare_stages(
     Raises:
       InputError: A setting is unknown, out of range, contradicts another, or does not fit the data or the network.
     """
-    observed = observed_network(config, classifier)
-    freezer = Freezer(classifier, observed.trace)
+    freezer = Freezer(observed.classifier, observed.trace)
     cut = functools.cache(functools.partial(_cut, config))  # stages that cache the same activations share both parts
     prepared = []
     for index in range(len(config.stages)):
@@ -153,6 +152,11 @@ def _cut_layer(observed: ObservedClassifier, frozen: str | None) -> str:
 
 def _cut(config: RunConfig, observed: ObservedClassifier, layer: str) -> tuple[keras.Model, ObservedClassifier]:
     """The network below a layer, and the one above it, read."""
+    if observed.anatomy.attention_side == "input":
+        raise InputError(
+            "Stages that cache activations need an attention layer that makes its map. Received "
+            f"{observed.anatomy.attention_path!r}, which is given it. Name another one in care.attention_layer."
+        )
     attention_name = (observed.anatomy.attention_path or "").rpartition("/")[2]
     lower, upper = cut_network(observed.classifier, layer, attention_name)
     return lower, observed_network(config, upper, INPUT_ACTIVATION if layer == attention_name else attention_name)

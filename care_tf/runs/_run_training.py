@@ -9,8 +9,9 @@ import keras
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
+from care_tf.network import Anatomy
 from care_tf.runs import _folder as run_folder
-from care_tf.runs._configured_model import build_network
+from care_tf.runs._configured_model import build_network, observed_network
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._prepared_stage import PreparedStage, prepare_stages
 from care_tf.runs._progress import check_progress
@@ -48,7 +49,9 @@ def train_run(
     _check_folder(folder)
     progress = check_progress(folder, stage_fingerprints(run.config, run.rows))
     run_folder.write_config(folder, run.config)
-    run_folder.write_environment(folder, run.config, command, run.rows.train)
+    run_folder.write_environment(folder, run.config, command, run.rows.train, run.anatomy)
+    if show_progress:
+        print(run.anatomy, flush=True)
     train_stages(run.classifier, run.stages, folder, progress, config.seed, show_progress)
     with atomic_path(folder / run_folder.MODEL) as temporary:
         run.classifier.save(temporary)
@@ -63,12 +66,14 @@ class PreparedRun:
       config: With the class names.
       rows: The rows to train and validate on.
       classifier: The network with its initial weights.
+      anatomy: Where its attention map and its score are read.
       stages: What is trained, in order.
     """
 
     config: RunConfig
     rows: TrainingRows
     classifier: keras.Model
+    anatomy: Anatomy
     stages: list[PreparedStage]
 
 
@@ -88,9 +93,10 @@ def prepare_run(config: RunConfig, images: SharedImages | None = None) -> Prepar
             + ". Add boxes to the manifest, or set alpha to 0."
         )
     classifier = build_network(config, len(train.class_names))
-    stages = prepare_stages(config, rows, classifier, images or SharedImages(config.data.cache))
+    observed = observed_network(config, classifier)
+    stages = prepare_stages(config, rows, observed, images or SharedImages(config.data.cache))
     check_start_weights(classifier, config.stages)
-    return PreparedRun(config, rows, classifier, stages)
+    return PreparedRun(config, rows, classifier, observed.anatomy, stages)
 
 
 def _check_folder(folder: Path) -> None:
