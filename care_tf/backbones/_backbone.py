@@ -13,8 +13,9 @@ DEFAULT_IMAGE_SIZE_PX = 224  # of most published weights
 
 
 def pooled(features: Any) -> Any:
-    """Global average pooling: (B,h,w,d) features -> (B,d), for which Grad-CAM has a closed form."""
-    return keras.layers.GlobalAveragePooling2D(name="global_average_pooling")(features)
+    """Global average pooling: (B,h,w,d) features -> (B,d), for which Grad-CAM has a closed form; or tokens (B,n,d)."""
+    kind = keras.layers.GlobalAveragePooling2D if len(features.shape) == 4 else keras.layers.GlobalAveragePooling1D
+    return kind(name="global_average_pooling")(features)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,16 +25,16 @@ class Backbone:
     Args:
       name: The name that it is chosen by.
       attention_layer: Name of the layer whose output the attention maps are made from; "auto" where the network
-        names its layers by a counter, and then it is the last layer with a 4-D output.
+        names its layers by a counter (see `care_tf.network.read_anatomy`).
       preprocess: float32 RGB images 0..255, (B,H,W,3) or (H,W,3), -> what the network was trained on, same shape.
       default_image_size_px: Height and width the published weights were trained with.
-      build_network: (image_size, weights) -> the network up to its last 4-D output: a Functional model, preprocessed
-        images (B,H,W,3) -> (B,h,w,d). The size is (height, width) in px; weights are None for random ones, "imagenet"
-        for published ones, or the path of a local file (see `local_weights.load_weights`). It raises an InputError
-        where the image is too small, or the weights are missing or do not fit.
+      build_network: (image_size, weights) -> the network up to its last map or tokens: a Functional model, preprocessed
+        images (B,H,W,3) -> (B,h,w,d) or (B,n,d). The size is (height, width) in px; weights are None for random ones,
+        "imagenet" for published ones, or the path of a local file (see `local_weights.load_weights`). It raises an
+        InputError where the image is too small, or the weights are missing or do not fit.
       penultimate_block: Name of the layer that ends the last block but one: what stays frozen when only the last
         convolution block and the classifier train. None where it is not known.
-      head: Features (B,h,w,d) -> vectors (B,n), the input of the last Dense layer.
+      head: Features (B,h,w,d) or (B,n,d) -> vectors (B,n), the input of the last Dense layer.
     """
 
     name: str

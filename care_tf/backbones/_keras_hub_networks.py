@@ -24,10 +24,11 @@ def hub_network(preset: str, image_size: tuple[int, int], weights: Weights = Non
     """
     settings = {"load_weights": weights == "imagenet", "image_shape": (*image_size, 3)}
     network = _loaded(_hub().models.Backbone, preset, **settings)
-    if len(network.output.shape) != 4:
+    if len(network.output.shape) not in (3, 4):
         raise InputError(
-            f"A backbone must give features (batch, h, w, channels). Received {network.output.shape} from {preset!r}. "
-            "Build such a network in a function of your own, module:function, which makes its own head."
+            "A backbone must give features (batch, h, w, channels) or tokens (batch, n, channels). Received "
+            f"{network.output.shape} from {preset!r}. Build such a network in a function of your own, module:function, "
+            "which makes its own head."
         )
     if weights not in (None, "imagenet"):
         load_weights(network, weights)

@@ -35,6 +35,11 @@ def split_inputs(inputs: Any) -> ImageBatch:
     Raises:
       InputError: "image" is missing, a key is unknown, or the mask's shape does not fit the image's.
     """
+    if isinstance(inputs, list | tuple):
+        raise InputError(
+            'The input x must be an image batch or a dict with the key "image" and optionally ("mask", "mask_class"). '
+            f'Received {len(inputs)} tensors. Give images and masks as {{"image": images, "mask": masks}}.'
+        )
     if not isinstance(inputs, dict):
         return ImageBatch(inputs)
     unknown = sorted(set(inputs) - set(KEYS))

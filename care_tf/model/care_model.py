@@ -169,6 +169,10 @@ class CAREModel(keras.Model):
         """The classifier's predictions for a bare image batch or a batch dict."""
         return self._observed.predict(split_inputs(inputs).image, training=training)
 
+    def export(self, filepath: str, **kwargs: Any) -> Any:
+        """Exports the classifier, which serves without this wrapper; see `care_tf.serving` for images as files."""
+        return self.classifier.export(filepath, **kwargs)
+
     # --- fit and evaluate -------------------------------------------------------------------------------------------
 
     def make_train_function(self, force: bool = False):

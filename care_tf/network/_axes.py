@@ -114,6 +114,21 @@ def leaves_grid_out(operation: tf.Operation, output: tf.Tensor, axes: dict[str, 
     return False
 
 
+def crops(operation: tf.Operation, axes: dict[str, Axes]) -> bool:
+    """Whether an operation cuts rows or columns off; taking every second one cuts nothing off."""
+    source = axes.get(operation.inputs[0].name, ()) if operation.inputs else ()
+    if operation.type == "CropAndResize":
+        return True
+    if operation.type not in ("StridedSlice", "Slice") or len(source) != operation.outputs[0].shape.rank:
+        return False
+    for place, (axis, size) in enumerate(zip(source, operation.outputs[0].shape, strict=True)):
+        if axis[0].kind in _SIDES and size != _size(axis):
+            kept = _kept_range(operation, operation.outputs[0], place, _size(axis))
+            if kept is not None or operation.type == "Slice":
+                return True
+    return False
+
+
 def _other(size: int | None) -> Axis:
     return (Atom("other", size),)
 
@@ -148,16 +163,16 @@ def _axes_after(operation: tf.Operation, index: int, axes: dict[str, Axes]) -> A
         return rule(operation, output, axes)
     if operation.type == "IdentityN":
         return axes.get(inputs[index].name)
-    return _broadcast([(axes[tensor.name], tensor.shape) for tensor in known], output.shape)
+    return _broadcast([axes[tensor.name] for tensor in known], output.shape)
 
 
-def _broadcast(inputs: list[tuple[Axes, Shape]], shape: Shape) -> Axes:
+def _broadcast(inputs: list[Axes], shape: Shape) -> Axes:
     """Axis by axis from the right: that of an input of the same size, before all of one that holds positions."""
     result = []
     for place in range(1, len(shape) + 1):
-        size = shape[-place]
-        fitting = [axes[-place] for axes, own in inputs if len(axes) >= place and own[-place] == size]
-        result.append(next(iter([*filter(_is_spatial, fitting), *fitting]), _other(size)))
+        own = [axes[-place] for axes in inputs if len(axes) >= place]
+        fitting = [axis for axis in own if shape[-place] is None or _size(axis) in (None, shape[-place])]
+        result.append(next(iter([*filter(_is_spatial, fitting), *fitting]), _other(shape[-place])))
     return tuple(reversed(result))
 
 
@@ -171,11 +186,21 @@ def _windowed(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes])
 
 def _reshaped(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
     source = axes.get(operation.inputs[0].name)
-    return _regrouped(source, output.shape) if source else None
+    if not source:
+        return None
+    asked = tf.get_static_value(operation.inputs[1], partial=True) if operation.type == "Reshape" else None
+    inferred = None if asked is None else next((place for place, size in enumerate(asked) if size == -1), None)
+    return _regrouped(source, output.shape, inferred)
 
 
-def _regrouped(source: Axes, shape: Shape) -> Axes | None:
-    """The atoms of some axes dealt out to a new shape, from the right; what is left belongs to unknown sizes."""
+def _regrouped(source: Axes, shape: Shape, inferred: int | None = None) -> Axes | None:
+    """The atoms of some axes dealt out to a new shape, from the right; what is left belongs to unknown sizes.
+
+    Args:
+      source: The axes.
+      shape: The new shape.
+      inferred: The axis whose size a reshape was left to infer, -1.
+    """
     atoms = [atom for axis in source for atom in axis if atom.size != 1]
     groups: list[Axis] = [()] * len(shape)
     place = len(shape) - 1
@@ -188,12 +213,12 @@ def _regrouped(source: Axes, shape: Shape) -> Axes | None:
     unknown = [place for place in range(place + 1) if shape[place] != 1]
     if any(shape[place] is not None for place in unknown) or len(atoms) < len(unknown) or (atoms and not unknown):
         return None
-    # Of several unknown sizes the first, the batch, takes what is too much. The order of the atoms is right in any
-    # case, and it is what counts when a layer folds tokens into the batch and unfolds them again.
-    for place in reversed(unknown[1:]):
-        groups[place] = (atoms.pop(),)
-    if unknown:
-        groups[unknown[0]] = tuple(atoms)
+    # Of several unknown sizes one takes what is too much: the inferred one, or else the first, the batch. The order of
+    # the atoms is right in any case, which is what counts when tokens go into the batch and come out again.
+    widest = unknown.index(inferred) if inferred in unknown else 0
+    for number, place in enumerate(unknown):
+        count = len(atoms) - (len(unknown) - 1 - number) if number == widest else 1
+        groups[place], atoms = tuple(atoms[:count]), atoms[count:]
     return tuple(_merged(group) or _other(1) for group in groups)
 
 
@@ -246,19 +271,18 @@ def _concatenated(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Ax
     if place is None:
         return None
     place = int(place) % output.shape.rank
-    known = [(axes[part.name], part.shape) for part in parts if axes.get(part.name)]
-    others = list(output.shape)
-    result = list(_broadcast(known, others))
+    result = list(_broadcast([axes[part.name] for part in parts if axes.get(part.name)], output.shape))
     joined = [axes[part.name][place] if axes.get(part.name) else _other(part.shape[place]) for part in parts]
     grids = [token_grid(axis) for axis in joined]
-    if sum(grid is not None for grid in grids) == 1 and all(_size(axis) is not None for axis in joined):
-        number = next(index for index, grid in enumerate(grids) if grid is not None)
-        before = sum(_size(axis) for axis in joined[:number])  # type: ignore[misc]
-        grid = grids[number]
+    sizes = [size for axis in joined if (size := _size(axis)) is not None]
+    found = [number for number, grid in enumerate(grids) if grid is not None]
+    if len(found) == 1 and len(sizes) == len(joined):
+        grid = grids[found[0]]
         assert grid is not None
-        result[place] = (Atom("tokens", others[place], grid._replace(leading=before + grid.leading)),)
+        leading = sum(sizes[: found[0]]) + grid.leading
+        result[place] = (Atom("tokens", sum(sizes), grid._replace(leading=leading)),)
     else:
-        result[place] = _other(others[place])
+        result[place] = _other(output.shape[place])
     return tuple(result)
 
 
@@ -291,16 +315,30 @@ def _selected(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes])
 def _dropped_axes(operation: tf.Operation, rank: int) -> set[int] | None:
     """Axes that a selection removes; None where it adds some or cannot be read."""
     if operation.type == "StridedSlice":
-        if operation.get_attr("new_axis_mask") or operation.get_attr("ellipsis_mask"):
+        if operation.get_attr("new_axis_mask"):
             return None
         mask = operation.get_attr("shrink_axis_mask")
-        return {place for place in range(rank) if mask >> place & 1}
+        return {
+            place
+            for place in range(rank)
+            if (own := _subscript(operation, place, rank)) is not None and mask >> own & 1
+        }
     if operation.type == "GatherV2":
         place = tf.get_static_value(operation.inputs[2])
         if place is None or operation.inputs[1].shape.rank not in (0, 1):
             return None
         return {int(place) % rank} if operation.inputs[1].shape.rank == 0 else set()
     return set()
+
+
+def _subscript(operation: tf.Operation, place: int, rank: int) -> int | None:
+    """Number of the subscript that slices an axis; None where none does: past the last, or under an ellipsis."""
+    count = operation.inputs[1].shape[0] or 0
+    ellipsis = operation.get_attr("ellipsis_mask").bit_length() - 1
+    if ellipsis < 0 or place < ellipsis:
+        return place if place < count else None
+    from_the_end = rank - place
+    return count - from_the_end if from_the_end <= count - 1 - ellipsis else None
 
 
 def _kept_range(operation: tf.Operation, output: tf.Tensor, place: int, size: int | None) -> tuple[int, int] | None:
@@ -312,15 +350,16 @@ def _kept_range(operation: tf.Operation, output: tf.Tensor, place: int, size: in
         begin, end, stride = values[1:4]
         if begin is None or end is None or stride is None:
             return None
-        if place >= len(begin):
+        own = _subscript(operation, place, operation.inputs[0].shape.rank)
+        if own is None:
             return 0, size
-        if stride[place] != 1:
+        if stride[own] != 1:
             return None
-        start = 0 if operation.get_attr("begin_mask") >> place & 1 else int(begin[place])
+        start = 0 if operation.get_attr("begin_mask") >> own & 1 else int(begin[own])
         start += size if start < 0 else 0
-        if operation.get_attr("shrink_axis_mask") >> place & 1:
+        if operation.get_attr("shrink_axis_mask") >> own & 1:
             return start, start + 1
-        stop = size if operation.get_attr("end_mask") >> place & 1 else int(end[place])
+        stop = size if operation.get_attr("end_mask") >> own & 1 else int(end[own])
         return start, min(stop + size if stop < 0 else stop, size)
     if operation.type == "Slice":
         if values[1] is None or values[2] is None:

@@ -8,23 +8,15 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.network._axes import Axes, TokenGrid, follow_axes, is_map, token_grid
-from care_tf.network._crossings import crossings, first_weighted, is_grid_read, operations_between
+from care_tf.network._axes import Axes, TokenGrid, crops, follow_axes, is_map, token_grid
+from care_tf.network._crossings import crossings, first_weighted, is_grid_read, is_weighted, operations_between
+from care_tf.network._second_order import first_order_only
 from care_tf.network.observation import find_path, listing
 from care_tf.network.trace import Call, NetworkTrace
 
-# TensorFlow has no second-order gradient for these; for bilinear resizing it is None without an error.
-FIRST_ORDER_ONLY_OPS = frozenset(
-    {
-        "CropAndResize",
-        "ImageProjectiveTransformV2",
-        "ImageProjectiveTransformV3",
-        "ResizeArea",
-        "ResizeBicubic",
-        "ResizeBilinear",
-        "ResizeNearestNeighbor",
-        "ScaleAndTranslate",
-    }
+# What turns scores into something that is no score any more, wherever it stands behind the last weights.
+SQUASHING_OPS = frozenset(
+    {"Softmax", "LogSoftmax", "Sigmoid", "Tanh", "Exp", "Softplus", "Softsign", "Relu6", "ClipByValue"}
 )
 ACTIVATION_OPS = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
 
@@ -92,6 +84,7 @@ def read_anatomy(trace: NetworkTrace, attention_layer: str) -> Anatomy:
     _check_predictions(predictions)
     operations = operations_between(trace.image, predictions)
     axes = follow_axes(trace.image, operations)
+    _check_uncropped(operations, axes)
     path = layer = None
     side = "output"
     if features is None:
@@ -102,13 +95,13 @@ def read_anatomy(trace: NetworkTrace, attention_layer: str) -> Anatomy:
         )
         path, layer, features = call.path, call.layer, call.output if side == "output" else call.input
     map_size, grid = _spatial_extent(features, axes, path)
-    between = {operation.type for operation in operations_between(features, predictions)}
-    if not between:
+    if not operations_between(features, predictions):
         raise InputError(
             f"The attention layer {path!r} does not lead to the classifier's output, so the class score has no "
             "gradient there. Choose a layer between the input and the output."
         )
-    activation, logit_layer = _find_logits(calls, predictions)
+    activation, logit_layer = _find_logits(calls, predictions, axes)
+    pooled_dense = _find_pooled_dense(calls, features, predictions, logit_layer)
     return Anatomy(
         attention_path=path,
         attention_layer=layer,
@@ -119,8 +112,8 @@ def read_anatomy(trace: NetworkTrace, attention_layer: str) -> Anatomy:
         output_activation=activation,
         num_outputs=int(predictions.shape[-1]),
         last_dense=_find_last_dense(calls, predictions, logit_layer),
-        pooled_dense=_find_pooled_dense(calls, features, predictions, logit_layer),
-        first_order_only=tuple(sorted(between & FIRST_ORDER_ONLY_OPS)),
+        pooled_dense=pooled_dense,
+        first_order_only=() if pooled_dense is not None else first_order_only(features, predictions),
     )
 
 
@@ -131,7 +124,8 @@ def read_last_dense(trace: NetworkTrace) -> keras.layers.Dense | None:
       InputError: The output is not (B, classes), or its activation belongs to no layer.
     """
     _check_predictions(trace.predictions)
-    return _find_last_dense(trace.calls, trace.predictions, _find_logits(trace.calls, trace.predictions)[1])
+    axes = follow_axes(trace.image, operations_between(trace.image, trace.predictions))
+    return _find_last_dense(trace.calls, trace.predictions, _find_logits(trace.calls, trace.predictions, axes)[1])
 
 
 def _check_predictions(predictions: Any) -> None:
@@ -141,6 +135,17 @@ def _check_predictions(predictions: Any) -> None:
             f"The classifier must return one tensor of shape (batch, classes). Received {shape}. Wrap the network so "
             "that only the class output remains, for example with keras.Model(inputs, class_output)."
         )
+
+
+def _check_uncropped(operations: list[tf.Operation], axes: dict[str, Axes]) -> None:
+    """Refuses a network that cuts its image: the masks would keep what the map does not show."""
+    for operation in operations[: first_weighted(operations, axes)]:
+        if crops(operation, axes):
+            raise InputError(
+                "The network must see the whole image, because its masks go with the whole image. Received one that "
+                f"crops the image itself ({operation.type} before the first weights). Crop images and masks in the "
+                "pipeline, and leave the cropping layer out."
+            )
 
 
 def _find_crossing(trace: NetworkTrace, operations: list[tf.Operation], axes: dict[str, Axes]) -> tuple[Call, str]:
@@ -168,15 +173,15 @@ def _observable(calls: list[Call], tensor: tf.Tensor) -> tuple[Call, str] | None
     source = _source(tensor)
     number = collections.Counter(call.path for call in calls)
     once = [call for call in calls if number[call.path] == 1]
-    makers = [call for call in once if tf.is_tensor(call.output) and _source(call.output) is source]
+    makers = [call for call in once if tf.is_symbolic_tensor(call.output) and _source(call.output) is source]
     if makers:  # a nested model returns the very tensor of its last layer: the layer that made it ended first
         return makers[0], "output"
-    readers = [call for call in once if tf.is_tensor(call.input) and _source(call.input) is source]
+    readers = [call for call in once if tf.is_symbolic_tensor(call.input) and _source(call.input) is source]
     return (min(readers, key=lambda call: call.start), "input") if readers else None
 
 
 def _spatial_paths(calls: list[Call], axes: dict[str, Axes]) -> dict[str, None]:
-    spatial = (call for call in calls if tf.is_tensor(call.output) and _extent(axes.get(call.output.name, ())))
+    spatial = (call for call in calls if tf.is_symbolic_tensor(call.output) and _extent(axes.get(call.output.name, ())))
     return dict.fromkeys(call.path for call in spatial)
 
 
@@ -225,10 +230,13 @@ def _spatial_extent(
     )
 
 
-def _find_logits(calls: list[Call], predictions: tf.Tensor) -> tuple[str, keras.layers.Layer | None]:
+def _find_logits(
+    calls: list[Call], predictions: tf.Tensor, axes: dict[str, Axes]
+) -> tuple[str, keras.layers.Layer | None]:
     operation = _source(predictions, ("Cast", "Identity", "Reshape", "Squeeze")).op
     activation = ACTIVATION_OPS.get(operation.type, "linear")
     if activation == "linear":
+        _check_logits(calls, predictions, axes)
         return activation, None
     made = [call for call in calls if call.output is operation.outputs[0] or call.output is predictions]
     for call in made:
@@ -239,6 +247,28 @@ def _find_logits(calls: list[Call], predictions: tf.Tensor) -> tuple[str, keras.
         f"is out of reach. End it with keras.layers.Activation({activation!r}) or Dense(..., "
         f"activation={activation!r}), or let it return logits."
     )
+
+
+def _check_logits(calls: list[Call], predictions: tf.Tensor, axes: dict[str, Axes]) -> None:
+    """Refuses an output that is taken for logits, and has been squashed since the last weights."""
+    last = next((call.layer for call in reversed(calls) if call.output is predictions), None)
+    if last is not None and getattr(last, "activation", None) is keras.activations.linear and not last.weights:
+        return  # an Activation("linear") at the end says that these are logits
+    seen, queue = set(), [predictions.op]
+    while queue:
+        operation = queue.pop()
+        if operation in seen or is_weighted(operation, axes):
+            continue
+        seen.add(operation)
+        queue.extend(tensor.op for tensor in operation.inputs if tensor.name in axes)
+    squashed = sorted({operation.type for operation in seen} & SQUASHING_OPS)
+    if squashed:
+        raise InputError(
+            "The classifier must end in logits, or in a softmax or sigmoid layer, for its score to be read. Received "
+            f"an output that is changed after {', '.join(squashed)}, such as an average of probabilities. Return "
+            "logits, and average those; or, if the output is a score as it is, end the network with "
+            'keras.layers.Activation("linear").'
+        )
 
 
 def _find_last_dense(calls, predictions, logit_layer) -> keras.layers.Dense | None:

@@ -1,0 +1,46 @@
+"""Which operations have no second-order gradient, asked of TensorFlow's own registry."""
+
+import tensorflow as tf
+from tensorflow.python.framework.ops import get_gradient_function
+
+from care_tf.errors import InputError
+from care_tf.network._axes import SHAPE_ONLY
+
+
+def first_order_only(features: tf.Tensor, predictions: tf.Tensor) -> tuple[str, ...]:
+    """Types of the operations whose gradient with respect to the features cannot be differentiated again.
+
+    TensorFlow raises for some of them, and gives None for others, for bilinear resizing for one, without an error.
+
+    Args:
+      features: A tensor of a traced graph. The gradient's operations are added to that graph.
+      predictions: What is made from it.
+
+    Raises:
+      InputError: An operation has no gradient at all.
+    """
+    graph = features.graph
+    num_before = len(graph.get_operations())
+    try:
+        with graph.as_default():
+            tf.gradients(predictions, features)
+    except LookupError as error:
+        raise InputError(
+            "The score must be differentiable with respect to the attention map. Received a network with an operation "
+            f"that is not: {str(error).splitlines()[0].rstrip('.')}. Choose an attention layer after it."
+        ) from error
+    added = graph.get_operations()[num_before:]
+    types = {operation.type for operation in added if not _is_differentiable(operation)}
+    return tuple(sorted(name.removesuffix("Grad") for name in types))
+
+
+def _is_differentiable(operation: tf.Operation) -> bool:
+    takes_and_gives_numbers = all(
+        any(tensor.dtype.is_floating for tensor in tensors) for tensors in (operation.inputs, operation.outputs)
+    )
+    if not takes_and_gives_numbers or operation.type in SHAPE_ONLY:
+        return True
+    try:
+        return get_gradient_function(operation) is not None
+    except LookupError:
+        return False

@@ -1,0 +1,139 @@
+"""Endings, crops and operations of somebody else's network: read right, or refused before anything trains."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from care_tf import CAREModel
+from care_tf.errors import InputError
+from care_tf.model.observed_classifier import ObservedClassifier
+from care_tf.network import Anatomy
+
+
+def from_image(body, size: int = 32) -> keras.Model:
+    image = keras.Input((size, size, 3))
+    return keras.Model(image, body(image))
+
+
+def study(network: keras.Model, attention_layer: str = "auto", second_order: bool = True) -> Anatomy:
+    return ObservedClassifier(network, attention_layer).study((None, *network.input_shape[1:]), "float32", second_order)
+
+
+def pooled(image):
+    features = layers.Conv2D(8, 3, strides=2, activation="relu", name="conv")(image)
+    return layers.GlobalAveragePooling2D()(features)
+
+
+def head(image, activation=None):
+    return layers.Dense(3, activation=activation)(pooled(image))
+
+
+def temperature(image):
+    return layers.Rescaling(0.5)(head(image, "softmax"))
+
+
+def average_of_heads(image):
+    features = pooled(image)
+    return layers.Average()([layers.Dense(3, activation="softmax")(features) for _ in range(2)])
+
+
+@pytest.mark.parametrize(
+    "body, received",
+    [
+        (temperature, "Softmax"),
+        (average_of_heads, "Softmax"),
+        (lambda image: layers.Rescaling(2.0)(head(image, "sigmoid")), "Sigmoid"),
+        (lambda image: head(image, "tanh"), "Tanh"),
+        (lambda image: head(image, "softplus"), "Softplus"),
+    ],
+    ids=["temperature", "average of two heads", "scaled sigmoid", "tanh", "softplus"],
+)
+def test_an_output_that_is_no_score_any_more_is_refused(body, received):
+    with pytest.raises(InputError, match=f"must end in logits.*changed after {received}"):
+        study(from_image(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        head,
+        lambda image: layers.Rescaling(2.0)(head(image)),
+        lambda image: layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3, activation="relu")(image)),
+        lambda image: layers.Dense(3)(layers.Dense(4, activation="tanh")(pooled(image))),
+        lambda image: layers.Activation("linear")(head(image, "tanh")),
+    ],
+    ids=["Dense", "scaled logits", "averaged class maps", "tanh before the last weights", "declared"],
+)
+def test_logits_in_many_forms_are_read_as_they_are(body):
+    anatomy = study(from_image(body))
+    assert anatomy.output_activation == "linear" and anatomy.logit_layer is None
+
+
+@pytest.mark.parametrize(
+    "crop", [lambda: layers.CenterCrop(16, 16), lambda: layers.Cropping2D(4)], ids=["CenterCrop", "Cropping2D"]
+)
+def test_a_network_that_crops_its_image_is_refused(crop):
+    with pytest.raises(InputError, match="must see the whole image.*Crop images and masks in the pipeline"):
+        study(from_image(lambda image: head(crop()(image))))
+
+
+def test_a_crop_between_feature_maps_and_every_second_pixel_are_fine():
+    def body(image):
+        return head(layers.Cropping2D(1)(layers.Conv2D(4, 3)(image[:, ::2, ::2])))
+
+    assert study(from_image(body)).map_size == (6, 6)
+
+
+def normalized(image):
+    features = layers.Conv2D(8, 3, strides=2, activation="relu", name="conv")(image)
+    features = layers.Lambda(tf.nn.local_response_normalization, output_shape=features.shape[1:])(features)
+    return layers.Dense(3, activation="softmax")(layers.Flatten()(features))
+
+
+@pytest.mark.parametrize(
+    "body, operation",
+    [
+        (normalized, "LRN"),
+        (lambda image: resized(image, "bilinear"), "ResizeBilinear"),
+        (lambda image: resized(image, "nearest"), "ResizeNearestNeighbor"),
+    ],
+    ids=["local response normalization", "bilinear", "nearest"],
+)
+def test_an_operation_without_a_second_gradient_is_refused_unless_it_is_not_needed(body, operation):
+    network = from_image(body)
+    with pytest.raises(InputError, match=f"{operation}, which has no second-order gradient.*second_order=False"):
+        study(network, "conv")
+    model = CAREModel(network, attention_layer="conv", second_order=False)
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    images = np.random.default_rng(0).uniform(0, 1, (2, 32, 32, 3)).astype("float32")
+    masks = np.zeros((2, 32, 32, 1), "float32")
+    masks[:, 4:20, 4:20] = 1
+    assert np.isfinite(model.train_on_batch({"image": images, "mask": masks}, np.array([0, 1]))).all()
+
+
+def resized(image, method):
+    features = layers.Conv2D(8, 3, strides=2, activation="relu", name="conv")(image)
+    larger = layers.Lambda(lambda x: tf.image.resize(x, (30, 30), method), output_shape=(30, 30, 8))(features)
+    return layers.Dense(3, activation="softmax")(layers.Flatten()(larger))
+
+
+@pytest.mark.parametrize("place", ["a tuple of images and masks", "masks beside the labels"])
+def test_masks_elsewhere_are_answered_with_where_they_belong(place):
+    images, masks, labels = np.zeros((2, 32, 32, 3), "float32"), np.ones((2, 32, 32, 1), "float32"), np.array([0, 1])
+    data = ((images, masks), labels) if place.startswith("a tuple") else (images, (labels, masks))
+    model = CAREModel(from_image(head))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises(InputError, match=r'\{"image": images, "mask": masks\}|Masks belong in x, beside the image'):
+        model.fit(tf.data.Dataset.from_tensor_slices(data).batch(2), verbose=0)
+
+
+def test_export_after_fit_exports_the_classifier(tmp_path):
+    model = CAREModel(from_image(head))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    images = np.random.default_rng(0).uniform(0, 1, (2, 32, 32, 3)).astype("float32")
+    model.fit({"image": images, "mask": np.ones((2, 32, 32, 1), "float32")}, np.array([0, 1]), verbose=0)
+    model.export(str(tmp_path / "served"))
+    served = tf.saved_model.load(str(tmp_path / "served")).serve(tf.constant(images))
+    np.testing.assert_allclose(served, model.predict(images, verbose=0), rtol=1e-5, atol=1e-6)
