@@ -71,9 +71,9 @@ class CAREModel(keras.Model):
       classifier: Any Keras classifier with one output (B, classes): Functional, Sequential, nested, or subclassed.
         Ending in softmax, sigmoid, or logits; one unit means binary. An `ObservedClassifier` lets several models share
         what is read of one network; attention_layer, cam, features and head are then its.
-      attention_layer: Layer name, "outer/inner" path, or "auto": the last layer whose output is 4-D with h, w > 1. A
-        layer of transformer tokens (B, tokens, d) may be named; a square grid, with or without a leading class token,
-        is folded back.
+      attention_layer: Layer name, "outer/inner" path, or "auto": the last feature map, or grid of transformer tokens,
+        that every path from the image to the prediction crosses; h, w > 1. Tokens (B, n, d) are folded back to the
+        grid that the network unfolded them from; `print(model.anatomy)` says what was found.
       alpha: Weight of the attention loss, in [0, 1]. `model.alpha` is a variable; assign to it to change it.
       attention_loss: An `AttentionLoss`; None means its defaults (the paper's).
       cam: Activation-map method: "gradcam" (the paper's), "gradcam++", "hirescam", "layercam", "xgradcam", or a

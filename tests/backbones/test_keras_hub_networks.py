@@ -63,3 +63,63 @@ def test_a_classifier_of_it_trains_with_attention(preset, images):
 def test_a_preset_that_is_not_there_is_refused():
     with pytest.raises(InputError, match="KerasHub cannot load the preset 'no_such_preset' as ImageConverter"):
         get_backbone("keras_hub/no_such_preset")
+
+
+def vision_transformer(**settings):
+    small = {"patch_size": 8, "num_layers": 2, "num_heads": 2, "hidden_dim": 16}
+    return {**small, "image_shape": (64, 96, 3), **settings}
+
+
+TRANSFORMERS = {
+    # Builder, whether its class token alone is read, (h, w) of the map, tokens in front of the grid.
+    "ViT": (lambda: keras_hub.models.ViTBackbone(**vision_transformer(mlp_dim=32)), False, (8, 12), 1),
+    "ViT, class token": (lambda: keras_hub.models.ViTBackbone(**vision_transformer(mlp_dim=32)), True, (8, 12), 1),
+    "DINOv2 with registers": (
+        lambda: keras_hub.models.DINOV2Backbone(
+            **vision_transformer(intermediate_dim=32, num_register_tokens=4, position_embedding_shape=(64, 96, 3))
+        ),
+        True,
+        (8, 12),
+        5,
+    ),
+    "Swin": (
+        lambda: keras_hub.models.SwinTransformerBackbone(
+            image_shape=(64, 64, 3), embed_dim=16, depths=[2, 2], num_heads=[2, 2], window_size=4
+        ),
+        False,
+        (8, 8),
+        0,
+    ),
+    "MiT": (
+        lambda: keras_hub.models.MiTBackbone(
+            num_layers=2, layerwise_depths=[1, 1], layerwise_num_heads=[1, 2], layerwise_sr_ratios=[2, 1],
+            max_drop_path_rate=0.1, layerwise_patch_sizes=[7, 3], layerwise_strides=[4, 2], hidden_dims=[8, 16],
+            image_shape=(64, 64, 3),
+        ),
+        False,
+        (8, 8),
+        0,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_the_attention_layer_of_transformers_is_their_grid_of_tokens(name):
+    build, reads_class_token, map_size, leading = TRANSFORMERS[name]
+    base = build()
+    output = base.output
+    if reads_class_token:
+        vectors = output[:, 0]
+    else:
+        pooling = keras.layers.GlobalAveragePooling1D if len(output.shape) == 3 else keras.layers.GlobalAveragePooling2D
+        vectors = pooling()(output)
+    image = base.input["images"] if isinstance(base.input, dict) else base.input
+    model = CAREModel(keras.Model(image, keras.layers.Dense(3, activation="softmax")(vectors)))
+    height, width = model.classifier.input_shape[1:3]
+    images = np.random.default_rng(0).uniform(0, 1, (2, height, width, 3)).astype(np.float32)
+    masks = np.zeros((2, height, width, 1), np.float32)
+    masks[:, 16:32, 16:40] = 1
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    losses = model.fit({"image": images, "mask": masks}, np.array([0, 1]), verbose=0).history
+    assert abs(losses["attention_loss"][0]) > 0 and model.anatomy.map_size == map_size
+    assert (0 if model.anatomy.grid is None else model.anatomy.grid.leading) == leading
