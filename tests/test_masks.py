@@ -41,3 +41,10 @@ def test_projection_works_with_unknown_sizes():
 def test_a_mask_of_another_rank_is_refused(shape):
     with pytest.raises(ValueError, match=r"must have shape \(batch, height, width\).*Received shape"):
         squeeze_mask(np.zeros(shape))
+
+
+@pytest.mark.parametrize("sizes", [(224, 7), (128, 8), (450, 14), (5, 5), (3, 8), (7, 1)])
+def test_known_and_unknown_sizes_give_the_same_matrix_to_the_last_bit(sizes):
+    known = interpolation_matrix(*sizes)
+    unknown = interpolation_matrix(*map(tf.constant, sizes))
+    np.testing.assert_array_equal(known, unknown)

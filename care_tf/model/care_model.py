@@ -183,7 +183,7 @@ class CAREModel(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One optimizer step on L; a single backward pass through the backbone."""
-        x, y, sample_weight = keras_generation.unpack_batch(data)
+        x, y, sample_weight = self._unpacked(data)
         batch = split_inputs(x)
         with tf.GradientTape() as tape:
             terms = self._forward(batch, y, sample_weight, training=True)
@@ -194,10 +194,16 @@ class CAREModel(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """The same terms without a step; batches without masks are fine."""
-        x, y, sample_weight = keras_generation.unpack_batch(data)
+        x, y, sample_weight = self._unpacked(data)
         terms = self._forward(split_inputs(x), y, sample_weight, training=False)
         self._total_loss(x, y, sample_weight, terms, training=False)
         return self.compute_metrics(x, y, terms.predictions, sample_weight)
+
+    def _unpacked(self, data: Any) -> tuple[Any, Any, Any]:
+        x, y, sample_weight = keras_generation.unpack_batch(data)
+        if isinstance(y, dict | list | tuple):  # before Keras's own loss looks at it
+            check_labels(y)
+        return x, y, sample_weight
 
     def _forward(self, batch: ImageBatch, y, sample_weight, training: bool) -> _Terms:
         """One forward pass: predictions, and what the attention and the embedding loss are made of."""

@@ -41,9 +41,6 @@ _WINDOWED = frozenset(
     {
         *("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MaxPool", "AvgPool"),
         *(
-            "Pad",
-            "PadV2",
-            "MirrorPad",
             "ExtractImagePatches",
             "SpaceToDepth",
             "DepthToSpace",
@@ -182,6 +179,19 @@ def _windowed(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes])
     if len(source) != output.shape.rank:
         return None
     return tuple(axis if _is_spatial(axis) else _other(size) for axis, size in zip(source, output.shape, strict=False))
+
+
+def _padded(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
+    source, paddings = axes.get(operation.inputs[0].name), tf.get_static_value(operation.inputs[1])
+    if not source or paddings is None:
+        return None
+    result = []
+    for axis, size, (before, after) in zip(source, output.shape, paddings.tolist(), strict=True):
+        grid, length = token_grid(axis), _size(axis)
+        if grid is not None and length is not None and before + after:
+            axis = (Atom("tokens", length + before + after, grid._replace(leading=grid.leading + before)),)
+        result.append(axis if _is_spatial(axis) else _other(size))
+    return tuple(result)
 
 
 def _reshaped(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
@@ -434,6 +444,7 @@ _RULES: dict[str, Callable[[tf.Operation, tf.Tensor, dict[str, Axes]], Axes | No
     **dict.fromkeys(_PRODUCTS, _product),
     **dict.fromkeys(_SELECTIONS, _selected),
     **dict.fromkeys(("Reshape", "Squeeze", "ExpandDims"), _reshaped),
+    **dict.fromkeys(("Pad", "PadV2", "MirrorPad"), _padded),
     "Transpose": _transposed,
     "ConcatV2": _concatenated,
 }

@@ -18,7 +18,7 @@ SETTINGS = dict(batch_size=4, epochs=2, verbose=0, shuffle=False)
 
 def compiled(classifier, loss="sparse_categorical_crossentropy", optimizer="adam", compile_settings=None, **kwargs):
     model = CAREModel(classifier, **kwargs)
-    model.compile(optimizer, loss, metrics=["accuracy"], **(compile_settings or {}))
+    model.compile(optimizer, loss, **(compile_settings or {}))
     return model
 
 
@@ -493,7 +493,7 @@ def test_bad_arguments_are_refused(network):
     for arguments, message in (
         ({"alpha": 1.5}, r"alpha .*\[0, 1\].*Received alpha=1.5"),
         ({"attention_layer": "nope"}, "attention_layer='nope' is not a layer.*last_relu"),
-        ({"attention_layer": "pool"}, "needs spatial extent.*'pool'"),
+        ({"attention_layer": "pool"}, "needs the image's rows and columns.*'pool'"),
         ({"cam": "magic"}, "cam must be one of"),
         ({"features": "body"}, "features and head belong together"),
         ({"features": "nothing", "head": "nothing"}, "features must be a layer or model that the classifier holds"),
@@ -507,7 +507,7 @@ def test_bad_arguments_are_refused(network):
 def test_a_map_of_one_pixel_is_refused():
     image = keras.Input((8, 8, 3))
     x = keras.layers.Conv2D(4, 8, name="whole_frame")(image)
-    with pytest.raises(InputError, match="No layer .* h, w > 1"):
+    with pytest.raises(InputError, match="No feature map lies on every path"):
         CAREModel(keras.Model(image, keras.layers.Dense(2)(keras.layers.Flatten()(x))))
 
 

@@ -17,6 +17,7 @@ from care_tf.runs._training_rows import read_training_rows
 
 
 @pytest.mark.slow
+@pytest.mark.both_generations
 def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys):
     care = train_run(config("care"))
     assert {path.name for path in care.iterdir()} == {

@@ -124,6 +124,7 @@ def _loaded_without_keras_cv(path):
 
 
 @pytest.mark.slow
+@pytest.mark.both_generations
 @pytest.mark.parametrize("backbone", ["squeezenet1_1", "resnet18"])
 def test_a_saved_network_loads_without_keras_cv(backbone, tmp_path):
     network = build_segmentation_network((32, 64), backbone=backbone)
@@ -135,6 +136,7 @@ def test_a_saved_network_loads_without_keras_cv(backbone, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.both_generations
 @pytest.mark.parametrize("file", ["model.keras", "model.h5"])
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Keras 2 about HDF5
 def test_a_network_with_keras_cvs_layers_still_loads_where_keras_cv_is(file, tmp_path, monkeypatch):
