@@ -17,7 +17,7 @@ import hypothesis
 import numpy as np
 import pytest
 
-# Tracing makes many objects that live on; looking through all of them every few hundred costs a tenth of the tests' time.
+# Tracing makes many objects that live on; looking through them every few hundred costs a tenth of the time.
 gc.set_threshold(200_000, 20, 20)
 
 # No deadline: the first example of a property traces a graph. Derandomized: a failure in CI is a failure everywhere.

@@ -12,6 +12,13 @@ from care_tf.tensorflow_start import quiet_tensorflow
 
 @click.command("compare", cls=Command, example="care compare isic2018/baseline isic2018/care --folds 1,2 --seeds 0,1")
 @options.configs("CONFIG... [key=value ...]")
+@click.option(
+    "--vary",
+    "varied",
+    multiple=True,
+    metavar="KEY=VALUE,...",
+    help="A run for each value of a setting, such as care.tau=.2,.5,.7; several times: each combination.",
+)
 @options.folds(help="Folds to test on. [default: the configurations' own rows]", joined_by=None)
 @click.option("--seeds", type=options.WholeNumbers(), metavar="SEED,...", help="[default: the configurations' own]")
 @options.output(help="Folder. [default: runs/DATASET/comparison]", required=False)
@@ -21,6 +28,7 @@ from care_tf.tensorflow_start import quiet_tensorflow
 def compare(
     context: click.Context,
     words: tuple[str, ...],
+    varied: tuple[str, ...],
     folds: list[str] | None,
     seeds: list[int] | None,
     output: Path | None,
@@ -30,22 +38,25 @@ def compare(
     """Compare methods on the same folds and seeds.
 
     Trains what is not finished; methods share decoded images and every first stage that they have in common. Started
-    again, it continues where it stopped. The folder gets comparison.csv, cells.csv, comparison.md, comparison.png, and
-    a run folder per cell.
+    again, it continues where it stopped; other methods, folds or seeds are added to what is there. The folder gets
+    comparison.csv, cells.csv, comparison.md, comparison.png, and a run folder per cell.
     """
     from care_tf.runs.named_configs import comparison_folder
 
     names, changes = options.split_words(words)
     _check(names, changes, seeds)
+    variants = _variants(varied, changes)
     folder = output if output is not None else comparison_folder(names)
     quiet_tensorflow()
     from care_tf.runs import comparison_plan, comparison_runs
 
-    methods = comparison_plan.read_methods(names, changes)
+    methods = comparison_plan.read_methods(names, changes, variants)
     _check_writable(folder)
     cells = comparison_plan.plan_cells(methods, folds, seeds, folder)
+    earlier_methods, earlier_cells = comparison_plan.earlier_runs(folder, cells)
     if not table_only:
         comparison_runs.run_cells(cells, command=command_line(context))
+    methods, cells = {**earlier_methods, **methods}, [*earlier_cells, *cells]
     print(comparison_runs.write_tables(methods, cells, folder, num_resamples))
     print(f"wrote {folder}/comparison.csv, cells.csv, comparison.md and comparison.png")
 
@@ -58,6 +69,23 @@ def _check(names: list[str], changes: list[str], seeds: list[int] | None) -> Non
         raise InputError("The runs of a comparison lie in its own folder. Give --output FOLDER instead of output=.")
     if "seed" in keys and seeds is not None:
         raise InputError("Both --seeds and seed= were given. Leave one out.")
+
+
+def _variants(varied: tuple[str, ...], changes: list[str]) -> dict[str, list[str]]:
+    """Key -> values of `--vary`."""
+    variants: dict[str, list[str]] = {}
+    changed = {change.partition("=")[0] for change in changes}
+    for given in varied:
+        key, _, values = given.partition("=")
+        words = options.Words(may_be_empty=True).convert(values, None, None)
+        if not key or not words or len(set(words)) < len(words):
+            raise InputError(f"--vary takes KEY=VALUE,VALUE with different values. Received {given!r}.")
+        if key in variants or key in changed:
+            raise InputError(f"{key} is set twice: by --vary, and by --vary or {key}= again. Leave one out.")
+        if key in ("output", "seed"):
+            raise InputError(f"--vary cannot change {key}. Use --output, or --seeds 0,1.")
+        variants[key] = words
+    return variants
 
 
 def _check_writable(folder: Path) -> None:

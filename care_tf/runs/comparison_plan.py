@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from care_tf.data import Manifest, get_sampling, read_manifest
@@ -60,15 +60,22 @@ class Cell:
         return f"{self.method}, fold {self.fold}, seed {self.config.seed}"
 
 
-def read_methods(paths: Sequence[str | os.PathLike], overrides: Sequence[str] = ()) -> dict[str, RunConfig]:
-    """Reads the configurations.
+def read_methods(
+    paths: Sequence[str | os.PathLike],
+    overrides: Sequence[str] = (),
+    varied: Mapping[str, Sequence[str]] | None = None,
+) -> dict[str, RunConfig]:
+    """Reads the configurations, each in all its variants.
 
     Args:
       paths: YAML files with different names.
       overrides: As for `load_config`; they hold for all.
+      varied: Key of a configuration -> values; a method has a variant for each, for each combination where there are
+        several keys. A method without attention has no variants of the keys below `care`, which change nothing in it.
 
     Returns:
-      Name of the file, without .yaml -> configuration.
+      Name of the file, without .yaml -> configuration; "care@tau=.5" for a variant. A variant's baseline is the same
+      variant of its method's, where that varies, too.
 
     Raises:
       InputError: A configuration is bad, two have one name, or their classes or manifests differ.
@@ -80,7 +87,8 @@ def read_methods(paths: Sequence[str | os.PathLike], overrides: Sequence[str] = 
         name = Path(path).stem
         if name in methods:
             raise InputError(f"Methods are called by their files' names, and two are called {name!r}. Rename one.")
-        methods[name] = load_config(path, overrides)
+        methods |= _variants(path, name, overrides, varied or {})
+    methods = {name: _with_own_baseline(name, config, methods) for name, config in methods.items()}
     first_name, first = next(iter(methods.items()))
     for name, config in methods.items():
         if (config.data.manifest, config.data.class_names) != (first.data.manifest, first.data.class_names):
@@ -89,6 +97,65 @@ def read_methods(paths: Sequence[str | os.PathLike], overrides: Sequence[str] = 
                 "data.class_names. Give both the same."
             )
     return methods
+
+
+def _variants(
+    path: str | os.PathLike, name: str, overrides: Sequence[str], varied: Mapping[str, Sequence[str]]
+) -> dict[str, RunConfig]:
+    config = load_config(path, overrides)
+    has_attention = any(stage.alpha > 0 for stage in config.stages)
+    keys = [key for key in varied if has_attention or not key.startswith("care.")]
+    if not keys:
+        return {name: config}
+    variants = {}
+    for values in itertools.product(*(varied[key] for key in keys)):
+        settings = list(zip(keys, values, strict=True))
+        words = [f"{key.rpartition('.')[2]}={Path(value).stem if '/' in value else value}" for key, value in settings]
+        variant = load_config(path, [*overrides, *(f"{key}={value}" for key, value in settings)])
+        title = ", ".join([config.title or name, *words])
+        variants[f"{name}@{','.join(words)}"] = variant.model_copy(update={"title": title})
+    return variants
+
+
+def _with_own_baseline(name: str, config: RunConfig, methods: Mapping[str, RunConfig]) -> RunConfig:
+    """The configuration with the variant of its baseline that has the same settings, as far as they change that one."""
+    words = {"", *name.partition("@")[2].split(",")}
+    for other in methods:
+        method, _, own = other.partition("@")
+        if method == config.baseline and set(own.split(",")) <= words:
+            return config.model_copy(update={"baseline": other})
+    return config
+
+
+def earlier_runs(output: Path, cells: Sequence[Cell]) -> tuple[dict[str, RunConfig], list[Cell]]:
+    """The finished runs that earlier comparisons left in a folder, beside those that are planned now.
+
+    Args:
+      output: Folder of the comparison.
+      cells: Of `plan_cells`.
+
+    Returns:
+      Their methods, and their cells.
+
+    Raises:
+      InputError: They were compared on other images.
+    """
+    planned, data = {cell.folder for cell in cells}, cells[0].config.data
+    methods, earlier = {}, []
+    for record in sorted(output.glob(f"cells/*/*/{CELL_RECORD}")):
+        folder = record.parent
+        if folder in planned:
+            continue
+        config = load_config(folder / run_folder.CONFIG).model_copy(update={"output": str(folder)})
+        if (config.data.manifest, config.data.class_names) != (data.manifest, data.class_names):
+            raise InputError(
+                f"{output} holds a comparison on other images: {folder} was tested on {config.data.manifest}. Choose "
+                "another --output."
+            )
+        fold = folder.name.removeprefix("fold").rpartition("_seed")[0]
+        methods[folder.parent.name] = config
+        earlier.append(Cell(folder.parent.name, fold, config, (), record.read_text()))
+    return methods, earlier
 
 
 def method_specs(methods: dict[str, RunConfig]) -> list[MethodSpec]:
@@ -171,7 +238,8 @@ def _tested_on(data: DataConfig, manifest: Manifest, fold: str) -> DataConfig:
     if data.test.folds == (fold,):
         return data
     parts = (data.train, data.validation, data.test)
-    listed = {name for part in parts if part is not None for name in part.folds or ()}
+    # A fold that no part lists is tested on like any other: the listed ones are then what is trained on.
+    listed = {fold, *(name for part in parts if part is not None for name in part.folds or ())}
     available = sorted(listed & set(manifest.folds))
     if fold not in available:
         raise InputError(

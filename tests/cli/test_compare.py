@@ -16,6 +16,10 @@ from care_tf.cli.compare import compare
         (["seed=1", "a.yaml", "--seeds", "2"], "Both --seeds and seed= were given"),
         (["a.yaml", "--seeds", "1,x"], "must be whole numbers, at least 0, separated by commas. Received '1,x'"),
         (["a.yaml", "--seeds=-1"], "must be whole numbers"),
+        (["a.yaml", "--vary", "care.tau"], "--vary takes KEY=VALUE,VALUE with different values. Received 'care.tau'"),
+        (["a.yaml", "--vary", "care.tau=.2,.2"], "--vary takes KEY=VALUE,VALUE"),
+        (["a.yaml", "care.tau=.5", "--vary", "care.tau=.2,.7"], "care.tau is set twice"),
+        (["a.yaml", "--vary", "seed=1,2"], "--vary cannot change seed"),
         (["a.yaml", "--resamples", "0"], "Invalid value for '--resamples'"),
     ],
 )

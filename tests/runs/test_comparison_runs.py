@@ -9,6 +9,7 @@ import yaml
 
 from care_tf.data import read_manifest, stratified_group_folds, write_manifest
 from care_tf.errors import InputError
+from care_tf.runs import _folder as run_folder
 from care_tf.runs import comparison_plan, evaluate_run
 from care_tf.runs import comparison_runs as comparison
 from care_tf.runs._progress import Progress
@@ -107,6 +108,45 @@ def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_pa
     both = [pd.read_csv(folder / "predictions.csv") for folder in (cell.folder, tmp_path / "alone")]
     names = list(cell.config.data.class_names)
     np.testing.assert_allclose(both[0][names], both[1][names], atol=1e-4)
+
+
+def test_settings_vary_where_they_change_something_and_pair_with_the_same_variant(configs):
+    varied = {"training.batch_size": ["8", "16"], "care.tau": [".2", ".7"]}
+    methods = comparison_plan.read_methods(configs[:2], varied=varied)
+    assert list(methods) == [
+        "plain@batch_size=8", "plain@batch_size=16",
+        "care@batch_size=8,tau=.2", "care@batch_size=8,tau=.7",
+        "care@batch_size=16,tau=.2", "care@batch_size=16,tau=.7",
+    ]  # fmt: skip
+    last = methods["care@batch_size=16,tau=.7"]
+    assert (last.training.batch_size, last.care.tau, last.title) == (16, 0.7, "CARE, batch_size=16, tau=.7")
+    assert (
+        last.baseline == "plain@batch_size=16" and methods["care@batch_size=8,tau=.2"].baseline == "plain@batch_size=8"
+    )
+
+
+def test_finished_runs_of_an_earlier_comparison_are_added(configs, tmp_path, manifest):
+    output = tmp_path / "out"
+    earlier = comparison_plan.plan_cells(comparison_plan.read_methods(configs[:2]), ["1"], [0], output)
+    for cell in earlier:
+        run_folder.write_config(cell.folder, cell.config)
+        (cell.folder / comparison_plan.CELL_RECORD).write_text(cell.prediction_fingerprint)
+    cells = comparison_plan.plan_cells(comparison_plan.read_methods(configs[1:]), ["1"], [0], output)
+    methods, added = comparison_plan.earlier_runs(output, cells)
+    assert list(methods) == ["plain"] and [(cell.method, cell.fold, cell.config.seed) for cell in added] == [
+        ("plain", "1", 0)
+    ]
+    other = manifest.parent / "other.csv"
+    other.write_bytes(manifest.read_bytes())
+    others = comparison_plan.read_methods(configs[:1], [f"data.manifest={other}"])
+    with pytest.raises(InputError, match="holds a comparison on other images"):
+        comparison_plan.earlier_runs(output, comparison_plan.plan_cells(others, ["2"], [0], output))
+
+
+def test_a_fold_that_nothing_lists_is_tested_on_with_the_listed_ones_in_training(configs, tmp_path):
+    listed = ["data.train.folds=[1]", "data.test.folds=[2]"]
+    (cell,) = comparison_plan.plan_cells(comparison_plan.read_methods(configs[:1], listed), ["3"], None, tmp_path)
+    assert (cell.config.data.train.folds, cell.config.data.test.folds) == (("1", "2"), ("3",))
 
 
 def test_a_cell_of_other_settings_is_refused(configs, tmp_path):
