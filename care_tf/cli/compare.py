@@ -1,5 +1,6 @@
 """`care compare`."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -41,16 +42,30 @@ def compare(
     again, it continues where it stopped; other methods, folds or seeds are added to what is there. The folder gets
     comparison.csv, cells.csv, comparison.md, comparison.png, and a run folder per cell.
     """
-    from care_tf.runs.named_configs import comparison_folder
-
     names, changes = options.split_words(words)
     _check(names, changes, seeds)
-    variants = _variants(varied, changes)
+    run_comparison(context, names, changes, _variants(varied, changes), folds, seeds, output, num_resamples, table_only)
+
+
+def run_comparison(
+    context: click.Context,
+    names: list[str],
+    changes: list[str],
+    varied: Mapping[str, Sequence[str]],
+    folds: list[str] | None,
+    seeds: list[int] | None,
+    output: Path | None,
+    num_resamples: int,
+    table_only: bool,
+) -> Path:
+    """Trains what is not finished and writes and prints the tables; returns the folder."""
+    from care_tf.runs.named_configs import comparison_folder
+
     folder = output if output is not None else comparison_folder(names)
     quiet_tensorflow()
     from care_tf.runs import comparison_plan, comparison_runs
 
-    methods = comparison_plan.read_methods(names, changes, variants)
+    methods = comparison_plan.read_methods(names, changes, varied)
     _check_writable(folder)
     cells = comparison_plan.plan_cells(methods, folds, seeds, folder)
     earlier_methods, earlier_cells = comparison_plan.earlier_runs(folder, cells)
@@ -59,6 +74,7 @@ def compare(
     methods, cells = {**earlier_methods, **methods}, [*earlier_cells, *cells]
     print(comparison_runs.write_tables(methods, cells, folder, num_resamples))
     print(f"wrote {folder}/comparison.csv, cells.csv, comparison.md and comparison.png")
+    return folder
 
 
 def _check(names: list[str], changes: list[str], seeds: list[int] | None) -> None:

@@ -17,6 +17,8 @@ from care_tf.runs._training_rows import read_training_rows, select_rows
 from care_tf.runs.config import DataConfig, RunConfig, Selection, load_config
 
 NO_FOLD = "test"
+# Settings that change nothing in a method without attention.
+ATTENTION_KEYS = ("care.", "data.train_boxes", "data.mask_classes")
 CELL_RECORD = "cell.json"
 
 
@@ -71,7 +73,7 @@ def read_methods(
       paths: YAML files with different names.
       overrides: As for `load_config`; they hold for all.
       varied: Key of a configuration -> values; a method has a variant for each, for each combination where there are
-        several keys. A method without attention has no variants of the keys below `care`, which change nothing in it.
+        several keys. A method without attention has no variants of `ATTENTION_KEYS`.
 
     Returns:
       Name of the file, without .yaml -> configuration; "care@tau=.5" for a variant. A variant's baseline is the same
@@ -104,7 +106,7 @@ def _variants(
 ) -> dict[str, RunConfig]:
     config = load_config(path, overrides)
     has_attention = any(stage.alpha > 0 for stage in config.stages)
-    keys = [key for key in varied if has_attention or not key.startswith("care.")]
+    keys = [key for key in varied if has_attention or not key.startswith(ATTENTION_KEYS)]
     if not keys:
         return {name: config}
     variants = {}
