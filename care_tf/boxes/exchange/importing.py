@@ -92,6 +92,12 @@ def import_boxes(
         except InputError as error:
             problems.append(str(error))
     raise_problems("the annotation file", problems)
+    if not any(len(annotated.boxes) for annotated in annotations):
+        kinds = ", ".join(sorted({kind for annotated in annotations for kind in annotated.ignored})[:5])
+        raise InputError(
+            f"The annotations hold no box, so nothing is changed. Received {len(annotations)} images"
+            f"{f' with {kinds}' if kinds else ''}. Check that the file has the format it was read as, or name another."
+        )
     summary = ImportSummary(
         num_annotated=len(annotations),
         num_matched=len(matched),

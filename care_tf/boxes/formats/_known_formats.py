@@ -9,10 +9,11 @@ from typing import Any
 
 from care_tf.boxes.formats._box_csv import read_csv_table, write_csv_table
 from care_tf.boxes.formats._coco import read_coco, write_coco
+from care_tf.boxes.formats._createml import is_createml, read_createml, write_createml
 from care_tf.boxes.formats._cvat import read_cvat, write_cvat
 from care_tf.boxes.formats._isic_masks import SUFFIX as MASK_SUFFIX
 from care_tf.boxes.formats._isic_masks import read_isic_masks, write_isic_masks
-from care_tf.boxes.formats._label_studio import read_label_studio, write_label_studio
+from care_tf.boxes.formats._label_studio import is_label_studio, read_label_studio, write_label_studio
 from care_tf.boxes.formats._labelme import read_labelme, write_labelme
 from care_tf.boxes.formats._rsna_labels import read_rsna, write_rsna
 from care_tf.boxes.formats._voc import read_voc, write_voc
@@ -57,6 +58,7 @@ FORMATS = {
         AnnotationFormat("voc", read_voc, write_voc, (".xml",), _ROUNDED),
         AnnotationFormat("yolo", read_yolo, write_yolo, (".txt", ".yaml"), _NO_SIZES),
         AnnotationFormat("labelme", read_labelme, write_labelme, (".json",)),
+        AnnotationFormat("createml", read_createml, write_createml, lost="the images' sizes are not in the file"),
         AnnotationFormat("label-studio", read_label_studio, write_label_studio),
         AnnotationFormat("cvat", read_cvat, write_cvat),
         AnnotationFormat("rsna", read_rsna, write_rsna, lost=_NO_NAMES),
@@ -146,7 +148,7 @@ def _formats_in_folder(folder: Path) -> set[str]:
     for suffix in (".xml", ".json"):
         for file in files_with_suffix(folder, (suffix,)):
             name = _format_of_file(file)
-            if name in ("coco", "label-studio") or (name == "cvat" and file != folder / "annotations.xml"):
+            if name in ("coco", "createml", "label-studio") or (name == "cvat" and file != folder / "annotations.xml"):
                 raise InputError(f"{file} is a file of the format {name}; give the file rather than its folder.")
             if name:
                 found.add(name)
@@ -178,7 +180,7 @@ def _format_of_file(path: Path) -> str:
 
 def _format_of_json(document: Any) -> str:
     if isinstance(document, list):
-        return "label-studio" if document and isinstance(document[0], dict) and "bbox" not in document[0] else ""
+        return "createml" if is_createml(document) else "label-studio" if is_label_studio(document) else ""
     if not isinstance(document, dict):
         return ""
     if "shapes" in document:

@@ -21,6 +21,18 @@ LOCAL_FILES = "/data/local-files/?d="
 _IMAGE_KEYS = ("image", "img", "image_url")
 
 
+def is_label_studio(document: Any) -> bool:
+    """Whether a parsed JSON file is a list of tasks with the address of an image: "JSON" or "JSON-MIN"."""
+    return (
+        isinstance(document, list)
+        and bool(document)
+        and all(
+            isinstance(task, dict) and (isinstance(task.get("data"), dict) or any(key in task for key in _IMAGE_KEYS))
+            for task in document
+        )
+    )
+
+
 def parse_label_studio(document: Any, where: str) -> list[AnnotatedImage]:
     """The annotated tasks of a parsed export, "JSON" or "JSON-MIN", in its order.
 

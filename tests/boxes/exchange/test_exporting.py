@@ -16,7 +16,7 @@ from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 
 _WIDTH, _HEIGHT = 48, 32
-_SUFFIX = {"coco": ".json", "label-studio": ".json", "cvat": ".xml", "rsna": ".csv", "csv": ".csv"}
+_SUFFIX = {"coco": ".json", "createml": ".json", "label-studio": ".json", "cvat": ".xml", "rsna": ".csv", "csv": ".csv"}
 _TOLERANCE_PX = {"voc": 0.5, "isic-masks": 0.5, "yolo": 1e-6}
 _NONE = np.zeros((0, 4), np.float32)
 
@@ -183,7 +183,7 @@ def test_bad_manifests_are_refused(folder, tmp_path):
         export_boxes(manifest, tmp_path / "out.json", "coco")
     with pytest.raises(InputError, match="No image of the manifest .* has a box to export"):
         export_boxes(manifest.without_boxes(), tmp_path / "out.json", "coco")
-    with pytest.raises(InputError, match="image .*1.jpg is not below .*, so it has no name there"):
+    with pytest.raises(InputError, match="Image .*1.jpg is not below .*, so it has no name there"):
         export_boxes(manifest.subset([0]), tmp_path / "out.json", "coco", image_root=tmp_path / "other")
     with pytest.raises(InputError, match="Annotation format 'pdf' is not one of"):
         export_boxes(manifest, tmp_path / "out.json", "pdf")

@@ -69,7 +69,7 @@ def test_boxes_are_clipped_and_listed(manifest):
 
 def test_boxes_outside_are_refused_or_dropped(manifest):
     annotations = [_of("a", [40, 5, 50, 20], [1, 1, 2, 2])]
-    with pytest.raises(InputError, match="box .40, 5, 50, 20. of f: a lies outside of the image of 40 x 30 px"):
+    with pytest.raises(InputError, match="Box .40, 5, 50, 20. of f: a lies outside of the image of 40 x 30 px"):
         import_boxes(manifest, annotations)
     imported, summary = import_boxes(manifest, annotations, outside="drop")
     assert imported.boxes[0].tolist() == [[1, 1, 2, 2]]
