@@ -17,7 +17,7 @@ from care_tf.errors import InputError
 
 _WIDTH, _HEIGHT = 48, 32
 _SUFFIX = {"coco": ".json", "createml": ".json", "label-studio": ".json", "cvat": ".xml", "rsna": ".csv", "csv": ".csv"}
-_TOLERANCE_PX = {"voc": 0.5, "isic-masks": 0.5, "yolo": 1e-6}
+_TOLERANCE_PX = {"voc": 0.5, "isic-masks": 0.5, "yolo": 1e-6, "createml": 1e-6}
 _NONE = np.zeros((0, 4), np.float32)
 
 

@@ -13,7 +13,7 @@ from care_tf.boxes.formats import FORMATS, AnnotatedImage, detect_format, read_a
 from care_tf.errors import InputError
 
 _SUFFIX = {"coco": ".json", "createml": ".json", "label-studio": ".json", "cvat": ".xml", "rsna": ".csv", "csv": ".csv"}
-_TOLERANCE_PX = {"voc": 0.5, "isic-masks": 0.5, "yolo": 1e-6}  # the others: what float32 holds
+_TOLERANCE_PX = {"voc": 0.5, "isic-masks": 0.5, "yolo": 1e-6, "createml": 1e-6}  # the others: what float32 holds
 _KEEPS_NAMES = ("coco", "voc", "labelme", "createml", "label-studio", "cvat", "csv")
 _WIDTH, _HEIGHT = 640, 480
 _NAMES = ("a.jpg", "train/a.jpg", "train/b c.png", "t\u00e9st/100% [1]#?&.jpeg", "1.2.840.113.jpg")
