@@ -169,9 +169,9 @@ class CAREModel(keras.Model):
         """The classifier's predictions for a bare image batch or a batch dict."""
         return self._observed.predict(split_inputs(inputs).image, training=training)
 
-    def export(self, filepath: str, **kwargs: Any) -> Any:
+    def export(self, filepath: str, *args: Any, **kwargs: Any) -> Any:
         """Exports the classifier, which serves without this wrapper; see `care_tf.serving` for images as files."""
-        return self.classifier.export(filepath, **kwargs)
+        return self.classifier.export(filepath, *args, **kwargs)
 
     # --- fit and evaluate -------------------------------------------------------------------------------------------
 

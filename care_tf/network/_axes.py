@@ -8,8 +8,9 @@ operations below; any other one keeps them where it keeps the shape.
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -52,7 +53,16 @@ _WINDOWED = frozenset(
 )
 _REDUCTIONS = frozenset({"Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm", "ArgMax", "ArgMin"})
 _PRODUCTS = frozenset({"MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum"})
-_SELECTIONS = frozenset({"StridedSlice", "Slice", "GatherV2", "Split", "SplitV"})
+_SELECTIONS = frozenset({"StridedSlice", "Slice", "GatherV2", "Split", "SplitV", "Unpack"})
+# What an index may be computed with.
+_FOLDED: dict[str, Callable[..., Any]] = {
+    **{"AddV2": np.add, "Sub": np.subtract, "FloorMod": np.mod, "Less": np.less, "GreaterEqual": np.greater_equal},
+    **{"SelectV2": np.where, "Identity": np.asarray, "Cast": np.asarray},
+}
+# What they compute is not to be seen from outside.
+_OPAQUE = frozenset(
+    {"PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf", "Case"}
+)
 
 
 def follow_axes(image: tf.Tensor, operations: Iterable[tf.Operation]) -> dict[str, Axes]:
@@ -62,10 +72,10 @@ def follow_axes(image: tf.Tensor, operations: Iterable[tf.Operation]) -> dict[st
       image: (B, H, W, C), a tensor of a traced graph.
       operations: Those that depend on the image's values, in topological order.
     """
-    batch, height, width, channels = image.shape
-    axes: dict[str, Axes] = {
-        image.name: (_other(batch), (Atom("rows", height),), (Atom("columns", width),), _other(channels))
-    }
+    axes: dict[str, Axes] = {image.name: ()}
+    if image.shape.rank == 4:
+        batch, height, width, channels = image.shape
+        axes[image.name] = (_other(batch), (Atom("rows", height),), (Atom("columns", width),), _other(channels))
     for operation in operations:
         for index, output in enumerate(operation.outputs):
             found = None if output.shape.rank is None else _axes_after(operation, index, axes)
@@ -111,19 +121,37 @@ def leaves_grid_out(operation: tf.Operation, output: tf.Tensor, axes: dict[str, 
     return False
 
 
-def crops(operation: tf.Operation, axes: dict[str, Axes]) -> bool:
-    """Whether an operation cuts rows or columns off; taking every second one cuts nothing off."""
+def cut_or_added(operation: tf.Operation, axes: dict[str, Axes]) -> float:
+    """The largest share of the rows or columns that an operation cuts off or pads, 1 where that is not known."""
     source = axes.get(operation.inputs[0].name, ()) if operation.inputs else ()
+    output = operation.outputs[0]
     if operation.type == "CropAndResize":
-        return True
-    if operation.type not in ("StridedSlice", "Slice") or len(source) != operation.outputs[0].shape.rank:
+        return 1.0
+    if operation.type not in ("StridedSlice", "Slice", "Pad", "PadV2", "MirrorPad") or len(source) != output.shape.rank:
+        return 0.0
+    shares = [0.0]
+    for place, (axis, size) in enumerate(zip(source, output.shape, strict=True)):
+        before = _size(axis)
+        if (
+            axis[0].kind not in _SIDES
+            or _is_whole(operation, place, len(source))
+            or (size is not None and size == before)
+        ):
+            continue
+        shares.append(1.0 if size is None or before is None else abs(before - size) / max(before, size))
+    return max(shares)
+
+
+def _is_whole(operation: tf.Operation, place: int, rank: int) -> bool:
+    """Whether a slice keeps an axis whole, or every second entry of it."""
+    if operation.type != "StridedSlice":
         return False
-    for place, (axis, size) in enumerate(zip(source, operation.outputs[0].shape, strict=True)):
-        if axis[0].kind in _SIDES and size != _size(axis):
-            kept = _kept_range(operation, operation.outputs[0], place, _size(axis))
-            if kept is not None or operation.type == "Slice":
-                return True
-    return False
+    own, stride = _subscript(operation, place, rank), tf.get_static_value(operation.inputs[3])
+    if own is None or (stride is not None and stride[own] != 1):
+        return True
+    begin = tf.get_static_value(operation.inputs[1])
+    starts_at_0 = operation.get_attr("begin_mask") >> own & 1 or (begin is not None and begin[own] == 0)
+    return bool(starts_at_0 and operation.get_attr("end_mask") >> own & 1)
 
 
 def _other(size: int | None) -> Axis:
@@ -160,24 +188,32 @@ def _axes_after(operation: tf.Operation, index: int, axes: dict[str, Axes]) -> A
         return rule(operation, output, axes)
     if operation.type == "IdentityN":
         return axes.get(inputs[index].name)
+    if operation.type in _OPAQUE:
+        return None
     return _broadcast([axes[tensor.name] for tensor in known], output.shape)
 
 
-def _broadcast(inputs: list[Axes], shape: Shape) -> Axes:
-    """Axis by axis from the right: that of an input of the same size, before all of one that holds positions."""
+def _broadcast(inputs: list[Axes], shape: Shape) -> Axes | None:
+    """Axis by axis from the right: that of an input of the same size, before all of one that holds positions.
+
+    None where an axis is of no input's size: the operation does more than go through elements.
+    """
     result = []
     for place in range(1, len(shape) + 1):
         own = [axes[-place] for axes in inputs if len(axes) >= place]
         fitting = [axis for axis in own if shape[-place] is None or _size(axis) in (None, shape[-place])]
-        result.append(next(iter([*filter(_is_spatial, fitting), *fitting]), _other(shape[-place])))
+        if not fitting:
+            return None
+        result.append(next(filter(_is_spatial, fitting), fitting[0]))
     return tuple(reversed(result))
 
 
 def _windowed(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
     """Convolutions, pooling, resizing: the positions stay where they are, the other axes are new."""
     source = next(axes[tensor.name] for tensor in operation.inputs if axes.get(tensor.name))
-    if len(source) != output.shape.rank:
-        return None
+    is_first = "data_format" in operation.node_def.attr and operation.get_attr("data_format") == b"NCHW"
+    if len(source) != output.shape.rank or _is_spatial(source[1 if is_first else -1]):
+        return None  # the second: the image's rows or columns are taken for channels, and added up
     return tuple(axis if _is_spatial(axis) else _other(size) for axis, size in zip(source, output.shape, strict=False))
 
 
@@ -281,7 +317,8 @@ def _concatenated(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Ax
     if place is None:
         return None
     place = int(place) % output.shape.rank
-    result = list(_broadcast([axes[part.name] for part in parts if axes.get(part.name)], output.shape))
+    known = next(axes[part.name] for part in parts if axes.get(part.name))
+    result = list(known)
     joined = [axes[part.name][place] if axes.get(part.name) else _other(part.shape[place]) for part in parts]
     grids = [token_grid(axis) for axis in joined]
     sizes = [size for axis in joined if (size := _size(axis)) is not None]
@@ -311,7 +348,9 @@ def _selected(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes])
             continue
         size = output.shape[len(result)]
         grid = token_grid(axis)
-        if size != _size(axis) and grid is not None and size is not None:
+        if _is_spatial(axis) and not _keeps_order(operation, place, len(source), _size(axis)):
+            axis = _other(size)
+        elif size != _size(axis) and grid is not None and size is not None:
             kept = _kept_range(operation, output, place, _size(axis))
             end = grid.leading + grid.height * grid.width
             if kept is None or kept[0] > grid.leading or kept[1] < end or kept[1] - kept[0] != size:
@@ -320,6 +359,39 @@ def _selected(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes])
                 axis = (Atom("tokens", size, grid._replace(leading=grid.leading - kept[0])),)
         result.append(axis)
     return tuple(result)
+
+
+def _keeps_order(operation: tf.Operation, place: int, rank: int, size: int | None) -> bool:
+    """Whether a selection leaves what it keeps of an axis in order."""
+    if operation.type == "StridedSlice":
+        own, stride = _subscript(operation, place, rank), tf.get_static_value(operation.inputs[3])
+        return own is None or (stride is not None and bool(stride[own] > 0))
+    if operation.type != "GatherV2" or tf.get_static_value(operation.inputs[2]) not in (place, place - rank):
+        return True
+    indices = _static_value(operation.inputs[1])
+    return indices is not None and size is not None and bool((np.diff(indices.reshape(-1) % size) == 1).all())
+
+
+def _reordered(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
+    """Reversing, rolling, sorting: the axes it goes along lose their positions."""
+    source = axes.get(operation.inputs[0].name)
+    if not source:
+        return None
+    along = {"ReverseV2": 1, "Roll": 2}.get(operation.type)
+    places = np.array([-1]) if along is None else tf.get_static_value(operation.inputs[along])
+    if places is None:
+        return None
+    moved = {int(place) % len(source) for place in np.ravel(places)}
+    return tuple(
+        _other(size) if place in moved else axis
+        for place, (axis, size) in enumerate(zip(source, output.shape, strict=True))
+    )
+
+
+def _packed(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
+    known = next(axes[tensor.name] for tensor in operation.inputs if axes.get(tensor.name))
+    place = operation.get_attr("axis") % output.shape.rank
+    return (*known[:place], _other(output.shape[place]), *known[place:])
 
 
 def _dropped_axes(operation: tf.Operation, rank: int) -> set[int] | None:
@@ -338,7 +410,7 @@ def _dropped_axes(operation: tf.Operation, rank: int) -> set[int] | None:
         if place is None or operation.inputs[1].shape.rank not in (0, 1):
             return None
         return {int(place) % rank} if operation.inputs[1].shape.rank == 0 else set()
-    return set()
+    return {operation.get_attr("axis") % rank} if operation.type == "Unpack" else set()
 
 
 def _subscript(operation: tf.Operation, place: int, rank: int) -> int | None:
@@ -377,10 +449,15 @@ def _kept_range(operation: tf.Operation, output: tf.Tensor, place: int, size: in
         start, length = int(values[1][place]), int(values[2][place])
         return start, size if length < 0 else start + length
     if operation.type == "GatherV2":
-        if values[1] is None or values[2] is None or int(values[2]) % operation.inputs[0].shape.rank != place:
+        indices = _static_value(operation.inputs[1])
+        if indices is None or values[2] is None or int(values[2]) % operation.inputs[0].shape.rank != place:
             return None
-        indices = values[1].reshape(-1) % size
+        indices = indices.reshape(-1) % size
         return int(indices.min()), int(indices.max()) + 1
+    if operation.type == "Unpack":
+        number = [part.name for part in operation.outputs].index(output.name)
+        is_along = operation.get_attr("axis") % operation.inputs[0].shape.rank == place
+        return (number, number + 1) if is_along else (0, size)
     number = [part.name for part in operation.outputs].index(output.name)
     axis = tf.get_static_value(operation.inputs[0 if operation.type == "Split" else 2])
     if axis is None or int(axis) % operation.inputs[1 if operation.type == "Split" else 0].shape.rank != place:
@@ -390,6 +467,22 @@ def _kept_range(operation: tf.Operation, output: tf.Tensor, place: int, size: in
         return None
     start = sum(sizes[:number])
     return start, start + sizes[number]
+
+
+def _static_value(tensor: tf.Tensor) -> np.ndarray | None:
+    """A tensor's value where it follows from constants and static shapes, as an index of Keras's `take` does."""
+    value = tf.get_static_value(tensor)
+    if value is not None:
+        return np.asarray(value)
+    operation = tensor.op
+    if operation.type == "StridedSlice" and operation.inputs[0].op.type == "Shape":  # one side, of a shape partly known
+        place = tf.get_static_value(operation.inputs[1])
+        shape = operation.inputs[0].op.inputs[0].shape
+        size = None if place is None or shape.rank is None or tensor.shape.rank else shape[int(place[0])]
+        return None if size is None else np.asarray(size)
+    function = _FOLDED.get(operation.type)
+    inputs = [] if function is None else [_static_value(source) for source in operation.inputs]
+    return None if function is None or any(each is None for each in inputs) else np.asarray(function(*inputs))
 
 
 def _product(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes]) -> Axes | None:
@@ -445,6 +538,8 @@ _RULES: dict[str, Callable[[tf.Operation, tf.Tensor, dict[str, Axes]], Axes | No
     **dict.fromkeys(_SELECTIONS, _selected),
     **dict.fromkeys(("Reshape", "Squeeze", "ExpandDims"), _reshaped),
     **dict.fromkeys(("Pad", "PadV2", "MirrorPad"), _padded),
+    **dict.fromkeys(("ReverseV2", "Roll", "TopKV2", "Cumsum", "Cumprod"), _reordered),
+    "Pack": _packed,
     "Transpose": _transposed,
     "ConcatV2": _concatenated,
 }

@@ -47,15 +47,22 @@ def crossings(start: tf.Tensor, operations: list[tf.Operation]) -> list[tf.Tenso
     return crossed
 
 
-def is_weighted(operation: tf.Operation, axes: dict[str, Axes]) -> bool:
-    """Whether an operation multiplies what depends on the image with weights (not with constants)."""
-    weights = [tensor for tensor in operation.inputs if tensor.name not in axes]
-    return operation.type in _WEIGHTED and any(tf.get_static_value(tensor) is None for tensor in weights)
+def has_variable(operation: tf.Operation, axes: dict[str, Axes]) -> bool:
+    """Whether what depends on the image meets weights in an operation, not constants only."""
+    others = [tensor for tensor in operation.inputs if tensor.name not in axes]
+    return any(tensor.dtype.is_floating and tf.get_static_value(tensor) is None for tensor in others)
 
 
 def first_weighted(operations: list[tf.Operation], axes: dict[str, Axes]) -> int:
     """Place of the first operation with weights; the number of operations without any."""
-    return next((i for i, operation in enumerate(operations) if is_weighted(operation, axes)), len(operations))
+    return next(
+        (
+            place
+            for place, operation in enumerate(operations)
+            if operation.type in _WEIGHTED and has_variable(operation, axes)
+        ),
+        len(operations),
+    )
 
 
 def is_grid_read(tensor: tf.Tensor, end: tf.Tensor, operations: list[tf.Operation], axes: dict[str, Axes]) -> bool:

@@ -23,12 +23,17 @@ def first_order_only(features: tf.Tensor, predictions: tf.Tensor) -> tuple[str, 
     num_before = len(graph.get_operations())
     try:
         with graph.as_default():
-            tf.gradients(predictions, features)
+            gradients = tf.gradients(predictions, features)
     except LookupError as error:
         raise InputError(
             "The score must be differentiable with respect to the attention map. Received a network with an operation "
             f"that is not: {str(error).splitlines()[0].rstrip('.')}. Choose an attention layer after it."
         ) from error
+    if gradients == [None]:
+        raise InputError(
+            "The score must have a gradient at the attention map. Received a network in which something between them "
+            "stops it, such as tf.stop_gradient or rounding. Choose an attention layer after it."
+        )
     added = graph.get_operations()[num_before:]
     types = {operation.type for operation in added if not _is_differentiable(operation)}
     return tuple(sorted(name.removesuffix("Grad") for name in types))

@@ -2,22 +2,24 @@
 
 import collections
 import dataclasses
+import math
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.network._axes import Axes, TokenGrid, crops, follow_axes, is_map, token_grid
-from care_tf.network._crossings import crossings, first_weighted, is_grid_read, is_weighted, operations_between
+from care_tf.network._axes import SHAPE_ONLY, Axes, TokenGrid, cut_or_added, follow_axes, is_map, token_grid
+from care_tf.network._crossings import crossings, first_weighted, has_variable, is_grid_read, operations_between
 from care_tf.network._second_order import first_order_only
 from care_tf.network.observation import find_path, listing
 from care_tf.network.trace import Call, NetworkTrace
 
-# What turns scores into something that is no score any more, wherever it stands behind the last weights.
-SQUASHING_OPS = frozenset(
-    {"Softmax", "LogSoftmax", "Sigmoid", "Tanh", "Exp", "Softplus", "Softsign", "Relu6", "ClipByValue"}
-)
+# Endings that are neither scores nor, through a layer of their own, probabilities.
+SQUASHING_OPS = frozenset({"Softmax", "Sigmoid"})
+BOUNDED = frozenset({"tanh", "softplus", "softsign", "hard_sigmoid", "hard_tanh", "exponential", "sparsemax"})
+# How much of an image, and of a map on every path, a network may cut off or pad: what kernels need, no more.
+MAX_SHARE_OF_IMAGE, MAX_SHARE_OF_MAP = 0.125, 0.25
 ACTIVATION_OPS = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
 
 
@@ -78,13 +80,14 @@ def read_anatomy(trace: NetworkTrace, attention_layer: str) -> Anatomy:
 
     Raises:
       InputError: The layer is unknown, ambiguous, without spatial extent or not on the way to the output; "auto" finds
-        none; or the output is not (B, classes).
+        none; the network crops or pads its image; the output is not (B, classes), or no score; or nothing has a
+        gradient at the map.
     """
     calls, features, predictions = trace.calls, trace.features, trace.predictions
     _check_predictions(predictions)
     operations = operations_between(trace.image, predictions)
     axes = follow_axes(trace.image, operations)
-    _check_uncropped(operations, axes)
+    _check_uncropped(trace, operations, axes)
     path = layer = None
     side = "output"
     if features is None:
@@ -137,14 +140,22 @@ def _check_predictions(predictions: Any) -> None:
         )
 
 
-def _check_uncropped(operations: list[tf.Operation], axes: dict[str, Axes]) -> None:
-    """Refuses a network that cuts its image: the masks would keep what the map does not show."""
-    for operation in operations[: first_weighted(operations, axes)]:
-        if crops(operation, axes):
+def _check_uncropped(trace: NetworkTrace, operations: list[tf.Operation], axes: dict[str, Axes]) -> None:
+    """Refuses a network that crops or pads its image, or every path's map: the masks would not go with it."""
+    weighted = first_weighted(operations, axes)
+    on_every_path = {tensor.op for tensor in crossings(trace.image, operations)}
+    for place, operation in enumerate(operations):
+        is_padding = operation.type in ("Pad", "PadV2", "MirrorPad")
+        share = cut_or_added(operation, axes)
+        if place < weighted:
+            is_refused = share > (MAX_SHARE_OF_IMAGE if is_padding else 0)
+        else:
+            is_refused = operation in on_every_path and share > MAX_SHARE_OF_MAP
+        if is_refused:
             raise InputError(
-                "The network must see the whole image, because its masks go with the whole image. Received one that "
-                f"crops the image itself ({operation.type} before the first weights). Crop images and masks in the "
-                "pipeline, and leave the cropping layer out."
+                "The network must see the whole image and nothing more, because its masks go with the whole image. "
+                f"Received one that {'pads' if is_padding else 'crops'} the image itself ({operation.name}). Do this "
+                "to images and masks in the pipeline, and leave the layer out."
             )
 
 
@@ -176,8 +187,14 @@ def _observable(calls: list[Call], tensor: tf.Tensor) -> tuple[Call, str] | None
     makers = [call for call in once if tf.is_symbolic_tensor(call.output) and _source(call.output) is source]
     if makers:  # a nested model returns the very tensor of its last layer: the layer that made it ended first
         return makers[0], "output"
-    readers = [call for call in once if tf.is_symbolic_tensor(call.input) and _source(call.input) is source]
-    return (min(readers, key=lambda call: call.start), "input") if readers else None
+    # The tape watches what a layer is given from then on: nobody may have read it before, and no cast come between.
+    readers = [call for call in once if call.input is tensor]
+    if not readers:
+        return None
+    first = min(readers, key=lambda call: call.start)
+    before = set(tensor.graph.get_operations()[: first.start])
+    is_read_before = any(operation in before and operation.type not in SHAPE_ONLY for operation in tensor.consumers())
+    return None if is_read_before else (first, "input")
 
 
 def _spatial_paths(calls: list[Call], axes: dict[str, Axes]) -> dict[str, None]:
@@ -219,6 +236,9 @@ def _spatial_extent(
             shape = features.shape
             if shape.rank == 4 and 1 not in shape[1:3]:
                 extent = (None if None in shape[1:3] else tuple(shape[1:3])), None
+            elif shape.rank == 3 and shape[1] and math.isqrt(shape[1]) ** 2 == shape[1] > 1:
+                side = math.isqrt(shape[1])
+                extent = (side, side), TokenGrid(side, side)
         if extent is not None:
             return extent
     where = f"attention layer {path!r}" if path else "features model"
@@ -250,25 +270,32 @@ def _find_logits(
 
 
 def _check_logits(calls: list[Call], predictions: tf.Tensor, axes: dict[str, Axes]) -> None:
-    """Refuses an output that is taken for logits, and has been squashed since the last weights."""
-    last = next((call.layer for call in reversed(calls) if call.output is predictions), None)
-    if last is not None and getattr(last, "activation", None) is keras.activations.linear and not last.weights:
+    """Refuses an output that is taken for logits, and is none: squashed on every path since the last weights."""
+    last = [call.layer for call in calls if call.output is predictions]
+    if any(getattr(layer, "activation", None) is keras.activations.linear and not layer.weights for layer in last):
         return  # an Activation("linear") at the end says that these are logits
-    seen, queue = set(), [predictions.op]
-    while queue:
-        operation = queue.pop()
-        if operation in seen or is_weighted(operation, axes):
-            continue
-        seen.add(operation)
-        queue.extend(tensor.op for tensor in operation.inputs if tensor.name in axes)
-    squashed = sorted({operation.type for operation in seen} & SQUASHING_OPS)
-    if squashed:
-        raise InputError(
-            "The classifier must end in logits, or in a softmax or sigmoid layer, for its score to be read. Received "
-            f"an output that is changed after {', '.join(squashed)}, such as an average of probabilities. Return "
-            "logits, and average those; or, if the output is a score as it is, end the network with "
-            'keras.layers.Activation("linear").'
-        )
+    names = {getattr(getattr(layer, "activation", None), "__name__", "") for layer in last}
+    squashed = sorted(names & BOUNDED)
+    if not squashed:
+        seen, queue = set(), [predictions.op]
+        while queue:
+            operation = queue.pop()
+            if operation in seen:
+                continue
+            seen.add(operation)
+            if operation.type in SQUASHING_OPS:
+                squashed.append(operation.type.lower())
+                continue
+            sources = [tensor for tensor in operation.inputs if tensor.name in axes]
+            if operation.type == "Log" or not sources or has_variable(operation, axes):
+                return  # a path from the last weights, or from a logarithm, that nothing squashes
+            queue.extend(tensor.op for tensor in sources)
+    raise InputError(
+        "The classifier must end in logits, or in a softmax or sigmoid layer, for its score to be read. Received an "
+        f"output behind {', '.join(dict.fromkeys(squashed)) or 'no weights'}, such as an average of probabilities. "
+        "Return logits, and average those; or, if the output is a score as it is, end the network with "
+        'keras.layers.Activation("linear").'
+    )
 
 
 def _find_last_dense(calls, predictions, logit_layer) -> keras.layers.Dense | None:

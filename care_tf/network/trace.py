@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import itertools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ Forward = Callable[[tf.Tensor], tuple[tf.Tensor | None, tf.Tensor]]
 class Call:
     """One call of a layer: its path, itself, its first argument and what it returned, as symbolic tensors.
 
-    `start` counts the calls in the order in which they began.
+    `start` is the number of operations that the graph had when the call began.
     """
 
     path: str
@@ -51,6 +50,10 @@ class NetworkTrace:
     graph: Any = dataclasses.field(repr=False)
 
 
+def _num_operations() -> int:
+    return len(tf.compat.v1.get_default_graph().get_operations())
+
+
 def trace_network(forward: Forward, layers: dict[str, keras.layers.Layer], spec: tf.TensorSpec) -> NetworkTrace:
     """Traces a forward pass once, in a graph that is used for nothing else.
 
@@ -63,15 +66,13 @@ def trace_network(forward: Forward, layers: dict[str, keras.layers.Layer], spec:
     calls: list[Call] = []
     results: list[tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]] = []
 
-    started = itertools.count()
-
     def record(path: str, layer: keras.layers.Layer) -> contextlib.AbstractContextManager[None]:
         starts: list[int] = []  # a layer may be called inside its own call
 
         def after(args: tuple, result: Any) -> None:
             calls.append(Call(path, layer, args[0] if args else None, result, starts.pop()))
 
-        return observing(layer, "call", after, before=lambda args: starts.append(next(started)))
+        return observing(layer, "call", after, before=lambda args: starts.append(_num_operations()))
 
     def trace(image: tf.Tensor) -> None:
         with contextlib.ExitStack() as stack:

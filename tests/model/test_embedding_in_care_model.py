@@ -15,7 +15,7 @@ SETTINGS = dict(batch_size=8, epochs=2, verbose=0, shuffle=False)
 
 def compiled(classifier, optimizer="adam", **kwargs):
     model = CAREModel(classifier, **kwargs)
-    model.compile(optimizer, "sparse_categorical_crossentropy")
+    model.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 

@@ -10,7 +10,7 @@ from care_tf import CAREModel
 from care_tf.errors import InputError
 from care_tf.keras_generation import KERAS_3
 from care_tf.model.observed_classifier import ObservedClassifier
-from care_tf.network import Anatomy, layers_by_path
+from care_tf.network import Anatomy, layers_by_path, read_last_dense, trace_classifier
 
 SIZE = 64
 
@@ -45,6 +45,16 @@ class PickToken(layers.Layer):
 
     def call(self, tokens):
         return tokens[:, self.index]
+
+
+class Take(layers.Layer):
+    def call(self, tokens):
+        return keras.ops.take(tokens, 0, axis=1) if KERAS_3 else tf.gather(tokens, 0, axis=1)
+
+
+class Unstack(layers.Layer):
+    def call(self, tokens):
+        return tf.unstack(tokens, axis=1)[0]
 
 
 def transformer(readout, extra=(), size=(SIZE, SIZE), blocks: int = 2) -> keras.Model:
@@ -174,6 +184,8 @@ NETWORKS = {
         ("block_0", "output", (8, 8)),
         0,
     ),
+    "class token by take": (lambda: transformer(Take(), first(1)), ("block_0", "output", (8, 8)), 1),
+    "class token by unstack": (lambda: transformer(Unstack(), first(1)), ("block_0", "output", (8, 8)), 1),
     "register tokens": (
         lambda: transformer(PickToken(0), [ClassToken(1), ClassToken(4, behind=True)]),
         ("block_0", "output", (8, 8)),
@@ -264,6 +276,58 @@ def test_a_map_taken_from_a_layers_input_equals_the_closed_form(policy):
     np.testing.assert_allclose(
         attention, expected / expected.max(axis=(1, 2), keepdims=True), atol=1e-5 if policy == "float32" else 2e-2
     )
+
+
+def read_twice(image):
+    """Pooled by an operator first and by a layer then: only the convolution's output is watched before both."""
+    features = conv(image, name="conv")
+    features = layers.Activation("relu", name="last")(features)
+    shifted = features + 1.0
+    average = layers.Lambda(lambda x: tf.reduce_mean(x, (1, 2)), output_shape=(8,), name="average")(shifted)
+    return layers.Dense(3)(layers.Concatenate()([average, layers.GlobalMaxPooling2D(name="maximum")(shifted)]))
+
+
+def test_the_gradient_is_that_of_every_path_where_several_layers_read_the_map():
+    network = from_image(read_twice)
+    model = CAREModel(network)
+    images = np.random.default_rng(0).uniform(0, 1, (2, SIZE, SIZE, 3)).astype("float32")
+    _, attention = model.predictions_and_attention(images, class_index=tf.constant([2, 0]))
+    features = keras.Model(network.input, network.get_layer("last").output)(images)
+    with tf.GradientTape() as tape:
+        tape.watch(features)
+        vectors = tf.concat([tf.reduce_mean(features + 1, (1, 2)), tf.reduce_max(features + 1, (1, 2))], axis=1)
+        scores = tf.gather(network.layers[-1](vectors), [2, 0], axis=1, batch_dims=1)
+    shift = 1.0 if model.anatomy.attention_side == "input" or model.anatomy.attention_path != "last" else 0.0
+    gradients = tape.gradient(scores, features).numpy().mean(axis=(1, 2))
+    expected = np.einsum("bd,bhwd->bhw", gradients, features.numpy() + shift)
+    expected -= expected.min(axis=(1, 2), keepdims=True)
+    np.testing.assert_allclose(attention, expected / expected.max(axis=(1, 2), keepdims=True), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda x: tf.gather(x, np.random.default_rng(0).permutation(64), axis=1),
+        lambda x: x[:, ::-1],
+        lambda x: tf.sort(x, axis=1),
+        lambda x: tf.roll(x, 3, axis=1),
+    ],
+    ids=["permuted", "reversed", "sorted", "rolled"],
+)
+def test_tokens_whose_order_is_changed_are_no_grid_any_more(move):
+    def body(image):
+        tokens = layers.Reshape((-1, 16))(layers.Conv2D(16, 8, 8, name="patches")(image))
+        moved = layers.LayerNormalization(name="moved")(layers.Lambda(move, output_shape=(64, 16))(tokens))
+        return layers.Dense(3)(layers.GlobalAveragePooling1D()(moved))
+
+    assert place(anatomy_of(from_image(body))) == ("patches", "output", (8, 8))
+
+
+def test_a_network_over_something_else_than_images_is_read_without_a_map():
+    vectors = keras.Sequential([keras.Input((10,)), layers.Dense(4, activation="relu"), layers.Dense(3, name="last")])
+    assert read_last_dense(trace_classifier(vectors)).name == "last"
+    with pytest.raises(InputError, match="No feature map lies on every path"):
+        ObservedClassifier(vectors).study((None, 10), "float32", True)
 
 
 def test_attention_moves_into_the_box_of_a_transformer():

@@ -42,17 +42,30 @@ def average_of_heads(image):
 @pytest.mark.parametrize(
     "body, received",
     [
-        (temperature, "Softmax"),
-        (average_of_heads, "Softmax"),
-        (lambda image: layers.Rescaling(2.0)(head(image, "sigmoid")), "Sigmoid"),
-        (lambda image: head(image, "tanh"), "Tanh"),
-        (lambda image: head(image, "softplus"), "Softplus"),
+        (temperature, "softmax"),
+        (average_of_heads, "softmax"),
+        (lambda image: layers.Rescaling(2.0)(head(image, "sigmoid")), "sigmoid"),
+        (lambda image: head(image, "tanh"), "tanh"),
+        (lambda image: head(image, "softplus"), "softplus"),
     ],
     ids=["temperature", "average of two heads", "scaled sigmoid", "tanh", "softplus"],
 )
 def test_an_output_that_is_no_score_any_more_is_refused(body, received):
-    with pytest.raises(InputError, match=f"must end in logits.*changed after {received}"):
+    with pytest.raises(InputError, match=f"must end in logits.*behind {received}"):
         study(from_image(body))
+
+
+def weighted_class_maps(image):
+    maps = layers.Conv2D(3, 3, padding="same")(image)
+    weights = layers.Softmax(axis=(1, 2))(layers.Conv2D(3, 3, padding="same")(image))
+    return layers.GlobalAveragePooling2D()(layers.Multiply()([maps, weights]))
+
+
+def log_sum_exp_of_class_maps(image):
+    def pool(maps):
+        return tf.math.log(tf.reduce_mean(tf.exp(maps), axis=(1, 2)))
+
+    return layers.Lambda(pool, output_shape=(3,))(layers.Conv2D(3, 3)(image))
 
 
 @pytest.mark.parametrize(
@@ -63,8 +76,20 @@ def test_an_output_that_is_no_score_any_more_is_refused(body, received):
         lambda image: layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3, activation="relu")(image)),
         lambda image: layers.Dense(3)(layers.Dense(4, activation="tanh")(pooled(image))),
         lambda image: layers.Activation("linear")(head(image, "tanh")),
+        weighted_class_maps,
+        log_sum_exp_of_class_maps,
+        lambda image: layers.BatchNormalization()(head(image, "sigmoid")),
     ],
-    ids=["Dense", "scaled logits", "averaged class maps", "tanh before the last weights", "declared"],
+    ids=[
+        "Dense",
+        "scaled logits",
+        "averaged class maps",
+        "tanh before the last weights",
+        "declared",
+        "class maps weighted by a softmax",
+        "log-sum-exp",
+        "weights of a normalization behind a sigmoid",
+    ],
 )
 def test_logits_in_many_forms_are_read_as_they_are(body):
     anatomy = study(from_image(body))
@@ -75,8 +100,31 @@ def test_logits_in_many_forms_are_read_as_they_are(body):
     "crop", [lambda: layers.CenterCrop(16, 16), lambda: layers.Cropping2D(4)], ids=["CenterCrop", "Cropping2D"]
 )
 def test_a_network_that_crops_its_image_is_refused(crop):
-    with pytest.raises(InputError, match="must see the whole image.*Crop images and masks in the pipeline"):
+    with pytest.raises(InputError, match="must see the whole image.*crops.*images and masks in the pipeline"):
         study(from_image(lambda image: head(crop()(image))))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        lambda image: head(layers.ZeroPadding2D(16)(image)),
+        lambda image: layers.Dense(3)(
+            layers.GlobalAveragePooling2D()(
+                layers.Cropping2D(((4, 0), (4, 0)))(layers.Conv2D(4, 3, strides=4, padding="same")(image))
+            )
+        ),
+    ],
+    ids=["padded image", "quarter of the map"],
+)
+def test_a_network_that_shows_another_part_of_its_image_is_refused(body):
+    with pytest.raises(InputError, match="must see the whole image"):
+        study(from_image(body))
+
+
+def test_a_gradient_that_is_stopped_is_refused():
+    stopped = from_image(lambda image: layers.Dense(3)(layers.Lambda(tf.stop_gradient)(pooled(image))))
+    with pytest.raises(InputError, match="must have a gradient at the attention map"):
+        study(stopped)
 
 
 def test_a_crop_between_feature_maps_and_every_second_pixel_are_fine():
