@@ -15,8 +15,8 @@ PACKAGING := setup.py pyproject.toml requirements.txt requirements-dev.txt requi
 
 # The second generation runs what can differ there: what meets Keras, of the slow tests the marked ones.
 TESTS_TF215 := -m "not slow or both_generations" $(addprefix tests/,attention backbones boxes/segmentation callbacks \
-	cli/test_runs.py data/test_augmentation.py losses metrics model network runs/test_run_training.py \
-	runs/test_stage_training.py serving test_masks.py test_registration.py)
+	cli/test_runs.py data/test_augmentation.py images losses metrics model network runs/test_run_training.py \
+	runs/test_stage_training.py serving test_labels.py test_masks.py test_registration.py)
 
 # The package, what its tests use, and the tools.
 INSTALL := -m pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt --editable
@@ -37,7 +37,7 @@ demo: $(STAMP) ## trains baseline and CARE on drawn lesions and compares them; w
 test: $(STAMP) ## the whole test suite, on current TensorFlow and Keras 3
 	$(VENV)/bin/python -m pytest $(PYTEST_ARGUMENTS)
 
-test-tf215: $(STAMP_TF215) ## what meets TensorFlow or Keras, on TensorFlow 2.15 and Keras 2.15
+test-tf215: $(STAMP_TF215) ## what meets Keras, on TensorFlow 2.15 and Keras 2.15
 	$(VENV_TF215)/bin/python -m pytest $(PYTEST_ARGUMENTS) $(TESTS_TF215)
 
 wheel: $(STAMP) ## the installable package, as sdist and wheel, in dist/

@@ -248,7 +248,7 @@ def test_a_map_that_is_none_fails_the_image(manifest, tmp_path, monkeypatch, fun
     monkeypatch.syspath_prepend(tmp_path)
     method = FunctionMethod("bad", function)
     with pytest.raises(
-        InputError, match=f"all 4 images failed, so .*boxes.csv was not written; the first: .*{message}"
+        InputError, match=rf"All 4 images failed, so .*boxes.csv was not written; the first: .*{message}\.$"
     ):
         make_boxes(manifest, method, classes=["DF"], workers=ONE_WORKER, output=tmp_path / "boxes.csv")
     assert [row["status"] for row in details(tmp_path / "boxes.csv")] == ["failed"] * 4
@@ -262,7 +262,7 @@ def test_where_every_image_fails_an_old_output_keeps_its_own_details(manifest, t
     before = output.read_bytes(), details_path(output).read_bytes()
     for path in manifest.image_paths:
         pathlib.Path(path).write_bytes(b"no image any more")
-    with pytest.raises(InputError, match="all 4 images failed"):
+    with pytest.raises(InputError, match="All 4 images failed"):
         make_boxes(manifest, Red(tmp_path), classes=["DF"], workers=ONE_WORKER, output=output)
     assert (output.read_bytes(), details_path(output).read_bytes()) == before
 

@@ -107,7 +107,7 @@ def test_cross_fitted_networks_segment_what_they_did_not_see(tmp_path, image, im
     assert len(pickle.dumps(method)) < 1000  # every image of a run carries it
     unseen_by_the_second_only = method(image, image_path, "")
     assert unseen_by_the_second_only.shape == (48, 64) and unseen_by_the_second_only.mean() > 0.5
-    with pytest.raises(InputError, match="all 2 segmentation models saw the mask of a.png"):
+    with pytest.raises(InputError, match="All 2 segmentation models saw the mask of a.png"):
         method(image, image_path, "p1")
 
 
@@ -154,7 +154,7 @@ def test_a_model_trained_elsewhere_segments_everything(tmp_path, image, image_pa
         (":f", {}, "module '' cannot be imported"),
         ("my_saliency:blue", {}, "'blue' in my_saliency must be a function; it is missing"),
         ("my_saliency:not_callable", {}, "must be a function; it is a int"),
-        ("dsr", {"model": "m.keras"}, "a model.*go with the method segmentation. Received dsr"),
+        ("dsr", {"model": "m.keras"}, "A model.*go with the method segmentation. Received dsr"),
         ("my_saliency:red", {"trained_elsewhere": True}, "go with the method segmentation"),
         ("segmentation", {}, "needs a model"),
         ("segmentation", {"model": "no_such_folder"}, "There is no model .*no_such_folder"),

@@ -107,7 +107,7 @@ def test_a_cluster_that_is_lost_on_the_way_is_said_and_keeps_what_is_finished(mo
     def lost(handles):
         raise ConnectionError("nobody there")
 
-    message = r"the dask workers cannot continue \(ConnectionError: nobody there\); what is finished is kept"
+    message = r"The dask workers cannot continue \(ConnectionError: nobody there\); what is finished is kept"
     with pytest.raises(InputError, match=message):
         for result in stream_results(PACKED, tasks, Workers("dask")):
             results.append(result)

@@ -165,7 +165,7 @@ def test_bad_decisions_are_refused(review):
         review.decide(0, "skip", [A_BOX])
     with pytest.raises(InputError, match="An image that is rejected has no boxes. Received 1"):
         review.decide(0, "reject", [A_BOX])
-    with pytest.raises(InputError, match="image 3 is not under review"):
+    with pytest.raises(InputError, match="Image 3 is not under review"):
         review.decide(3, "reject")
     assert not review.output.exists()
 

@@ -87,7 +87,7 @@ def test_each_image_is_segmented_by_those_that_did_not_see_it(trained, lesions):
 
 def test_an_image_that_all_models_saw_is_refused(trained, lesions):
     segmentation = CrossFittedSegmentation(trained)
-    with pytest.raises(InputError, match="all 2 segmentation models saw the mask of image_4.png"):
+    with pytest.raises(InputError, match="All 2 segmentation models saw the mask of image_4.png"):
         _answer(segmentation, lesions, 4)
 
 

@@ -106,7 +106,7 @@ def test_a_network_learns_dark_disks(lesions, tmp_path):
     assert all(model.saw & image_identities(*pair) for pair in zip(lesions.image_paths, lesions.groups, strict=True))
     history = _history(tmp_path / "networks/model_1.csv", "loss")
     assert min(history) < 0.6 * history[0]
-    with pytest.raises(InputError, match="all 1 segmentation models saw"):
+    with pytest.raises(InputError, match="All 1 segmentation models saw"):
         segmentation = CrossFittedSegmentation(tmp_path / "networks")
         segmentation(read_image(lesions.image_paths[0]), lesions.image_paths[0], "")
 
