@@ -150,7 +150,7 @@ def _check_uncropped(trace: NetworkTrace, operations: list[tf.Operation], axes: 
         if place < weighted:
             is_refused = share > (MAX_SHARE_OF_IMAGE if is_padding else 0)
         else:
-            is_refused = operation in on_every_path and share > MAX_SHARE_OF_MAP
+            is_refused = not is_padding and operation in on_every_path and share > MAX_SHARE_OF_MAP
         if is_refused:
             raise InputError(
                 "The network must see the whole image and nothing more, because its masks go with the whole image. "

@@ -8,6 +8,7 @@ from keras import layers
 
 from care_tf import CAREModel
 from care_tf.errors import InputError
+from care_tf.keras_generation import KERAS_3
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network import Anatomy
 
@@ -100,7 +101,9 @@ def test_logits_in_many_forms_are_read_as_they_are(body):
     "crop", [lambda: layers.CenterCrop(16, 16), lambda: layers.Cropping2D(4)], ids=["CenterCrop", "Cropping2D"]
 )
 def test_a_network_that_crops_its_image_is_refused(crop):
-    with pytest.raises(InputError, match="must see the whole image.*crops.*images and masks in the pipeline"):
+    # Keras 2's CenterCrop decides in a `tf.cond`, into which nobody looks: there is no map to be found behind it.
+    expected = "must see the whole image.*crops.*images and masks in the pipeline"
+    with pytest.raises(InputError, match=expected if KERAS_3 else f"{expected}|No feature map lies on every path"):
         study(from_image(lambda image: head(crop()(image))))
 
 
