@@ -76,10 +76,15 @@ TRANSFORMERS = {
     "ViT, class token": (lambda: keras_hub.models.ViTBackbone(**vision_transformer(mlp_dim=32)), True, (8, 12), 1),
     "DINOv2 with registers": (
         lambda: keras_hub.models.DINOV2Backbone(
-            **vision_transformer(intermediate_dim=32, num_register_tokens=4, position_embedding_shape=(64, 96, 3))
+            **vision_transformer(
+                intermediate_dim=32,
+                num_register_tokens=4,
+                image_shape=(64, 64, 3),
+                position_embedding_shape=(64, 64, 3),
+            )
         ),
         True,
-        (8, 12),
+        (8, 8),
         5,
     ),
     "Swin": (
