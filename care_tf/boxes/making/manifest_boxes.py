@@ -108,8 +108,8 @@ def make_boxes(
         journal.remove()
     if made.all_failed:
         num_images, first = len(made.details), made.details[0].message
-        end = "" if first.endswith((".", "?")) else "."
-        raise InputError(f"All {num_images} images failed, so {output} was not written; the first: {first}{end}")
+        error = first if first.endswith((".", "?")) else f"{first}."
+        raise InputError(f"All {num_images} images failed, so {output} was not written; the first: {error}")
     return made
 
 
