@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.network._axes import SHAPE_ONLY, Axes, TokenGrid, cut_or_added, follow_axes, is_map, token_grid
+from care_tf.network._axes import Axes, TokenGrid, cut_or_added, follow_axes, is_map, token_grid
 from care_tf.network._crossings import crossings, first_weighted, has_variable, is_grid_read, operations_between
 from care_tf.network._second_order import first_order_only
 from care_tf.network.observation import find_path, listing
@@ -188,13 +188,8 @@ def _observable(calls: list[Call], tensor: tf.Tensor) -> tuple[Call, str] | None
     if makers:  # a nested model returns the very tensor of its last layer: the layer that made it ended first
         return makers[0], "output"
     # The tape watches what a layer is given from then on: nobody may have read it before, and no cast come between.
-    readers = [call for call in once if call.input is tensor]
-    if not readers:
-        return None
-    first = min(readers, key=lambda call: call.start)
-    before = set(tensor.graph.get_operations()[: first.start])
-    is_read_before = any(operation in before and operation.type not in SHAPE_ONLY for operation in tensor.consumers())
-    return None if is_read_before else (first, "input")
+    readers = [call for call in once if call.input is tensor and call.num_readers == 0]
+    return (readers[0], "input") if readers else None
 
 
 def _spatial_paths(calls: list[Call], axes: dict[str, Axes]) -> dict[str, None]:

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
+from care_tf.network._axes import SHAPE_ONLY
 from care_tf.network.observation import layers_by_path, observing
 
 Forward = Callable[[tf.Tensor], tuple[tf.Tensor | None, tf.Tensor]]
@@ -19,14 +20,14 @@ Forward = Callable[[tf.Tensor], tuple[tf.Tensor | None, tf.Tensor]]
 class Call:
     """One call of a layer: its path, itself, its first argument and what it returned, as symbolic tensors.
 
-    `start` is the number of operations that the graph had when the call began.
+    `num_readers` is the number of operations that had read the first argument's values when the call began.
     """
 
     path: str
     layer: keras.layers.Layer
     input: Any
     output: Any
-    start: int
+    num_readers: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +35,7 @@ class NetworkTrace:
     """A forward pass in a graph of its own. Whatever must be known of a network is read from it.
 
     Attributes:
-      layers: Path -> layer, of all layers and operators that may be called.
+      layers: Path -> layer, of all layers that may be called.
       calls: In the order in which they ended.
       image: What the classifier was given.
       features: What an explicit features model gave; None without one.
@@ -50,8 +51,10 @@ class NetworkTrace:
     graph: Any = dataclasses.field(repr=False)
 
 
-def _num_operations() -> int:
-    return len(tf.compat.v1.get_default_graph().get_operations())
+def _num_readers(args: tuple) -> int:
+    if not args or not tf.is_symbolic_tensor(args[0]):
+        return 0
+    return sum(operation.type not in SHAPE_ONLY for operation in args[0].consumers())
 
 
 def trace_network(forward: Forward, layers: dict[str, keras.layers.Layer], spec: tf.TensorSpec) -> NetworkTrace:
@@ -60,19 +63,19 @@ def trace_network(forward: Forward, layers: dict[str, keras.layers.Layer], spec:
     Args:
       forward: image -> (features or None, predictions) in inference mode; the features of an explicit features model,
         else None.
-      layers: Path -> layer, of all layers and operators that may be called.
+      layers: Path -> layer, of all layers that may be called.
       spec: Shape and dtype of an image batch.
     """
     calls: list[Call] = []
     results: list[tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]] = []
 
     def record(path: str, layer: keras.layers.Layer) -> contextlib.AbstractContextManager[None]:
-        starts: list[int] = []  # a layer may be called inside its own call
+        counts: list[int] = []  # a layer may be called inside its own call
 
         def after(args: tuple, result: Any) -> None:
-            calls.append(Call(path, layer, args[0] if args else None, result, starts.pop()))
+            calls.append(Call(path, layer, args[0] if args else None, result, counts.pop()))
 
-        return observing(layer, "call", after, before=lambda args: starts.append(_num_operations()))
+        return observing(layer, "call", after, before=lambda args: counts.append(_num_readers(args)))
 
     def trace(image: tf.Tensor) -> None:
         with contextlib.ExitStack() as stack:
