@@ -57,8 +57,12 @@ def run_comparison(
     output: Path | None,
     num_resamples: int,
     table_only: bool,
+    tables: Path | None = None,
 ) -> Path:
-    """Trains what is not finished and writes and prints the tables; returns the folder."""
+    """Trains what is not finished and writes and prints the tables; returns the folder that they are in.
+
+    `tables` names another folder for them than that of the runs, for the configurations given and no others.
+    """
     from care_tf.runs.named_configs import comparison_folder
 
     folder = output if output is not None else comparison_folder(names)
@@ -71,10 +75,12 @@ def run_comparison(
     earlier_methods, earlier_cells = comparison_plan.earlier_runs(folder, cells)
     if not table_only:
         comparison_runs.run_cells(cells, command=command_line(context))
-    methods, cells = {**earlier_methods, **methods}, [*earlier_cells, *cells]
-    print(comparison_runs.write_tables(methods, cells, folder, num_resamples))
-    print(f"wrote {folder}/comparison.csv, cells.csv, comparison.md and comparison.png")
-    return folder
+    if tables is None:
+        methods, tables = {**earlier_methods, **methods}, folder
+    cells = [*(cell for cell in earlier_cells if cell.method in methods), *cells]
+    print(comparison_runs.write_tables(methods, cells, tables, num_resamples))
+    print(f"wrote {tables}/comparison.csv, cells.csv, comparison.md and comparison.png")
+    return tables
 
 
 def _check(names: list[str], changes: list[str], seeds: list[int] | None) -> None:

@@ -22,7 +22,7 @@ from care_tf.files import atomic_path
 @click.option("--dataset", type=click.Choice(["isic2018", "rsna"]), default="isic2018")
 @options.folds(help="Folds to test on. [default: the configurations' own rows]", joined_by=None)
 @click.option("--seeds", type=options.WholeNumbers(), metavar="SEED,...", help="[default: the configurations' own]")
-@options.output(help="Folder. [default: runs/reproduce/DATASET/TABLE]", required=False)
+@options.output(help="Folder. [default: runs/reproduce/DATASET]", required=False)
 @options.resamples
 @click.option("--table-only", is_flag=True, help="Train nothing: write what is finished.")
 @click.pass_context
@@ -40,7 +40,8 @@ def reproduce(
     """Run a table of the paper and print its figures beside ours.
 
     TABLE is table2 to table10. It is a comparison as of `care compare`: it continues where it stopped, and takes
-    folds and seeds one after the other. The folder gets paper.md beside the comparison's own files.
+    folds and seeds one after the other. Tables share their runs, and each has a folder of its own in --output, with
+    paper.md beside the comparison's files.
     """
     from care_tf.runs.reproduction import beside_paper, paper_table
 
@@ -48,9 +49,11 @@ def reproduce(
     if wrong:
         raise InputError(f"After the table come changes, key=value. Received {wrong[0]!r}.")
     published = paper_table(table, dataset)
-    folder = output if output is not None else Path("runs/reproduce", dataset, table)
+    runs = output if output is not None else Path("runs/reproduce", dataset)
     names = [f"{dataset}/{name}" for name in published.configs]
-    run_comparison(context, names, list(changes), published.varied, folds, seeds, folder, num_resamples, table_only)
+    folder = run_comparison(
+        context, names, list(changes), published.varied, folds, seeds, runs, num_resamples, table_only, runs / table
+    )
     with (folder / "comparison.csv").open(newline="", encoding="utf-8") as file:
         rows = [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
     rarest = "DF" if dataset == "isic2018" else "Lung Opacity"

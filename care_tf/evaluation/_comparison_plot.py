@@ -102,7 +102,10 @@ def _draw(figure: Any, comparison: Comparison, titles: dict[str, str], families:
     )
     for number, (name, title) in enumerate(titles.items()):
         grid[0, number].set_title(textwrap.fill(title, _TITLE_LETTERS))
-        _draw_figures(grid[0, number], comparison, name, families)
+        if any(method.figures[name].num_cells for method in comparison.methods):
+            _draw_figures(grid[0, number], comparison, name, families)
+        else:  # a difference alone, as a recall at equal calls
+            grid[0, number].set_axis_off()
         if compared:
             _draw_differences(grid[1, number], name, compared)
     num_models = len(comparison.cells)

@@ -87,12 +87,13 @@ def comparison_markdown(comparison: Comparison, focus_classes: Sequence[str], ha
     titles = focus_figures(comparison, focus_classes)
     compared = [method for method in comparison.methods if method.spec.baseline is not None]
     title_of = {method.spec.name: method.spec.title for method in comparison.methods}
+    own = [name for name in titles if any(method.figures[name].num_cells for method in comparison.methods)]
     figures = [
         [method.spec.title, _count(len(method.cells), comparison)]
-        + [_text(method.figures[name], len(method.cells), has_ranges) for name in titles]
+        + [_text(method.figures[name], len(method.cells), has_ranges) for name in own]
         for method in comparison.methods
     ]
-    parts = [_table(["method", "models", *titles.values()], figures)]
+    parts = [_table(["method", "models", *(titles[name] for name in own)], figures)]
     if compared:
         differences = [
             [method.spec.title, title_of[method.spec.baseline or ""], _count(len(method.pairs), comparison)]
@@ -157,6 +158,11 @@ def _notes(
             f"Bold: the interval excludes 0. The table holds {len(shown)} differences, each at 95 %: even if no method "
             f"differed from its baseline, about {len(shown) / 20:.1f} of them would exclude 0 by chance; "
             f"{num_excluding} {'does' if num_excluding == 1 else 'do'}. Nothing is adjusted for that."
+        )
+    if shown and any(name.startswith("recall_at_equal_calls/") for name in names):
+        notes.append(
+            "Recall at equal calls: the baseline's logit of the class is shifted until it calls the class as often as "
+            "the method does. What is left of the difference in recall is better ranking; the rest is calling it more."
         )
     figures = [(m.figures[name].num_cells, len(m.cells)) for m in comparison.methods for name in names]
     if any(0 < number < total for number, total in figures):

@@ -16,8 +16,8 @@ from care_tf.evaluation._comparison_cells import (
     checked_cells,
     warn_of_shared_groups,
 )
-from care_tf.evaluation._weighted_statistics import run_statistics
-from care_tf.evaluation.bootstrap import group_bootstrap
+from care_tf.evaluation._weighted_statistics import equal_calls_statistics, run_statistics
+from care_tf.evaluation.bootstrap import Statistics, group_bootstrap
 from care_tf.evaluation.scores import Estimate
 
 
@@ -146,7 +146,7 @@ def compare_methods(
     folds = {cell.fold: FoldSize(cell.fold, len(cell.labels), len(np.unique(cell.groups))) for cell in checked.values()}
     bootstrap = _FoldBootstrap(class_names, sorted(folds), num_resamples, seed)
     samples = {cell: bootstrap.figures(arrays) for cell, arrays in tqdm(checked.items(), "bootstrap", unit="model")}
-    names = list(next(iter(samples.values())))
+    names = [*next(iter(samples.values())), *(f"recall_at_equal_calls/{name}" for name in class_names)]
 
     def scores(spec: MethodSpec) -> MethodScores:
         keys = [key for name, key in checked if name == spec.name]
@@ -171,7 +171,9 @@ def compare_methods(
 
 
 def focus_figures(comparison: Comparison, focus_classes: Sequence[str]) -> dict[str, str]:
-    """The figures to show: mean class accuracy, macro AUC, and recall, AUC and attention of the classes in focus.
+    """The figures to show: mean class accuracy, macro AUC, and those of the classes in focus.
+
+    A recall never stands without its precision, nor a difference in recall without the one at equal calls.
 
     Args:
       comparison: The comparison.
@@ -186,9 +188,11 @@ def focus_figures(comparison: Comparison, focus_classes: Sequence[str]) -> dict[
     check_focus(focus_classes, comparison.class_names)
     titles = {"mean_class_accuracy": "Mean class accuracy", "macro_auc": "Macro AUC"}
     for name in dict.fromkeys(focus_classes):
-        titles |= {f"recall/{name}": f"{name} recall", f"auc/{name}": f"{name} AUC"}
-        titles[f"attention_inside/{name}"] = f"{name} attention inside"
-    return {key: title for key, title in titles.items() if any(m.figures[key].num_cells for m in comparison.methods)}
+        of_class = {"recall": "recall", "recall_at_equal_calls": "recall at equal calls", "precision": "precision"}
+        of_class |= {"average_precision": "average precision", "auc": "AUC", "attention_inside": "attention inside"}
+        titles |= {f"{figure}/{name}": f"{name} {title}" for figure, title in of_class.items()}
+    found = [figures for m in comparison.methods for figures in (m.figures, m.differences) if figures]
+    return {key: title for key, title in titles.items() if any(figures[key].num_cells for figures in found)}
 
 
 _Samples = Mapping[str, np.ndarray]
@@ -207,15 +211,21 @@ class _FoldBootstrap:
     def figures(self, cell: CheckedCell) -> _Samples:
         """All figures of one cell."""
         statistics = run_statistics(cell.labels, cell.probabilities, self._class_names, cell.attention_inside)
+        return self._resampled(statistics, cell)
+
+    def difference(self, cell: CheckedCell, own: _Samples, baseline: CheckedCell, other: _Samples) -> _Samples:
+        """Cell minus baseline, attention over the images where both have a value, and recalls at equal calls."""
+        has_both = ~np.isnan(cell.attention_inside) & ~np.isnan(baseline.attention_inside)
+        own, other = self._attending(cell, own, has_both), self._attending(baseline, other, has_both)
+        at_equal_calls = equal_calls_statistics(
+            cell.labels, baseline.probabilities, cell.probabilities, self._class_names
+        )
+        return {name: own[name] - other[name] for name in own} | self._resampled(at_equal_calls, cell)
+
+    def _resampled(self, statistics: Statistics, cell: CheckedCell) -> _Samples:
         points = statistics(np.ones((1, len(cell.labels))))
         replicates = group_bootstrap(statistics, cell.groups, self._num_resamples, self._seeds[cell.fold])
         return {name: np.concatenate([points[name], replicates[name]]) for name in points}
-
-    def difference(self, cell: CheckedCell, own: _Samples, baseline: CheckedCell, other: _Samples) -> _Samples:
-        """Cell minus baseline, attention over the images where both have a value."""
-        has_both = ~np.isnan(cell.attention_inside) & ~np.isnan(baseline.attention_inside)
-        own, other = self._attending(cell, own, has_both), self._attending(baseline, other, has_both)
-        return {name: own[name] - other[name] for name in own}
 
     def _attending(self, cell: CheckedCell, known: _Samples, is_counted: np.ndarray) -> _Samples:
         if np.array_equal(~np.isnan(cell.attention_inside), is_counted):
@@ -224,7 +234,8 @@ class _FoldBootstrap:
 
 
 def _means(names: Sequence[str], samples: Mapping[CellKey, _Samples]) -> dict[str, CellMean]:
-    return {name: _cell_mean({key: values[name] for key, values in samples.items()}) for name in names}
+    """The mean of every figure; undefined where no cell has it, as a recall at equal calls without a baseline."""
+    return {name: _cell_mean({k: values[name] for k, values in samples.items() if name in values}) for name in names}
 
 
 def _cell_mean(samples: Mapping[CellKey, np.ndarray]) -> CellMean:

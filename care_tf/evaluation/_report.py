@@ -16,6 +16,7 @@ from care_tf.evaluation._figures import (
     difference_figure,
     recall_figure,
 )
+from care_tf.evaluation._weighted_statistics import CLASS_FIGURES
 from care_tf.evaluation.headline import as_interval, as_value, headlines
 from care_tf.evaluation.page import render_page
 from care_tf.evaluation.pictures import BASELINE, RUN
@@ -75,6 +76,7 @@ def write_report(
         "confusion": confusion_figure(scores),
         "curves": curves_figure(history),
         "num_stages": len({row["stage"] for row in history_rows(history)}),
+        "class_figures": CLASS_FIGURES,
         "table": [_table_row(c) for c in scores.classes],
         "config_text": config_text,
         "environment": dict(environment or {}),
@@ -104,13 +106,16 @@ def _has_attention(scores: Scores) -> bool:
 def _difference_labels(scores: Scores) -> dict[str, str]:
     labels = {"mean_class_accuracy": "Mean class accuracy", "macro_auc": "Macro AUC"}
     names = [c.name for c in sorted(scores.classes, key=lambda c: c.num_images)]
-    labels |= {f"recall/{name}": f"Recall {name}" for name in names}
+    for name in names:
+        labels |= {f"recall/{name}": f"Recall {name}", f"recall_at_equal_calls/{name}": f"{name} at equal calls"}
+    labels |= {f"average_precision/{name}": f"Average precision {name}" for name in names}
     return labels | {f"attention_inside/{name}": f"Attention {name}" for name in names}
 
 
 def _table_row(c: ClassScores) -> dict[str, Any]:
-    row: dict[str, Any] = {"name": c.name, "images": c.num_images, "groups": c.num_groups, "correct": c.num_correct}
-    for key in ("recall", "auc", "attention_inside"):
+    row: dict[str, Any] = {"name": c.name, "images": c.num_images, "groups": c.num_groups}
+    row |= {"calls": "n/a" if c.num_calls is None else c.num_calls, "correct": c.num_correct}
+    for key in CLASS_FIGURES:
         estimate = getattr(c, key)
         row[key] = as_value(f"{key}/", estimate.value)
         row[f"{key}_interval"] = "" if estimate.value is None else as_interval(f"{key}/", estimate)

@@ -4,7 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from care_tf.evaluation._equal_calls import recall_at_equal_calls
+from care_tf.evaluation._thresholds import calls_by_threshold
 from care_tf.evaluation.bootstrap import Statistics
+
+CLASS_FIGURES = ("recall", "precision", "f1", "auc", "average_precision", "attention_inside")
+"""What a run is scored by for every class."""
 
 
 def weighted_auc(scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -35,6 +40,30 @@ def weighted_auc(scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarra
     return _divide((positive * (up_to - negative / 2.0)).sum(axis=1), pairs)
 
 
+def weighted_average_precision(scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Average precision for many weightings of the same images, exact; images of one score are called together.
+
+        AP = sum_t (recall_t - recall_{t-1}) precision_t over the thresholds t, from the highest down
+
+    Args:
+      scores: (n,) float.
+      is_positive: (n,) bool.
+      weights: (R, n) float >= 0.
+
+    Returns:
+      (R,) float64; NaN where positives have no weight.
+
+    Example:
+      >>> weighted_average_precision(np.array([0.1, 0.4, 0.4]), np.array([False, False, True]), np.ones((1, 3)))
+      array([0.5])
+
+    Source: as scikit-learn's `average_precision_score`, which takes one weighting at a time.
+    """
+    called, found = calls_by_threshold(scores, is_positive, weights)
+    precision = np.divide(found, called, out=np.zeros_like(called), where=called > 0)
+    return _divide((np.diff(found, axis=1, prepend=0.0) * precision).sum(axis=1), found[:, -1])
+
+
 def run_statistics(
     labels: np.ndarray,
     probabilities: np.ndarray,
@@ -43,9 +72,10 @@ def run_statistics(
 ) -> Statistics:
     """The function from image weights to every figure of a run.
 
-    Figures: "mean_class_accuracy", "macro_auc", "attention_inside", and per class "recall/<name>", "auc/<name>",
-    "attention_inside/<name>". A figure of a class without weight is NaN; the two class means are over the classes
-    for which the figure is defined in that weighting.
+    Figures: "mean_class_accuracy", "macro_auc", "attention_inside", and per class "recall/<name>", "precision/<name>",
+    "f1/<name>", "auc/<name>", "average_precision/<name>", "attention_inside/<name>". A figure of a class without
+    weight is NaN, and so is the precision of a class that is never called; the two class means are over the classes for
+    which the figure is defined in that weighting.
 
     Args:
       labels: (n,) int.
@@ -57,24 +87,60 @@ def run_statistics(
       A function of weights (R, n) to a dict of (R,) float64.
     """
     members = labels[:, np.newaxis] == np.arange(len(class_names))
-    correct = members & (probabilities.argmax(axis=1) == labels)[:, np.newaxis]
+    calls = probabilities.argmax(axis=1)[:, np.newaxis] == np.arange(len(class_names))
     share = np.full(len(labels), np.nan) if attention_inside is None else attention_inside
     has_box = ~np.isnan(share)
     share = np.where(has_box, share, 0.0)
 
     def statistics(weights: np.ndarray) -> dict[str, np.ndarray]:
-        recall = _divide(weights @ correct, weights @ members)
-        auc = np.stack([weighted_auc(s, m, weights) for s, m in zip(probabilities.T, members.T, strict=True)], axis=1)
-        inside = _divide(weights @ (members * share[:, np.newaxis]), weights @ (members & has_box[:, np.newaxis]))
+        num_members, num_calls, num_correct = weights @ members, weights @ calls, weights @ (members & calls)
+        pairs = list(zip(probabilities.T, members.T, strict=True))
+        of_class = {
+            "recall": _divide(num_correct, num_members),
+            "precision": _divide(num_correct, num_calls),
+            "f1": _divide(2 * num_correct, np.where(num_members > 0, num_members + num_calls, 0.0)),
+            "auc": np.stack([weighted_auc(s, m, weights) for s, m in pairs], axis=1),
+            "average_precision": np.stack([weighted_average_precision(s, m, weights) for s, m in pairs], axis=1),
+            "attention_inside": _divide(
+                weights @ (members * share[:, np.newaxis]), weights @ (members & has_box[:, np.newaxis])
+            ),
+        }
         figures = {
-            "mean_class_accuracy": _mean_of_defined(recall),
-            "macro_auc": _mean_of_defined(auc),
+            "mean_class_accuracy": _mean_of_defined(of_class["recall"]),
+            "macro_auc": _mean_of_defined(of_class["auc"]),
             "attention_inside": _divide(weights @ share, weights @ has_box),
         }
         for index, name in enumerate(class_names):
-            figures[f"recall/{name}"] = recall[:, index]
-            figures[f"auc/{name}"] = auc[:, index]
-            figures[f"attention_inside/{name}"] = inside[:, index]
+            figures |= {f"{key}/{name}": values[:, index] for key, values in of_class.items()}
+        return figures
+
+    return statistics
+
+
+def equal_calls_statistics(
+    labels: np.ndarray, baseline: np.ndarray, probabilities: np.ndarray, class_names: Sequence[str]
+) -> Statistics:
+    """The function from image weights to what a method's recalls have beyond its baseline's at as many calls.
+
+    Figures: "recall_at_equal_calls/<name>", recall of the method minus `recall_at_equal_calls` of the baseline.
+
+    Args:
+      labels: (n,) int.
+      baseline, probabilities: (n, C) float, of the baseline and of the method.
+      class_names: C names.
+
+    Returns:
+      A function of weights (R, n) to a dict of (R,) float64.
+    """
+    called = probabilities.argmax(axis=1)
+
+    def statistics(weights: np.ndarray) -> dict[str, np.ndarray]:
+        figures = {}
+        for index, name in enumerate(class_names):
+            calls, members = called == index, labels == index
+            recall = _divide(weights @ (calls & members), weights @ members)
+            equal = recall_at_equal_calls(labels, baseline, calls, index, weights)
+            figures[f"recall_at_equal_calls/{name}"] = recall - equal
         return figures
 
     return statistics

@@ -28,7 +28,7 @@ def headlines(
     baseline: Scores | None = None,
     differences: Mapping[str, Estimate] | None = None,
 ) -> list[Headline]:
-    """Mean class accuracy, macro AUC, and recall, AUC and attention of the classes in focus.
+    """Mean class accuracy, macro AUC, and recall with precision, ranking and attention of the classes in focus.
 
     Args: as for `write_report`.
 
@@ -44,8 +44,11 @@ def headlines(
     for name in focus_classes:
         own = by_name[name]
         rows.append((f"Recall of {name}", f"{own.num_correct} of {own.num_images} images", f"recall/{name}"))
+        if own.num_calls is not None:
+            rows.append((f"Precision of {name}", f"{own.num_correct} of {own.num_calls} calls", f"precision/{name}"))
         if own.auc.value is not None:
             rows.append((f"AUC of {name}", "against all other classes", f"auc/{name}"))
+            rows.append((f"Average precision of {name}", "against all other classes", f"average_precision/{name}"))
         if own.attention_inside.value is not None:
             note = f"share of the map's energy, {own.num_boxes} boxes"
             rows.append((f"Attention inside the box of {name}", note, f"attention_inside/{name}"))
@@ -60,7 +63,7 @@ def estimate_of(scores: Scores, key: str) -> Estimate:
 
 
 def as_value(key: str, value: float | None) -> str:
-    """AUCs with three decimals, everything else as a percentage.
+    """AUCs and average precisions with three decimals, everything else as a percentage.
 
     Example:
       >>> as_value("macro_auc", 0.96249)
@@ -119,12 +122,18 @@ def _headline(
         interval=as_interval(key, own),
         baseline=None if baseline is None else as_value(key, estimate_of(baseline, key).value),
         difference=None if difference is None else as_difference(key, difference),
-        verdict=None if difference is None else verdict(difference),
+        verdict=None if difference is None else verdict(difference) + _at_equal_calls(key, differences or {}),
     )
 
 
+def _at_equal_calls(key: str, differences: Mapping[str, Estimate]) -> str:
+    """What of a difference in recall is not due to calling the class more often; "" for another figure."""
+    equal = differences.get(key.replace("recall/", "recall_at_equal_calls/")) if key.startswith("recall/") else None
+    return "" if equal is None else f" At as many calls: {as_difference(key, equal)}."
+
+
 def _is_auc(key: str) -> bool:
-    return key == "macro_auc" or key.startswith("auc/")
+    return key == "macro_auc" or key.startswith(("auc/", "average_precision/"))
 
 
 def _signed(key: str, value: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from care_tf.errors import InputError
-from care_tf.evaluation._weighted_statistics import run_statistics
+from care_tf.evaluation._weighted_statistics import CLASS_FIGURES, equal_calls_statistics, run_statistics
 from care_tf.evaluation.bootstrap import Statistics, group_bootstrap, percentile_interval
 
 
@@ -32,9 +32,16 @@ class Estimate:
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
 
+_UNKNOWN = Estimate(None, None, None)  # in the metrics.json of a run evaluated before these figures existed
+
+
 @dataclasses.dataclass(frozen=True)
 class ClassScores:
-    """Scores of one class: recall = num_correct / num_images; AUC against all the other classes together."""
+    """Scores of one class: recall = num_correct / num_images, precision = num_correct / num_calls.
+
+    AUC and average precision are of the class against all others together; the latter, unlike the AUC, falls with
+    every image of a common class that ranks above one of a rare class.
+    """
 
     name: str
     num_images: int
@@ -45,6 +52,10 @@ class ClassScores:
     auc: Estimate
     attention_inside: Estimate
     attention_references: dict[str, float | None]
+    precision: Estimate = _UNKNOWN
+    f1: Estimate = _UNKNOWN
+    average_precision: Estimate = _UNKNOWN
+    num_calls: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,8 +80,10 @@ class Scores:
     def from_dict(cls, data: Mapping[str, Any]) -> "Scores":
         """The inverse of `to_dict`, also after a round trip through JSON."""
         of_run = {name: Estimate(**data[name]) for name in ("mean_class_accuracy", "macro_auc", "attention_inside")}
-        of_class = ("recall", "auc", "attention_inside")
-        classes = tuple(ClassScores(**{**row, **{n: Estimate(**row[n]) for n in of_class}}) for row in data["classes"])
+        classes = tuple(
+            ClassScores(**{**row, **{name: Estimate(**row[name]) for name in CLASS_FIGURES if name in row}})
+            for row in data["classes"]
+        )
         return cls(**{**data, **of_run, "classes": classes})
 
 
@@ -128,10 +141,9 @@ def evaluate_predictions(
             num_groups=len(np.unique(group_of_image[members])),
             num_correct=int(confusion[index, index]),
             num_boxes=int((members & ~np.isnan(share)).sum()),
-            recall=estimates[f"recall/{name}"],
-            auc=estimates[f"auc/{name}"],
-            attention_inside=estimates[f"attention_inside/{name}"],
+            num_calls=int(confusion[:, index].sum()),
             attention_references={k: _mean_or_none(v[members & ~np.isnan(v)]) for k, v in references.items()},
+            **{figure: estimates[f"{figure}/{name}"] for figure in CLASS_FIGURES},
         )
 
     return Scores(
@@ -166,8 +178,9 @@ def paired_difference(
       baseline_attention_inside, attention_inside: (n,) each; images count where both have a value.
 
     Returns:
-      Figure name -> difference with its 95 % interval, for the names of `run_statistics`: "mean_class_accuracy",
-      "macro_auc", "attention_inside", "recall/<class>", "auc/<class>", "attention_inside/<class>".
+      Figure name -> difference with its 95 % interval, for the names of `run_statistics`, and for
+      "recall_at_equal_calls/<class>": the recall beyond what the baseline's is when its logit of the class is shifted
+      until it calls the class as often as the run does. Without that, a difference in recall says nothing of ranking.
 
     Raises:
       InputError: As `evaluate_predictions`.
@@ -182,9 +195,11 @@ def paired_difference(
     of_run = run_statistics(labels, probabilities, class_names, share)
     of_baseline = run_statistics(labels, baseline_probabilities, class_names, baseline_share)
 
+    at_equal_calls = equal_calls_statistics(labels, baseline_probabilities, probabilities, class_names)
+
     def difference(weights: np.ndarray) -> dict[str, np.ndarray]:
         run, baseline = of_run(weights), of_baseline(weights)
-        return {name: run[name] - baseline[name] for name in run}
+        return {name: run[name] - baseline[name] for name in run} | at_equal_calls(weights)
 
     return _estimates(difference, group_of_image, num_resamples, seed)
 

@@ -82,6 +82,12 @@ def check_progress(run_folder: Path, fingerprints: Sequence[str]) -> Progress:
     return progress
 
 
+def finished_stages(run_folder: Path) -> list[str]:
+    """The fingerprints of the stages that the run in a folder has finished; none where there is no run."""
+    progress = _read_progress(run_folder)
+    return [] if progress is None else progress.fingerprints[: progress.stage]
+
+
 def take_over(stage: Stage, index: int, fingerprint: str, target: Path) -> list[Row]:
     """Copies the weights of a finished stage from the run that `reuse` names; gives the rows of its epochs.
 

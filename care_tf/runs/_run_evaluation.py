@@ -232,6 +232,9 @@ def _summary(scores: Scores, rarest: str, baseline_scores, differences, target: 
         "mean_class_accuracy": "mean class accuracy",
         "macro_auc": "macro AUC",
         f"recall/{rarest}": f"recall of {rarest}",
+        f"recall_at_equal_calls/{rarest}": "  at equal calls",
+        f"precision/{rarest}": f"precision of {rarest}",
+        f"average_precision/{rarest}": f"average precision of {rarest}",
         f"auc/{rarest}": f"AUC of {rarest}",
         f"attention_inside/{rarest}": f"attention inside {rarest}",
     }
@@ -239,9 +242,13 @@ def _summary(scores: Scores, rarest: str, baseline_scores, differences, target: 
     header = f"{'':{width}}{'this run':24}" + (f"{'baseline':24}{'difference':24}" if baseline_scores else "")
     lines = [f"{scores.num_images} images, {scores.num_groups} groups; 95 % intervals over groups", header]
     for key, title in figures.items():
-        estimates = [estimate_of(scores, key)]
-        if baseline_scores:
-            estimates += [estimate_of(baseline_scores, key), differences[key]]
+        if key.startswith("recall_at_equal_calls/"):
+            if not baseline_scores:
+                continue
+            estimates = [None, None, differences[key]]
+        else:
+            estimates = [estimate_of(run, key) for run in (scores, baseline_scores) if run]
+            estimates += [differences[key]] if baseline_scores else []
         texts = [f"{estimate_text(estimate, undefined='-'):24}" for estimate in estimates]
         lines.append(f"{title:{width}}{''.join(texts)}".rstrip())
     return "\n".join([*lines, f"wrote {target / run_folder.REPORT}"])

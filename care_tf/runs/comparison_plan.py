@@ -12,7 +12,7 @@ from care_tf.errors import InputError
 from care_tf.evaluation import MethodSpec
 from care_tf.runs import _folder as run_folder
 from care_tf.runs._fingerprint import stage_fingerprints
-from care_tf.runs._progress import check_progress
+from care_tf.runs._progress import check_progress, finished_stages
 from care_tf.runs._training_rows import read_training_rows, select_rows
 from care_tf.runs.config import DataConfig, RunConfig, Selection, load_config
 
@@ -180,7 +180,8 @@ def plan_cells(
       output: Folder of the comparison.
 
     Returns:
-      The cells; a stage that an earlier cell trains with the same data and settings is marked for reuse.
+      The cells; a stage that an earlier cell trains with the same data and settings, or that a run in the folder has
+      finished, is marked for reuse.
 
     Raises:
       InputError: A fold does not exist, a class has no training image in one, or a finished cell in the folder has
@@ -192,7 +193,7 @@ def plan_cells(
                 f"--{name} must name different {name}, at least one. Received {', '.join(map(str, values))}."
             )
     cells: list[Cell] = []
-    trained: dict[str, Path] = {}
+    trained = {stage: folder for folder in sorted(output.glob("cells/*/*")) for stage in finished_stages(folder)}
     first = next(iter(methods.values())).data
     manifest = read_manifest(first.manifest, class_names=first.class_names)
     for fold, seed, (method, config) in itertools.product(folds or (None,), seeds or (None,), methods.items()):
@@ -226,7 +227,8 @@ def _cell(
     stages = []
     can_reuse = True
     for stage, fingerprint in zip(config.stages, fingerprints, strict=True):
-        can_reuse = can_reuse and fingerprint in trained  # what follows an own stage is an own stage
+        # What follows an own stage is an own stage.
+        can_reuse = can_reuse and trained.get(fingerprint, folder) != folder
         stages.append(dataclasses.replace(stage, reuse=str(trained[fingerprint])) if can_reuse else stage)
     config = config.model_copy(update={"stages": tuple(stages)})
     test = select_rows(manifest, data.test, "data.test")

@@ -110,13 +110,13 @@ TABLES: dict[tuple[str, str], PaperTable] = {
     ),
     ("table5", "isic2018"): PaperTable(
         "The weight alpha of the attention loss",
-        ("care_csl",),
+        ("csl", "care_csl"),
         _sweep("stages.finetune.alpha", _ALPHA, (77.7, 78.8, 79.9, 80.3, 80.2, 80.2)),
         {"stages.finetune.alpha": _ALPHA},
     ),
     ("table6", "isic2018"): PaperTable(
         "The cap tau of the attention inside the box",
-        ("care_csl",),
+        ("csl", "care_csl"),
         _sweep("care.tau", _TAU, (79.1, 78.8, 81.0, 80.2, 79.6)),
         {"care.tau": _TAU},
     ),

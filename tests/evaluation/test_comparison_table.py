@@ -31,6 +31,7 @@ def _comparison(num_groups=900, care_cells=KEYS, difference=None, title="CARE"):
         "recall/DF": _mean(0.25, 0.0, 0.5, 0.25),
         "auc/DF": _mean(0.9, 0.85, 0.95, 0.88, 0.92),
         "attention_inside/DF": NOTHING,
+        **dict.fromkeys(("precision/DF", "average_precision/DF", "recall_at_equal_calls/DF"), NOTHING),
     }
     differences = {
         name: NOTHING for name in figures
@@ -69,7 +70,7 @@ def _read(path):
 
 def test_rows_hold_every_number_of_a_figure():
     rows = comparison_rows(_comparison())
-    assert len(rows) == 2 * 6
+    assert len(rows) == 2 * 9
     assert rows[0] == {
         "method": "ce", "figure": "mean_class_accuracy", "value": 0.5474, "low": 0.52, "high": 0.5751, "min": 0.5,
         "max": 0.5948, "num_cells": 2, "baseline": None, "difference": None, "difference_low": None,
@@ -124,10 +125,10 @@ def test_csv_files_hold_the_comparison(tmp_path):
     rows = _read(tmp_path / "comparison.csv")
     expected = comparison_rows(comparison)
     assert rows == [{k: "" if v is None else str(v) for k, v in row.items()} for row in expected]
-    assert expected[4]["figure"] == "auc/NV" and float(rows[4]["low"]) == expected[4]["low"]
+    assert expected[6]["figure"] == "auc/NV" and float(rows[6]["low"]) == expected[6]["low"]
     of_cells = _read(tmp_path / "new" / "cells.csv")
     assert list(of_cells[0]) == ["method", "fold", "seed", "figure", "value"]
-    assert len(of_cells) == 2 * 2 * 6  # all figures but the three of attention
+    assert len(of_cells) == 2 * 2 * 12  # all figures but the three of attention and recall at equal calls
     for method in comparison.methods:
         values = [
             float(row["value"]) for row in of_cells if (row["method"], row["figure"]) == (method.spec.name, "macro_auc")

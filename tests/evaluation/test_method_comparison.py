@@ -138,7 +138,10 @@ def test_one_fold_and_one_seed_equal_the_scores_of_a_run(has_groups):
             cell.labels, cell.probabilities, NAMES, attention_inside=cell.attention_inside, **arguments
         )
         for name, figure in comparison.method(cell.method).figures.items():
-            assert figure.mean == estimate_of(scores, name), name
+            if name.startswith("recall_at_equal_calls/"):  # a difference alone
+                assert figure.mean == NO_ESTIMATE
+            else:
+                assert figure.mean == estimate_of(scores, name), name
     baseline, care = cells
     expected = paired_difference(
         care.labels, baseline.probabilities, care.probabilities, NAMES,
@@ -280,13 +283,13 @@ def test_without_any_attention_the_comparison_still_stands():
     care = comparison.method("care")
     assert care.figures["attention_inside"].mean == care.differences["attention_inside/DF"].mean == NO_ESTIMATE
     assert care.differences["macro_auc"].num_cells == 4
-    assert list(focus_figures(comparison, ["DF"])) == ["mean_class_accuracy", "macro_auc", "recall/DF", "auc/DF"]
+    assert not any(name.startswith("attention") for name in focus_figures(comparison, ["DF"]))
 
 
 def test_figures_in_focus_follow_the_classes_in_focus():
     titles = focus_figures(_compare(_cells()), ["DF", "MEL", "DF"])
     assert titles["attention_inside/DF"] == "DF attention inside"
-    assert "attention_inside/MEL" not in titles and len(titles) == 7
+    assert "attention_inside/MEL" not in titles and len(titles) == 2 + 6 + 5
 
 
 def test_folds_tell_their_size():

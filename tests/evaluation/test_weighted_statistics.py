@@ -2,9 +2,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    f1_score,
+    precision_score,
+    recall_score,
+    roc_auc_score,
+)
 
-from care_tf.evaluation._weighted_statistics import run_statistics, weighted_auc
+from care_tf.evaluation._weighted_statistics import run_statistics, weighted_auc, weighted_average_precision
 
 # oracle
 
@@ -19,6 +26,20 @@ def test_auc_equals_scikit_learn(seed, n, has_ties):
     for found, row in zip(weighted_auc(scores, is_positive, weights), weights, strict=True):
         if row[is_positive].sum() and row[~is_positive].sum():
             assert found == pytest.approx(roc_auc_score(is_positive, scores, sample_weight=row))
+        else:
+            assert np.isnan(found)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 10_000), st.integers(2, 40), st.booleans())
+def test_average_precision_equals_scikit_learn(seed, n, has_ties):
+    rng = np.random.default_rng(seed)
+    is_positive = rng.permutation(np.arange(n) < rng.integers(1, n))
+    scores = rng.integers(0, 4, n).astype(float) if has_ties else rng.normal(size=n)
+    weights = rng.integers(0, 4, (3, n)).astype(float)
+    for found, row in zip(weighted_average_precision(scores, is_positive, weights), weights, strict=True):
+        if row[is_positive].sum():
+            assert found == pytest.approx(average_precision_score(is_positive, scores, sample_weight=row))
         else:
             assert np.isnan(found)
 
@@ -41,7 +62,12 @@ def test_figures_equal_scikit_learn_on_repeated_images():
         assert found["attention_inside"][row] == pytest.approx(np.nanmean(s))
         for index, name in enumerate("abc"):
             assert found[f"recall/{name}"][row] == pytest.approx(recalls[index])
+            own = (y == index, predicted == index)
+            assert found[f"precision/{name}"][row] == pytest.approx(precision_score(*own))
+            assert found[f"f1/{name}"][row] == pytest.approx(f1_score(*own))
             assert found[f"auc/{name}"][row] == pytest.approx(roc_auc_score(y == index, p[:, index]))
+            ranked = average_precision_score(y == index, p[:, index])
+            assert found[f"average_precision/{name}"][row] == pytest.approx(ranked)
             assert found[f"attention_inside/{name}"][row] == pytest.approx(np.nanmean(s[y == index]))
 
 
