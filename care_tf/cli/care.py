@@ -10,6 +10,7 @@ _COMMANDS = {
     "evaluate": "evaluate:evaluate",
     "predict": "predict:predict",
     "compare": "compare:compare",
+    "maps": "maps:maps",
     "reproduce": "reproduce:reproduce",
     "export": "export:export",
     "demo": "demo:demo",

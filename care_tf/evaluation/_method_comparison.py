@@ -220,7 +220,7 @@ class _FoldBootstrap:
         at_equal_calls = equal_calls_statistics(
             cell.labels, baseline.probabilities, cell.probabilities, self._class_names
         )
-        return {name: own[name] - other[name] for name in own} | self._resampled(at_equal_calls, cell)
+        return {**{name: own[name] - other[name] for name in own}, **self._resampled(at_equal_calls, cell)}
 
     def _resampled(self, statistics: Statistics, cell: CheckedCell) -> _Samples:
         points = statistics(np.ones((1, len(cell.labels))))

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
-from care_tf.data import Manifest, evaluation_dataset, read_manifest
+from care_tf.data import Manifest, evaluation_dataset
 from care_tf.data.class_focus import rarest_class
 from care_tf.data.groups import groups_or_none
 from care_tf.errors import InputError
@@ -23,12 +23,10 @@ from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.metrics import attention_inside_share
 from care_tf.runs import _folder as run_folder
+from care_tf.runs._example_maps import example_maps, tested_rows
 from care_tf.runs._folder import LoadedRun, load_run
 from care_tf.runs._progress import HISTORY
-from care_tf.runs._training_rows import select_rows
-from care_tf.runs.config import Selection, dump_config
-
-NUM_EXAMPLES = 8
+from care_tf.runs.config import dump_config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +72,7 @@ def evaluate_run(
     import pandas as pd
 
     run = load_run(folder)
-    rows = _test_rows(run, manifest, split, folds)
+    rows = tested_rows(run, manifest, split, folds)
     result = predict_manifest(run, rows)
     scores = _scores(rows, result, num_resamples)
     metrics: dict[str, Any] = {"manifest": os.path.basename(rows.source), "scores": scores.to_dict()}
@@ -145,14 +143,6 @@ def predict_manifest(run: LoadedRun, rows: Manifest) -> Predictions:
     return Predictions(np.concatenate(probabilities), np.concatenate(shares))
 
 
-def _test_rows(run: LoadedRun, manifest, split, folds) -> Manifest:
-    source = run.config.data.manifest if manifest is None else manifest
-    rows = read_manifest(source, class_names=run.class_names)
-    if split is None and folds is None:
-        return select_rows(rows, run.config.data.test, "data.test")
-    return select_rows(rows, Selection(split=split, folds=folds), "--split/--folds")
-
-
 def _scores(rows: Manifest, result: Predictions, num_resamples: int) -> Scores:
     references = None
     with_box = np.flatnonzero(~np.isnan(result.attention_inside))
@@ -185,46 +175,6 @@ def write_predictions(target: Path, rows: Manifest, result: Predictions) -> None
     table["attention_inside"] = result.attention_inside
     with atomic_path(target / run_folder.PREDICTIONS) as temporary:
         table.to_csv(temporary, index=False)
-
-
-def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, Any]]:
-    """Images with boxes, rarest class first, and the true class's attention before and after the attention stage."""
-    with_box = list(np.flatnonzero(rows.has_boxes))
-    with_box.sort(key=lambda index: (rows.class_names[rows.labels[index]] != rarest, rows.image_paths[index]))
-    chosen = rows.subset(with_box[:NUM_EXAMPLES])
-    if len(chosen) == 0:
-        return []
-    inputs, labels = next(iter(evaluation_dataset(chosen, run.image_size, len(chosen), masks=True)))
-    images, labels = inputs["image"].numpy(), labels.numpy()
-    prepared = run.preprocess(tf.constant(images)).numpy()
-    after_maps, after_classes = _maps_and_classes(run, prepared, labels)
-    before_maps: Any = [None] * len(chosen)
-    before_classes: Any = before_maps
-    earlier = run_folder.weights_before_attention(run)
-    if earlier is not None:
-        weights = run.care_model.classifier.get_weights()
-        run.care_model.classifier.load_weights(str(earlier))
-        before_maps, before_classes = _maps_and_classes(run, prepared, labels)
-        run.care_model.classifier.set_weights(weights)
-    return [
-        {
-            "name": os.path.basename(chosen.image_paths[index]),
-            "image": images[index].round().astype(np.uint8),
-            "mask": inputs["mask"][index, ..., 0].numpy(),
-            "label": run.class_names[labels[index]],
-            "attention_before": before_maps[index],
-            "attention_after": after_maps[index],
-            "predicted_before": before_classes[index],
-            "predicted_after": after_classes[index],
-        }
-        for index in range(len(chosen))
-    ]
-
-
-def _maps_and_classes(run: LoadedRun, prepared: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    model = run.care_model
-    probabilities = model.class_probabilities(model(prepared, training=False)).numpy()
-    return model.attention_map(prepared, labels), [run.class_names[index] for index in probabilities.argmax(axis=1)]
 
 
 def _summary(scores: Scores, rarest: str, baseline_scores, differences, target: Path) -> str:

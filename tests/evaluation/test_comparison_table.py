@@ -76,11 +76,11 @@ def test_rows_hold_every_number_of_a_figure():
         "max": 0.5948, "num_cells": 2, "baseline": None, "difference": None, "difference_low": None,
         "difference_high": None, "difference_min": None, "difference_max": None, "difference_num_cells": None,
     }  # fmt: skip
-    assert {k: v for k, v in rows[6].items() if k.startswith(("base", "diff"))} == {
+    assert {k: v for k, v in rows[9].items() if k.startswith(("base", "diff"))} == {
         "baseline": "ce", "difference": 0.04, "difference_low": 0.01, "difference_high": 0.072,
         "difference_min": -0.003, "difference_max": 0.08, "difference_num_cells": 2,
     }  # fmt: skip
-    assert rows[3]["num_cells"] == 1 and rows[2]["num_cells"] == rows[8]["difference_num_cells"] == 0
+    assert rows[3]["num_cells"] == 1 and rows[2]["num_cells"] == rows[11]["difference_num_cells"] == 0
 
 
 def test_figures_table_shows_value_interval_and_range():

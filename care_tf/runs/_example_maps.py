@@ -1,0 +1,73 @@
+"""Attention maps of a run on a few of its images."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from care_tf.data import Manifest, evaluation_dataset, read_manifest
+from care_tf.runs import _folder as run_folder
+from care_tf.runs._folder import LoadedRun
+from care_tf.runs._training_rows import select_rows
+from care_tf.runs.config import Selection
+
+_NUM_EXAMPLES = 8
+
+
+def tested_rows(
+    run: LoadedRun, manifest: str | os.PathLike | None, split: str | None, folds: Sequence[str] | None
+) -> Manifest:
+    """The rows that a run is looked at on: a split and folds of a manifest; its own test rows where none is named."""
+    source = run.config.data.manifest if manifest is None else manifest
+    rows = read_manifest(source, class_names=run.class_names)
+    if split is None and folds is None:
+        return select_rows(rows, run.config.data.test, "data.test")
+    return select_rows(rows, Selection(split=split, folds=None if folds is None else tuple(folds)), "--split/--folds")
+
+
+def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, Any]]:
+    """Images with boxes, rarest class first, and the true class's attention before and after the attention stage."""
+    with_box = list(np.flatnonzero(rows.has_boxes))
+    with_box.sort(key=lambda index: (rows.class_names[rows.labels[index]] != rarest, rows.image_paths[index]))
+    chosen = rows.subset(with_box[:_NUM_EXAMPLES])
+    if len(chosen) == 0:
+        return []
+    images, masks, labels = read_images(run, chosen)
+    prepared = run.preprocess(tf.constant(images)).numpy()
+    after_maps, after_classes = maps_and_classes(run, prepared, labels)
+    before_maps: Any = [None] * len(chosen)
+    before_classes: Any = before_maps
+    earlier = run_folder.weights_before_attention(run)
+    if earlier is not None:
+        weights = run.care_model.classifier.get_weights()
+        run.care_model.classifier.load_weights(str(earlier))
+        before_maps, before_classes = maps_and_classes(run, prepared, labels)
+        run.care_model.classifier.set_weights(weights)
+    return [
+        {
+            "name": os.path.basename(chosen.image_paths[index]),
+            "image": images[index].round().astype(np.uint8),
+            "mask": masks[index],
+            "label": run.class_names[labels[index]],
+            "attention_before": before_maps[index],
+            "attention_after": after_maps[index],
+            "predicted_before": before_classes[index],
+            "predicted_after": after_classes[index],
+        }
+        for index in range(len(chosen))
+    ]
+
+
+def read_images(run: LoadedRun, rows: Manifest) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All images of the rows at the run's size, RGB 0..255 (n,H,W,3), their masks (n,H,W), and labels (n,)."""
+    inputs, labels = next(iter(evaluation_dataset(rows, run.image_size, len(rows), masks=True)))
+    return inputs["image"].numpy(), inputs["mask"].numpy()[..., 0], labels.numpy()
+
+
+def maps_and_classes(run: LoadedRun, prepared: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The true classes' attention maps of preprocessed images, and the names of the classes predicted."""
+    model = run.care_model
+    probabilities = model.class_probabilities(model(prepared, training=False)).numpy()
+    return model.attention_map(prepared, labels), [run.class_names[index] for index in probabilities.argmax(axis=1)]

@@ -1,0 +1,128 @@
+"""Attention maps of several runs on the same images, in columns beside the image with its box."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from care_tf.data import Manifest
+from care_tf.data.class_focus import rarest_class
+from care_tf.errors import InputError, did_you_mean
+from care_tf.evaluation.map_overlay import full_size, outlined, overlaid, resized, share_inside
+from care_tf.evaluation.picture_grid import Tile, write_picture_grid
+from care_tf.evaluation.pictures import percent
+from care_tf.images.decoding import corrupt_files_refused
+from care_tf.runs._example_maps import maps_and_classes, read_images, tested_rows
+from care_tf.runs._folder import LoadedRun, load_run
+from care_tf.runs._training_rows import read_training_rows
+
+
+@corrupt_files_refused()
+def write_run_maps(
+    folders: Sequence[str | os.PathLike],
+    output: str | os.PathLike,
+    images: Sequence[str] = (),
+    manifest: str | os.PathLike | None = None,
+    split: str | None = None,
+    folds: Sequence[str] | None = None,
+    num_images: int = 6,
+    titles: Sequence[str] | None = None,
+) -> Manifest:
+    """Writes the true class's attention maps of several runs, a row an image, a column a run, as one PNG file.
+
+    Below a map: the class that the run predicts, the share of the map inside the box, and whether the run was trained
+    on the image.
+
+    Args:
+      folders: Finished runs with the same classes.
+      output: The PNG file.
+      images: Names of images in the manifest, with or without folder and ending; none: the rarest class's with boxes,
+        in the order of their names.
+      manifest, split, folds: Where the images are looked up; None takes what the first run is tested on.
+      num_images: How many, where `images` names none.
+      titles: What stands above the runs' columns; None takes the runs' own titles.
+
+    Returns:
+      The rows shown.
+
+    Raises:
+      InputError: A folder is not a finished run, classes differ, an image is not there or its name is not unique, or
+        no image has a box.
+    """
+    if not folders:
+        raise InputError("Maps need at least one run folder. Received none.")
+    rows: Manifest | None = None
+    columns: list[list[Tile]] = []
+    names = []
+    for folder in folders:
+        keras.backend.clear_session()
+        run = load_run(folder)
+        if rows is None:
+            rows = _chosen(tested_rows(run, manifest, split, folds), images, num_images)
+            shown, masks, _ = read_images(run, rows)
+            shown = shown.round().astype(np.uint8)
+            columns.append(_image_column(rows, shown, masks))
+        elif run.class_names != rows.class_names:
+            raise InputError(
+                f"Runs must have the same classes. Received {', '.join(rows.class_names)} in {folders[0]} and "
+                f"{', '.join(run.class_names)} in {folder}."
+            )
+        columns.append(_map_column(run, rows, shown, masks))
+        names.append(run.config.title or Path(folder).name)
+    assert rows is not None
+    write_picture_grid(output, ["image and box", *(titles or names)], list(zip(*columns, strict=True)))
+    return rows
+
+
+def _chosen(rows: Manifest, images: Sequence[str], num_images: int) -> Manifest:
+    if images:
+        return rows.subset([_row_of(rows, name) for name in images])
+    with_box = rows.subset(np.flatnonzero(rows.has_boxes))
+    if len(with_box) == 0:
+        raise InputError(f"No image of {rows.source} that the run is tested on has a box. Name some with --images.")
+    rarest = rarest_class(rows.class_counts, present=with_box.class_counts)
+    own = [i for i, label in enumerate(with_box.labels) if with_box.class_names[label] == rarest]
+    return with_box.subset(sorted(own, key=lambda index: with_box.image_paths[index])[:num_images])
+
+
+def _row_of(rows: Manifest, name: str) -> int:
+    wanted = os.path.normpath(name)
+    found = [
+        index
+        for index, path in enumerate(rows.image_paths)
+        if wanted in (os.path.basename(path), Path(path).stem) or os.path.abspath(wanted) == os.path.abspath(path)
+    ]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(f"An image's name must be unique. Received {name!r}, which {len(found)} images have.")
+    known = did_you_mean(name, [Path(path).stem for path in rows.image_paths])
+    raise InputError(f"{name!r} is not among the {len(rows)} images looked at, of {rows.source}.{known}")
+
+
+def _image_column(rows: Manifest, images: np.ndarray, masks: np.ndarray) -> list[Tile]:
+    captions = [
+        f"{rows.class_names[label]}  {Path(path).stem}"
+        for label, path in zip(rows.labels, rows.image_paths, strict=True)
+    ]
+    return [
+        Tile(outlined(resized(image), mask > 0), caption)
+        for image, mask, caption in zip(images, masks, captions, strict=True)
+    ]
+
+
+def _map_column(run: LoadedRun, rows: Manifest, images: np.ndarray, masks: np.ndarray) -> list[Tile]:
+    pixels, _, labels = read_images(run, rows)
+    maps, predicted = maps_and_classes(run, run.preprocess(tf.constant(pixels)).numpy(), labels)
+    trained_on = set(read_training_rows(run.config).train.image_paths)
+    tiles = []
+    for index, path in enumerate(rows.image_paths):
+        attention, mask = full_size(maps[index], masks[index].shape, path), masks[index] > 0
+        words = [f"calls {predicted[index]}"]
+        words += [f"{percent(share_inside(attention, mask), 0)} inside"] if mask.any() else []
+        words += ["trained on it"] if path in trained_on else []
+        tiles.append(Tile(outlined(overlaid(images[index], attention), mask), ", ".join(words)))
+    return tiles
