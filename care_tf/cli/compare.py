@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +10,9 @@ from care_tf.cli import options
 from care_tf.cli.commands import Command, command_line
 from care_tf.errors import InputError
 from care_tf.tensorflow_start import quiet_tensorflow
+
+if TYPE_CHECKING:
+    from care_tf.runs.comparison_plan import Cell
 
 
 @click.command("compare", cls=Command, example="care compare isic2018/baseline isic2018/care --folds 1,2 --seeds 0,1")
@@ -58,8 +62,8 @@ def run_comparison(
     num_resamples: int,
     table_only: bool,
     tables: Path | None = None,
-) -> Path:
-    """Trains what is not finished and writes and prints the tables; returns the folder that they are in.
+) -> "list[Cell]":
+    """Trains what is not finished and writes and prints the tables; returns the runs in them.
 
     `tables` names another folder for them than that of the runs, for the configurations given and no others.
     """
@@ -80,7 +84,7 @@ def run_comparison(
     cells = [*(cell for cell in earlier_cells if cell.method in methods), *cells]
     print(comparison_runs.write_tables(methods, cells, tables, num_resamples))
     print(f"wrote {tables}/comparison.csv, cells.csv, comparison.md and comparison.png")
-    return tables
+    return cells
 
 
 def _check(names: list[str], changes: list[str], seeds: list[int] | None) -> None:

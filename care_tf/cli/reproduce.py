@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,6 +11,9 @@ from care_tf.cli.commands import Command
 from care_tf.cli.compare import run_comparison
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+from care_tf.tensorflow_start import quiet_tensorflow
+
+_RAREST = {"isic2018": "DF", "rsna": "Lung Opacity"}
 
 
 @click.command(
@@ -17,9 +21,9 @@ from care_tf.files import atomic_path
     cls=Command,
     example="care reproduce table6 --folds 1,2 --seeds 0 with=hardware/squeezenet_two_cores",
 )
-@click.argument("table", metavar="TABLE")
+@click.argument("name", metavar="TABLE|FIGURE")
 @click.argument("changes", nargs=-1, metavar="[key=value ...]")
-@click.option("--dataset", type=click.Choice(["isic2018", "rsna"]), default="isic2018")
+@click.option("--dataset", type=click.Choice(list(_RAREST)), default="isic2018")
 @options.folds(help="Folds to test on. [default: the configurations' own rows]", joined_by=None)
 @click.option("--seeds", type=options.WholeNumbers(), metavar="SEED,...", help="[default: the configurations' own]")
 @options.output(help="Folder. [default: runs/reproduce/DATASET]", required=False)
@@ -28,7 +32,7 @@ from care_tf.files import atomic_path
 @click.pass_context
 def reproduce(
     context: click.Context,
-    table: str,
+    name: str,
     changes: tuple[str, ...],
     dataset: str,
     folds: list[str] | None,
@@ -37,33 +41,55 @@ def reproduce(
     num_resamples: int,
     table_only: bool,
 ) -> None:
-    """Run a table of the paper and print its figures beside ours.
+    """Run a table or a figure of the paper and show its numbers beside ours.
 
-    TABLE is table2 to table10. It is a comparison as of `care compare`: it continues where it stopped, and takes
-    folds and seeds one after the other. Tables share their runs, and each has a folder of its own in --output, with
-    paper.md beside the comparison's files.
+    table2 to table10, fig8 to fig14. Each is a comparison as of `care compare`: it continues where it stopped, and
+    takes folds and seeds one after the other. All share their runs; each has a folder of its own in --output, with
+    paper.md beside the comparison's files, or with the figure as a PNG.
     """
-    from care_tf.runs.reproduction import beside_paper, paper_table
-
     wrong = [change for change in changes if "=" not in change]
     if wrong:
-        raise InputError(f"After the table come changes, key=value. Received {wrong[0]!r}.")
-    published = paper_table(table, dataset)
+        raise InputError(f"After the table or figure come changes, key=value. Received {wrong[0]!r}.")
+    quiet_tensorflow()
+    from care_tf.runs.reproduced_figures import table_of
+    from care_tf.runs.reproduction import beside_paper
+
+    table, figure = table_of(name, dataset)
     runs = output if output is not None else Path("runs/reproduce", dataset)
-    names = [f"{dataset}/{name}" for name in published.configs]
-    folder = run_comparison(
-        context, names, list(changes), published.varied, folds, seeds, runs, num_resamples, table_only, runs / table
-    )
-    with (folder / "comparison.csv").open(newline="", encoding="utf-8") as file:
+    picture = runs / name / f"{name}.png"
+    if table is None:
+        _draw_boxes(dataset, changes, picture)
+        return
+    names = [f"{dataset}/{config}" for config in table.configs]
+    arguments = (table.varied, folds, seeds, runs, num_resamples, table_only, runs / name)
+    cells = run_comparison(context, names, list(changes), *arguments)
+    with (runs / name / "comparison.csv").open(newline="", encoding="utf-8") as file:
         rows = [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    rarest = "DF" if dataset == "isic2018" else "Lung Opacity"
-    text = f"## {table}, {dataset}: {published.title}\n\n{beside_paper(published, rows, rarest)}\n"
-    with atomic_path(folder / "paper.md") as temporary:
+    if figure is not None and figure.draw is not None:
+        figure.draw(cells, rows, picture)
+        print(f"wrote {picture}")
+        return
+    text = f"## {name}, {dataset}: {table.title}\n\n{beside_paper(table, rows, _RAREST[dataset])}\n"
+    with atomic_path(runs / name / "paper.md") as temporary:
         temporary.write_text(text)
     print(text)
 
 
-def _number(value: str) -> float | str | None:
+def _draw_boxes(dataset: str, changes: tuple[str, ...], picture: Path) -> None:
+    """Fig. 13, which needs boxes and no run."""
+    from care_tf.runs.config import load_config
+    from care_tf.runs.reproduced_boxes import write_box_figure
+
+    made = []
+    for title in ("DSR", "Segmentation"):
+        data = load_config(f"{dataset}/care_boxes_{title.lower()}", changes).data
+        boxes = Path(str(data.train_boxes))
+        made.append((title, boxes, boxes.with_name(f"{boxes.stem}_maps")))
+    write_box_figure(data.manifest, made, picture, _RAREST[dataset])
+    print(f"wrote {picture}")
+
+
+def _number(value: str) -> Any:
     try:
         return float(value) if value else None
     except ValueError:

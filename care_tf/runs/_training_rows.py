@@ -3,8 +3,12 @@
 import dataclasses
 import warnings
 
+import numpy as np
+
+from care_tf.box_geometry import scale_boxes
 from care_tf.data.manifest import Manifest, read_manifest
 from care_tf.errors import InputError
+from care_tf.images.header import read_image_header
 from care_tf.runs.config import RunConfig, Selection
 
 
@@ -34,6 +38,8 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
         train = train.with_boxes_from(read_manifest(data.train_boxes))
     if data.mask_classes is not None:
         train = _with_boxes_of(train, data.mask_classes)
+    if data.train_box_scale != 1:
+        train = _with_scaled_boxes(train, data.train_box_scale)
     empty = [name for name, count in train.class_counts.items() if count == 0]
     if empty:
         raise InputError(
@@ -71,6 +77,21 @@ def _with_boxes_of(manifest: Manifest, class_names: tuple[str, ...]) -> Manifest
         # Who drew boxes that are not used is nothing a result depends on, and not part of its fingerprint.
         box_sources=tuple(source if kept else "" for source, kept in zip(manifest.box_sources, keep, strict=True)),
     )
+
+
+def _with_scaled_boxes(manifest: Manifest, factor: float) -> Manifest:
+    """The same rows with boxes of another size, clipped to their images."""
+    num_masks = sum(map(bool, manifest.mask_paths))
+    if num_masks:
+        raise InputError(
+            f"data.train_box_scale changes boxes, and {num_masks} training images have a mask. "
+            f"Received {factor:g}. Leave it out, or name data.train_boxes with boxes."
+        )
+    boxes = list(manifest.boxes)
+    for row in np.flatnonzero(manifest.has_boxes):
+        header = read_image_header(manifest.image_paths[row])
+        boxes[row] = scale_boxes(boxes[row], factor, header.width, header.height)
+    return dataclasses.replace(manifest, boxes=tuple(boxes))
 
 
 def _check_class_names(manifest: Manifest, names, where: str) -> None:

@@ -18,7 +18,7 @@ from care_tf.runs.config import DataConfig, RunConfig, Selection, load_config
 
 NO_FOLD = "test"
 # Settings that change nothing in a method without attention.
-ATTENTION_KEYS = ("care.", "data.train_boxes", "data.mask_classes")
+ATTENTION_KEYS = ("care.", "data.train_box", "data.mask_classes")
 CELL_RECORD = "cell.json"
 
 

@@ -52,6 +52,7 @@ class DataConfig(_Section):
       image_size_px: Height and width that images are resized to; one number for a square.
       train_boxes: Manifest CSV whose boxes and masks the training images take in place of those in `manifest`, image
         by image; evaluation keeps `manifest`'s. None trains with `manifest`'s own.
+      train_box_scale: Side of the training images' boxes / side of the boxes given, about their centers.
       mask_classes: Classes whose boxes are used in training; None uses every box there is.
       max_images_per_class: Class name -> largest number of training images of it, drawn under the seed.
       cache: "memory" or a folder keeps decoded images; None decodes each time.
@@ -64,6 +65,7 @@ class DataConfig(_Section):
     class_names: tuple[str, ...] | None = None
     image_size_px: tuple[pydantic.PositiveInt, pydantic.PositiveInt]
     train_boxes: str | None = None
+    train_box_scale: float = pydantic.Field(default=1.0, gt=0.0, le=10.0)
     mask_classes: tuple[str, ...] | None = None
     max_images_per_class: dict[str, pydantic.PositiveInt] = {}
     cache: str | None = None

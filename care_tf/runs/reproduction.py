@@ -1,25 +1,23 @@
-"""The paper's tables as comparisons, and its figures beside ours."""
+"""The paper's tables as comparisons, and its numbers beside ours."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from care_tf.errors import InputError, did_you_mean
-
-DATASETS = ("isic2018", "rsna")
-# A table's columns, as the figures of a comparison; "recall" and "auc" are those of the rarest class.
-_COLUMNS = {"mean_class_accuracy": "MCA, %", "recall": "recall, %", "auc": "AUC"}
+# A table's columns, as the figures of a comparison; recall and AUC are those of the rarest class.
+_COLUMNS = {"mean_class_accuracy": "MCA, %", "recall/": "recall, %", "auc/": "AUC"}
 
 
 @dataclasses.dataclass(frozen=True)
 class PaperTable:
-    """A table of the paper on one data set.
+    """A table of the paper on one data set, or the comparison behind a figure.
 
     Attributes:
       title: What it shows.
       configs: The configurations of its rows, without the data set's name.
       varied: As for `read_methods`.
-      rows: Method -> (mean class accuracy in %, recall of the rarest class in %, AUC); None where the paper has none.
+      rows: Method -> (mean class accuracy in %, recall of the rarest class in %, AUC); None where the paper has
+        none.
       differs: What differs from the paper, for people.
     """
 
@@ -165,26 +163,10 @@ TABLES: dict[tuple[str, str], PaperTable] = {
 }
 
 
-def paper_table(name: str, dataset: str) -> PaperTable:
-    """Looks a table up.
-
-    Args:
-      name: "table2" to "table10".
-      dataset: One of `DATASETS`.
-
-    Raises:
-      InputError: The paper has no such table, or not on this data set.
-    """
-    names = list(dict.fromkeys(table for table, _ in TABLES))
-    if name not in names:
-        raise InputError(f"A table must be one of {', '.join(names)}. Received {name!r}.{did_you_mean(name, names)}")
-    if (name, dataset) not in TABLES:
-        raise InputError(f"The paper has {name} on isic2018 only. Received {dataset!r}. Leave --dataset out.")
-    return TABLES[name, dataset]
-
-
 def beside_paper(table: PaperTable, rows: Sequence[Mapping[str, Any]], rarest: str) -> str:
-    """The paper's figures beside ours, as Markdown.
+    """The paper's numbers beside ours, as Markdown.
+
+    A recall is followed by its precision and by the difference in recall at equal calls, which the paper does not have.
 
     Args:
       table: The paper's table.
@@ -192,23 +174,52 @@ def beside_paper(table: PaperTable, rows: Sequence[Mapping[str, Any]], rarest: s
       rarest: The class whose recall and AUC the paper gives.
 
     Returns:
-      A row per method: each figure of the paper, ours with its interval, and ours minus its baseline's, paired.
+      A row per method: each number of the paper, ours with its interval, and ours minus its baseline's, paired.
     """
     own = {(row["method"], row["figure"]): row for row in rows}
-    figures = {name: f"{name}/{rarest}" if name in ("recall", "auc") else name for name in _COLUMNS}
-    header = ["method", *(cell for title in _COLUMNS.values() for cell in (f"paper's {title}", "ours", "difference"))]
+    published = {name: [line[column] for line in table.rows.values()] for column, name in enumerate(_COLUMNS)}
+    shown = [name for name in _COLUMNS if any(value is not None for value in published[name])]
+    header = ["method"]
+    for name in shown or ["mean_class_accuracy"]:
+        header += [f"paper's {_COLUMNS[name]}", "ours", "difference"]
+        header += ["at equal calls", "precision, %"] if name == "recall/" else []
     lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
-    for method, published in table.rows.items():
+    for place, method in enumerate(table.rows):
         cells = [method]
-        for (name, figure), paper in zip(figures.items(), published, strict=True):
-            row = own.get((method, figure), {})
-            is_share = name != "auc"
-            cells.append("" if paper is None else f"{paper:g}")
-            cells.append(_with_interval(row.get("value"), row.get("low"), row.get("high"), is_share))
-            difference, low, high = (row.get(f"difference{end}") for end in ("", "_low", "_high"))
-            cells.append(_with_interval(difference, low, high, is_share, sign="+"))
+        for name in shown or ["mean_class_accuracy"]:
+            value, is_share = published[name][place], name != "auc/"
+            row = own.get((method, f"{name}{rarest}" if name.endswith("/") else name), {})
+            cells += ["" if value is None else f"{value:g}", _value(row, is_share), _difference(row, is_share)]
+            if name == "recall/":
+                cells.append(_difference(own.get((method, f"recall_at_equal_calls/{rarest}"), {}), is_share=True))
+                cells.append(_value(own.get((method, f"precision/{rarest}"), {}), is_share=True))
         lines.append(f"| {' | '.join(cells)} |")
+    if "recall/" not in shown:  # the paper gives the mean alone; what happens to the rare class is told all the same
+        lines += ["", _rare_class(table, own, rarest)]
     return "\n".join([*lines, "", f"What differs from the paper: {table.differs}"])
+
+
+def _rare_class(table: PaperTable, own: Mapping[tuple[str, str], Mapping[str, Any]], rarest: str) -> str:
+    """What the paper's table leaves out: the rarest class's recall, with its precision and at equal calls."""
+    header = ["method", f"recall of {rarest}, %", "difference", "at equal calls", "precision, %", "average precision"]
+    lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
+    for method in table.rows:
+        recall, equal, precision, ranked = (
+            own.get((method, f"{name}/{rarest}"), {})
+            for name in ("recall", "recall_at_equal_calls", "precision", "average_precision")
+        )
+        cells = [method, _value(recall, True), _difference(recall, True), _difference(equal, True)]
+        lines.append(f"| {' | '.join([*cells, _value(precision, True), _value(ranked, False)])} |")
+    return "\n".join(lines)
+
+
+def _value(row: Mapping[str, Any], is_share: bool) -> str:
+    return _with_interval(row.get("value"), row.get("low"), row.get("high"), is_share)
+
+
+def _difference(row: Mapping[str, Any], is_share: bool) -> str:
+    value, low, high = (row.get(f"difference{end}") for end in ("", "_low", "_high"))
+    return _with_interval(value, low, high, is_share, sign="+")
 
 
 def _with_interval(value: float | None, low: float | None, high: float | None, is_share: bool, sign: str = "") -> str:

@@ -5,17 +5,24 @@ import pytest
 from care_tf.errors import InputError
 from care_tf.runs.comparison_plan import read_methods
 from care_tf.runs.named_configs import packaged_folder
-from care_tf.runs.reproduction import TABLES, beside_paper, paper_table
+from care_tf.runs.reproduced_figures import FIGURES, table_of
+from care_tf.runs.reproduction import TABLES, PaperTable, beside_paper
+
+OWN = [key for key, figure in FIGURES.items() if isinstance(figure.table, PaperTable)]
 
 
-@pytest.mark.parametrize(("name", "dataset"), TABLES, ids=" ".join)
+@pytest.mark.parametrize(("name", "dataset"), [*TABLES, *OWN], ids=" ".join)
 def test_every_row_of_a_table_is_a_method_of_its_comparison(name, dataset):
-    table = TABLES[name, dataset]
+    table, _ = table_of(name, dataset)
     paths = [packaged_folder() / dataset / f"{config}.yaml" for config in table.configs]
     methods = read_methods(paths, varied=table.varied)
     assert set(table.rows) <= set(methods)
     # Whatever a method is compared with is in the table, too, or is another variant of it.
-    assert {config.baseline for config in methods.values()} - {None, *methods} <= {"baseline", "csl"}
+    assert {config.baseline for config in methods.values()} - {None, *methods} <= {
+        "baseline",
+        "baseline_validated",
+        "csl",
+    }
 
 
 def test_the_papers_figures_stand_beside_ours():
@@ -23,16 +30,35 @@ def test_the_papers_figures_stand_beside_ours():
         {"method": "csl", "figure": "mean_class_accuracy", "value": 0.75, "low": 0.7, "high": 0.8},
         {"method": "care_csl@tau=.5", "figure": "mean_class_accuracy", "value": 0.8, "low": 0.75, "high": 0.85,
          "difference": 0.05, "difference_low": -0.01, "difference_high": 0.11},
-        {"method": "care_csl@tau=.5", "figure": "auc/DF", "value": 0.9123, "low": None, "high": None},
+        {"method": "care_csl@tau=.5", "figure": "recall/DF", "value": 0.4, "difference": 0.07},
+        {"method": "care_csl@tau=.5", "figure": "recall_at_equal_calls/DF", "difference": -0.02,
+         "difference_low": -0.05, "difference_high": 0.01},
+        {"method": "care_csl@tau=.5", "figure": "precision/DF", "value": 0.3},
+        {"method": "care_csl@tau=.5", "figure": "average_precision/DF", "value": 0.21},
     ]  # fmt: skip
-    lines = beside_paper(TABLES["table6", "isic2018"], rows, "DF").splitlines()
-    row = next(line for line in lines if line.startswith("| care_csl@tau=.5 "))
-    assert row == "| care_csl@tau=.5 | 81 | 80.0 [75.0, 85.0] | +5.0 [-1.0, +11.0] |  |  |  |  | 0.912 |  |"
-    assert lines[-1].startswith("What differs from the paper: ")
+    text = beside_paper(TABLES["table6", "isic2018"], rows, "DF")
+    row, rare = (line for line in text.splitlines() if line.startswith("| care_csl@tau=.5 "))
+    assert row == "| care_csl@tau=.5 | 81 | 80.0 [75.0, 85.0] | +5.0 [-1.0, +11.0] |"
+    assert rare == "| care_csl@tau=.5 | 40.0 | +7.0 | -2.0 [-5.0, +1.0] | 30.0 | 0.210 |"
+    assert text.splitlines()[-1].startswith("What differs from the paper: ")
+
+
+def test_a_recall_stands_beside_its_precision_and_the_equal_calls():
+    lines = beside_paper(TABLES["table8", "isic2018"], [], "DF").splitlines()
+    assert lines[0] == (
+        "| method | paper's MCA, % | ours | difference | paper's recall, % | ours | difference | at equal calls | "
+        "precision, % |"
+    )
+    assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+
+
+def test_figures_without_numbers_of_the_paper_show_ours():
+    table, figure = table_of("fig11", "isic2018")
+    assert figure.draw is None and "| care@train_box_scale=.7 |" in beside_paper(table, [], "DF")
 
 
 def test_what_the_paper_does_not_have_is_refused():
     with pytest.raises(InputError, match="must be one of table2.*Received 'tabel2'. Did you mean 'table2'"):
-        paper_table("tabel2", "isic2018")
+        table_of("tabel2", "isic2018")
     with pytest.raises(InputError, match="has table5 on isic2018 only"):
-        paper_table("table5", "rsna")
+        table_of("table5", "rsna")
