@@ -1,11 +1,13 @@
 """A comparison of methods from the configurations to the tables, interrupted on the way."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from PIL import Image
 
 from care_tf.data import read_manifest, stratified_group_folds, write_manifest
 from care_tf.errors import InputError
@@ -13,6 +15,7 @@ from care_tf.runs import _folder as run_folder
 from care_tf.runs import comparison_plan, evaluate_run
 from care_tf.runs import comparison_runs as comparison
 from care_tf.runs._progress import Progress
+from care_tf.runs.run_maps import write_run_maps
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +98,20 @@ def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_pa
     assert {path.name for path in output.iterdir()} == {
         "cells", "cells.csv", "comparison.csv", "comparison.md", "comparison.png"
     }  # fmt: skip
+
+    # A later comparison in the same folder takes over what these have finished.
+    later = comparison_plan.plan_cells(comparison_plan.read_methods([configs[2]]), ["2"], [0], output)[0]
+    assert later.config.stages[0].reuse == str(output / "cells" / "plain" / "fold2_seed0")
+    assert later.config.stages[1].reuse is None
+
+    shown = write_run_maps([cell.folder for cell in plan()[:2]], tmp_path / "maps.png", num_images=2)
+    assert len(shown) == 2 and {shown.class_names[label] for label in shown.labels} == {"dermatofibroma"}
+    with Image.open(tmp_path / "maps.png") as image:
+        assert image.width > image.height  # three columns, two rows
+    name = Path(shown.image_paths[1]).stem
+    assert write_run_maps([plan()[0].folder], tmp_path / "one.png", [name]).image_paths == shown.image_paths[1:]
+    with pytest.raises(InputError, match=f"'{name}x' is not among .*Did you mean '{name}'"):
+        write_run_maps([plan()[0].folder], tmp_path / "none.png", [f"{name}x"])
 
     # A cell is an ordinary run: trained alone, without what it shared, it says the same.
     cell = plan()[1]

@@ -1,0 +1,61 @@
+"""Pictures that stand alone as PNG files: grids of tiles, classes, training."""
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from care_tf.evaluation.class_figure import write_class_figure
+from care_tf.evaluation.picture_grid import Tile, write_picture_grid
+from care_tf.evaluation.training_figure import write_training_figure
+
+RED = np.full((20, 30, 3), (255, 0, 0), np.uint8)
+BLUE = np.full((20, 30, 3), (0, 0, 255), np.uint8)
+
+
+def _pixels(path):
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _share(pixels, color):
+    return (np.abs(pixels.astype(int) - color).max(axis=-1) < 8).mean()
+
+
+def test_tiles_stand_in_their_rows_and_columns(tmp_path):
+    write_picture_grid(tmp_path / "grid.png", ["a", "b"], [[Tile(RED, "left"), Tile(BLUE)], [Tile(None), Tile(RED)]])
+    pixels = _pixels(tmp_path / "grid.png")
+    height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+    corners = [pixels[:height, :width], pixels[:height, width:], pixels[height:, :width], pixels[height:, width:]]
+    assert [_share(c, (255, 0, 0)) > 0.3 for c in corners] == [True, False, False, True]
+    assert [_share(c, (0, 0, 255)) > 0.3 for c in corners] == [False, True, False, False]
+
+
+def test_every_class_has_its_dots(tmp_path):
+    rows = [
+        {"method": method, "figure": f"{figure}/{name}", "value": 0.5, "low": 0.4, "high": 0.6, "difference": 0.1,
+         "difference_low": 0.0, "difference_high": 0.2}
+        for method in ("baseline", "care") for figure in ("recall", "precision", "recall_at_equal_calls")
+        for name in ("DF", "NV")
+    ]  # fmt: skip
+    sizes = []
+    for names in (["DF"], ["DF", "NV", "absent"]):
+        write_class_figure(tmp_path / "classes.png", rows, "baseline", "care", names)
+        sizes.append(_pixels(tmp_path / "classes.png").shape[0])
+    assert sizes[1] > sizes[0]
+
+
+def test_training_has_a_line_per_score(tmp_path):
+    history = pd.DataFrame(
+        {
+            "stage": ["pretrain"] * 2 + ["finetune"] * 2,
+            "loss": [2.0, 1.5, 1.0, 0.9],
+            "mean_class_accuracy": [0.2, 0.4, 0.5, 0.6],
+        }
+    )
+    write_training_figure(tmp_path / "without.png", history)
+    full = history.assign(
+        rarest_class_recall=0.5, val_mean_class_accuracy=0.4, val_rarest_class_recall=[0, 0, 0.5, 1.0]
+    )
+    write_training_figure(tmp_path / "with.png", full)
+    blue = [_share(_pixels(tmp_path / name), (0, 114, 178)) for name in ("without.png", "with.png")]
+    assert blue[1] > blue[0] > 0

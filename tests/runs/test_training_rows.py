@@ -1,0 +1,33 @@
+"""The rows of a run; what `read_manifest` refuses is tested with it."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from care_tf.data import read_manifest, write_manifest
+from care_tf.errors import InputError
+from care_tf.runs._training_rows import read_training_rows
+
+
+def test_training_boxes_of_another_size_keep_their_centers_and_stay_in_the_image(config):
+    plain, larger = (read_training_rows(config(data__train_box_scale=scale)).train for scale in (1.0, 1.1))
+    assert plain.has_boxes.any() and (plain.has_boxes == larger.has_boxes).all()
+    for before, after in zip(plain.boxes, larger.boxes, strict=True):
+        if not len(before):
+            continue
+        assert np.all((after >= 0) & (after <= 32))
+        sides, centers = before[:, 2:] - before[:, :2], (before[:, 2:] + before[:, :2]) / 2
+        expected = np.concatenate([centers - 0.55 * sides, centers + 0.55 * sides], axis=1)
+        np.testing.assert_allclose(after, np.clip(expected, 0, 32), atol=1e-4)
+    assert plain.fingerprint() != larger.fingerprint()
+
+
+def test_masks_have_no_size_to_change(config, data, tmp_path):
+    rows = read_manifest(data)
+    masks = ("",) * (len(rows) - 1) + (rows.image_paths[0],)
+    boxes = (*rows.boxes[:-1], rows.boxes[0][:0])
+    manifest = dataclasses.replace(rows, boxes=boxes, mask_paths=masks, splits=(*rows.splits[:-1], "train"))
+    write_manifest(manifest, tmp_path / "masks.csv")
+    with pytest.raises(InputError, match="1 training images have a mask. Received 0.9"):
+        read_training_rows(config(data__manifest=str(tmp_path / "masks.csv"), data__train_box_scale=0.9))
