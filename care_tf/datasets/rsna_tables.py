@@ -36,7 +36,7 @@ def read_boxes(path: Path) -> dict[str, np.ndarray]:
     """
     boxes: dict[str, list[list[float]]] = {}
     problems: list[str] = []
-    for line, row in table_rows(path, BOX_COLUMNS, problems=problems):
+    for line, row in table_rows(path, BOX_COLUMNS, numbers=_SIDES, problems=problems):
         name, target = row["patientId"], row["Target"]
         texts = [row[column] for column in _SIDES]
         box = _corners(texts)
