@@ -94,11 +94,13 @@ def parse_table(
         if problems is None:
             raise InputError(f"{where}, {problem}.")
         problems.append(problem)
-    names = {place: name for place, name in enumerate(header) if name or any(cells[place] for _, cells in table)}
-    rows = [
-        (line, {name or f"column {place + 1}": cells[place] for place, name in names.items()}) for line, cells in table
-    ]
-    return _with_decimal_points(rows, [name for name in numbers if name in header], where)
+    names = {
+        place: name or f"column {place + 1}"
+        for place, name in enumerate(header)
+        if name or any(cells[place] for _, cells in table)
+    }
+    rows = [(line, {name: cells[place] for place, name in names.items()}) for line, cells in table]
+    return _with_decimal_points(rows, [name for name in numbers if name in names.values()], where)
 
 
 def has_columns(text: str, columns: Sequence[str]) -> bool:
