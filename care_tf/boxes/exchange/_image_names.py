@@ -12,7 +12,7 @@ from care_tf.problems import raise_problems
 
 # What Roboflow makes of the name of an exported image: NAME_jpg.rf.<32 digits>, with "-" for whatever is no letter.
 _ROBOFLOW = re.compile(r"(?P<name>.+?)(_(?P<suffix>jpe?g|png|bmp|tiff?|webp|gif))?\.rf\.[0-9a-f]{32}", re.IGNORECASE)
-_NO_LETTERS = re.compile(r"[^0-9A-Za-z_]+")
+_NO_LETTERS = re.compile(r"\W+")
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts in front of an uploaded file's name
 _MAX_LISTED = 4  # names within one problem
 

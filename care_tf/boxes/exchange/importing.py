@@ -101,6 +101,8 @@ def import_boxes(
     raise_problems("the annotation file", problems)
     if not any(len(annotated.boxes) for annotated in annotations):
         kinds = ", ".join(sorted({kind for annotated in annotations for kind in annotated.ignored})[:5])
+        num_bad = sum(len(annotated.bad) for annotated in annotations)
+        kinds += f"{', ' if kinds else ''}{num_bad} bad entries" if num_bad else ""
         raise InputError(
             f"The annotations hold no box, so nothing is changed. Received {len(annotations)} images"
             f"{f' with {kinds}' if kinds else ''}. Check that the file has the format it was read as, or name another."

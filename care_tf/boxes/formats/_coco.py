@@ -45,7 +45,7 @@ def parse_coco(document: Any, where: str) -> list[AnnotatedImage]:
     for place, annotation in enumerate(_fields.items(document, "annotations", where)):
         number = f"annotation {_fields.shown(annotation.get('id', f'at {place}'))}"
         image_id = annotation.get("image_id")
-        if isinstance(image_id, int | str) and image_id in images:
+        if isinstance(image_id, int | str) and not isinstance(image_id, bool) and image_id in images:
             entries[image_id].append((annotation, names, where, number))
             continue
         error = InputError(

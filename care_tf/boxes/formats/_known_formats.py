@@ -21,7 +21,7 @@ from care_tf.boxes.formats._roboflow_notes import warn_of_moved_boxes
 from care_tf.boxes.formats._rsna_labels import read_rsna, write_rsna
 from care_tf.boxes.formats._voc import read_voc, write_voc
 from care_tf.boxes.formats._xml_files import read_xml
-from care_tf.boxes.formats._yolo import CLASS_FILES, read_yolo, write_yolo
+from care_tf.boxes.formats._yolo import CLASS_FILES, read_yolo, text_files_of, write_yolo
 from care_tf.boxes.formats.annotated_image import BAD, AnnotatedImage, refuse_bad
 from care_tf.boxes.formats.file_names import files_with_suffix
 from care_tf.csv_files import has_columns
@@ -149,7 +149,11 @@ def detect_format(path: str | os.PathLike) -> str:
         return found.pop()
     if found:
         raise InputError(f"{path} fits several annotation formats: {', '.join(sorted(found))}; say which one to read.")
-    raise InputError(f"{path} fits no known annotation format; say which one to read.")
+    hint = ""
+    if path.suffix.lower() == ".csv":
+        first_line = read_text(path).strip().partition("\n")[0]
+        hint = f" Its columns, by commas, semicolons or tabs, are those of none: {first_line!r:.200}."
+    raise InputError(f"{path} fits no known annotation format; say which one to read.{hint}")
 
 
 def _check_options(options: dict[str, Any], function: Callable, what: str) -> None:
@@ -176,7 +180,7 @@ def _formats_in_folder(folder: Path) -> set[str]:
         found.add("isic-masks")
     if (folder / LABELS_FILE).is_file():
         found.add("rsna")
-    if any((folder / name).is_file() for name in CLASS_FILES) or files_with_suffix(folder, (".txt",)):
+    if any((folder / name).is_file() for name in CLASS_FILES) or text_files_of(folder)[0]:
         found.add("yolo")
     return found
 

@@ -12,21 +12,21 @@ from care_tf.text_files import read_text
 _NOTES = "README.roboflow.txt"
 # "Resize to 640x640 (Stretch)" and "(Fit within)" keep a box's place in the image; borders and cuts do not.
 _MOVES = re.compile(
-    r"^\* *(.*(?:flip|rotat|crop|shear|mosaic|cutout|\btile|isolate|fit \(|\bfill\b).*)$", re.IGNORECASE | re.MULTILINE
+    r"^\* *(.*(?:flip|rotat|crop|shear|mosaic|\btile|isolate|fit \(|\bfill\b).*)$", re.IGNORECASE | re.MULTILINE
 )
 
 
 def warn_of_moved_boxes(path: str | os.PathLike) -> None:
     """Warns where the notes beside annotations, or in a folder above, name steps by which boxes leave their place."""
-    file = next((each / _NOTES for each in list(Path(path).absolute().parents)[:2] if (each / _NOTES).is_file()), None)
-    file = Path(path) / _NOTES if (Path(path) / _NOTES).is_file() else file
+    folder = Path(path).absolute()
+    file = next((each / _NOTES for each in (folder, *folder.parents[:2]) if (each / _NOTES).is_file()), None)
     try:
         steps = _MOVES.findall(read_text(file)) if file else []
     except InputError:  # notes of another encoding are not Roboflow's
         return
     if steps:
         warnings.warn(
-            f"{file} says that the exported images were changed ({listed(steps)}): boxes of those do not fit your own "
-            "images; export again without, or look at them",
+            f"{file} says that the exported images were changed ({listed(steps)}): their boxes need not fit your own "
+            "images; export again without these steps, or look at the boxes",
             stacklevel=3,
         )

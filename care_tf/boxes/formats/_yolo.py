@@ -75,9 +75,11 @@ def read_yolo(path: str | os.PathLike, *, class_file: str | os.PathLike | None =
     if path.suffix.lower() in (".yaml", ".yml"):
         path, class_file = path.parent, class_file or path
     class_names = _class_names(path, class_file)
-    files = _label_files(path)
+    files, others = text_files_of(path)
     if not files:
         raise InputError(f"{path} holds no label files; give the folder with one .txt per image, or that of labels/.")
+    if others:
+        warnings.warn(f"{path}: {len(others)} text files hold no boxes and are ignored: {listed(others)}", stacklevel=2)
 
     def read(file: Path) -> AnnotatedImage:
         parts = list(file.relative_to(path).with_suffix("").parts)
@@ -89,23 +91,18 @@ def read_yolo(path: str | os.PathLike, *, class_file: str | os.PathLike | None =
     return for_each_file(read, files, where=str(path))
 
 
-def _label_files(path: Path) -> list[Path]:
+def text_files_of(path: Path) -> tuple[list[Path], list[str]]:
+    """The label files below a folder, and the names of other text files that are not known to lie among them."""
     texts = [file for file in files_with_suffix(path, (".txt",)) if file.name != "classes.txt"]
     images = {file.with_suffix("") for file in files_with_suffix(path, IMAGE_SUFFIXES)}
-    labels = [
-        file
-        for file in texts
-        if _LABELS in (path.name, *file.relative_to(path).parts[:-1])
-        or file.with_suffix("") in images
-        or _looks_like_labels(file)
-    ]
-    others = [str(file.relative_to(path)) for file in texts if file not in labels]
-    unknown = [name for name in others if not Path(name).name.lower().startswith(_NO_LABELS)]
-    if unknown:
-        warnings.warn(
-            f"{path}: {len(unknown)} text files hold no boxes and are ignored: {listed(unknown)}", stacklevel=2
-        )
-    return labels
+    labels, others = [], []
+    for file in texts:
+        is_among_labels = _LABELS in (path.name, *file.relative_to(path).parts[:-1])
+        if is_among_labels or file.with_suffix("") in images or _looks_like_labels(file):
+            labels.append(file)
+        elif not file.name.lower().startswith(_NO_LABELS):
+            others.append(str(file.relative_to(path)))
+    return labels, others
 
 
 def _looks_like_labels(file: Path) -> bool:

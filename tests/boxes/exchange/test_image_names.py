@@ -98,9 +98,11 @@ class TestNamesOfRoboflow:
     def test_it_finds_the_image_of_its_own_name(self, name, image):
         assert _match([name.format(self.tail)], ["skin/z.jpg", image]) == [1]
 
-    @pytest.mark.parametrize("name", ["ISIC_2_jpg{}.jpg", "ISIC_1_jpg.rf.0123.jpg", "ISIC_1_jpg.jpg", "{}.jpg"])
+    @pytest.mark.parametrize(
+        "name", ["ISIC_2_jpg{}.jpg", "-1_jpg{}.jpg", "ISIC_1_jpg.rf.0123.jpg", "ISIC_1_jpg.jpg", "{}.jpg"]
+    )
     def test_another_name_finds_nothing(self, name):
-        assert _match([name.format(self.tail)], ["ISIC_1.jpg"]) == [None]
+        assert _match([name.format(self.tail)], ["ISIC_1.jpg", "\u5716 1.jpg"]) == [None]
 
     def test_the_exported_image_itself_comes_first(self):
         images = [f"a_jpg{self.tail}.jpg", "a.jpg"]

@@ -132,6 +132,7 @@ class TestDetection:
             ({"a.json": "[]"}, "fits no known annotation format"),
             ({"a.jpg": "x"}, "fits no known annotation format"),
             ({"a.xml": "<annotation/>", "a.json": '{"shapes": []}'}, "fits several annotation formats: labelme, voc"),
+            ({"readme.x.txt": "", "notes.txt": "by us", "a.csv": ""}, "fits no known annotation format"),
             ({"a.txt": "", "a.xml": "<annotation/>"}, "fits several annotation formats: voc, yolo"),
             ({"a.json": '{"images": [], "annotations": []}'}, "a.json is a file of the format coco; give the file"),
             ({"job.xml": "<annotations/>"}, "job.xml is a file of the format cvat; give the file"),
@@ -151,6 +152,12 @@ class TestDetection:
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match="fits no known annotation format"):
             read_annotations(tmp_path / name)
+
+
+def test_the_first_line_of_an_unknown_table_is_shown(tmp_path):
+    (tmp_path / "a.csv").write_text("image|x0|y0|x1|y1\n")
+    with pytest.raises(InputError, match="by commas, semicolons or tabs, are those of none: 'image|x0|y0|x1|y1'"):
+        detect_format(tmp_path / "a.csv")
 
 
 def test_unknown_formats_options_and_paths_are_refused(tmp_path):
