@@ -77,7 +77,10 @@ def parse_table(
     """
     separator = _separator(text, columns)
     if separator is None:
-        raise InputError(_without_columns(text, where, columns))
+        raise InputError(
+            f"{where} has no column {', '.join(_missing(text, columns))}; its first line is {first_line(text)!r:.200}. "
+            "Columns are separated by commas, semicolons or tabs."
+        )
     records = _records(text, where, separator)
     _, header = next(records)
     repeated = sorted({name for name in header if name and header.count(name) > 1})
@@ -106,6 +109,11 @@ def parse_table(
 def has_columns(text: str, columns: Sequence[str]) -> bool:
     """Whether a text is a table whose header has all these columns, by some separator."""
     return _separator(text, columns) is not None
+
+
+def first_line(text: str) -> str:
+    """The first line that is not blank, to be shown in a message."""
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
 
 def column_of(path: str | os.PathLike, key: str, column: str, names: Sequence[str]) -> list[str]:
@@ -163,15 +171,9 @@ def _separator(text: str, columns: Sequence[str]) -> str | None:
     return next((separator for separator in _SEPARATORS if set(columns) <= set(_header(text, separator))), None)
 
 
-def _without_columns(text: str, where: str, columns: Sequence[str]) -> str:
-    """The message for a header that lacks columns; by the separator that finds most of them."""
-    header = max(
-        (_header(text, separator) for separator in _SEPARATORS), key=lambda names: len(set(columns) & set(names))
-    )
-    missing = ", ".join(name for name in columns if name not in header)
-    first_line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-    hint = "" if set(columns) & set(header) else " Columns are separated by commas, semicolons or tabs."
-    return f"{where} has no column {missing}; its first line is {first_line!r:.200}.{hint}"
+def _missing(text: str, columns: Sequence[str]) -> list[str]:
+    """The columns that the header lacks by the separator that finds most of them."""
+    return min(([name for name in columns if name not in _header(text, each)] for each in _SEPARATORS), key=len)
 
 
 def _with_decimal_points(

@@ -24,7 +24,7 @@ from care_tf.boxes.formats._xml_files import read_xml
 from care_tf.boxes.formats._yolo import CLASS_FILES, read_yolo, text_files_of, write_yolo
 from care_tf.boxes.formats.annotated_image import BAD, AnnotatedImage, refuse_bad
 from care_tf.boxes.formats.file_names import files_with_suffix
-from care_tf.csv_files import has_columns
+from care_tf.csv_files import first_line, has_columns
 from care_tf.datasets.rsna_tables import LABELS_FILE
 from care_tf.errors import InputError
 from care_tf.text_files import read_json, read_text
@@ -149,11 +149,11 @@ def detect_format(path: str | os.PathLike) -> str:
         return found.pop()
     if found:
         raise InputError(f"{path} fits several annotation formats: {', '.join(sorted(found))}; say which one to read.")
-    hint = ""
-    if path.suffix.lower() == ".csv":
-        first_line = read_text(path).strip().partition("\n")[0]
-        hint = f" Its columns, by commas, semicolons or tabs, are those of none: {first_line!r:.200}."
-    raise InputError(f"{path} fits no known annotation format; say which one to read.{hint}")
+    is_table = path.suffix.lower() == ".csv"
+    shown = (
+        f"; its first line, by commas, semicolons or tabs, is {first_line(read_text(path))!r:.200}" if is_table else ""
+    )
+    raise InputError(f"{path} fits no known annotation format; say which one to read{shown}.")
 
 
 def _check_options(options: dict[str, Any], function: Callable, what: str) -> None:

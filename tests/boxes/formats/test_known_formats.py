@@ -156,7 +156,7 @@ class TestDetection:
 
 def test_the_first_line_of_an_unknown_table_is_shown(tmp_path):
     (tmp_path / "a.csv").write_text("image|x0|y0|x1|y1\n")
-    with pytest.raises(InputError, match="by commas, semicolons or tabs, are those of none: 'image|x0|y0|x1|y1'"):
+    with pytest.raises(InputError, match="its first line, by commas, semicolons or tabs, is 'image|x0|y0|x1|y1'"):
         detect_format(tmp_path / "a.csv")
 
 
