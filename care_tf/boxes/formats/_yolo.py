@@ -20,7 +20,8 @@ from care_tf.text_files import read_text
 
 CLASS_FILES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
 _LABELS, _IMAGES = "labels", "images"
-_NO_LABELS = ("readme", "train.", "val.", "valid.", "test.", "classes.")  # how files begin that lie beside data.yaml
+_LISTS = ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt")  # of classes or images, beside data.yaml
+_README = "readme"
 _DECIMALS = 10
 
 
@@ -100,20 +101,22 @@ def text_files_of(path: Path) -> tuple[list[Path], list[str]]:
         is_among_labels = _LABELS in (path.name, *file.relative_to(path).parts[:-1])
         if is_among_labels or file.with_suffix("") in images or _looks_like_labels(file):
             labels.append(file)
-        elif not file.name.lower().startswith(_NO_LABELS):
+        elif not (file.name.lower() in _LISTS or file.name.lower().startswith(_README)):
             others.append(str(file.relative_to(path)))
     return labels, others
 
 
 def _looks_like_labels(file: Path) -> bool:
     """Whether a text file that belongs to no image has a line that could be a box, or no line at all."""
-    if file.name.lower().startswith(_NO_LABELS):
+    if file.name.lower().startswith(_README):
         return False
     try:
         lines = [line.split() for line in read_text(file).splitlines() if line.strip()]
     except InputError:  # of another encoding; a label file has digits only
         return False
-    return not lines or any(len(cells) >= 5 and all(map(_is_number, cells[1:])) for cells in lines)
+    if not lines:
+        return file.name.lower() not in _LISTS
+    return any(len(cells) >= 5 and all(map(_is_number, cells[1:])) for cells in lines)
 
 
 def _is_number(cell: str) -> bool:

@@ -74,6 +74,10 @@ class TestOtherTextFiles:
         with pytest.raises(InputError, match="a position must be a finite number. Received 'labels'"):
             read_annotations(tmp_path, "yolo")
 
+    def test_images_may_be_called_like_lists(self, tmp_path):
+        self.texts(tmp_path, **{"test.001": "0 .5 .5 .2 .2", "val": "0 .5 .5 .2 .2", "test": ""})
+        assert [image.name for image in read_yolo(tmp_path)] == ["test.001", "val"]
+
     def test_a_line_that_could_be_a_box_is_not_ignored(self, tmp_path):
         self.texts(tmp_path, a="# my boxes\nlesion .5 .5 .2 .2")
         with pytest.raises(InputError, match="Received 2 of 2 that are not: "):
