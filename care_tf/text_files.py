@@ -8,7 +8,14 @@ from typing import Any, NoReturn
 
 from care_tf.errors import InputError
 
-_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# The marks of UTF-32 come first: one of them starts with a mark of UTF-16.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 def read_bytes(path: str | os.PathLike, kind: str = "file") -> bytes:
@@ -26,27 +33,40 @@ def read_bytes(path: str | os.PathLike, kind: str = "file") -> bytes:
 
 
 def read_text(path: str | os.PathLike, kind: str = "file") -> str:
-    """A UTF-8 file's text, without a byte order mark; `kind` as in `read_bytes`.
+    """The text of a file in UTF-8, or in UTF-16 or UTF-32 with a byte order mark; `kind` as in `read_bytes`.
+
+    Any bytes are text in Windows-1252 and its many relatives, so nothing tells which of them was meant: such a file is
+    refused, with the character that would come out.
 
     Raises:
-      InputError: As in `read_bytes`, or it is not UTF-8.
+      InputError: As in `read_bytes`, or it is in another encoding.
     """
     contents = read_bytes(path, kind)
-    if contents.startswith(_UTF16_MARKS):
-        raise InputError(f"{path} is UTF-16. Save it as UTF-8.")
+    encoding = next((name for mark, name in _MARKS.items() if contents.startswith(mark)), "utf-8")
     try:
-        return contents.decode("utf-8-sig")
+        text = contents.decode(encoding)
     except UnicodeDecodeError as error:
-        line = contents[: error.start].count(b"\n") + 1
-        raise InputError(f"{path} is not UTF-8 text (line {line}). Save it as UTF-8.") from error
+        if not encoding.startswith("utf-8"):
+            raise InputError(f"{path} begins as {encoding.upper()} text and is none. Save it as UTF-8.") from error
+        line, byte = contents[: error.start].count(b"\n") + 1, contents[error.start : error.start + 1]
+        raise InputError(
+            f"{path} is not UTF-8 text (line {line}). Save it as UTF-8; in Windows-1252 the byte 0x{byte.hex().upper()}"
+            f" there would be {byte.decode('cp1252', 'replace')!r}."
+        ) from error
+    if "\0" in text:
+        raise InputError(
+            f"{path} holds zero bytes: it is UTF-16 without a byte order mark, or no text. Save it as UTF-8."
+        )
+    return text
 
 
-def parse_json(text: str, where: str) -> Any:
-    """A JSON document; NaN and infinity, which JSON does not have, are refused.
+def parse_json(text: str, where: str, *, finite: bool = True) -> Any:
+    """A JSON document.
 
     Args:
       text: The document.
       where: The file, for messages.
+      finite: Refuses NaN and infinity, which JSON does not have but Python writes; otherwise they are numbers.
 
     Raises:
       InputError: It is no JSON; the message has the line.
@@ -56,7 +76,7 @@ def parse_json(text: str, where: str) -> Any:
         raise InputError(f"{where} holds {constant}, which is not JSON.")
 
     try:
-        return json.loads(text, parse_constant=refuse)
+        return json.loads(text, parse_constant=refuse if finite else None)
     except json.JSONDecodeError as error:
         raise InputError(f"{where} is not JSON: {error.msg} on line {error.lineno}, column {error.colno}.") from error
     except RecursionError:
@@ -65,3 +85,8 @@ def parse_json(text: str, where: str) -> Any:
         raise
     except ValueError as error:  # a number of thousands of digits
         raise InputError(f"{where} is not JSON that can be read: {error}.") from error
+
+
+def read_json(path: str | os.PathLike, *, finite: bool = True) -> Any:
+    """`parse_json` of a file."""
+    return parse_json(read_text(path), str(path), finite=finite)

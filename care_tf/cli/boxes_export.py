@@ -24,7 +24,7 @@ from care_tf.cli.commands import Command
 @click.option("--class-file", type=options.PATH, help="rsna: also write the class of every image to this CSV.")
 @options.image_size(
     type=options.ImageSize("own"),
-    help="rsna: frame of the boxes (1024 by default), or own: each image's own pixels.",
+    help="rsna, nih: frame of the boxes (1024 by default), or own: each image's own pixels.",
 )
 @click.option("--url-prefix", help="label-studio: goes before names. [default: /data/local-files/?d=]")
 @options.overwrite

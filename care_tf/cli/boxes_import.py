@@ -33,6 +33,12 @@ from care_tf.errors import InputError
     help="Where an image has other boxes or a mask.",
 )
 @click.option(
+    "--bad",
+    type=click.Choice(["refuse", "drop"]),
+    default="refuse",
+    help="Entries that should be boxes and are none: without area or position, NaN, of an unknown class or image.",
+)
+@click.option(
     "--outside",
     type=click.Choice(["refuse", "drop"]),
     default="refuse",
@@ -49,7 +55,7 @@ from care_tf.errors import InputError
 @click.option("--class-file", type=options.PATH, help="yolo: classes.txt or data.yaml; rsna: class info.")
 @options.image_size(
     type=options.ImageSize("own"),
-    help="csv, rsna: size of the images that were annotated (rsna: 1024 by default), or own: the manifest's.",
+    help="csv, rsna, nih: size of the images that were annotated (rsna, nih: 1024 by default), or own: the manifest's.",
 )
 @options.overwrite
 def import_(
@@ -57,8 +63,9 @@ def import_(
 ) -> None:
     """Take boxes from an annotation tool into a manifest.
 
-    COCO, Pascal VOC, YOLO, labelme, Label Studio, CVAT, ... Prints what was matched, unmatched, clipped, scaled and
-    turned.
+    COCO, Pascal VOC, YOLO, labelme, CreateML, Label Studio, CVAT (tasks and projects), RSNA, NIH's BBox_List_2017.csv,
+    ISIC's masks, tables of boxes; exports of Roboflow are matched to the images' own names. Tables may be separated by
+    commas, semicolons or tabs. Prints what was matched, unmatched, dropped, clipped, scaled and turned.
     """
     options.refuse_existing(output, overwrite)
     if output.is_dir() or output.resolve() == annotations.resolve():
@@ -72,7 +79,7 @@ def import_(
 
     given, name = options.format_options(choices), format_name or detect_format(annotations)
     rows = read_manifest(manifest)
-    boxes = read_annotations(annotations, name, **given)
+    boxes = read_annotations(annotations, name, bad=choices.pop("bad"), **given)
     imported, summary = import_boxes(rows, boxes, **{**choices, "source": choices["source"] or f"imported:{name}"})
     write_manifest(imported, output)
     print(summary.text())

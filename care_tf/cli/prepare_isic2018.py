@@ -33,8 +33,8 @@ from care_tf.errors import InputError
 def isic2018(root: Path, output: Path, task: str, **choices: Any) -> None:
     """Turn the ISIC 2018 download into a manifest.
 
-    Task 3 gives classes and boxes, task 1 masks without classes. Writes manifest.csv and contact_sheet.png, a picture
-    of the boxes.
+    Task 3 gives classes and boxes, task 1 masks without classes. HAM10000, as Dataverse and Kaggle call the images of
+    task 3, is read in its own layout too. Writes manifest.csv and contact_sheet.png, a picture of the boxes.
     """
     _check_fit(task, choices)
     from care_tf.data.manifest import write_manifest

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import unicodedata
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from care_tf.box_geometry import as_boxes
-from care_tf.csv_files import table_rows
+from care_tf.csv_files import composed, table_rows
 from care_tf.data._annotation import annotation_problems
 from care_tf.errors import InputError
 from care_tf.file_work import map_files
@@ -36,13 +37,15 @@ def parse_rows(path: Path, *, class_names: Sequence[str] | None, check_images: b
     """All rows of a manifest in file order, all valid; arguments and errors are those of `read_manifest`."""
     check_class_names(class_names)
     problems: list[str] = []
-    table = list(table_rows(path, ("image", "label"), problems=problems, kind="manifest"))
+    table = table_rows(path, ("image", "label"), problems=problems, kind="manifest")
     _warn_of_unknown_columns(path, table)
     rows = [_parse_row(line, cells, path.absolute().parent) for line, cells in table]
+    known = {composed(name): name for name in class_names or ()}
     for row in rows:
         label = row.cells["label"]
-        if label and class_names is not None and label not in class_names:
-            row.problems.append(f"label {label!r} is not in the class list {', '.join(class_names)}")
+        row.cells["label"] = known.get(label, label)
+        if label and known and label not in known:
+            row.problems.append(f"label {label!r} is not in the class list {', '.join(known)}")
     _find_duplicates(rows)
     headers = map_files(_check_image_files, rows) if check_images else [None] * len(rows)
     # Without a header the image's size is unknown, and only its upper and left border are.
@@ -84,8 +87,25 @@ def _parse_row(line: int, given: dict[str, str], folder: Path) -> ManifestRow:
         problems.append(f"boxes {cells['boxes']!r} are not a JSON list of [x0, y0, x1, y1]")
     except InputError as error:
         problems.append(str(error))
-    cells |= {name: os.path.normpath(folder / cells[name]) for name in ("image", "mask") if cells[name]}
-    return ManifestRow(line, cells, boxes, problems)
+    paths = {name: _path_of(cells[name], folder) for name in ("image", "mask") if cells[name]}
+    return ManifestRow(line, {name: composed(text) for name, text in cells.items()} | paths, boxes, problems)
+
+
+def _path_of(name: str, folder: Path) -> str:
+    """The file that a table in a folder names, also with back slashes or the other Unicode spelling of an accent.
+
+    The spelling of the table counts where there is such a file; and where there is none by any spelling.
+    """
+    plain = os.path.normpath(folder / name)
+    if (name.isascii() and "\\" not in name) or os.path.lexists(plain):
+        return plain
+    found = [folder]
+    for part in Path(name.replace("\\", "/")).parts:
+        spellings = {part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD"))}
+        found = [
+            path / spelling for path in found for spelling in sorted(spellings) if os.path.lexists(path / spelling)
+        ]
+    return os.path.normpath(found[0]) if len(found) == 1 else plain
 
 
 def _find_duplicates(rows: list[ManifestRow]) -> None:
@@ -118,8 +138,14 @@ def _header_or_problem(row: ManifestRow, kind: str) -> ImageHeader | None:
     try:
         return read_image_header(row.cells[kind]) if row.cells[kind] else None
     except InputError as error:
-        row.problems.append(f"{kind} {error}")
+        row.problems.append(f"{kind} {str(error).rstrip('.')}{_odd_characters(row.cells[kind])}")
         return None
+
+
+def _odd_characters(path: str) -> str:
+    """The end of a message about a missing file: the characters of its path that tools write differently."""
+    odd = sorted({character for character in path if character == "\\" != os.sep or not character.isascii()})
+    return f"; its path has {', '.join(f'{each} (U+{ord(each):04X})' for each in odd)}" if odd else ""
 
 
 def _same_frame(image: ImageHeader, mask: ImageHeader) -> bool:

@@ -20,8 +20,10 @@ from care_tf.problems import raise_problems
 CLASSES = ("MEL", "NV", "BCC", "AKIEC", "BKL", "DF", "VASC")
 BOX_SOURCE = "ground-truth"
 _IMAGES = "ISIC2018_Task3_Training_Input"
+_HAM_IMAGES = ("HAM10000_images_part_1", "HAM10000_images_part_2")
 _LABELS = "ISIC2018_Task3_Training_GroundTruth/ISIC2018_Task3_Training_GroundTruth.csv"
 _GROUPS = "ISIC2018_Task3_Training_LesionGroupings.csv"
+_HAM_TABLES = ("HAM10000_metadata.csv", "HAM10000_metadata.tab", "HAM10000_metadata")  # Dataverse's own is tabbed
 _MASKS = "HAM10000_segmentations_lesion_tschandl"
 
 
@@ -35,14 +37,16 @@ def read_isic2018(
     num_folds: int = 5,
     seed: int = 0,
 ) -> Manifest:
-    """Reads the official layout.
+    """Reads the archive's layout, or that of Dataverse and Kaggle, where the set is called HAM10000.
+
+    HAM10000_metadata.csv stands for the ground truth, the lesion groupings or both, and the folders
+    HAM10000_images_part_1 and HAM10000_images_part_2 for that of the images, where the archive's own are missing.
 
     A box is the tight rectangle around the lesion mask, in the image's own pixels; image and mask may differ in
     size. A mask without background says nothing about where the lesion is: that image gets no box, with a warning.
 
     Args:
-      root: The folder that holds the images' and the ground truth's folders, the lesion groupings and, for boxes,
-        the lesion masks.
+      root: The folder that holds the images' folders, the tables and, for boxes, the lesion masks.
       box_classes: The classes whose images get a box.
       box_scale: New side / tight side of the boxes, about their centers and clipped to the image.
       lesion_masks: Gives every image its lesion mask, to train a segmentation network on, and none a box.
@@ -51,7 +55,7 @@ def read_isic2018(
       seed: Of the deal.
 
     Returns:
-      All images of the ground truth in its order, groups = lesions. The classes are in the official order MEL, NV,
+      All images of the labels' table in its order, groups = lesions. The classes are in the official order MEL, NV,
       BCC, AKIEC, BKL, DF, VASC; a manifest read back from its CSV has them sorted unless they are named.
 
     Raises:
@@ -68,11 +72,14 @@ def read_isic2018(
     if unknown:
         raise InputError(f"The box classes must be among {', '.join(CLASSES)}. Received {', '.join(unknown)}.")
     needs_masks = lesion_masks or len(box_classes) > 0
-    check_parts(root, [_IMAGES, _LABELS, _GROUPS, *([_MASKS] if needs_masks else [])], "an ISIC 2018 task 3")
-    image_ids, labels = _read_labels(root / _LABELS)
-    image_paths = tuple(str((root / _IMAGES / f"{name}.jpg").absolute()) for name in image_ids)
+    folders, labels_table, groups_table = _parts(root)
+    parts = [*folders, labels_table, groups_table, *([_MASKS] if needs_masks else [])]
+    check_parts(root, parts, "an ISIC 2018 task 3")
+    image_ids, labels = (_read_labels if labels_table == _LABELS else _read_metadata)(root / labels_table)
+    image_paths = tuple(_image_path(root, folders, name) for name in image_ids)
     raise_problems(str(root), [f"image {path} does not exist" for path in image_paths if not os.path.isfile(path)])
-    groups = column_of(root / _GROUPS, "image", "lesion_id", image_ids)
+    key = "image" if groups_table == _GROUPS else "image_id"
+    groups = column_of(root / groups_table, key, "lesion_id", image_ids)
     names = [CLASSES[label] for label in labels]  # rather than numbers, for the messages
     folds = folds_of(image_ids, names, groups, folds_file, "image", num_folds, seed)
     wants_box = np.isin(labels, [CLASSES.index(name) for name in box_classes])
@@ -91,23 +98,54 @@ def read_isic2018(
     )
 
 
+def _parts(root: Path) -> tuple[list[str], str, str]:
+    """The folders of images, the table of labels and that of lesions; the archive's own where there is none."""
+    folders = [name for name in (_IMAGES, *_HAM_IMAGES) if (root / name).is_dir()]
+    metadata = [name for name in _HAM_TABLES if (root / name).is_file()]
+    labels, groups = (
+        next((each for each in (name, *metadata) if (root / each).is_file()), name) for name in (_LABELS, _GROUPS)
+    )
+    return folders or [_IMAGES], labels, groups
+
+
+def _image_path(root: Path, folders: Sequence[str], name: str) -> str:
+    """The image in the first folder that has it; in the first of all where none does."""
+    paths = [(root / folder / f"{name}.jpg").absolute() for folder in folders]
+    return str(next((path for path in paths if path.is_file()), paths[0]))
+
+
 def _read_labels(path: Path) -> tuple[list[str], np.ndarray]:
     """Image ids and labels int32 (n,) of the one-hot table."""
-    image_ids: list[str] = []
-    labels: list[int] = []
     problems: list[str] = []
-    for line, row in table_rows(path, ("image", *CLASSES), problems=problems):
-        hot = [label for label, name in enumerate(CLASSES) if row[name] in ("1.0", "1")]
+    table = table_rows(path, ("image", *CLASSES), numbers=CLASSES, problems=problems)
+    classes_of = [(row["image"], [name for name in CLASSES if row[name] in ("1.0", "1")]) for _, row in table]
+    for (line, _), (image_id, hot) in zip(table, classes_of, strict=True):
         if len(hot) != 1:
-            problems.append(f"line {line}: {row['image']} has {len(hot)} classes instead of one")
-        image_ids.append(row["image"])
-        labels.append(hot[0] if hot else 0)
+            problems.append(f"line {line}: {image_id} has {len(hot)} classes instead of one")
+    return _checked_labels(path, [(image_id, hot[0] if hot else "") for image_id, hot in classes_of], problems)
+
+
+def _read_metadata(path: Path) -> tuple[list[str], np.ndarray]:
+    """Image ids and labels int32 (n,) of HAM10000's table of patients."""
+    problems: list[str] = []
+    table = table_rows(path, ("lesion_id", "image_id", "dx"), problems=problems)
+    for line, row in table:
+        if row["dx"].upper() not in CLASSES:
+            known = ", ".join(name.lower() for name in CLASSES)
+            problems.append(f"line {line}: {row['image_id']} has dx {row['dx']!r}, which is not one of {known}")
+    return _checked_labels(path, [(row["image_id"], row["dx"].upper()) for _, row in table], problems)
+
+
+def _checked_labels(
+    path: Path, class_of: Sequence[tuple[str, str]], problems: list[str]
+) -> tuple[list[str], np.ndarray]:
+    image_ids = [image_id for image_id, _ in class_of]
     if len(set(image_ids)) != len(image_ids):
         problems.append("an image occurs more than once")
     raise_problems(str(path), problems)
     if not image_ids:
         raise InputError(f"{path} has no rows.")
-    return image_ids, np.array(labels, np.int32)
+    return image_ids, np.array([CLASSES.index(name) for _, name in class_of], np.int32)
 
 
 def _lesion_boxes(

@@ -19,7 +19,7 @@ _SIDES = ("x", "y", "width", "height")
 BOX_COLUMNS = ("patientId", *_SIDES, "Target")
 
 
-def read_boxes(path: Path) -> dict[str, np.ndarray]:
+def read_boxes(path: Path, bad: dict[str, list[str]] | None = None) -> dict[str, np.ndarray]:
     """Reads the table of boxes.
 
     An image with Target 0 was looked at and has no box: this is its only row. One with Target 1 has a row per box, each
@@ -27,6 +27,7 @@ def read_boxes(path: Path) -> dict[str, np.ndarray]:
 
     Args:
       path: The CSV file.
+      bad: Where to note what is wrong with an image's rows, which are left out then; None refuses them.
 
     Returns:
       Image name -> boxes float64 (k,4) x0,y0,x1,y1, in the order of the table.
@@ -36,7 +37,7 @@ def read_boxes(path: Path) -> dict[str, np.ndarray]:
     """
     boxes: dict[str, list[list[float]]] = {}
     problems: list[str] = []
-    for line, row in table_rows(path, BOX_COLUMNS, problems=problems):
+    for line, row in table_rows(path, BOX_COLUMNS, numbers=_SIDES, problems=problems):
         name, target = row["patientId"], row["Target"]
         texts = [row[column] for column in _SIDES]
         box = _corners(texts)
@@ -56,11 +57,12 @@ def read_boxes(path: Path) -> dict[str, np.ndarray]:
         else:
             problem = "occurs twice with the same box" if box in (earlier or []) else ""
         if problem:
-            problems.append(f"line {line}: {name or 'an empty patientId'} {problem}")
+            noted = problems if bad is None or not name else bad.setdefault(name, [])
+            noted.append(f"line {line}: {name or 'an empty patientId'} {problem}")
         else:
             boxes.setdefault(name, []).extend([box] if target == "1" and box is not None else [])
     raise_problems(str(path), problems)
-    return {name: np.array(own, np.float64).reshape(-1, 4) for name, own in boxes.items()}
+    return {name: np.array(boxes.get(name, []), np.float64).reshape(-1, 4) for name in [*boxes, *(bad or ())]}
 
 
 def _corners(texts: Sequence[str]) -> list[float] | None:

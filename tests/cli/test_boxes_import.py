@@ -57,6 +57,19 @@ def test_existing_boxes_scale_and_source(run, tmp_path):
     assert manifest.box_sources == ("", "dermatologist")
 
 
+def test_bad_entries_are_refused_or_dropped(run, tmp_path):
+    document = json.loads((tmp_path / "coco.json").read_text())
+    document["annotations"] += [{"id": 2, "image_id": 1, "category_id": 1, "bbox": [1, 1, 0, 5]}]
+    (tmp_path / "coco.json").write_text(json.dumps(document))
+    arguments = ("manifest.csv", "coco.json", "--existing", "replace", "--output", "new.csv")
+    code, _, err = run(*arguments)
+    assert code == 2 and "Received 1 of 2 that are not: coco.json: image b.jpg: box [1, 1, 1, 6]" in err
+    assert not (tmp_path / "new.csv").exists()
+    code, out, _ = run(*arguments, "--bad", "drop")
+    assert code == 0 and "warning: 1 entries are no boxes and were dropped: coco.json: image b.jpg" in out
+    assert read_manifest(tmp_path / "new.csv").boxes[1].tolist() == [[5, 10, 15, 20]]
+
+
 def test_options_of_the_formats(run, tmp_path):
     (tmp_path / "voc").mkdir()
     (tmp_path / "voc" / "a.xml").write_text(

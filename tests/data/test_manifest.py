@@ -111,6 +111,51 @@ def test_byte_order_mark_and_blank_lines_do_no_harm(image_folder):
     assert len(read_manifest(image_folder / "marked.csv")) == 11
 
 
+class TestNamesThatOtherSystemsWrote:
+    composed, decomposed = "caf\u00e9", "cafe\u0301"
+
+    def read(self, folder, *rows, **options):
+        text = "image;label;boxes\r\n" + "".join(f"{row};x;\r\n" for row in rows)
+        (folder / "m.csv").write_bytes(text.encode("utf-16"))
+        return read_manifest(folder / "m.csv", **options).image_paths
+
+    @pytest.mark.parametrize("name", ["sub\\a.jpg", ".\\sub\\a.jpg", "sub/a.jpg", "{}\\a.jpg", "sub\\..\\sub/a.jpg"])
+    def test_back_slashes_are_slashes(self, tmp_path, name):
+        for folder in ("sub", self.decomposed):
+            (tmp_path / folder).mkdir()
+            Image.new("RGB", (4, 3)).save(tmp_path / folder / "a.jpg")
+        folder = self.decomposed if "{" in name else "sub"
+        assert self.read(tmp_path, name.format(self.composed)) == (str(tmp_path / folder / "a.jpg"),)
+
+    def test_a_file_is_found_by_either_spelling_of_an_accent_and_its_own_counts(self, tmp_path):
+        for name in (f"{self.decomposed}.png", f"{self.composed} 2.png", f"{self.composed} 3.png", "a\\b.png"):
+            Image.new("RGB", (4, 3)).save(tmp_path / name)
+        names = [f"{self.composed}.png", f"{self.decomposed} 2.png", f"{self.composed} 3.png", "a\\b.png"]
+        there = [f"{self.decomposed}.png", f"{self.composed} 2.png", f"{self.composed} 3.png", "a\\b.png"]
+        assert self.read(tmp_path, *names) == tuple(str(tmp_path / name) for name in there)
+        Image.new("RGB", (4, 3)).save(tmp_path / names[0])
+        assert self.read(tmp_path, names[0], there[0]) == (str(tmp_path / names[0]), str(tmp_path / there[0]))
+
+    def test_one_image_by_two_spellings_is_listed_twice(self, tmp_path):
+        Image.new("RGB", (4, 3)).save(tmp_path / f"{self.composed}.png")
+        with pytest.raises(InputError, match="line 3: image .* is already on line 2"):
+            self.read(tmp_path, f"{self.composed}.png", f"{self.decomposed}.png")
+
+    def test_a_missing_file_is_named_with_its_odd_characters(self, tmp_path):
+        with pytest.raises(InputError, match=r"does not exist; its path has \\ \(U\+005C\), \u00e9 \(U\+00E9\)"):
+            self.read(tmp_path, f"sub\\{self.composed}.png")
+        assert self.read(tmp_path, "no.png", check_images=False) == (str(tmp_path / "no.png"),)
+
+    def test_labels_and_groups_are_one_whatever_their_spelling(self, tmp_path):
+        (tmp_path / "m.csv").write_text(
+            f"image,label,group\na.png,{self.composed},{self.decomposed}\nb.png,{self.decomposed},{self.composed}\n"
+        )
+        manifest = read_manifest(tmp_path / "m.csv", check_images=False)
+        assert manifest.class_names == (self.composed,) and manifest.groups == (self.composed,) * 2
+        named = read_manifest(tmp_path / "m.csv", class_names=["z", self.decomposed], check_images=False)
+        assert named.labels.tolist() == [1, 1] and named.class_names == ("z", self.decomposed)
+
+
 def test_boxes_are_checked_in_the_image_as_it_is_displayed(tmp_path, write_rows):
     exif = Image.Exif()
     exif[0x0112] = 6

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from downloads import write_isic2018, write_table
@@ -36,6 +38,55 @@ def test_the_official_layout_becomes_a_manifest(download):
     assert manifest.box_sources[1] == "ground-truth"
     np.testing.assert_allclose(manifest.boxes[1], np.array([[10, 5, 30, 20]]) / 3, rtol=1e-6)
     np.testing.assert_allclose(manifest.boxes[3], np.array([[30, 5, 50, 20]]) / 3, rtol=1e-6)
+
+
+class TestHam10000:
+    """The same set as Dataverse and Kaggle have it: images in two folders, and one table of patients."""
+
+    @pytest.fixture
+    def ham(self, download):
+        (download / "ISIC2018_Task3_Training_Input").rename(download / "HAM10000_images_part_1")
+        (download / "HAM10000_images_part_2").mkdir()
+        (download / "HAM10000_images_part_1" / "ISIC_4.jpg").rename(download / "HAM10000_images_part_2" / "ISIC_4.jpg")
+        rows = [
+            [group, f"ISIC_{i}", label.lower(), "histo", 45.0 + i, "male", "back"]
+            for i, (label, group) in enumerate(zip(_LABELS, _GROUPS, strict=True))
+        ]
+        self.rows = [["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization"], *rows]
+        write_table(download / "HAM10000_metadata.csv", self.rows)
+        return download
+
+    def test_it_becomes_the_same_manifest(self, ham):
+        options = {"box_classes": ["DF"], "folds_file": ham / "folds.csv"}
+        mixed = read_isic2018(ham, **options)
+        shutil.rmtree(ham / "ISIC2018_Task3_Training_GroundTruth")
+        (ham / "ISIC2018_Task3_Training_LesionGroupings.csv").unlink()
+        manifest = read_isic2018(ham, **options)
+        assert [manifest.class_names[label] for label in manifest.labels] == _LABELS
+        assert manifest.groups == mixed.groups == tuple(_GROUPS)
+        assert manifest.image_paths[4] == str(ham / "HAM10000_images_part_2" / "ISIC_4.jpg")
+        assert [len(boxes) for boxes in manifest.boxes] == [label == "DF" for label in _LABELS]
+        assert manifest.fingerprint() == mixed.fingerprint()
+        tabbed = (ham / "HAM10000_metadata.csv").read_text().replace(",", "\t")
+        (ham / "HAM10000_metadata.csv").unlink()
+        (ham / "HAM10000_metadata.tab").write_text(tabbed)
+        assert read_isic2018(ham, **options).fingerprint() == manifest.fingerprint()
+
+    @pytest.mark.parametrize(
+        ("row", "message"),
+        [
+            (
+                ["a", "ISIC_0", "nevus"],
+                "line 8: ISIC_0 has dx 'nevus', which is not one of mel, nv, bcc.*; an image occ",
+            ),
+            (["a", "ISIC_9", "nv"], "image .*HAM10000_images_part_1.ISIC_9.jpg does not exist"),
+        ],
+    )
+    def test_a_table_that_does_not_fit_is_refused(self, ham, row, message):
+        shutil.rmtree(ham / "ISIC2018_Task3_Training_GroundTruth")
+        write_table(ham / "HAM10000_metadata.csv", [*self.rows, [*row, "", "", "", ""]])
+        with pytest.raises(InputError, match=message):
+            read_isic2018(ham)
 
 
 def test_boxes_grow_about_their_center_within_the_image(download):

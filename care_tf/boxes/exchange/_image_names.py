@@ -10,6 +10,9 @@ from typing import NamedTuple
 from care_tf.boxes.formats.file_names import name_parts, without_suffix
 from care_tf.problems import raise_problems
 
+# What Roboflow makes of the name of an exported image: NAME_jpg.rf.<32 digits>, with "-" for whatever is no letter.
+_ROBOFLOW = re.compile(r"(?P<name>.+?)(_(?P<suffix>jpe?g|png|bmp|tiff?|webp|gif))?\.rf\.[0-9a-f]{32}", re.IGNORECASE)
+_NO_LETTERS = re.compile(r"\W+")
 _UPLOAD_PREFIX = re.compile(r"^[0-9a-f]{8}-")  # what Label Studio puts in front of an uploaded file's name
 _MAX_LISTED = 4  # names within one problem
 
@@ -33,9 +36,10 @@ def match_image_names(
 
     The first rule by which a name fits an image decides: (1) the same path, absolute or relative to a root; (2) the
     most folders in common from the right, at least one; (3) the same file name; (4) the same but for the suffix;
-    (5) the same but for the eight digits that Label Studio puts in front. In 3 to 5 the name must be alone of its kind
-    in the annotation file too, lest the images of another patient lend their boxes. Back slashes are slashes, and the
-    two Unicode spellings of an accent are one.
+    (5) the same but for the eight digits that Label Studio puts in front; (6) the same but for what Roboflow makes of
+    it, whatever the folders, since Roboflow deals images to folders of its own. In 3 to 5 the name must be alone of its
+    kind in the annotation file too, lest the images of another patient lend their boxes; in 6 there may be several
+    copies of an image. Back slashes are slashes, and the two Unicode spellings of an accent are one.
 
     Args:
       names: Names or paths as the annotation file writes them, of any system.
@@ -44,7 +48,7 @@ def match_image_names(
       where: The annotation file, for messages.
 
     Returns:
-      A position in `image_paths` for every name; None where there is none.
+      A position in `image_paths` for every name; None where there is none. Only copies of Roboflow's share one.
 
     Raises:
       InputError: A name fits several images equally well, or an image several names: up to 20 are listed.
@@ -56,13 +60,25 @@ def match_image_names(
         for parts, path in zip(images, image_paths, strict=True)
     ]
     of_stem: dict[str, list[int]] = defaultdict(list)
+    of_letters: dict[str, list[int]] = defaultdict(list)
     for i, parts in enumerate(images):
         of_stem[_stem(parts)].append(i)
+        of_letters[_NO_LETTERS.sub("-", _stem(parts))].append(i)
     found: list[int | None] = [None] * len(names)
-    problems, undecided = [], []
+    problems, undecided, copies = [], [], set()
     num_of_kind = Counter(kind for parts in wanted for kind in _kinds(parts))
     for place, parts in enumerate(wanted):
         candidates = of_stem.get(_stem(parts)) or of_stem.get(_upload_stem(parts)) or []
+        if not candidates and (exported := _ROBOFLOW.fullmatch(_stem(parts))):
+            originals = of_letters.get(_NO_LETTERS.sub("-", exported["name"]), [])
+            suffix = f".{exported['suffix']}".lower()
+            originals = [i for i in originals if images[i][-1].lower().endswith(suffix)] or originals
+            if len(originals) > 1:
+                problems.append(f"{names[place]} fits {_listed(image_paths[i] for i in originals)}; rename one of them")
+            elif originals:
+                found[place] = originals[0]
+                copies.add(place)
+            continue
         fits = {i: _fit(parts, spellings[i], images[i]) for i in candidates}
         if not fits:
             continue
@@ -76,7 +92,7 @@ def match_image_names(
         else:
             found[place] = best[0]
     problems += _ambiguous_kinds(undecided, wanted, found, names, image_paths)
-    problems += _shared_images(found, names, image_paths)
+    problems += _shared_images(found, copies, names, image_paths)
     raise_problems(where, problems)
     return found
 
@@ -117,15 +133,15 @@ def _ambiguous_kinds(undecided, wanted, found, names, image_paths) -> list[str]:
     ]
 
 
-def _shared_images(found, names, image_paths) -> list[str]:
-    names_of: dict[int, list[str]] = defaultdict(list)
-    for name, i in zip(names, found, strict=True):
+def _shared_images(found, copies, names, image_paths) -> list[str]:
+    places_of: dict[int, list[int]] = defaultdict(list)
+    for place, i in enumerate(found):
         if i is not None:
-            names_of[i].append(name)
+            places_of[i].append(place)
     return [
-        f"{_listed(same)} are the same image {image_paths[i]}; keep one of them"
-        for i, same in names_of.items()
-        if len(same) > 1
+        f"{_listed(names[place] for place in places)} are the same image {image_paths[i]}; keep one of them"
+        for i, places in places_of.items()
+        if len(places) > 1 and not copies.issuperset(places)
     ]
 
 

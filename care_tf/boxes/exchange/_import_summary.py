@@ -28,6 +28,8 @@ class ImportSummary:
       untouched: Images that have annotations, but no box.
       ignored: How often annotations of kinds that are not boxes occurred.
       other_labels: How many boxes had a label that was not wanted.
+      bad: Entries that should have been boxes and were none; they were dropped.
+      copies: Images with several copies that have the same boxes, as Roboflow exports them.
       num_repeated: Boxes that occurred twice and were taken once.
     """
 
@@ -48,6 +50,8 @@ class ImportSummary:
     untouched: tuple[str, ...] = ()
     ignored: Counter[str] = dataclasses.field(default_factory=Counter)
     other_labels: Counter[str] = dataclasses.field(default_factory=Counter)
+    bad: tuple[str, ...] = ()
+    copies: tuple[str, ...] = ()
     num_repeated: int = 0
 
     def text(self) -> str:
@@ -59,6 +63,8 @@ class ImportSummary:
         ]
         lists = [
             ("", self.unmatched, "annotated images are not in the manifest"),
+            ("warning: ", self.bad, "entries are no boxes and were dropped"),
+            ("", self.copies, "images have several copies with the same boxes, which were taken once"),
             ("warning: ", self.clipped, "boxes leave their image and were clipped"),
             ("warning: ", self.outside, "boxes outside of their image were dropped"),
             ("", self.scaled, "images were annotated in another size; their boxes were scaled"),

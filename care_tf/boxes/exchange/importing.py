@@ -44,9 +44,10 @@ def import_boxes(
 ) -> tuple[Manifest, ImportSummary]:
     """Puts the boxes of annotated images into a manifest.
 
-    Every box is brought to the EXIF-oriented image's pixels, clipped to the image and scaled about its center. An image
-    that the annotations list without any shape has no box; one that has shapes but none that is a box is left alone, as
-    is one that the annotations do not list.
+    Copies of one image, as Roboflow exports them, must have the same boxes, and count once. Every box is brought to the
+    EXIF-oriented image's pixels, clipped to the image and scaled about its center. An image that the annotations list
+    without any shape has no box; one that has shapes but none that is a box is left alone, as is one that the
+    annotations do not list.
 
     Args:
       manifest: The images; their headers are read.
@@ -75,8 +76,14 @@ def import_boxes(
     if not annotations:
         raise InputError("The annotations hold no images; export them again.")
     rows = _rows_of(annotations, manifest, image_root)
+    copies = _check_copies(annotations, rows)
     annotations, other_labels = _with_labels(annotations, labels)
-    matched = [(row, annotated) for row, annotated in zip(rows, annotations, strict=True) if row is not None]
+    first_of = {row: place for place, row in reversed(list(enumerate(rows)))}
+    matched = [
+        (row, annotated)
+        for place, (row, annotated) in enumerate(zip(rows, annotations, strict=True))
+        if row is not None and place == first_of[row]
+    ]
     headers = map_files(read_image_header, [manifest.image_paths[row] for row, _ in matched])
     record, problems = _Record(list), []
     taken: dict[int, np.ndarray] = {}
@@ -94,18 +101,22 @@ def import_boxes(
     raise_problems("the annotation file", problems)
     if not any(len(annotated.boxes) for annotated in annotations):
         kinds = ", ".join(sorted({kind for annotated in annotations for kind in annotated.ignored})[:5])
+        num_bad = sum(len(annotated.bad) for annotated in annotations)
+        kinds += f"{', ' if kinds else ''}{num_bad} bad entries" if num_bad else ""
         raise InputError(
             f"The annotations hold no box, so nothing is changed. Received {len(annotations)} images"
             f"{f' with {kinds}' if kinds else ''}. Check that the file has the format it was read as, or name another."
         )
     summary = ImportSummary(
         num_annotated=len(annotations),
-        num_matched=len(matched),
+        num_matched=sum(row is not None for row in rows),
         num_images=sum(len(new) > 0 for new in taken.values()),
         num_boxes=sum(len(new) for new in taken.values()),
         num_without_box=sum(len(new) == 0 for new in taken.values()),
         num_images_left=len(manifest) - len(matched),
         unmatched=tuple(image.name for row, image in zip(rows, annotations, strict=True) if row is None),
+        bad=tuple(problem for annotated in annotations for problem in annotated.bad),
+        copies=copies,
         ignored=Counter(kind for _, annotated in matched for kind in annotated.ignored),
         other_labels=other_labels,
         num_repeated=len(record.pop("repeated", [])),
@@ -149,6 +160,28 @@ def _rows_of(
             f"None of the {len(names)} annotated images ({names[0]}, ...) is in the manifest, which has {there}."
         )
     return rows
+
+
+def _check_copies(annotations: list[AnnotatedImage], rows: list[int | None]) -> tuple[str, ...]:
+    """The names of images with several copies, which must agree: turned or cropped ones do not show the image."""
+    copies_of: dict[int, list[AnnotatedImage]] = defaultdict(list)
+    for row, annotated in zip(rows, annotations, strict=True):
+        if row is not None:
+            copies_of[row].append(annotated)
+    several = [copies for copies in copies_of.values() if len(copies) > 1]
+    problems = [
+        f"{', '.join(copy.name for copy in copies)} are copies of one image with other boxes each; export the images "
+        "without augmentation"
+        for copies in several
+        if any(_content(copy) != _content(copies[0]) for copy in copies)
+    ]
+    raise_problems("the annotation file", problems)
+    return tuple(f"{copies[0].name} ({len(copies)} copies)" for copies in several)
+
+
+def _content(image: AnnotatedImage) -> tuple:
+    boxes = sorted(zip(image.labels, image.boxes.tolist(), strict=True))
+    return boxes, image.unit, image.width, image.height, sorted(image.ignored), len(image.bad)
 
 
 def _with_labels(
@@ -199,8 +232,9 @@ def _boxes_of(
 
 def _is_left_alone(manifest: Manifest, row: int, annotated: AnnotatedImage, existing: str, record: _Record) -> bool:
     """Whether the image stays as it is, whatever its new boxes would be; notes why."""
-    if annotated.ignored and not len(annotated.boxes):
-        record["untouched"].append(f"{annotated.name} ({', '.join(annotated.ignored)})")
+    others = [*annotated.ignored, *([f"{len(annotated.bad)} bad"] if annotated.bad else [])]
+    if others and not len(annotated.boxes):
+        record["untouched"].append(f"{annotated.name} ({', '.join(others)})")
         return True
     if existing == "keep" and (len(manifest.boxes[row]) or manifest.mask_paths[row]):
         record["kept"].append(annotated.name)

@@ -10,17 +10,18 @@ import numpy as np
 from care_tf.box_geometry import shortest
 from care_tf.boxes.formats import _fields
 from care_tf.boxes.formats._corners import rotated_box, tight_box_of_points
-from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes
+from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes, read_entries
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
-from care_tf.text_files import parse_json, read_text
+from care_tf.text_files import read_json
 
 
 def parse_coco(document: Any, where: str) -> list[AnnotatedImage]:
     """All images of a parsed COCO file in its order; without annotations they have no boxes.
 
     `bbox` is what counts, also of a crowd or a run-length mask; an annotation without one has the tight rectangle of
-    its polygons. CVAT writes a rotated box as its unrotated `bbox` and `attributes.rotation`, degrees clockwise about
+    its polygons. An annotation of an image that the file does not list is bad, and comes with an image "(image_id 7)".
+    CVAT writes a rotated box as its unrotated `bbox` and `attributes.rotation`, degrees clockwise about
     the center: it becomes the tight rectangle of the rotated corners.
 
     Source: cocodataset.org, "Data format" (object detection). Deviation: [x, y] is a position, not a pixel's index.
@@ -39,19 +40,27 @@ def parse_coco(document: Any, where: str) -> list[AnnotatedImage]:
         if identity in images:
             raise InputError(f"{where} has two images with the id {identity}; ids must be unique.")
         images[identity] = image
-    shapes: dict[Any, list[Shape]] = {identity: [] for identity in images}
-    for annotation in _fields.items(document, "annotations", where):
-        item = f"{where}: annotation {_fields.shown(annotation.get('id'))}"
-        identity = _identity(annotation, "image_id", item)
-        if identity not in images:
-            raise InputError(f"{item} belongs to image {identity}, which the file does not list.")
-        shapes[identity].append(Shape("", _label(annotation, names, item), _box(annotation, item)))
-    return [_annotated(images[identity], shapes[identity], where) for identity in images]
+    entries: dict[Any, list[tuple]] = {identity: [] for identity in images}
+    strays: dict[str, list[InputError]] = {}
+    for place, annotation in enumerate(_fields.items(document, "annotations", where)):
+        number = f"annotation {_fields.shown(annotation.get('id', f'at {place}'))}"
+        image_id = annotation.get("image_id")
+        if isinstance(image_id, int | str) and not isinstance(image_id, bool) and image_id in images:
+            entries[image_id].append((annotation, names, where, number))
+            continue
+        error = InputError(
+            f"{where}: {number} belongs to image {_fields.shown(image_id)}, which the file does not list."
+        )
+        strays.setdefault(f"(image_id {_fields.shown(image_id)})", []).append(error)
+    return [
+        *(_annotated(images[identity], read_entries(_shape, own), where) for identity, own in entries.items()),
+        *(image_of_shapes(name, errors, (None, None), where) for name, errors in strays.items()),
+    ]
 
 
 def read_coco(path: str | os.PathLike) -> list[AnnotatedImage]:
     """`parse_coco` of a file."""
-    return parse_coco(parse_json(read_text(path), str(path)), str(path))
+    return parse_coco(read_json(path, finite=False), str(path))
 
 
 def coco_document(images: Sequence[AnnotatedImage]) -> dict[str, list]:
@@ -88,10 +97,15 @@ def write_coco(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> Non
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _annotated(image: dict, shapes: list[Shape], where: str) -> AnnotatedImage:
+def _annotated(image: dict, shapes: list[Shape | InputError], where: str) -> AnnotatedImage:
     name = _fields.text(image.get("file_name"), "an image's file_name", where)
     item = f"{where}: image {name}"
     return image_of_shapes(name, shapes, _fields.stated_size(image.get("width"), image.get("height"), item), item)
+
+
+def _shape(annotation: dict, names: dict, file: str, item: str) -> Shape:
+    where = f"{file}: {item}"
+    return Shape("", _label(annotation, names, where), _box(annotation, where), item)
 
 
 def _box(annotation: dict, where: str) -> np.ndarray:

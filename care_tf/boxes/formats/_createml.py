@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from care_tf.boxes.formats import _fields
-from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes
+from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes, read_entries
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
-from care_tf.text_files import parse_json, read_text
+from care_tf.text_files import read_json
 
 
 def is_createml(document: Any) -> bool:
@@ -38,14 +38,15 @@ def parse_createml(document: Any, where: str) -> list[AnnotatedImage]:
     for entry in document:
         name = entry.get("image", entry.get("imagefilename"))
         item = f"{where}: image {name}"
-        shapes = [_shape(annotation, item) for annotation in _fields.items(entry, "annotations", item)]
+        annotations = enumerate(_fields.items(entry, "annotations", item), start=1)
+        shapes = read_entries(_shape, [(each, item, f"annotation {number}") for number, each in annotations])
         images.append(image_of_shapes(name, shapes, (None, None), item))
     return images
 
 
 def read_createml(path: str | os.PathLike) -> list[AnnotatedImage]:
     """`parse_createml` of a file."""
-    return parse_createml(parse_json(read_text(path), str(path)), str(path))
+    return parse_createml(read_json(path, finite=False), str(path))
 
 
 def write_createml(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> None:
@@ -63,10 +64,11 @@ def write_createml(images: Sequence[AnnotatedImage], path: str | os.PathLike) ->
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _shape(annotation: dict, where: str) -> Shape:
+def _shape(annotation: dict, image: str, item: str) -> Shape:
+    where = f"{image}, {item}"
     coordinates = annotation.get("coordinates")
     if not isinstance(coordinates, dict):
-        raise InputError(f"{where}: an annotation needs coordinates. Received {_fields.shown(coordinates)}.")
+        raise InputError(f"{where} needs coordinates. Received {_fields.shown(coordinates)}.")
     x, y, width, height = (_fields.number(coordinates.get(key), key, where) for key in ("x", "y", "width", "height"))
     box = np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
-    return Shape("box", _fields.text(annotation.get("label", ""), "an annotation's label", where), box)
+    return Shape("box", _fields.text(annotation.get("label", ""), "an annotation's label", where), box, item)

@@ -1,6 +1,7 @@
 """CVAT for images 1.1: one XML with an `image` element per image and shapes in px."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree  # for building only: xml_files parses
@@ -11,7 +12,8 @@ from care_tf.box_geometry import shortest
 from care_tf.boxes.formats import _fields
 from care_tf.boxes.formats._corners import ellipse_box, rotated_box, tight_box_of_points
 from care_tf.boxes.formats._xml_files import add_children, read_xml, write_xml
-from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes
+from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes, read_entries
+from care_tf.boxes.formats.file_names import name_parts
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 
@@ -23,6 +25,8 @@ def parse_cvat(root: ElementTree.Element, where: str) -> list[AnnotatedImage]:
 
     Boxes, polygons, ellipses and masks become their tight rectangles; `rotation` is in degrees clockwise about the
     shape's center. Points, lines, cuboids and skeletons are listed in `ignored`; tags of whole images are no shapes.
+    A project exports an image below the name of its subset, so this is where it is looked for; images of the same name
+    and subset are told apart by the names of their tasks.
 
     Source: docs.cvat.ai, "XML annotation format", version 1.1.
     """
@@ -30,7 +34,10 @@ def parse_cvat(root: ElementTree.Element, where: str) -> list[AnnotatedImage]:
         raise InputError(f"{where} is not a CVAT file: its root is <{root.tag}>, not <annotations>.")
     if root.find("track") is not None:
         raise InputError(f'{where} has tracks of a video; export it as "CVAT for images 1.1".')
-    return [_annotated(element, where) for element in root.findall("image")]
+    elements = root.findall("image")
+    return [
+        _annotated(element, folder, where) for element, folder in zip(elements, _folders(root, elements), strict=True)
+    ]
 
 
 def read_cvat(path: str | os.PathLike) -> list[AnnotatedImage]:
@@ -69,20 +76,35 @@ def write_cvat(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> Non
         write_xml(root, temporary)
 
 
-def _annotated(element: ElementTree.Element, where: str) -> AnnotatedImage:
-    name = _fields.text(element.get("name"), "an image's name", where)
+def _folders(root: ElementTree.Element, elements: Sequence[ElementTree.Element]) -> list[str]:
+    """The folder of every image in a project's export, "" where none is stated."""
+    tasks = {task.findtext("id"): task for task in root.iterfind("meta//task")}
+    only = next(iter(tasks.values())) if len(tasks) == 1 else None
+    of_image = [tasks.get(element.get("task_id"), only) for element in elements]
+    subsets = [
+        element.get("subset") or (task.findtext("subset") if task is not None else "") or ""
+        for element, task in zip(elements, of_image, strict=True)
+    ]
+    keys = [(subset, element.get("name")) for subset, element in zip(subsets, elements, strict=True)]
+    counts = Counter(keys)
+    return [
+        (task.findtext("name") if task is not None and counts[key] > 1 else None) or key[0]
+        for key, task in zip(keys, of_image, strict=True)
+    ]
+
+
+def _annotated(element: ElementTree.Element, folder: str, where: str) -> AnnotatedImage:
+    name = "/".join([*name_parts(folder), _fields.text(element.get("name"), "an image's name", where)])
     item = f"{where}: image {name}"
     size = _fields.stated_size(element.get("width"), element.get("height"), item)
-    shapes = [
-        Shape(
-            shape.tag,
-            shape.get("label") or "",
-            None if shape.tag in _NO_AREAS else _box(shape, f"{item}, {shape.tag} {number}"),
-        )
-        for number, shape in enumerate(element, start=1)
-        if shape.tag != "tag"
-    ]
-    return image_of_shapes(name, shapes, size, item)
+    shapes = [(shape, item, number) for number, shape in enumerate(element, start=1) if shape.tag != "tag"]
+    return image_of_shapes(name, read_entries(_shape, shapes), size, item)
+
+
+def _shape(shape: ElementTree.Element, image: str, number: int) -> Shape:
+    item = f"{shape.tag} {number}"
+    box = None if shape.tag in _NO_AREAS else _box(shape, f"{image}, {item}")
+    return Shape(shape.tag, shape.get("label") or "", box, item)
 
 
 def _box(shape: ElementTree.Element, where: str) -> np.ndarray:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from care_tf.boxes.formats import _box_csv, _nih_boxes
 from care_tf.boxes.formats._box_csv import read_csv_table, write_csv_table
 from care_tf.boxes.formats._coco import read_coco, write_coco
 from care_tf.boxes.formats._createml import is_createml, read_createml, write_createml
@@ -15,16 +16,25 @@ from care_tf.boxes.formats._isic_masks import SUFFIX as MASK_SUFFIX
 from care_tf.boxes.formats._isic_masks import read_isic_masks, write_isic_masks
 from care_tf.boxes.formats._label_studio import is_label_studio, read_label_studio, write_label_studio
 from care_tf.boxes.formats._labelme import read_labelme, write_labelme
+from care_tf.boxes.formats._nih_boxes import read_nih, write_nih
+from care_tf.boxes.formats._roboflow_notes import warn_of_moved_boxes
 from care_tf.boxes.formats._rsna_labels import read_rsna, write_rsna
 from care_tf.boxes.formats._voc import read_voc, write_voc
 from care_tf.boxes.formats._xml_files import read_xml
-from care_tf.boxes.formats._yolo import CLASS_FILES, read_yolo, write_yolo
-from care_tf.boxes.formats.annotated_image import AnnotatedImage
+from care_tf.boxes.formats._yolo import CLASS_FILES, read_yolo, text_files_of, write_yolo
+from care_tf.boxes.formats.annotated_image import BAD, AnnotatedImage, refuse_bad
 from care_tf.boxes.formats.file_names import files_with_suffix
+from care_tf.csv_files import first_line, has_columns
 from care_tf.datasets.rsna_tables import LABELS_FILE
 from care_tf.errors import InputError
-from care_tf.text_files import parse_json, read_text
+from care_tf.text_files import read_json, read_text
 
+_CSV_COLUMNS = (
+    (("patientId", "Target"), "rsna"),
+    (_nih_boxes.COLUMNS, "nih"),
+    (_box_csv.COLUMNS, "csv"),
+    (_box_csv.TENSORFLOW_COLUMNS, "csv"),
+)
 _ROOT_TAGS = {"annotation": "voc", "annotations": "cvat"}
 
 
@@ -62,6 +72,7 @@ FORMATS = {
         AnnotationFormat("label-studio", read_label_studio, write_label_studio),
         AnnotationFormat("cvat", read_cvat, write_cvat),
         AnnotationFormat("rsna", read_rsna, write_rsna, lost=_NO_NAMES),
+        AnnotationFormat("nih", read_nih, write_nih, lost="images without a box and the images' sizes"),
         AnnotationFormat("isic-masks", read_isic_masks, write_isic_masks, (MASK_SUFFIX,), _ONE_BOX),
         AnnotationFormat("csv", read_csv_table, write_csv_table),
     )
@@ -75,22 +86,30 @@ def get_format(name: str) -> AnnotationFormat:
     return FORMATS[name]
 
 
-def read_annotations(path: str | os.PathLike, format_name: str | None = None, **options: Any) -> list[AnnotatedImage]:
+def read_annotations(
+    path: str | os.PathLike, format_name: str | None = None, *, bad: str = "refuse", **options: Any
+) -> list[AnnotatedImage]:
     """Reads annotations of any known format.
 
     Args:
       path: A file or a folder, as the format has it.
       format_name: A name of `FORMATS`; None detects it.
+      bad: What to do with an entry that should be a box and is none, such as one without an area: "refuse" them all in
+        one message, or "drop" them and list them in the images' `bad`.
       **options: The format's own.
 
     Raises:
       InputError: The format is unknown or not evident, an option is not the format's, or the files are bad.
     """
+    if bad not in BAD:
+        raise InputError(f"bad must be one of {', '.join(BAD)}. Received {bad!r}.")
     if not Path(path).exists():
         raise InputError(f"There is no file or folder {path}.")
     entry = get_format(format_name or detect_format(path))
     _check_options(options, entry.read, f"reading the format {entry.name}")
-    return entry.read(path, **options)
+    warn_of_moved_boxes(path)
+    images = entry.read(path, **options)
+    return images if bad == "drop" else refuse_bad(images)
 
 
 def write_annotations(
@@ -130,7 +149,11 @@ def detect_format(path: str | os.PathLike) -> str:
         return found.pop()
     if found:
         raise InputError(f"{path} fits several annotation formats: {', '.join(sorted(found))}; say which one to read.")
-    raise InputError(f"{path} fits no known annotation format; say which one to read.")
+    is_table = path.suffix.lower() == ".csv"
+    shown = (
+        f"; its first line, by commas, semicolons or tabs, is {first_line(read_text(path))!r:.200}" if is_table else ""
+    )
+    raise InputError(f"{path} fits no known annotation format; say which one to read{shown}.")
 
 
 def _check_options(options: dict[str, Any], function: Callable, what: str) -> None:
@@ -157,7 +180,7 @@ def _formats_in_folder(folder: Path) -> set[str]:
         found.add("isic-masks")
     if (folder / LABELS_FILE).is_file():
         found.add("rsna")
-    if any((folder / name).is_file() for name in CLASS_FILES) or files_with_suffix(folder, (".txt",)):
+    if any((folder / name).is_file() for name in CLASS_FILES) or text_files_of(folder)[0]:
         found.add("yolo")
     return found
 
@@ -168,13 +191,12 @@ def _format_of_file(path: Path) -> str:
     if suffix == ".xml":
         return _ROOT_TAGS.get(read_xml(path).tag, "")
     if suffix == ".json":
-        return _format_of_json(parse_json(read_text(path), str(path)))
+        return _format_of_json(read_json(path, finite=False))
     if suffix in (".yaml", ".yml"):
         return "yolo"
     if suffix == ".csv":
-        first_line = read_text(path).partition("\n")[0]
-        columns = {name.strip() for name in first_line.split(",")}
-        return "rsna" if {"patientId", "Target"} <= columns else "csv" if {"image", "x0"} <= columns else ""
+        text = read_text(path)
+        return next((name for columns, name in _CSV_COLUMNS if has_columns(text, columns)), "")
     return ""
 
 

@@ -11,11 +11,12 @@ import numpy as np
 
 from care_tf.boxes.formats import _fields
 from care_tf.boxes.formats._corners import ellipse_box, rotated_box, tight_box_of_points
-from care_tf.boxes.formats.annotated_image import AnnotatedImage
+from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes, read_entries
 from care_tf.boxes.formats.file_names import IMAGE_SUFFIXES
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
-from care_tf.text_files import parse_json, read_text
+from care_tf.problems import raise_problems
+from care_tf.text_files import read_json
 
 LOCAL_FILES = "/data/local-files/?d="
 _IMAGE_KEYS = ("image", "img", "image_url")
@@ -46,16 +47,10 @@ def parse_label_studio(document: Any, where: str) -> list[AnnotatedImage]:
     """
     if not isinstance(document, list) or not all(isinstance(task, dict) for task in document):
         raise InputError(f'{where} is not a Label Studio export: it must be a list of tasks; export it as "JSON".')
-    images = []
-    for number, task in enumerate(document, start=1):
-        item = f"{where}: task {_fields.shown(task.get('id', number))}"
-        data = task.get("data", task)
-        if not isinstance(data, dict):
-            raise InputError(f"{item}: data must be an object. Received {_fields.shown(data)}.")
-        results = _results(task, item) if "data" in task else _results_of_json_min(task)
-        if results is not None:
-            images.append(_annotated(_image_url(data, item), results, item))
-    return images
+    tasks = [(task, f"{where}: task {_fields.shown(task.get('id', n))}") for n, task in enumerate(document, start=1)]
+    images = read_entries(_image_of_task, tasks)
+    raise_problems(where, [str(error) for error in images if isinstance(error, InputError)])
+    return [image for image in images if isinstance(image, AnnotatedImage)]
 
 
 def name_of_url(url: str) -> str:
@@ -82,7 +77,7 @@ def name_of_url(url: str) -> str:
 
 def read_label_studio(path: str | os.PathLike) -> list[AnnotatedImage]:
     """`parse_label_studio` of a file."""
-    return parse_label_studio(parse_json(read_text(path), str(path)), str(path))
+    return parse_label_studio(read_json(path, finite=False), str(path))
 
 
 def label_studio_document(images: Sequence[AnnotatedImage], *, url_prefix: str = LOCAL_FILES) -> list[dict]:
@@ -130,6 +125,15 @@ def write_label_studio(
         temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def _image_of_task(task: dict, where: str) -> AnnotatedImage | None:
+    """The task's image; None if nobody annotated it."""
+    data = task.get("data", task)
+    if not isinstance(data, dict):
+        raise InputError(f"{where}: data must be an object. Received {_fields.shown(data)}.")
+    results = _results(task, where) if "data" in task else _results_of_json_min(task)
+    return None if results is None else _annotated(_image_url(data, where), results, where)
+
+
 def _results(task: dict, where: str) -> list[dict] | None:
     """The regions of the one annotation that counts; None if nobody annotated the task."""
     key = "annotations" if "annotations" in task else "completions"  # the name before version 1.0
@@ -163,40 +167,38 @@ def _image_url(data: dict, where: str) -> str:
 def _annotated(url: str, results: list[dict], where: str) -> AnnotatedImage:
     if url.startswith("data:"):
         raise InputError(f"{where} holds its image itself and so has no name; import the images as files.")
-    boxes: list[np.ndarray] = []
-    labels: list[str] = []
-    ignored, sizes = [], set()
-    for number, result in enumerate(results, start=1):
-        item = f"{where}, region {number}"
-        value = result.get("value")
-        if not isinstance(value, dict):  # a relation between regions
+    shapes: list[Shape | InputError] = []
+    sizes = set()
+    regions = [(result, where, f"region {number}") for number, result in enumerate(results, start=1)]
+    for region in read_entries(_region, regions):
+        if isinstance(region, InputError):
+            shapes.append(region)
             continue
-        size = _fields.stated_size(result.get("original_width"), result.get("original_height"), item)
-        box = _box(value, size, item)
-        names = _labels(value, item)
-        if box is None:
-            if any(key in value for key in ("rle", "x", "points", "vertices", "sequence")):
-                ignored.append(" ".join([str(result.get("type", "region")), *names]))
-            continue
-        if _fields.number(result.get("image_rotation") or 0, "image_rotation", item) % 360:
-            raise InputError(f"{item}: the image was turned in Label Studio; turn it back there and export again.")
-        boxes += [box] * max(len(names), 1)
-        labels += names or [""]
-        sizes.add(size)
+        size, own = region
+        shapes += own
+        sizes |= {size} if any(shape.box is not None for shape in own) else set()
     if len(sizes) > 1:
         raise InputError(f"{where}: its regions state different sizes of the image.")
-    width, height = sizes.pop() if sizes else (None, None)
-    name, in_pixels = name_of_url(url), width is not None
-    return AnnotatedImage(
-        name=name,
-        boxes=np.array(boxes) if in_pixels else np.array(boxes) / 100,
-        labels=tuple(labels),
-        width=width,
-        height=height,
-        unit="px" if in_pixels else "fraction",
-        where=f"{where} ({name})",
-        ignored=tuple(ignored),
-    )
+    size, name = sizes.pop() if sizes else (None, None), name_of_url(url)
+    unit = "fraction" if size[0] is None else "px"
+    return image_of_shapes(name, shapes, size, f"{where} ({name})", unit=unit)
+
+
+def _region(result: dict, task: str, item: str) -> tuple[tuple[int | None, int | None], list[Shape]]:
+    """The stated size of the image, and a shape for every label, its box in px where the size is known."""
+    where = f"{task}, {item}"
+    value = result.get("value")
+    if not isinstance(value, dict):  # a relation between regions
+        return (None, None), []
+    size = _fields.stated_size(result.get("original_width"), result.get("original_height"), where)
+    box = _box(value, size, where)
+    names = _labels(value, where)
+    if box is None:
+        is_shape = any(key in value for key in ("rle", "x", "points", "vertices", "sequence"))
+        return size, [Shape(str(result.get("type", "region")), " ".join(names), None)] if is_shape else []
+    if _fields.number(result.get("image_rotation") or 0, "image_rotation", where) % 360:
+        raise InputError(f"{where}: the image was turned in Label Studio; turn it back there and export again.")
+    return size, [Shape("box", name, box if size[0] else box / 100, item) for name in names or [""]]
 
 
 def _box(value: dict, size: tuple[int | None, int | None], where: str) -> np.ndarray | None:

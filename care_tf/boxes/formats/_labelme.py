@@ -11,10 +11,10 @@ import numpy as np
 from care_tf.box_geometry import shortest
 from care_tf.boxes.formats import _fields
 from care_tf.boxes.formats._corners import ellipse_box, tight_box_of_points
-from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes
-from care_tf.boxes.formats.file_names import files_to_read, name_parts, write_per_image
+from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes, read_entries
+from care_tf.boxes.formats.file_names import name_parts, read_files, write_per_image
 from care_tf.errors import InputError
-from care_tf.text_files import parse_json, read_text
+from care_tf.text_files import read_json
 
 VERSION = "5.5.0"  # of the files written: labelme warns of a major version that is not its own, and reads it
 _AREAS = ("rectangle", "polygon", "oriented_rectangle", "rotation", "quadrilateral")
@@ -35,15 +35,17 @@ def parse_labelme(document: Any, where: str, *, folder: str = "", default_name: 
     name = "/".join(name_parts(f"{folder}/{_fields.text(name, 'imagePath', where)}"))
     size = _fields.stated_size(document.get("imageWidth"), document.get("imageHeight"), where)
     shapes = enumerate(_fields.items(document, "shapes", where), start=1)
-    return image_of_shapes(name, [_shape(shape, f"{where}: shape {number}") for number, shape in shapes], size, where)
+    read = read_entries(_shape, [(shape, where, f"shape {number}") for number, shape in shapes])
+    return image_of_shapes(name, read, size, where)
 
 
 def read_labelme(path: str | os.PathLike) -> list[AnnotatedImage]:
     """`parse_labelme` of one JSON file, or of every one below a folder."""
-    return [
-        parse_labelme(parse_json(read_text(file), str(file)), str(file), folder=folder, default_name=file.stem)
-        for file, folder in files_to_read(path, ".json", "labelme saved to")
-    ]
+
+    def read(file: Path, folder: str) -> AnnotatedImage:
+        return parse_labelme(read_json(file, finite=False), str(file), folder=folder, default_name=file.stem)
+
+    return read_files(path, ".json", "labelme saved to", read)
 
 
 def labelme_document(image: AnnotatedImage) -> dict[str, Any]:
@@ -76,14 +78,15 @@ def write_labelme(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> 
     write_per_image(images, path, ".json", write)
 
 
-def _shape(shape: dict, where: str) -> Shape:
+def _shape(shape: dict, image: str, item: str) -> Shape:
+    where = f"{image}: {item}"
     label = shape.get("label") or ""
     if not isinstance(label, str):
         raise InputError(f"{where}: label must be a text. Received {_fields.shown(label)}.")
     kind = shape.get("shape_type") or "polygon"  # labelme 3 wrote no type: all were polygons
     if kind in _NO_AREAS:
         return Shape(kind, label, None)
-    return Shape(kind, label, _box(kind, _fields.points(shape.get("points"), "points", where), where))
+    return Shape(kind, label, _box(kind, _fields.points(shape.get("points"), "points", where), where), item)
 
 
 def _box(kind: Any, points: np.ndarray, where: str) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from care_tf.box_geometry import shortest
-from care_tf.boxes.formats.annotated_image import AnnotatedImage
+from care_tf.boxes.formats.annotated_image import AnnotatedImage, boxes_in_frame
 from care_tf.boxes.formats.file_names import name_parts, without_suffix
 from care_tf.csv_files import write_table
 from care_tf.datasets.rsna_tables import (
@@ -39,18 +39,20 @@ def read_rsna(
       image_size: (width, height) of the images the positions refer to, px; None says that it is unknown.
 
     Returns:
-      One image per patient in file order, named by the patientId; all boxes are labeled "Lung Opacity".
+      One image per patient in file order, named by the patientId; all boxes are labeled "Lung Opacity". Rows that are
+      malformed, repeated or contradict an earlier one are in the images' `bad`.
 
     Raises:
-      InputError: Rows are malformed, repeated or contradict each other, or the tables do.
+      InputError: A row has another number of cells or no patient, or the tables contradict each other.
     """
     path = Path(path)
     path = path / LABELS_FILE if path.is_dir() else path
     beside = path.with_name(CLASSES_FILE)
     class_file = class_file or (beside if beside.is_file() else None)
-    boxes = read_boxes(path)
+    bad: dict[str, list[str]] = {}
+    boxes = read_boxes(path, bad)
     class_of = {} if class_file is None else read_classes(Path(class_file), class_names=None)
-    raise_problems(str(path), class_conflicts(boxes, class_of))
+    raise_problems(str(path), class_conflicts({name: own for name, own in boxes.items() if name not in bad}, class_of))
     width, height = image_size or (None, None)
     return [
         AnnotatedImage(
@@ -60,6 +62,7 @@ def read_rsna(
             width,
             height,
             where=f"{path}: patient {patient}",
+            bad=tuple(f"{path}, {problem}" for problem in bad.get(patient, ())),
             image_class=class_of.get(patient, ""),
         )
         for patient, own in boxes.items()
@@ -73,18 +76,8 @@ def rsna_rows(images: Sequence[AnnotatedImage], *, image_size: tuple[int, int] |
     """
     rows: list[list] = []
     for patient, image in zip(patient_ids(images), images, strict=True):
-        image = image.in_pixels()
-        scale = 1.0
-        if image_size is not None:
-            width, height = image.stated_size("the RSNA table")
-            if width * image_size[1] != height * image_size[0]:
-                raise InputError(
-                    f"{image.name} is {width} x {height} px and does not fit the {image_size[0]} x {image_size[1]} px "
-                    "of the RSNA radiographs; write the images' own pixels, or another format."
-                )
-            scale = image_size[0] / width
-        for box in image.boxes.tolist():
-            x0, y0, x1, y1 = (shortest(edge * scale) for edge in box)
+        for box in boxes_in_frame(image, image_size, "the RSNA radiographs").tolist():
+            x0, y0, x1, y1 = map(shortest, box)
             rows.append([patient, x0, y0, x1 - x0, y1 - y0, 1])
         if not len(image.boxes):
             rows.append([patient, "", "", "", "", 0])

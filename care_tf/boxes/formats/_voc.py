@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from xml.etree import ElementTree  # for building only: xml_files parses
 
 import numpy as np
@@ -10,8 +11,8 @@ import numpy as np
 from care_tf.boxes.formats import _fields
 from care_tf.boxes.formats._corners import rotated_box
 from care_tf.boxes.formats._xml_files import add_children, child_text, read_xml, write_xml
-from care_tf.boxes.formats.annotated_image import AnnotatedImage
-from care_tf.boxes.formats.file_names import files_to_read, name_parts, write_per_image
+from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes, read_entries
+from care_tf.boxes.formats.file_names import name_parts, read_files, write_per_image
 from care_tf.errors import InputError
 
 PIXEL_ORIGINS = (0, 1)
@@ -39,10 +40,12 @@ def parse_voc(
     if folder and len(name_parts(name)) == 1:
         name = "/".join([*name_parts(folder), name])
     size = _fields.stated_size(child_text(root, "size/width"), child_text(root, "size/height"), where)
-    objects = root.findall("object")
-    boxes = [_box(each, f"{where}: object {number}", pixel_origin) for number, each in enumerate(objects, start=1)]
-    labels = tuple(child_text(each, "name") or "" for each in objects)
-    return AnnotatedImage(name, np.array(boxes), labels, *size, where=where)
+    objects = enumerate(root.findall("object"), start=1)
+    shapes = read_entries(_shape, [(each, where, f"object {number}", pixel_origin) for number, each in objects])
+    for error in shapes:  # an object that shows the origin speaks for the others, and so must not be dropped
+        if isinstance(error, _WrongOriginError):
+            raise error
+    return image_of_shapes(name, shapes, size, where)
 
 
 def read_voc(path: str | os.PathLike, *, pixel_origin: int = 1) -> list[AnnotatedImage]:
@@ -50,10 +53,11 @@ def read_voc(path: str | os.PathLike, *, pixel_origin: int = 1) -> list[Annotate
 
     Below a folder, a file's subfolder is taken for the image's: `train/a.xml` belongs to `train/a.jpg`.
     """
-    return [
-        parse_voc(read_xml(file), str(file), pixel_origin=pixel_origin, default_name=file.stem, folder=folder)
-        for file, folder in files_to_read(path, ".xml", "a VOC tool calls Annotations")
-    ]
+
+    def read(file: Path, folder: str) -> AnnotatedImage:
+        return parse_voc(read_xml(file), str(file), pixel_origin=pixel_origin, default_name=file.stem, folder=folder)
+
+    return read_files(path, ".xml", "a VOC tool calls Annotations", read)
 
 
 def voc_element(image: AnnotatedImage, *, pixel_origin: int = 1) -> ElementTree.Element:
@@ -88,6 +92,14 @@ def _check_origin(pixel_origin: int) -> None:
         raise InputError(f"The pixel origin of VOC files is 0 or 1. Received {pixel_origin!r}.")
 
 
+class _WrongOriginError(InputError):
+    """A position that pixels counted from 1 do not have."""
+
+
+def _shape(element: ElementTree.Element, file: str, item: str, pixel_origin: int) -> Shape:
+    return Shape("box", child_text(element, "name") or "", _box(element, f"{file}: {item}", pixel_origin), item)
+
+
 def _box(element: ElementTree.Element, where: str, pixel_origin: int) -> np.ndarray:
     rotated = element.find("robndbox")
     if rotated is not None:
@@ -102,7 +114,7 @@ def _box(element: ElementTree.Element, where: str, pixel_origin: int) -> np.ndar
         _fields.number(child_text(element, f"bndbox/{tag}"), tag, where) for tag in ("xmin", "ymin", "xmax", "ymax")
     )
     if pixel_origin == 1 and 0 <= min(left, top) < 1:
-        raise InputError(
+        raise _WrongOriginError(
             f"{where} starts at {min(left, top):g}, so its pixels are not counted from 1; read it with pixel origin 0."
         )
     return rotated_box([left - pixel_origin, top - pixel_origin, right, bottom], _degrees(element, where))

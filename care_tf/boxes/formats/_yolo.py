@@ -1,6 +1,7 @@
 """YOLO: one text file per image with `class x_center y_center width height` in fractions, and a list of classes."""
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,18 @@ import numpy as np
 
 from care_tf.boxes.formats import _fields
 from care_tf.boxes.formats._corners import tight_box_of_points
-from care_tf.boxes.formats.annotated_image import AnnotatedImage
-from care_tf.boxes.formats.file_names import files_per_image, files_with_suffix
+from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes, read_entries
+from care_tf.boxes.formats.file_names import IMAGE_SUFFIXES, files_per_image, files_with_suffix
 from care_tf.errors import InputError
+from care_tf.file_work import for_each_file
 from care_tf.files import atomic_path
+from care_tf.problems import listed
 from care_tf.text_files import read_text
 
 CLASS_FILES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
-_NO_LABEL_FILES = ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt", "readme.txt")  # beside data.yaml
+_LABELS, _IMAGES = "labels", "images"
+_LISTS = ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt")  # of classes or images, beside data.yaml
+_README = "readme"
 _DECIMALS = 10
 
 
@@ -35,14 +40,14 @@ def parse_yolo(text: str, where: str, *, name: str, class_names: Sequence[str] |
       name: The image's name, without suffix.
       class_names: Names by class number; None makes the number itself the label.
     """
-    boxes, labels = [], []
-    for number, line in enumerate(text.splitlines(), start=1):
-        cells = line.split()
-        if cells:
-            item = f"{where}, line {number}"
-            boxes.append(_box([_fields.number(cell, "a position", item) for cell in cells[1:]], item))
-            labels.append(_label(cells[0], class_names, item))
-    return AnnotatedImage(name=name, boxes=np.array(boxes), labels=tuple(labels), unit="fraction", where=where)
+
+    def read(cells: list[str], line: str) -> Shape:
+        item = f"{where}, {line}"
+        box = _box([_fields.number(cell, "a position", item) for cell in cells[1:]], item)
+        return Shape("box", _label(cells[0], class_names, item), box, line)
+
+    lines = [(line.split(), f"line {number}") for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
+    return image_of_shapes(name, read_entries(read, lines), (None, None), where, unit="fraction")
 
 
 def parse_class_names(text: str, where: str) -> list[str]:
@@ -62,28 +67,64 @@ def parse_class_names(text: str, where: str) -> list[str]:
 def read_yolo(path: str | os.PathLike, *, class_file: str | os.PathLike | None = None) -> list[AnnotatedImage]:
     """The images of a folder of label files, or of its data.yaml.
 
-    Label files are those below `labels/`, if there is such a folder, else all *.txt. An image's name is its label
-    file's path without `labels/` and suffix. The class file is classes.txt, obj.names or data.yaml; by default the one
-    in the folder, if any: several that differ are refused.
+    Label files are the *.txt below a folder `labels/`, those beside an image of their name, and others with a line that
+    could be a box, or without any line; the rest is named in a warning. An image's name is its label file's path
+    without suffix, with `images/` for `labels/`, which is left out in front. The class file is classes.txt, obj.names
+    or data.yaml; by default the one in the folder, if any: several that differ are refused.
     """
     path = Path(path)
     if path.suffix.lower() in (".yaml", ".yml"):
         path, class_file = path.parent, class_file or path
     class_names = _class_names(path, class_file)
-    root = path / "labels" if (path / "labels").is_dir() else path
-    files = [
-        file
-        for file in files_with_suffix(root, (".txt",))
-        if not (file.parent == path and file.name.lower() in _NO_LABEL_FILES) and file.name != "classes.txt"
-    ]
+    files, others = text_files_of(path)
     if not files:
         raise InputError(f"{path} holds no label files; give the folder with one .txt per image, or that of labels/.")
-    return [
-        parse_yolo(
-            read_text(file), str(file), name=file.relative_to(root).with_suffix("").as_posix(), class_names=class_names
-        )
-        for file in files
-    ]
+    if others:
+        warnings.warn(f"{path}: {len(others)} text files hold no boxes and are ignored: {listed(others)}", stacklevel=2)
+
+    def read(file: Path) -> AnnotatedImage:
+        parts = list(file.relative_to(path).with_suffix("").parts)
+        if _LABELS in parts[:-1]:
+            place = len(parts) - 2 - parts[-2::-1].index(_LABELS)
+            parts[place : place + 1] = [_IMAGES] if place else []
+        return parse_yolo(read_text(file), str(file), name="/".join(parts), class_names=class_names)
+
+    return for_each_file(read, files, where=str(path))
+
+
+def text_files_of(path: Path) -> tuple[list[Path], list[str]]:
+    """The label files below a folder, and the names of other text files that are not known to lie among them."""
+    texts = [file for file in files_with_suffix(path, (".txt",)) if file.name != "classes.txt"]
+    images = {file.with_suffix("") for file in files_with_suffix(path, IMAGE_SUFFIXES)}
+    labels, others = [], []
+    for file in texts:
+        is_among_labels = _LABELS in (path.name, *file.relative_to(path).parts[:-1])
+        if is_among_labels or file.with_suffix("") in images or _looks_like_labels(file):
+            labels.append(file)
+        elif not (file.name.lower() in _LISTS or file.name.lower().startswith(_README)):
+            others.append(str(file.relative_to(path)))
+    return labels, others
+
+
+def _looks_like_labels(file: Path) -> bool:
+    """Whether a text file that belongs to no image has a line that could be a box, or no line at all."""
+    if file.name.lower().startswith(_README):
+        return False
+    try:
+        lines = [line.split() for line in read_text(file).splitlines() if line.strip()]
+    except InputError:  # of another encoding; a label file has digits only
+        return False
+    if not lines:
+        return file.name.lower() not in _LISTS
+    return any(len(cells) >= 5 and all(map(_is_number, cells[1:])) for cells in lines)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def yolo_lines(image: AnnotatedImage, class_names: Sequence[str]) -> str:

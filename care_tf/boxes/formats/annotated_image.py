@@ -1,15 +1,18 @@
 """What every annotation format says about one image: its name, its stated size, its boxes and their labels."""
 
 import dataclasses
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from care_tf.box_geometry import box_problems
 from care_tf.errors import InputError
+from care_tf.problems import listed
 
 UNITS = ("px", "fraction")
+BAD = ("refuse", "drop")
+Result = TypeVar("Result")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,6 +30,7 @@ class AnnotatedImage:
       unit: "px", or "fraction" of the image's sides.
       where: File and line or item, for messages.
       ignored: What was there and is not a box: "point nevus", "brush lesion".
+      bad: What was there and should be a box, but is none: file and place, and what is wrong.
       image_class: The class of the whole image, "" where the format has none.
 
     Raises:
@@ -41,6 +45,7 @@ class AnnotatedImage:
     unit: str = "px"
     where: str = ""
     ignored: tuple[str, ...] = ()
+    bad: tuple[str, ...] = ()
     image_class: str = ""
 
     def __post_init__(self) -> None:
@@ -85,24 +90,95 @@ class AnnotatedImage:
         return self.width, self.height
 
 
+def boxes_in_frame(image: AnnotatedImage, size: tuple[int, int] | None, of_what: str) -> np.ndarray:
+    """Boxes float64 (k,4) px in a frame of the image's proportions, (width, height) `size`; None leaves its own.
+
+    Raises:
+      InputError: The image's size is not stated, or has other proportions; `of_what` says whose the frame is.
+    """
+    image = image.in_pixels()
+    if size is None:
+        return image.boxes
+    width, height = image.stated_size(of_what)
+    if width * size[1] != height * size[0]:
+        raise InputError(
+            f"{image.name} is {width} x {height} px and does not fit the {size[0]} x {size[1]} px of {of_what}; write "
+            "the images' own pixels, or another format."
+        )
+    return image.boxes * (size[0] / width)
+
+
 class Shape(NamedTuple):
-    """A shape of an annotation file: its kind and label, and its tight box (4,), None where it has no area."""
+    """A shape of an annotation file: its kind and label, and its tight box (4,), None where it is of another kind."""
 
     kind: str
     label: str
     box: np.ndarray | None
+    item: str = ""  # where it is in the file: "line 3"
+
+
+def read_entries(read: Callable[..., Result], entries: Iterable[tuple]) -> list[Result | InputError]:
+    """`read(*entry)` of every entry of a file; the `InputError` itself where it raised one.
+
+    Example:
+      >>> read_entries(int, [("1",), ("2", 3)])
+      [1, 2]
+    """
+    results: list[Result | InputError] = []
+    for entry in entries:
+        try:
+            results.append(read(*entry))
+        except InputError as error:
+            results.append(error)
+    return results
 
 
 def image_of_shapes(
-    name: str, shapes: Sequence[Shape], size: tuple[int | None, int | None], where: str
+    name: str,
+    shapes: Sequence[Shape | InputError],
+    size: tuple[int | None, int | None],
+    where: str,
+    *,
+    unit: str = "px",
+    image_class: str = "",
 ) -> AnnotatedImage:
-    """The image with the boxes of its shapes; those without an area are listed in `ignored`."""
-    areas = [shape for shape in shapes if shape.box is not None]
+    """The image with the boxes of its shapes.
+
+    Those of a kind that has no box are listed in `ignored`; errors, and boxes that are not finite or have no area, in
+    `bad`. The other arguments are those of `AnnotatedImage`.
+    """
+    read = [shape for shape in shapes if not isinstance(shape, InputError)]
+    boxed = [(shape, shape.box) for shape in read if shape.box is not None]
+    problems = box_problems(np.array([box for _, box in boxed], np.float64).reshape(-1, 4))
+    good = [both for place, both in enumerate(boxed) if place not in problems]
+    items = {place: f" ({boxed[place][0].item})" if boxed[place][0].item else "" for place in problems}
     return AnnotatedImage(
         name,
-        np.array([shape.box for shape in areas]),
-        tuple(shape.label for shape in areas),
+        np.array([box for _, box in good]),
+        tuple(shape.label for shape, _ in good),
         *size,
+        unit=unit,
         where=where,
-        ignored=tuple(f"{kind} {label}".strip() for kind, label, box in shapes if box is None),
+        ignored=tuple(f"{shape.kind} {shape.label}".strip() for shape in read if shape.box is None),
+        bad=(
+            *(str(error).rstrip(".") for error in shapes if isinstance(error, InputError)),
+            *(f"{where}: {problem}{items[place]}" for place, problem in problems.items()),
+        ),
+        image_class=image_class,
+    )
+
+
+def refuse_bad(images: list[AnnotatedImage]) -> list[AnnotatedImage]:
+    """The images, none of which has an entry that should be a box and is none.
+
+    Raises:
+      InputError: Some have: up to 20 are listed, with the total.
+    """
+    bad = [problem for image in images for problem in image.bad]
+    if not bad:
+        return images
+    total = len(bad) + sum(len(image.boxes) for image in images)
+    raise InputError(
+        f"Annotations must be boxes that can be read. Received {len(bad)} of {total} that are not: "
+        f"{listed(bad)}. Correct them, or have them dropped and listed (--bad drop)."
     )

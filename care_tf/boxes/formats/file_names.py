@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from care_tf.boxes.formats.annotated_image import AnnotatedImage
 from care_tf.errors import InputError
+from care_tf.file_work import for_each_file
 from care_tf.files import atomic_path
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".dcm", ".dicom")
@@ -65,19 +66,27 @@ def files_with_suffix(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
-def files_to_read(path: str | os.PathLike, suffix: str, made_by: str) -> list[tuple[Path, str]]:
-    """A file itself, or all with a suffix below a folder; each with its subfolder there, "" for the folder itself.
+def read_files(
+    path: str | os.PathLike, suffix: str, made_by: str, read: Callable[[Path, str], AnnotatedImage]
+) -> list[AnnotatedImage]:
+    """`read(file, folder)` of a file itself, or of all with a suffix below a folder.
+
+    Args:
+      path: A file or a folder.
+      suffix: What the files' names end in.
+      made_by: Says which folder to give, for the message that it has none.
+      read: Takes a file and its subfolder, "" for the folder itself.
 
     Raises:
-      InputError: The folder has none; `made_by` says which folder to give.
+      InputError: The folder has no such file, or `read` raised some: up to 20 are listed.
     """
     path = Path(path)
     if not path.is_dir():
-        return [(path, "")]
+        return [read(path, "")]
     files = files_with_suffix(path, (suffix,))
     if not files:
         raise InputError(f"{path} holds no {suffix[1:].upper()} files; give the folder that {made_by}.")
-    return [(file, "/".join(file.parent.relative_to(path).parts)) for file in files]
+    return for_each_file(lambda file: read(file, "/".join(file.parent.relative_to(path).parts)), files, where=str(path))
 
 
 def write_per_image(

@@ -16,7 +16,8 @@ from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 
 _WIDTH, _HEIGHT = 48, 32
-_SUFFIX = {"coco": ".json", "createml": ".json", "label-studio": ".json", "cvat": ".xml", "rsna": ".csv", "csv": ".csv"}
+_SUFFIX = {"coco": ".json", "createml": ".json", "label-studio": ".json", "cvat": ".xml", "csv": ".csv"}
+_SUFFIX |= {"rsna": ".csv", "nih": ".csv"}
 _TOLERANCE_PX = {"voc": 0.5, "isic-masks": 0.5, "yolo": 1e-6, "createml": 1e-6}
 _NONE = np.zeros((0, 4), np.float32)
 
@@ -64,7 +65,7 @@ def test_boxes_survive_export_and_import(folder, format_name, data):
     boxes = [data.draw(st.lists(_box, max_size=max_boxes, unique_by=tuple)) for _ in names]
     boxes[0] = boxes[0] or [[1, 2, 13, 14]]
     manifest = _manifest(folder, names, boxes)
-    options = {"image_size": None} if format_name == "rsna" else {}
+    options = {"image_size": None} if format_name in ("rsna", "nih") else {}
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / f"boxes{_SUFFIX.get(format_name, '')}"
         summary = export_boxes(manifest, path, format_name, **options)

@@ -78,6 +78,54 @@ class TestAnnotationsOfMoreImagesThanTheManifest:
             _match(names, ["skin/a.jpg"])
 
 
+class TestNamesOfRoboflow:
+    tail = ".rf.0123456789abcdef0123456789abcdef"
+
+    @pytest.mark.parametrize(
+        ("name", "image"),
+        [
+            ("ISIC_1_jpg{}.jpg", "skin/ISIC_1.jpg"),
+            ("train/images/ISIC_1_jpg{}", "skin/ISIC_1.jpg"),
+            ("valid/ISIC_1_jpeg{}.jpg", "test/ISIC_1.jpeg"),
+            ("ISIC_1_PNG{}.jpg", "ISIC_1.PNG"),
+            ("ISIC_1_png{}.jpg", "ISIC_1.jpg"),
+            ("ISIC_1{}.jpg", "ISIC_1.jpg"),
+            ("ISIC_1_jpg_jpg{}.jpg", "ISIC_1_jpg.jpg"),
+            ("my-image-1-_jpg{}.jpg", "my image (1).jpg"),
+            ("1-2-840_png{}.jpg", "1.2.840.png"),
+        ],
+    )
+    def test_it_finds_the_image_of_its_own_name(self, name, image):
+        assert _match([name.format(self.tail)], ["skin/z.jpg", image]) == [1]
+
+    @pytest.mark.parametrize(
+        "name", ["ISIC_2_jpg{}.jpg", "-1_jpg{}.jpg", "ISIC_1_jpg.rf.0123.jpg", "ISIC_1_jpg.jpg", "{}.jpg"]
+    )
+    def test_another_name_finds_nothing(self, name):
+        assert _match([name.format(self.tail)], ["ISIC_1.jpg", "\u5716 1.jpg"]) == [None]
+
+    def test_the_exported_image_itself_comes_first(self):
+        images = [f"a_jpg{self.tail}.jpg", "a.jpg"]
+        assert _match([f"a_jpg{self.tail}.jpg"], images) == [0]
+
+    def test_the_kind_of_file_may_decide_but_folders_do_not(self):
+        assert _match([f"a_png{self.tail}.jpg"], ["x/a.jpg", "x/a.png"]) == [1]
+        for name, images in (
+            ("train/a_jpg{}.jpg", ["train/a.jpg", "test/a.jpg"]),
+            ("a-b_jpg{}.jpg", ["a b.jpg", "a-b.jpg"]),
+        ):
+            with pytest.raises(InputError, match=f"fits /data/{images[0]}, /data/{images[1]}; rename one of them"):
+                _match([name.format(self.tail)], images)
+
+    def test_copies_share_their_image_with_each_other_only(self):
+        copies = [
+            f"{split}/a_jpg.rf.{digit * 32}.jpg" for split, digit in zip(("train", "train", "test"), "123", strict=True)
+        ]
+        assert _match(copies, ["a.jpg", "b.jpg"]) == [0, 0, 0]
+        with pytest.raises(InputError, match="a.jpg, train/a_jpg.* are the same image /data/a.jpg"):
+            _match(["a.jpg", copies[0]], ["a.jpg"])
+
+
 def test_one_image_under_two_names_is_refused():
     with pytest.raises(InputError, match=r"skin/a.jpg, .\\skin\\a.jpg are the same image /data/skin/a.jpg"):
         _match(["skin/a.jpg", ".\\skin\\a.jpg"], ["skin/a.jpg"])

@@ -162,6 +162,38 @@ def test_repeated_boxes_count_once(manifest):
     assert summary.num_repeated == 1 and "1 boxes occurred twice" in summary.text()
 
 
+class TestCopiesOfRoboflow:
+    def copies(self, *boxes, labels=("lesion", "lesion"), **more):
+        return [
+            _of(f"train/a_jpg.rf.{digit * 32}", box, labels=(label,), size=(80, 60), **more)
+            for digit, label, box in zip("01", labels, boxes, strict=True)
+        ]
+
+    def test_they_count_once_where_they_agree(self, manifest):
+        imported, summary = import_boxes(manifest, self.copies([2, 2, 10, 8], [2, 2, 10, 8]))
+        assert imported.boxes[0].tolist() == [[1, 1, 5, 4]]
+        assert (summary.num_annotated, summary.num_matched, summary.num_boxes, summary.num_repeated) == (2, 2, 1, 0)
+        assert summary.num_images_left == 3
+        assert "1 images have several copies with the same boxes" in summary.text()
+
+    @pytest.mark.parametrize(
+        "copies", [{"boxes": ([2, 2, 10, 8], [70, 2, 78, 8])}, {"labels": ("x", "y")}, {"second": {"bad": ("no box",)}}]
+    )
+    def test_they_are_refused_where_they_do_not(self, manifest, copies):
+        first, second = self.copies(*copies.get("boxes", [[2, 2, 10, 8]] * 2), labels=copies.get("labels", ("x", "x")))
+        second = dataclasses.replace(second, **copies.get("second", {}))
+        with pytest.raises(InputError, match="train/a_jpg.rf.0*.jpg, .*1.jpg are copies of one image with other boxes"):
+            import_boxes(manifest, [first, second])
+
+
+def test_bad_entries_are_listed_and_leave_an_image_without_others_alone(manifest):
+    annotations = [_of("a", [1, 1, 2, 2], bad=("f: line 3 is bad",)), _of("b", bad=("f: line 4 is bad",))]
+    imported, summary = import_boxes(manifest, annotations, existing="replace")
+    assert imported.boxes[0].tolist() == [[1, 1, 2, 2]] and imported.boxes[1].tolist() == [[1, 2, 3, 4]]
+    assert summary.bad == ("f: line 3 is bad", "f: line 4 is bad") and summary.untouched == ("b.jpg (1 bad)",)
+    assert "warning: 2 entries are no boxes and were dropped: f: line 3 is bad; f: line 4 is bad" in summary.text()
+
+
 def test_shapes_that_are_no_boxes_leave_the_image_alone(manifest):
     annotations = [_of("b", ignored=("point mole",)), _of("a", [1, 1, 2, 2], ignored=("line hair",))]
     imported, summary = import_boxes(manifest, annotations, existing="replace")

@@ -3,6 +3,7 @@ import pytest
 
 from care_tf.boxes.formats import AnnotatedImage
 from care_tf.boxes.formats._box_csv import csv_rows, parse_csv_table
+from care_tf.boxes.formats.annotated_image import refuse_bad
 from care_tf.errors import InputError
 
 
@@ -21,6 +22,15 @@ def test_the_label_is_optional_and_the_size_may_be_in_the_table_or_given():
     assert first.labels == ("",)
 
 
+def test_the_table_of_tensorflow():
+    text = "filename\twidth\theight\tclass\txmin\tymin\txmax\tymax\na.jpg\t40\t30\tDF\t1\t2\t3,5\t4\n"
+    (image,) = parse_csv_table(text, "f.csv")
+    assert (image.name, image.labels, image.width, image.height) == ("a.jpg", ("DF",), 40, 30)
+    assert image.boxes.tolist() == [[1, 2, 3.5, 4]]
+    (image,) = parse_csv_table(text.replace("3,5", "x"), "f.csv")
+    assert image.bad == ("f.csv, line 2: xmax must be a finite number. Received 'x'",)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -37,7 +47,7 @@ def test_the_label_is_optional_and_the_size_may_be_in_the_table_or_given():
 )
 def test_bad_tables_are_refused(text, message):
     with pytest.raises(InputError, match=message):
-        parse_csv_table(text, "f.csv")
+        refuse_bad(parse_csv_table(text, "f.csv"))
 
 
 def test_rows_are_exact_and_short():

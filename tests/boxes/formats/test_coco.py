@@ -4,7 +4,9 @@ import json
 import numpy as np
 import pytest
 
+from care_tf.boxes.formats import read_annotations
 from care_tf.boxes.formats._coco import parse_coco, read_coco
+from care_tf.boxes.formats.annotated_image import refuse_bad
 from care_tf.errors import InputError
 
 
@@ -84,4 +86,46 @@ def test_an_annotation_without_a_category_has_no_label():
 )
 def test_bad_files_are_refused(document, message):
     with pytest.raises(InputError, match=message):
-        parse_coco(document, "f")
+        refuse_bad(parse_coco(document, "f"))
+
+
+class TestBadEntries:
+    """What public files hold besides boxes; each is judged alone, and all are reported at once."""
+
+    bad = (
+        {"bbox": [10, 10, 0, 20]},
+        {"bbox": [10, 10, 0, 0], "keypoints": [10, 10, 2], "num_keypoints": 1},
+        {"bbox": [], "segmentation": []},
+        {"bbox": [30, 30, -10, 20]},
+        {"bbox": [1, 2, float("nan"), 4]},
+        {"bbox": [1, 2, float("inf"), 4]},
+        {"bbox": ["1", None, 3, 4]},
+        {"bbox": [1, 2, 3, 4], "category_id": 9},
+        {"bbox": [1, 2, 3, 4], "image_id": 9},
+        {"bbox": [1, 2, 3, 4], "image_id": None},
+    )
+
+    @pytest.fixture
+    def path(self, tmp_path):
+        document = copy.deepcopy(_CVAT)
+        document["annotations"] += [{**_annotation(10 + i, 1, [1, 1, 2, 2]), **bad} for i, bad in enumerate(self.bad)]
+        document["annotations"][0]["score"] = float("nan")  # a field that nobody reads
+        (tmp_path / "coco.json").write_text(json.dumps(document))
+        return tmp_path / "coco.json"
+
+    def test_all_are_refused_in_one_message(self, path):
+        with pytest.raises(InputError, match="Received 10 of 13 that are not: .*--bad drop") as caught:
+            read_annotations(path)
+        for number in range(10, 20):
+            assert f"annotation {number}" in str(caught.value)
+
+    def test_they_may_be_dropped(self, path):
+        first, second, *strays = read_annotations(path, bad="drop")
+        assert len(first.boxes) == 3 and len(first.bad) == 8
+        assert (second.bad, len(second.boxes)) == ((), 0)
+        assert [(stray.name, len(stray.boxes), len(stray.bad)) for stray in strays] == [
+            ("(image_id 9)", 0, 1),
+            ("(image_id None)", 0, 1),
+        ]
+        with pytest.raises(InputError, match="bad must be one of refuse, drop. Received 'keep'"):
+            read_annotations(path, bad="keep")

@@ -32,7 +32,7 @@ def test_coordinates_are_centers(tmp_path):
     [
         ([ENTRY, {"annotations": []}], "fits no known annotation format"),
         ([{"name": "a.jpg", "boxes": []}], "fits no known annotation format"),
-        ([{**ENTRY, "annotations": [{"label": "DF"}]}], "image a.jpg: an annotation needs coordinates"),
+        ([{**ENTRY, "annotations": [{"label": "DF"}]}], "image a.jpg, annotation 1 needs coordinates"),
         ([{**ENTRY, "annotations": [{"label": "DF", "coordinates": {"x": 1}}]}], "y must be a finite number"),
     ],
 )

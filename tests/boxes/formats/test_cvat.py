@@ -3,6 +3,7 @@ import pytest
 
 from care_tf.boxes.formats._cvat import parse_cvat, read_cvat
 from care_tf.boxes.formats._xml_files import parse_xml
+from care_tf.boxes.formats.annotated_image import refuse_bad
 from care_tf.errors import InputError
 
 _CVAT = """<?xml version="1.0" encoding="utf-8"?>
@@ -44,7 +45,7 @@ _CVAT = """<?xml version="1.0" encoding="utf-8"?>
 
 
 def _parse(text):
-    return parse_cvat(parse_xml(text.encode(), "f.xml"), "f.xml")
+    return refuse_bad(parse_cvat(parse_xml(text.encode(), "f.xml"), "f.xml"))
 
 
 def test_shapes_become_their_tight_rectangles_turned_about_their_centers(tmp_path):
@@ -87,3 +88,32 @@ def test_shapes_become_their_tight_rectangles_turned_about_their_centers(tmp_pat
 def test_bad_files_are_refused(text, message):
     with pytest.raises(InputError, match=message):
         _parse(text)
+
+
+_PROJECT = """<annotations><meta><project><name>skin</name><tasks>
+<task><id>1</id><name>one</name><subset>Train</subset></task>
+<task><id>2</id><name>two</name><subset>Train</subset></task>
+<task><id>3</id><name>three</name><subset></subset></task>
+</tasks><subsets>Train\nValidation</subsets></project></meta>{}</annotations>"""
+
+
+def _names(meta, *images):
+    return [image.name for image in _parse(meta.format("".join(f'<image id="0" {image}/>' for image in images)))]
+
+
+def test_images_of_a_project_lie_below_their_subsets():
+    images = (
+        'name="a.jpg" subset="Train"',
+        'name="x/a.jpg" subset="Validation" task_id="1"',
+        'name="b.jpg" task_id="2"',
+    )
+    assert _names(_PROJECT, *images) == ["Train/a.jpg", "Validation/x/a.jpg", "Train/b.jpg"]
+    assert _names(_PROJECT, 'name="a.jpg" task_id="3"', 'name="b.jpg"') == ["a.jpg", "b.jpg"]
+    task = "<annotations><meta><task><id>1</id><subset>Test</subset></task></meta>{}</annotations>"
+    assert _names(task, 'name="a.jpg"') == ["Test/a.jpg"]
+
+
+def test_images_of_one_name_and_subset_are_told_apart_by_their_tasks():
+    images = [f'name="a.jpg" subset="Train" task_id="{number}"' for number in (1, 2)]
+    assert _names(_PROJECT, *images) == ["one/a.jpg", "two/a.jpg"]
+    assert _names("<annotations>{}</annotations>", *images) == ["Train/a.jpg"] * 2

@@ -64,14 +64,26 @@ class TestFiles:
         (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfna\xc3\xafve")
         assert read_text(tmp_path / "a.txt") == "na\u00efve"
 
+    @pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+    def test_byte_order_marks_tell_other_encodings(self, tmp_path, encoding):
+        (tmp_path / "a.txt").write_bytes("na\u00efve".encode(encoding))
+        assert read_text(tmp_path / "a.txt") == "na\u00efve"
+
     @pytest.mark.parametrize(
         ("contents", "message"),
-        [(b"ok\nna\xefve\n", r"a.txt is not UTF-8 text \(line 2\)"), ("x".encode("utf-16"), "a.txt is UTF-16")],
+        [
+            (b"ok\nna\xefve\n", r"a.txt is not UTF-8 text \(line 2\)"),
+            ("x".encode("utf-16") + b"x", "a.txt begins as UTF-16 text and is none"),
+            ("x".encode("utf-16-be"), "a.txt holds zero bytes"),
+        ],
     )
     def test_another_encoding_is_refused(self, tmp_path, contents, message):
         (tmp_path / "a.txt").write_bytes(contents)
         with pytest.raises(InputError, match=message):
             read_text(tmp_path / "a.txt")
+
+    def test_numbers_that_json_lacks_are_read_where_they_are_judged_later(self):
+        assert str(parse_json("[NaN, -Infinity]", "f.json", finite=False)) == "[nan, -inf]"
 
     def test_missing_files_and_folders_are_refused(self, tmp_path):
         with pytest.raises(InputError, match="There is no file .*a.txt"):

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from care_tf.boxes.formats import FORMATS, AnnotatedImage, detect_format, read_annotations, write_annotations
 from care_tf.errors import InputError
 
-_SUFFIX = {"coco": ".json", "createml": ".json", "label-studio": ".json", "cvat": ".xml", "rsna": ".csv", "csv": ".csv"}
+_SUFFIX = {"coco": ".json", "createml": ".json", "label-studio": ".json", "cvat": ".xml", "csv": ".csv"}
+_SUFFIX |= {"rsna": ".csv", "nih": ".csv"}
 _TOLERANCE_PX = {"voc": 0.5, "isic-masks": 0.5, "yolo": 1e-6, "createml": 1e-6}  # the others: what float32 holds
-_KEEPS_NAMES = ("coco", "voc", "labelme", "createml", "label-studio", "cvat", "csv")
+_KEEPS_NAMES = ("coco", "voc", "labelme", "createml", "label-studio", "cvat", "csv", "nih")
+_OF_A_FRAME = ("rsna", "nih")  # their boxes are in the frame of all images of the set unless it is said to be unknown
 _WIDTH, _HEIGHT = 640, 480
 _NAMES = ("a.jpg", "train/a.jpg", "train/b c.png", "t\u00e9st/100% [1]#?&.jpeg", "1.2.840.113.jpg")
 
@@ -49,11 +51,13 @@ def test_boxes_survive_writing_and_reading(format_name, data):
     images = data.draw(_images(max_boxes=1 if format_name == "isic-masks" else 3))
     if format_name == "rsna":  # one folder, whose stems are the patients
         images = [image for image in images if not image.name.startswith("train/a")]
-    options = {"image_size": None} if format_name == "rsna" else {}
+    options = {"image_size": None} if format_name in _OF_A_FRAME else {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"boxes{_SUFFIX.get(format_name, '')}"
         write_annotations(images, path, format_name, **options)
         assert detect_format(path) == format_name
+        if format_name == "nih":  # it lists images with boxes only
+            images = [image for image in images if len(image.boxes)]
         back = {image.name: image for image in read_annotations(path, **options)}
     assert len(back) == len(images)
     for image in images:
@@ -70,7 +74,7 @@ def test_boxes_survive_writing_and_reading(format_name, data):
         np.testing.assert_allclose(np.float32(boxes), np.float32(image.boxes), rtol=2e-7, atol=tolerance)
         if format_name not in ("rsna", "isic-masks"):
             assert found.labels == image.labels
-        if format_name not in ("rsna", "yolo", "label-studio", "createml"):
+        if format_name not in (*_OF_A_FRAME, "yolo", "label-studio", "createml"):
             assert (found.width, found.height) == (_WIDTH, _HEIGHT)
 
 
@@ -78,7 +82,7 @@ def test_whole_numbers_survive_exactly_in_every_format(tmp_path):
     image = AnnotatedImage("a.jpg", [[3, 7, 20, 21]], ("lesion",), width=_WIDTH, height=_HEIGHT)
     for format_name in FORMATS:
         path = tmp_path / f"{format_name}{_SUFFIX.get(format_name, '')}"
-        options = {"image_size": None} if format_name == "rsna" else {}
+        options = {"image_size": None} if format_name in _OF_A_FRAME else {}
         write_annotations([image], path, format_name, **options)
         (back,) = read_annotations(path, format_name, **options)
         size = [_WIDTH, _HEIGHT] * 2 if back.unit == "fraction" else 1
@@ -128,6 +132,7 @@ class TestDetection:
             ({"a.json": "[]"}, "fits no known annotation format"),
             ({"a.jpg": "x"}, "fits no known annotation format"),
             ({"a.xml": "<annotation/>", "a.json": '{"shapes": []}'}, "fits several annotation formats: labelme, voc"),
+            ({"readme.x.txt": "", "notes.txt": "by us", "a.csv": ""}, "fits no known annotation format"),
             ({"a.txt": "", "a.xml": "<annotation/>"}, "fits several annotation formats: voc, yolo"),
             ({"a.json": '{"images": [], "annotations": []}'}, "a.json is a file of the format coco; give the file"),
             ({"job.xml": "<annotations/>"}, "job.xml is a file of the format cvat; give the file"),
@@ -149,6 +154,12 @@ class TestDetection:
             read_annotations(tmp_path / name)
 
 
+def test_the_first_line_of_an_unknown_table_is_shown(tmp_path):
+    (tmp_path / "a.csv").write_text("image|x0|y0|x1|y1\n")
+    with pytest.raises(InputError, match="its first line, by commas, semicolons or tabs, is 'image|x0|y0|x1|y1'"):
+        detect_format(tmp_path / "a.csv")
+
+
 def test_unknown_formats_options_and_paths_are_refused(tmp_path):
     (tmp_path / "a.json").write_text(json.dumps({"images": []}))
     with pytest.raises(InputError, match="There is no file or folder .*b.json"):
@@ -159,3 +170,53 @@ def test_unknown_formats_options_and_paths_are_refused(tmp_path):
         read_annotations(tmp_path / "a.json", "coco", pixel_origin=0)
     with pytest.raises(InputError, match="writing the format voc takes no option class_file; it has pixel_origin"):
         write_annotations([], tmp_path / "out", "voc", class_file="x")
+
+
+_VOC_OBJECT = (
+    "<object><name>x</name><bndbox><xmin>{}</xmin><ymin>2</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>"
+)
+_CVAT_BOX = '<box label="x" xtl="{}" ytl="2" xbr="9" ybr="9"/>'
+_CREATEML = '{{"label": "x", "coordinates": {{"x": 5, "y": 5, "width": {}, "height": 2}}}}'
+_LABELME = '{{"label": "x", "shape_type": "rectangle", "points": [[{}, 2], [9, 9]]}}'
+_STUDIO = (
+    '{{"original_width": 40, "original_height": 30, "value": {{"x": 1, "y": 1, "width": {}, "height": 5, '
+    '"rectanglelabels": ["x"]}}}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "entry", "separator", "values"),
+    [
+        ("a.xml", "<annotation><filename>a.jpg</filename>{}</annotation>", _VOC_OBJECT, "", ("3", "30", "left")),
+        ("b.xml", '<annotations><image name="a.jpg">{}</image></annotations>', _CVAT_BOX, "", ("3", "9", "nan")),
+        ("labels/a.txt", "{}", "0 .5 .5 {} .2", "\n", (".5", "-.5", "0,5")),
+        ("b.json", '[{{"image": "a.jpg", "annotations": [{}]}}]', _CREATEML, ",", ("3", "-3", "NaN")),
+        ("c.json", '{{"imagePath": "a.jpg", "shapes": [{}]}}', _LABELME, ",", ("3", "9", "Infinity")),
+        (
+            "d.json",
+            '[{{"data": {{"image": "a.jpg"}}, "annotations": [{{"result": [{}]}}]}}]',
+            _STUDIO,
+            ",",
+            ("5", "0", '"wide"'),
+        ),
+        ("a.csv", "image,x0,y0,x1,y1\n{}", "a.jpg,{},2,9,9", "\n", ("3", "9", "x")),
+        (
+            "b.csv",
+            "filename;width;height;class;xmin;ymin;xmax;ymax\n{}",
+            "a.jpg;40;30;x;{};2;9;9",
+            "\n",
+            ("3", "9", "x"),
+        ),
+        ("c.csv", "patientId,x,y,width,height,Target\n{}", "a.jpg,1,2,{},4,1", "\n", ("3", "-3", "x")),
+        ("d.csv", "Image Index,Finding Label,Bbox [x,y,w,h],,,\n{}", "a.jpg,x,1,2,{},4,,,", "\n", ("3", "0", "x")),
+    ],
+)
+def test_bad_entries_of_every_format_are_refused_at_once_or_dropped(tmp_path, name, text, entry, separator, values):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text.format(separator.join(entry.format(value) for value in values)))
+    path = path.parent if name.endswith(".txt") else path
+    with pytest.raises(InputError, match="Received 2 of 3 that are not: .*; .*--bad drop"):
+        read_annotations(path)
+    (image,) = read_annotations(path, bad="drop")
+    assert (len(image.boxes), len(image.bad)) == (1, 2)

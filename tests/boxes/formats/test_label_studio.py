@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from care_tf.boxes.formats._label_studio import name_of_url, parse_label_studio, read_label_studio
+from care_tf.boxes.formats.annotated_image import refuse_bad
 from care_tf.errors import InputError
 
 
@@ -115,7 +116,7 @@ def test_without_sizes_positions_are_fractions():
     np.testing.assert_allclose(image.boxes, [[0.1, 0.2, 0.6, 0.6]])
     region["value"]["rotation"] = 5
     with pytest.raises(InputError, match="region 1 is rotated, which needs original_width and original_height"):
-        parse_label_studio([_task([region])], "f")
+        refuse_bad(parse_label_studio([_task([region])], "f"))
 
 
 @pytest.mark.parametrize(
@@ -172,4 +173,4 @@ def _changed(**changes):
 )  # fmt: skip
 def test_bad_files_are_refused(document, message):
     with pytest.raises(InputError, match=message):
-        parse_label_studio(document, "f")
+        refuse_bad(parse_label_studio(document, "f"))

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from care_tf.boxes.formats._labelme import parse_labelme, read_labelme
+from care_tf.boxes.formats.annotated_image import refuse_bad
 from care_tf.errors import InputError
 
 
@@ -88,7 +89,7 @@ def test_the_image_is_found_from_the_file(tmp_path):
 )
 def test_bad_files_are_refused(document, message):
     with pytest.raises(InputError, match=message):
-        parse_labelme(document, "f.json")
+        refuse_bad([parse_labelme(document, "f.json")])
 
 
 def test_an_empty_folder_is_refused(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 import care_tf.datasets.rsna as rsna_data_set
 from care_tf.boxes.formats import AnnotatedImage
 from care_tf.boxes.formats._rsna_labels import read_rsna, rsna_rows, write_rsna
+from care_tf.boxes.formats.annotated_image import refuse_bad
 from care_tf.errors import InputError
 
 _LABELS = """patientId,x,y,width,height,Target
@@ -47,7 +48,7 @@ def test_the_frame_may_be_another_or_unknown(tmp_path):
     ("old", "new", "message"),
     [
         ("Target\n", "target\n", "labels.csv has no column Target"),
-        (",0\n", ",2\n", "labels.csv has 1 problem: line 2: 0004cfab.* has Target '2', which must be 0 or 1"),
+        (",0\n", ",2\n", "labels.csv.* line 2: 0004cfab.* has Target '2', which must be 0 or 1"),
         (",,,,,0", ",1,,,,0", "line 2: 0004cfab.* has Target 0 and a box"),
         ("562.0", "", "line 4: 00436515.* has Target 1, and .* is no box of four numbers"),
         ("562.0", "1_0", "line 4: 00436515.* has Target 1, and .* is no box of four numbers"),
@@ -64,7 +65,7 @@ def test_the_frame_may_be_another_or_unknown(tmp_path):
 def test_bad_tables_are_refused_as_the_data_set_refuses_them(tmp_path, old, new, message):
     _tables(tmp_path, _LABELS.replace(old, new), _CLASSES)
     (tmp_path / "stage_2_train_images").mkdir()
-    for read in (read_rsna, rsna_data_set.read_rsna):
+    for read in (lambda root: refuse_bad(read_rsna(root)), rsna_data_set.read_rsna):
         with pytest.raises(InputError, match=message):
             read(tmp_path)
 

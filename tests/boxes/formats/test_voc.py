@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
-from care_tf.boxes.formats import AnnotatedImage
+from care_tf.boxes.formats import AnnotatedImage, read_annotations
 from care_tf.boxes.formats._voc import parse_voc, read_voc, voc_element, write_voc
 from care_tf.boxes.formats._xml_files import parse_xml
+from care_tf.boxes.formats.annotated_image import refuse_bad
 from care_tf.errors import InputError
 
 _LABELIMG = """<annotation>
@@ -41,7 +42,8 @@ _ROLABELIMG_OBJECT = """<object><type>robndbox</type><name>lesion</name><robndbo
 
 
 def _parse(text, **options):
-    return parse_voc(parse_xml(text.encode(), "f.xml"), "f.xml", **options)
+    (image,) = refuse_bad([parse_voc(parse_xml(text.encode(), "f.xml"), "f.xml", **options)])
+    return image
 
 
 def test_pixels_are_counted_from_one_and_the_last_is_inside():
@@ -99,6 +101,19 @@ def test_positions_are_rounded_to_whole_pixels_inside_the_image():
 def test_bad_files_are_refused(text, options, message):
     with pytest.raises(InputError, match=message):
         _parse(text, **options)
+
+
+def test_what_shows_the_origin_is_not_dropped(tmp_path):
+    (tmp_path / "a.xml").write_text(_LABELIMG.replace("<xmin>101", "<xmin>0"))
+    with pytest.raises(InputError, match="read it with pixel origin 0"):
+        read_annotations(tmp_path, "voc", bad="drop")
+
+
+def test_all_files_that_cannot_be_read_are_listed(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.xml").write_text(_LABELIMG if name == "c" else "<annotation>")
+    with pytest.raises(InputError, match="has 2 problems: .*a.xml is not XML: .*; .*b.xml is not XML"):
+        read_voc(tmp_path)
 
 
 def test_empty_folders_and_shared_files_are_refused(tmp_path):

@@ -1,8 +1,11 @@
+import warnings
+
 import numpy as np
 import pytest
 
-from care_tf.boxes.formats import AnnotatedImage
+from care_tf.boxes.formats import AnnotatedImage, read_annotations
 from care_tf.boxes.formats._yolo import parse_class_names, parse_yolo, read_yolo, write_yolo
+from care_tf.boxes.formats.annotated_image import refuse_bad
 from care_tf.errors import InputError
 
 _LABELIMG = "0 0.271667 0.194444 0.208333 0.166667\n1 0.500000 0.500000 1.000000 1.000000\n"
@@ -34,6 +37,74 @@ def test_a_data_set_of_ultralytics(tmp_path):
         assert (image.name, image.labels) == ("train/1.2.840", ("NO",))
 
 
+class TestOtherTextFiles:
+    """What lies among label files and is none; an export of Roboflow has two in front of its folders."""
+
+    def texts(self, root, **contents):
+        for name, content in contents.items():
+            path = root / name.replace("__", "/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.with_name(path.name + ".txt").write_text(content)
+        return root
+
+    def test_an_export_of_roboflow(self, tmp_path):
+        (tmp_path / "data.yaml").write_text("names: [DF, NV]\nnc: 2\ntrain: ../train/images\n")
+        (tmp_path / "README.dataset.txt").write_text("skin > 2024-01-01\n\n1 2 3 4 5\n")
+        (tmp_path / "README.roboflow.txt").write_text("* Resize to 640x640 (Stretch)\n")
+        name = "ISIC_1_jpg.rf.0123456789abcdef0123456789abcdef"
+        splits = ("train", "valid", "test")
+        self.texts(tmp_path, **{f"{split}__labels__{name}": "1 .5 .5 .2 .2" for split in splits})
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            images = read_annotations(tmp_path)
+        assert [image.name for image in images] == [f"{split}/images/{name}" for split in sorted(splits)]
+        assert {image.labels for image in images} == {("NV",)}
+
+    def test_the_rest_is_ignored_aloud_where_no_line_could_be_a_box(self, tmp_path):
+        self.texts(tmp_path, a="0 .5 .5 .2 .2", b="", notes="Drawn by us.\nSee 1 2 3.", train="images/a.jpg")
+        (tmp_path / "latin.txt").write_bytes(b"M\xfcller 1 2 3 4")
+        with pytest.warns(UserWarning, match="2 text files hold no boxes and are ignored: latin.txt; notes.txt"):
+            assert [image.name for image in read_yolo(tmp_path)] == ["a", "b"]
+
+    @pytest.mark.parametrize("place", ["labels__a", "x__labels__sub__a", "a"])
+    def test_none_is_ignored_that_belongs_to_an_image_or_lies_among_labels(self, tmp_path, place):
+        self.texts(tmp_path, **{place: "no labels"})
+        if place == "a":
+            (tmp_path / "a.JPG").write_bytes(b"")
+        with pytest.raises(InputError, match="a position must be a finite number. Received 'labels'"):
+            read_annotations(tmp_path, "yolo")
+
+    def test_images_may_be_called_like_lists(self, tmp_path):
+        self.texts(tmp_path, **{"test.001": "0 .5 .5 .2 .2", "val": "0 .5 .5 .2 .2", "test": ""})
+        assert [image.name for image in read_yolo(tmp_path)] == ["test.001", "val"]
+
+    def test_a_line_that_could_be_a_box_is_not_ignored(self, tmp_path):
+        self.texts(tmp_path, a="# my boxes\nlesion .5 .5 .2 .2")
+        with pytest.raises(InputError, match="Received 2 of 2 that are not: "):
+            read_annotations(tmp_path, "yolo")
+
+    @pytest.mark.parametrize(
+        ("step", "moves"),
+        [
+            ("Resize to 640x640 (Stretch)", False),
+            ("Resize to 640x640 (Fit within)", False),
+            ("Auto-orientation of pixel data (with EXIF-orientation stripping)", False),
+            ("Salt and pepper noise was applied to 5 percent of pixels", False),
+            ("Resize to 640x640 (Fit (black edges))", True),
+            ("Resize to 640x640 (Fill (with center crop))", True),
+            ("50% probability of horizontal flip", True),
+            ("Random rotation of between -15 and +15 degrees", True),
+        ],
+    )
+    def test_notes_that_boxes_have_moved_are_passed_on(self, tmp_path, step, moves):
+        self.texts(tmp_path, train__labels__a="0 .5 .5 .2 .2")
+        (tmp_path / "README.roboflow.txt").write_text(f"Done to each image:\n* {step}\n")
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            read_annotations(tmp_path / "train", "yolo")
+        assert [step in str(warning.message) for warning in caught] == [True] * moves
+
+
 def test_a_confidence_is_ignored_and_corners_become_a_rectangle():
     text = "0 .5 .5 .5 .5 .93\n0 .1 .2 .4 .1 .5 .3\n0 .5 .1 .9 .5 .5 .9 .1 .5\n"
     image = parse_yolo(text, "f.txt", name="a")
@@ -57,7 +128,7 @@ def test_a_confidence_is_ignored_and_corners_become_a_rectangle():
 )
 def test_bad_lines_are_refused(text, message):
     with pytest.raises(InputError, match=message):
-        parse_yolo(text, "f.txt", name="a", class_names=["x", "y"])
+        refuse_bad([parse_yolo(text, "f.txt", name="a", class_names=["x", "y"])])
 
 
 @pytest.mark.parametrize(
