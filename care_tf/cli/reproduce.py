@@ -41,7 +41,7 @@ def reproduce(
     num_resamples: int,
     table_only: bool,
 ) -> None:
-    """Run a table or a figure of the paper and show its numbers beside ours.
+    """Run a table or a figure of the paper beside ours.
 
     table2 to table10, fig8 to fig14. Each is a comparison as of `care compare`: it continues where it stopped, and
     takes folds and seeds one after the other. All share their runs; each has a folder of its own in --output, with

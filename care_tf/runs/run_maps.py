@@ -99,8 +99,10 @@ def _row_of(rows: Manifest, name: str) -> int:
         return found[0]
     if found:
         raise InputError(f"An image's name must be unique. Received {name!r}, which {len(found)} images have.")
-    known = did_you_mean(name, [Path(path).stem for path in rows.image_paths])
-    raise InputError(f"{name!r} is not among the {len(rows)} images looked at, of {rows.source}.{known}")
+    raise InputError(
+        f"{name!r} is not among the {len(rows)} images looked at, of {rows.source}."
+        f"{did_you_mean(name, [Path(path).stem for path in rows.image_paths])}"
+    )
 
 
 def _image_column(rows: Manifest, images: np.ndarray, masks: np.ndarray) -> list[Tile]:
