@@ -45,12 +45,13 @@ def reproduce(
 
     table2 to table10, fig8 to fig14. Each is a comparison as of `care compare`: it continues where it stopped, and
     takes folds and seeds one after the other. All share their runs; each has a folder of its own in --output, with
-    paper.md beside the comparison's files, or with the figure as a PNG.
+    paper.md beside the comparison's files, or with the figure as a PNG. results.md has all tables so far.
     """
     wrong = [change for change in changes if "=" not in change]
     if wrong:
         raise InputError(f"After the table or figure come changes, key=value. Received {wrong[0]!r}.")
     quiet_tensorflow()
+    from care_tf.runs.comparison_runs import comparison_notes
     from care_tf.runs.reproduced_figures import table_of
     from care_tf.runs.reproduction import beside_paper
 
@@ -69,10 +70,17 @@ def reproduce(
         figure.draw(cells, rows, picture)
         print(f"wrote {picture}")
         return
-    text = f"## {name}, {dataset}: {table.title}\n\n{beside_paper(table, rows, _RAREST[dataset])}\n"
-    with atomic_path(runs / name / "paper.md") as temporary:
+    notes = comparison_notes({cell.method: cell.config for cell in cells}, cells)
+    text = f"## {name}, {dataset}: {table.title}\n\n{beside_paper(table, rows, _RAREST[dataset])}\n\n{notes}\n"
+    _write(runs / name / "paper.md", text)
+    pages = sorted(runs.glob("*/paper.md"), key=lambda page: (len(page.parent.name), page.parent.name))
+    _write(runs / "results.md", "\n".join(page.read_text() for page in pages))
+    print(f"{text}\nwrote {runs / name}/paper.md, and all that was reproduced in {runs / 'results.md'}")
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
         temporary.write_text(text)
-    print(text)
 
 
 def _draw_boxes(dataset: str, changes: tuple[str, ...], picture: Path) -> None:

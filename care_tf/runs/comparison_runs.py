@@ -91,7 +91,7 @@ def write_tables(methods: dict[str, RunConfig], cells: Sequence[Cell], output: P
     with_boxes = {name for cell in cells for name in cell.config.data.mask_classes or ()}
     focus = focus_classes(read_training_rows(cells[0].config).train.class_counts, with_boxes)
     comparison = compare_methods(method_specs(methods), read_cells(cells), class_names, num_resamples)
-    notes = "\n".join(f"- {line}" for line in [*_coverage_notes(methods, cells), *_training_notes(methods)])
+    notes = comparison_notes(methods, cells)
     text = f"{comparison_markdown(comparison, focus).rstrip()}\n\n{notes}\n"
     with atomic_path(output / "comparison.md") as temporary:
         temporary.write_text(text)
@@ -99,6 +99,11 @@ def write_tables(methods: dict[str, RunConfig], cells: Sequence[Cell], output: P
     write_cells_csv(output / "cells.csv", comparison)
     write_comparison_plot(output / "comparison.png", comparison, focus)
     return f"{comparison_markdown(comparison, focus, has_ranges=False).rstrip()}\n\n{notes}"
+
+
+def comparison_notes(methods: dict[str, RunConfig], cells: Sequence[Cell]) -> str:
+    """What a reader must know of a comparison, as a Markdown list: what is finished, how the methods were trained."""
+    return "\n".join(f"- {line}" for line in [*_coverage_notes(methods, cells), *_training_notes(methods)])
 
 
 def _predict(cell: Cell) -> None:
