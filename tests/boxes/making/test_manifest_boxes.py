@@ -35,8 +35,9 @@ class Red:
         self.settings = settings or {}
         self.fails, self.interrupts = fails, interrupts
 
-    def __call__(self, image, image_path, group):
+    def __call__(self, image, image_path, group, class_name):
         stem = os.path.splitext(os.path.basename(image_path))[0]
+        assert class_name == {"e": "VASC", "f": "NV"}.get(stem, "DF")
         with open(self.calls_path, "a") as file:
             file.write(f"{stem} {group}\n")
         if stem in self.fails:
