@@ -160,7 +160,7 @@ def _segmentation(
 
 
 @functools.lru_cache(maxsize=1)
-def _cross_fitted(folder: str, record_sha256: str) -> SaliencyMethod:
+def _cross_fitted(folder: str, record_sha256: str) -> CrossFittedSegmentation:
     """One per process, because the networks that it loads serve all images; another when they were trained again."""
     return CrossFittedSegmentation(folder)
 
