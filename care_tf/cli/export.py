@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def export(
     run: Path, out: Path | None, output: Path | None, format_name: str, image_size: tuple[int, int] | None
 ) -> None:
-    """Write the model of a run as a SavedModel, for TensorFlow Lite or as ONNX.
+    """Write the model of a run: SavedModel, TFLite or ONNX.
 
     The SavedModel needs only TensorFlow: it resizes, preprocesses, classifies and explains. The other two (OUT.tflite,
     OUT.onnx) resize, preprocess and classify.
