@@ -11,7 +11,8 @@ VENV_TF215 := .venv-tf215
 # Written last: an installation that was cut short is done again.
 STAMP := $(VENV)/.installed
 STAMP_TF215 := $(VENV_TF215)/.installed
-PACKAGING := setup.py pyproject.toml requirements.txt requirements-dev.txt requirements-dicom.txt requirements-dask.txt
+PACKAGING := setup.py pyproject.toml requirements.txt requirements-dev.txt requirements-dicom.txt requirements-dask.txt \
+	requirements-onnx.txt
 
 # The second generation runs what can differ there: what meets Keras, of the slow tests the marked ones.
 TESTS_TF215 := -m "not slow or both_generations" $(addprefix tests/,attention backbones boxes/segmentation callbacks \

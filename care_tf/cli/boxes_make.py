@@ -14,6 +14,7 @@ from care_tf.tensorflow_start import one_image_per_core, quiet_tensorflow
 
 if TYPE_CHECKING:
     from care_tf.boxes.making.manifest_boxes import MadeBoxes
+    from care_tf.boxes.making.methods import SaliencyMethod
 
 _BOX_SETTINGS = ("threshold", "min_area_fraction", "boxes", "max_boxes", "scale")
 
@@ -29,7 +30,7 @@ def _number_or_word(text: str) -> float | str:
     "make", cls=Command, example="care boxes make manifest.csv --method dsr --classes DF,VASC --output boxes.csv"
 )
 @options.manifest
-@click.option("--method", required=True, help="dsr, bms, segmentation, or module:function of your own.")
+@click.option("--method", required=True, help="dsr, bms, segmentation, attention, or module:function of your own.")
 @options.classes(help="Classes whose images get boxes.", required=True)
 @options.output(help="The new manifest (CSV), with all rows.")
 @options.overwrite
@@ -52,8 +53,8 @@ def _number_or_word(text: str) -> float | str:
 @click.option(
     "--boxes",
     type=click.Choice(["one", "largest", "each"]),
-    help="One box around all regions, the largest region's, or one for each. [default: largest; one for a function of "
-    "your own]",
+    help="One box around all regions, the largest region's, or one for each. [default: largest; one for attention and "
+    "a function of your own]",
 )
 @click.option("--max-boxes", type=int, help="With --boxes each: the largest so many regions. [default: all]")
 @click.option("--scale", type=float, help="Box side / tight side, 0.7 to 1.1. [default: 1]")
@@ -63,10 +64,13 @@ def _number_or_word(text: str) -> float | str:
 @click.option(
     "--model", type=options.PATH, help="segmentation: folder of care segment train, Keras model file or SavedModel."
 )
-@click.option("--training-manifest", type=options.PATH, help="segmentation, one model: what it was trained on.")
+@click.option("--run", type=options.PATH, help="attention: a finished run, whose maps of the true class are boxed.")
 @click.option(
-    "--trained-elsewhere", is_flag=True, help="segmentation, one model: you vouch that it saw none of the images."
+    "--training-manifest",
+    type=options.PATH,
+    help="segmentation, one model: what it was trained on. attention: the same. [default: the run's own rows]",
 )
+@click.option("--trained-elsewhere", is_flag=True, help="One model or run: you vouch that it saw none of the images.")
 @options.workers()
 @click.option("--backend", type=click.Choice(["local", "dask", "ray"]), default="local", help="Who does the work.")
 @click.option("--scheduler", metavar="ADDRESS", help="A running cluster. [default: one on this machine]")
@@ -79,7 +83,7 @@ def make(manifest: Path, output: Path, overwrite: bool, strict: bool, **choices:
     """
     options.refuse_existing(output, overwrite)
     one_image_per_core()
-    if choices["method"] == "segmentation":
+    if choices["method"] in ("segmentation", "attention"):
         quiet_tensorflow()
     made = _made_boxes(manifest, output, choices)
     from care_tf.boxes.box_details import details_path
@@ -92,16 +96,16 @@ def make(manifest: Path, output: Path, overwrite: bool, strict: bool, **choices:
 
 def _made_boxes(manifest: Path, output: Path, choices: dict[str, Any]) -> "MadeBoxes":
     from care_tf.boxes.making.manifest_boxes import make_boxes
-    from care_tf.boxes.making.methods import box_settings_of, get_method
+    from care_tf.boxes.making.methods import box_settings_of
     from care_tf.boxes.making.one_image import BoxSettings
     from care_tf.boxes.making.workers import Workers
     from care_tf.data.manifest import read_manifest
 
     # A corrupt image is one failed image, not the end of the run: headers are not checked here.
     rows = read_manifest(manifest, check_images=False)
-    trained = {name: choices.pop(name) for name in ("model", "training_manifest", "trained_elsewhere")}
+    trained = {name: choices.pop(name) for name in ("model", "run", "training_manifest", "trained_elsewhere")}
     name = choices.pop("method")
-    method = get_method(name, **trained)
+    method = _method(name, **trained)
     settings = {key: choices.pop(key) for key in _BOX_SETTINGS}
     settings = box_settings_of(name) | {key: value for key, value in settings.items() if value is not None}
     workers = Workers(*(choices.pop(key) for key in ("backend", "workers", "scheduler")))
@@ -110,6 +114,22 @@ def _made_boxes(manifest: Path, output: Path, choices: dict[str, Any]) -> "MadeB
     except KeyboardInterrupt:
         print("stopped; what is finished is kept: the same command continues from there", file=sys.stderr)
         raise
+
+
+def _method(name: str, model: Path | None, run: Path | None, **trained: Any) -> "SaliencyMethod":
+    """The method of a name; attention is brought here, since boxes know nothing of runs."""
+    if (name == "attention") != (run is not None) or (run is not None and model is not None):
+        raise InputError(
+            f"The method attention takes a run (--run), segmentation a model (--model). Received {name}, run {run}, "
+            f"model {model}."
+        )
+    if run is not None:
+        from care_tf.runs.attention_boxes import attention_method
+
+        return attention_method(run, **trained)
+    from care_tf.boxes.making.methods import get_method
+
+    return get_method(name, model=model, **trained)
 
 
 def _report(made: "MadeBoxes") -> None:

@@ -27,6 +27,20 @@ def decode_image(contents: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.T
     return _orient_and_resize(_pixels(contents), contents, image_size)
 
 
+def resize_images(images: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+    """How every image gets the size of training: bilinear with antialiasing, rounded.
+
+    Args:
+      images: (B,h,w,3) or (h,w,3) RGB, 0..255.
+      image_size: Height and width to resize to, px.
+
+    Returns:
+      float32 (B,H,W,3) or (H,W,3), whole numbers 0..255.
+    """
+    resized = tf.image.resize(images, image_size, method="bilinear", antialias=True)
+    return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
+
+
 def decode_image_named(
     contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int]
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -88,8 +102,7 @@ def _orient_and_resize(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     orientation = jpeg_orientation(contents)
     image = tf.cond(tf.equal(orientation, 1), lambda: image, lambda: _transpose_and_flip(image, orientation))
-    resized = tf.image.resize(image, image_size, method="bilinear", antialias=True)
-    return tf.clip_by_value(tf.round(resized), 0.0, 255.0), tf.shape(image)[:2]
+    return resize_images(image, image_size), tf.shape(image)[:2]
 
 
 def _resize_mask(pixels: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:

@@ -23,7 +23,7 @@ def export_saved_model(
     image_size: tuple[int, int],
     class_names: Sequence[str],
 ) -> None:
-    """Writes a SavedModel with the signatures `serving_default`, `serve_bytes` and `explain`.
+    """Writes a SavedModel with the signatures `serving_default`, `serve_bytes`, `explain` and `portable`.
 
     Args:
       care_model: The trained model; it is not changed.
@@ -45,6 +45,7 @@ def export_saved_model(
         "serving_default": served.serve_images,
         "serve_bytes": served.serve_bytes,
         "explain": served.explain,
+        "portable": served.portable,
     }
     with atomic_path(path) as temporary:
         tf.saved_model.save(served, str(temporary), signatures=signatures)

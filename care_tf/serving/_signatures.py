@@ -1,4 +1,4 @@
-"""The three functions of an exported model, in TensorFlow operations only."""
+"""The four functions of an exported model, in TensorFlow operations only."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from care_tf.images.decoding import decode_image
+from care_tf.images.decoding import decode_image, resize_images
 from care_tf.keras_generation import call_model, tensorflow_variable
+from care_tf.serving._attention_box import attention_box
+from care_tf.serving._portable_resize import portable_resize
 
 if TYPE_CHECKING:
     from care_tf.model import CAREModel
@@ -56,9 +58,14 @@ class ServedClassifier(tf.Module):
           images: (B,h,w,3) float32 RGB, 0..255; resized in the graph when their size is not the classifier's.
 
         Returns:
-          `probabilities` (B,C) float32, `top_class` (B,) string, `class_names` (C,) string.
+          `probabilities` (B,C) float32, `top_class` (B,) string, `class_names` (B,C) string.
         """
         return self._classes(self._predict(self._prepare(images)))
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
+    def portable(self, images: tf.Tensor) -> Outputs:
+        """`serve_images` in operations that TFLite and ONNX have, too."""
+        return self._classes(self._predict(self._preprocess(portable_resize(images, self._image_size))))
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
     def serve_bytes(self, image_bytes: tf.Tensor) -> Outputs:
@@ -85,12 +92,14 @@ class ServedClassifier(tf.Module):
           images: As in `serve_images`.
 
         Returns:
-          The outputs of `serve_images`, and `attention_map` (B,H,W) float32 in [0, 1] over the whole image, at the
-          size the classifier works at.
+          The outputs of `serve_images`, `attention_map` (B,H,W) float32 in [0, 1] over the whole image, at the size
+          the classifier works at, and `box` (B,4) float32, half-open x0,y0,x1,y1 px of the images as they were sent.
         """
         predictions, attention = self._attend(self._prepare(images))
-        resized = tf.image.resize(attention[..., tf.newaxis], self._image_size, method="bilinear")
-        return {**self._classes(predictions), "attention_map": resized[..., 0]}
+        resized = tf.image.resize(attention[..., tf.newaxis], self._image_size, method="bilinear")[..., 0]
+        scale_xy = tf.shape(images)[2:0:-1] / tf.constant(self._image_size[::-1])
+        box = attention_box(resized) * tf.cast(tf.tile(scale_xy, (2,)), tf.float32)
+        return {**self._classes(predictions), "attention_map": resized, "box": box}
 
     def _prepare(self, images: tf.Tensor) -> tf.Tensor:
         return self._preprocess(_resize(images, self._image_size))
@@ -99,15 +108,13 @@ class ServedClassifier(tf.Module):
         probabilities = self._probabilities(predictions)
         names = tf.constant(self._class_names)
         top_class = tf.gather(names, tf.argmax(probabilities, axis=-1))
-        return {"probabilities": probabilities, "top_class": top_class, "class_names": names}
+        # Once per image: a server that joins requests to a batch splits every output along its first axis.
+        class_names = tf.tile(names[tf.newaxis], (tf.shape(probabilities)[0], 1))
+        return {"probabilities": probabilities, "top_class": top_class, "class_names": class_names}
 
 
 def _resize(images: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """The data pipeline's resize: bilinear with antialiasing, rounded; images that have the size pass untouched."""
+    """The data pipeline's resize; images that have the size pass untouched."""
     has_size = tf.reduce_all(tf.equal(tf.shape(images)[1:3], image_size))
-
-    def resized() -> tf.Tensor:
-        antialiased = tf.image.resize(images, image_size, method="bilinear", antialias=True)
-        return tf.clip_by_value(tf.round(antialiased), 0.0, 255.0)
-
-    return tf.ensure_shape(tf.cond(has_size, lambda: images, resized), (None, *image_size, 3))
+    resized = tf.cond(has_size, lambda: images, lambda: resize_images(images, image_size))
+    return tf.ensure_shape(resized, (None, *image_size, 3))

@@ -179,6 +179,10 @@ def test_ctrl_c_says_how_to_go_on(folder, monkeypatch, run):
         ({"more": ["--split", "train"]}, "has no split train; it has no split column"),
         ({"more": ["--model", "m.keras"]}, "go with the method segmentation. Received red_map:red"),
         ({"method": "segmentation"}, "The method segmentation needs a model"),
+        ({"method": "attention"}, "The method attention takes a run (--run), segmentation a model"),
+        ({"more": ["--run", "a_run"]}, "The method attention takes a run (--run)"),
+        ({"method": "attention", "more": ["--run", "no_run"]}, "no_run is not a run folder"),
+        ({"method": "attention", "more": ["--run", "a_run", "--model", "m.keras"]}, "takes a run (--run)"),
     ],
 )
 def test_what_makes_no_sense_is_refused(folder, refuses, options, message):

@@ -42,6 +42,13 @@ def test_a_run_becomes_a_saved_model(run, monkeypatch, tmp_path, side, options, 
     assert signatures["explain"].structured_outputs["attention_map"].shape.as_list() == [None, size, size]
 
 
+def test_a_run_becomes_a_tflite_file(run, refuses, monkeypatch, tmp_path):
+    put_load_run(monkeypatch, lambda folder: small_run(16))
+    assert run(export, "the_run", "--format", "tflite", "served.tflite")[:2] == (0, "wrote served.tflite\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["served.tflite"]
+    assert "must end in .tflite. Received served." in refuses(export, "the_run", "--format", "tflite", "served")
+
+
 def test_bad_input_is_one_line_and_exit_code_2(refuses, monkeypatch, tmp_path):
     def refuse(folder):
         raise InputError(f"{folder} holds no run")
@@ -49,5 +56,5 @@ def test_bad_input_is_one_line_and_exit_code_2(refuses, monkeypatch, tmp_path):
     put_load_run(monkeypatch, refuse)
     assert refuses(export, "the_run", "served") == "error: the_run holds no run\n"
     for folders in ([], ["a", "--output", "b"]):
-        assert "Give the folder of the SavedModel once" in refuses(export, "the_run", *folders)
+        assert "Give what to write once" in refuses(export, "the_run", *folders)
     assert not list(tmp_path.iterdir())

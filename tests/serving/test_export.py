@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from care_tf.boxes import boxes_from_map
 from care_tf.errors import InputError
 from care_tf.images.decoding import decode_image
 from care_tf.model import CAREModel
-from care_tf.serving import export_saved_model
+from care_tf.serving import convert_to_onnx, convert_to_tflite, export_saved_model
 
 SIZE = (24, 32)
 CLASSES = ("AKIEC", "DF", "NV")
+IMAGES = tf.TensorSpec((None, None, None, 3), tf.float32)
 
 
 def preprocess(images):
@@ -107,7 +109,8 @@ def test_probabilities_of_every_ending_against_numpy(units, activation, expected
         np.testing.assert_allclose(outputs["probabilities"], expected(logits), rtol=1e-4, atol=1e-5)
         tops = [names[index] for index in expected(logits).argmax(axis=1)]
         assert [name.decode() for name in outputs["top_class"].numpy()] == tops
-        assert [name.decode() for name in outputs["class_names"].numpy()] == list(names)
+        for row in outputs["class_names"].numpy():  # one row per image, as of every output
+            assert [name.decode() for name in row] == list(names)
 
 
 def test_attention_map_is_that_of_the_model_in_memory(model, exported):
@@ -128,7 +131,8 @@ def test_nested_classifier(tmp_path):
 
 def test_signatures_and_shapes(exported):
     signatures = exported[1]
-    assert set(signatures) == {"serving_default", "serve_bytes", "explain"}
+    assert set(signatures) == {"serving_default", "serve_bytes", "explain", "portable"}
+    assert signatures["explain"].structured_outputs["box"].shape.as_list() == [None, 4]
     assert set(signatures["serving_default"].structured_outputs) == {"probabilities", "top_class", "class_names"}
     assert signatures["explain"].structured_outputs["attention_map"].shape.as_list() == [None, *SIZE]
 
@@ -148,6 +152,34 @@ def test_order_and_size_of_the_batch_do_not_matter(exported):
     alone = exported[1]["serving_default"](images=tf.constant(images[2:3]))["probabilities"].numpy()
     np.testing.assert_allclose(backward[::-1], together, rtol=1e-5)
     np.testing.assert_allclose(alone, together[2:3], rtol=1e-5)
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "explain", "portable", "serve_bytes"])
+def test_joined_requests_give_what_each_gives_alone(exported, signature):
+    """What a server does that batches: it joins inputs, and splits every output, along the first axis."""
+    images = random_images(size=(20, 40))
+    requests, name = (images[:1], images[1:]), "images"
+    if signature == "serve_bytes":
+        first, second = encoded_images()
+        requests, name = (np.array([first]), np.array([second, first])), "image_bytes"
+    function = exported[1][signature]
+    joined = function(**{name: tf.constant(np.concatenate(requests))})
+    alone = [function(**{name: tf.constant(request)}) for request in requests]
+    for key, values in joined.items():
+        assert values.shape[0] == sum(map(len, requests))
+        expected = np.concatenate([outputs[key] for outputs in alone])
+        if values.dtype == tf.string:
+            np.testing.assert_array_equal(values, expected)
+        else:
+            np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [SIZE, (61, 50)])
+def test_the_box_is_that_of_the_returned_map_in_the_pixels_that_were_sent(exported, size):
+    outputs = exported[1]["explain"](images=tf.constant(random_images(size=size)))
+    for attention, box in zip(outputs["attention_map"].numpy(), outputs["box"].numpy(), strict=True):
+        expected = boxes_from_map(attention) * np.tile([size[1] / SIZE[1], size[0] / SIZE[0]], 2)
+        np.testing.assert_allclose([box], expected, rtol=1e-6)
 
 
 def encoded_images():
@@ -287,3 +319,62 @@ def test_something_else_at_the_path_is_kept(model, kind, tmp_path):
     with pytest.raises(InputError, match="thesis holds something else"):
         export(model, path)
     assert document.read_text() == "unsaved work"
+
+
+# Other runtimes
+
+
+@pytest.mark.parametrize("size", [SIZE, (61, 50)])
+def test_tflite_gives_what_the_saved_model_gives(exported, tflite, size):
+    images = random_images(3, size)
+    expected = exported[1]["serving_default"](images=tf.constant(images))
+    outputs = tflite(images=images)
+    assert set(outputs) == set(expected)
+    np.testing.assert_allclose(outputs["probabilities"], expected["probabilities"], atol=2e-3)
+    for key in ("top_class", "class_names"):
+        np.testing.assert_array_equal(outputs[key], expected[key])
+
+
+@pytest.fixture(scope="module")
+def tflite(exported, tmp_path_factory):
+    """The converted model as a function; the interpreter has no operations but TensorFlow Lite's own."""
+    path = tmp_path_factory.mktemp("tflite") / "model.tflite"
+    convert_to_tflite(exported[0], path)
+    interpreter = tf.lite.Interpreter(
+        str(path), experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    )
+    return interpreter.get_signature_runner("portable")
+
+
+def test_onnx_gives_what_the_saved_model_gives(exported, tmp_path):
+    pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    convert_to_onnx(exported[0], tmp_path / "model.onnx")
+    session = runtime.InferenceSession(tmp_path / "model.onnx")
+    names = [output.name for output in session.get_outputs()]
+    for size in (SIZE, (61, 50)):
+        images = random_images(3, size)
+        expected = exported[1]["serving_default"](images=tf.constant(images))
+        outputs = dict(zip(names, session.run(None, {"images": images}), strict=True))
+        assert set(outputs) == set(expected)
+        np.testing.assert_allclose(outputs["probabilities"], expected["probabilities"], atol=2e-3)
+        assert outputs["class_names"].tolist() == [list(CLASSES)] * 3
+        assert [name.encode() for name in outputs["top_class"]] == expected["top_class"].numpy().tolist()
+
+
+def test_what_cannot_be_converted_is_refused(exported, tmp_path):
+    with pytest.raises(InputError, match="The file to write must end in .tflite. Received .*model.tfl"):
+        convert_to_tflite(exported[0], tmp_path / "model.tfl")
+    with pytest.raises(InputError, match="cannot be loaded as a SavedModel"):
+        convert_to_tflite(tmp_path, tmp_path / "model.tflite")
+    former = tf.Module()
+    former.serve = tf.function(lambda x: {"y": x}, input_signature=[tf.TensorSpec((None,), tf.float32)])
+    tf.saved_model.save(former, str(tmp_path / "former"), signatures={"serving_default": former.serve})
+    with pytest.raises(InputError, match="must have the signature portable. Received serving_default"):
+        convert_to_tflite(tmp_path / "former", tmp_path / "model.tflite")
+    resized = tf.Module()
+    resized.serve = tf.function(lambda x: {"y": tf.image.resize(x, (9, 9), antialias=True)}, input_signature=[IMAGES])
+    tf.saved_model.save(resized, str(tmp_path / "resized"), signatures={"portable": resized.serve})
+    with pytest.raises(InputError, match="built-in operations. Received Custom ops: ScaleAndTranslate. Serve"):
+        convert_to_tflite(tmp_path / "resized", tmp_path / "model.tflite")
+    assert {path.name for path in tmp_path.iterdir()} == {"former", "resized"}

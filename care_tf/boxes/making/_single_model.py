@@ -2,16 +2,15 @@
 
 import dataclasses
 import functools
-import hashlib
 import importlib.metadata
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from care_tf.boxes.segmentation.image_identity import image_identities
+from care_tf.boxes.segmentation.image_identity import TrainingImages
 from care_tf.boxes.segmentation.prediction import lesion_probability, load_segmentation_model
 from care_tf.data.manifest import read_manifest
 from care_tf.errors import InputError
@@ -25,25 +24,21 @@ class SingleModelMethod:
     Args:
       model: A Keras model file or the folder of a SavedModel, as `load_segmentation_model` takes it.
       settings: See `methods.SaliencyMethod`.
-      saw: uint64 (n,), sorted numbers of the identities of its training images.
+      trained_on: Its training images.
     """
 
     model: str
     settings: dict[str, Any]
-    saw: np.ndarray
+    trained_on: TrainingImages
     name: str = "segmentation"
 
-    def __call__(self, image: np.ndarray, image_path: str, group: str) -> np.ndarray:
+    def __call__(self, image: np.ndarray, image_path: str, group: str, class_name: str = "") -> np.ndarray:
         """The probability of lesion.
 
         Raises:
           InputError: The network was trained on the image, its group, or a copy of it.
         """
-        if len(self.saw) and np.isin(_numbers(image_identities(image_path, group)), self.saw).any():
-            raise InputError(
-                f"The model was trained on {Path(image_path).name}, its group {group!r} or a copy of it: leave such "
-                "images out, or train cross-fitted networks."
-            )
+        self.trained_on.refuse(image_path, group)
         return lesion_probability(_load(self.model, self.settings["model_sha256"]), image)
 
 
@@ -62,25 +57,15 @@ def single_model(
             f"that it was trained elsewhere on none of these images. Received {received}."
         )
     load_segmentation_model(path)  # a model that cannot be loaded is refused now, not at every image
-    identities: set[str] = set()
-    if training_manifest is not None:
-        manifest = read_manifest(training_manifest, check_images=False)
-        for image_path, group in zip(manifest.image_paths, manifest.groups, strict=True):
-            identities |= image_identities(image_path, group)
-    saw = np.unique(_numbers(identities))
+    manifests = [] if training_manifest is None else [read_manifest(training_manifest, check_images=False)]
+    trained_on = TrainingImages.of(*manifests)
     files = sorted(file for file in path.rglob("*") if file.is_file())  # none: the path is a file itself
     settings = {
         "model_sha256": files_sha256(files) if files else file_sha256(path),
-        "saw_sha256": hashlib.sha256(saw.tobytes()).hexdigest(),
+        "saw_sha256": trained_on.sha256,
         "tensorflow": importlib.metadata.version("tensorflow"),
     }
-    return SingleModelMethod(str(path), settings, saw)
-
-
-def _numbers(identities: Iterable[str]) -> np.ndarray:
-    """64 bits each: a tenth of the text, for every worker gets all of them."""
-    digests = [hashlib.sha256(identity.encode()).digest()[:8] for identity in identities]
-    return np.frombuffer(b"".join(digests), np.uint64)
+    return SingleModelMethod(str(path), settings, trained_on)
 
 
 @functools.lru_cache(maxsize=1)

@@ -25,6 +25,7 @@ from care_tf.version import __version__
 
 # What maps come from, by distribution and module: OpenCV has several distributions of one module.
 _PACKAGES = {"numpy": "numpy", "opencv-python-headless": "cv2", "scikit-image": "skimage"}
+_IDENTITY = ("image", "group", "class")  # what the journal knows an image by
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +146,8 @@ def _image_tasks(manifest: Manifest, rows: Iterable[int], maps_folder: str | os.
     for row in rows:
         path = manifest.image_paths[row]
         map_path = "" if maps_folder is None else f"{Path(maps_folder).absolute() / os.path.relpath(path, shared)}.png"
-        tasks.append(ImageTask(row, path, manifest.groups[row], map_path))
+        class_name = manifest.class_names[manifest.labels[row]]
+        tasks.append(ImageTask(row, path, manifest.groups[row], map_path, class_name))
     return tasks
 
 
@@ -176,14 +178,14 @@ def _fingerprint(method: SaliencyMethod, settings: BoxSettings) -> dict[str, Any
 
 def _finished(tasks: Sequence[ImageTask], journal: ProgressJournal) -> dict[int, ImageResult]:
     """The journal's results for images that are still the same, by row. What failed is to be tried again."""
-    entries = {(entry.get("image"), entry.get("group")): entry for entry in journal.entries}
+    entries = {tuple(entry.get(key) for key in _IDENTITY): entry for entry in journal.entries}
     finished = {}
     for task in tasks:
-        entry = entries.get((task.image_path, task.group))
+        entry = entries.get((task.image_path, task.group, task.class_name))
         if entry is None or entry["status"] == "failed" or (task.map_path and not os.path.exists(task.map_path)):
             continue
         if (entry["size"], entry["modified_ns"]) == file_state(task.image_path):
-            values = {key: value for key, value in entry.items() if key not in ("image", "group")}
+            values = {key: value for key, value in entry.items() if key not in _IDENTITY}
             finished[task.row] = ImageResult(**{**values, "row": task.row})
     return finished
 
@@ -208,7 +210,8 @@ def _run(
             results[result.row] = result
             if journal is not None:
                 task = todo[result.row]
-                entry = {"image": task.image_path, "group": task.group, **dataclasses.asdict(result)}
+                identity = zip(_IDENTITY, (task.image_path, task.group, task.class_name), strict=True)
+                entry = {**dict(identity), **dataclasses.asdict(result)}
                 journal.append({**entry, "doubt": None if math.isnan(result.doubt) else result.doubt})
             progress.update()
     return tuple(results[task.row] for task in tasks)

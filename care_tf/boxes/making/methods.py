@@ -33,8 +33,8 @@ class SaliencyMethod(Protocol):
     @property
     def settings(self) -> Mapping[str, Any]: ...
 
-    def __call__(self, image: np.ndarray, image_path: str, group: str) -> np.ndarray:
-        """uint8 (H,W,3) RGB, its path and its patient or lesion ("": unknown) -> float32 (H,W) in [0,1]."""
+    def __call__(self, image: np.ndarray, image_path: str, group: str, class_name: str) -> np.ndarray:
+        """uint8 (H,W,3) RGB, its path, patient or lesion ("": unknown) and class -> float32 (H,W) in [0,1]."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +51,8 @@ class FunctionMethod:
     function: str
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def __call__(self, image: np.ndarray, image_path: str, group: str) -> np.ndarray:
-        """The function's map of the image; path and group are not used."""
+    def __call__(self, image: np.ndarray, image_path: str, group: str, class_name: str = "") -> np.ndarray:
+        """The function's map of the image; the rest is not used."""
         return named_function(self.function, "method")[1](image)
 
 
@@ -69,7 +69,7 @@ class CrossFittedMethod:
     settings: Mapping[str, Any]
     name: str = "segmentation"
 
-    def __call__(self, image: np.ndarray, image_path: str, group: str) -> np.ndarray:
+    def __call__(self, image: np.ndarray, image_path: str, group: str, class_name: str = "") -> np.ndarray:
         """The probability of lesion.
 
         Raises:
@@ -125,7 +125,7 @@ def box_settings_of(name: str) -> dict[str, Any]:
 
     Returns:
       The `BOX_SETTINGS` of dsr and bms, and the largest region for segmentation, chosen on two of four
-      folds of dermoscopy images; {} for a function of your own.
+      folds of dermoscopy images; {} for attention, of which the defaults do best there, and a function of your own.
     """
     if name == "segmentation":
         return {"boxes": "largest"}
@@ -160,7 +160,7 @@ def _segmentation(
 
 
 @functools.lru_cache(maxsize=1)
-def _cross_fitted(folder: str, record_sha256: str) -> SaliencyMethod:
+def _cross_fitted(folder: str, record_sha256: str) -> CrossFittedSegmentation:
     """One per process, because the networks that it loads serve all images; another when they were trained again."""
     return CrossFittedSegmentation(folder)
 

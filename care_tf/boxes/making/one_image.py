@@ -63,12 +63,17 @@ class BoxSettings:
 
 
 class ImageTask(NamedTuple):
-    """One image to do: its row in the manifest, where it lies, whom it shows, and where its map goes ("": nowhere)."""
+    """One image to do: its row in the manifest, where it lies, whom and what it shows, and where its map goes.
+
+    Attributes:
+      map_path: "": nowhere.
+    """
 
     row: int
     image_path: str
     group: str
     map_path: str
+    class_name: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +156,7 @@ def file_state(path: str) -> tuple[int, int]:
 def _boxes_and_doubt(method: Any, settings: BoxSettings, task: ImageTask) -> tuple[list[list[float]], float]:
     image = read_image(task.image_path)
     height, width = image.shape[:2]
-    saliency = _checked_map(method(image, task.image_path, task.group), height, width)
+    saliency = _checked_map(method(image, task.image_path, task.group, task.class_name), height, width)
     found = boxes_from_map(
         saliency,
         settings.threshold,

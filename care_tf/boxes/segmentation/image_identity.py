@@ -1,8 +1,15 @@
-"""When two files show the same image: what the check against a network's training images rests on."""
+"""When two files show the same image, and the check against a network's training images that rests on it."""
 
+import dataclasses
+import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
+from care_tf.data.manifest import Manifest
+from care_tf.errors import InputError
 from care_tf.files import file_sha256
 
 # The archive gives each image one name for good, whatever set it is published in and however it is compressed.
@@ -33,3 +40,41 @@ def image_identities(path: str, group: str = "") -> frozenset[str]:
     if archive_name:
         names.add(f"isic:{archive_name.group().upper()}")
     return frozenset(names)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingImages:
+    """What a network was trained on, small enough to send to every worker.
+
+    Attributes:
+      numbers: uint64 (n,), sorted: 64 bits of each identity, a tenth of the text.
+    """
+
+    numbers: np.ndarray
+
+    @classmethod
+    def of(cls, *manifests: Manifest) -> "TrainingImages":
+        """The images of some manifests; an `InputError` where one of them cannot be read."""
+        identities: set[str] = set()
+        for manifest in manifests:
+            for image_path, group in zip(manifest.image_paths, manifest.groups, strict=True):
+                identities |= image_identities(image_path, group)
+        return cls(np.unique(_numbers(identities)))
+
+    @property
+    def sha256(self) -> str:
+        """Changes when they do."""
+        return hashlib.sha256(self.numbers.tobytes()).hexdigest()
+
+    def refuse(self, image_path: str, group: str) -> None:
+        """Raises an `InputError` when the network was trained on the image, its group, or a copy of it."""
+        if len(self.numbers) and np.isin(_numbers(image_identities(image_path, group)), self.numbers).any():
+            raise InputError(
+                f"The model was trained on {Path(image_path).name}, its group {group!r} or a copy of it: leave such "
+                "images out, or take a model that did not see them."
+            )
+
+
+def _numbers(identities: Iterable[str]) -> np.ndarray:
+    digests = [hashlib.sha256(identity.encode()).digest()[:8] for identity in identities]
+    return np.frombuffer(b"".join(digests), np.uint64)

@@ -26,7 +26,7 @@ class Method:
         num_loads += 1
     def __getstate__(self):
         return {"no": "state"}
-    def __call__(self, image, image_path, group):
+    def __call__(self, image, image_path, group, class_name):
         if group == "die":
             os.kill(os.getpid(), signal.SIGKILL)
         if group == "sleep":

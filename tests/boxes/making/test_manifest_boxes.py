@@ -35,10 +35,10 @@ class Red:
         self.settings = settings or {}
         self.fails, self.interrupts = fails, interrupts
 
-    def __call__(self, image, image_path, group):
+    def __call__(self, image, image_path, group, class_name):
         stem = os.path.splitext(os.path.basename(image_path))[0]
         with open(self.calls_path, "a") as file:
-            file.write(f"{stem} {group}\n")
+            file.write(f"{stem} {group} {class_name}\n")
         if stem in self.fails:
             raise ZeroDivisionError("as the\ntest asked")
         if stem in self.interrupts:
@@ -186,9 +186,9 @@ def test_a_split_and_folds_choose_among_the_rows(manifest, tmp_path, rows, expec
     assert len(made.manifest) == 6
 
 
-def test_the_method_is_told_the_group(manifest, tmp_path):
-    make_boxes(manifest, Red(tmp_path), classes=["DF"], workers=ONE_WORKER)
-    assert (tmp_path / "calls.txt").read_text() == "a g1\nb g1\nc \nd g2\n"
+def test_the_method_is_told_the_group_and_the_class(manifest, tmp_path):
+    make_boxes(manifest, Red(tmp_path), classes=["DF", "VASC"], workers=ONE_WORKER)
+    assert (tmp_path / "calls.txt").read_text() == "a g1 DF\nb g1 DF\nc  DF\nd g2 DF\ne  VASC\n"
 
 
 @pytest.mark.parametrize("scale", [0.7, 1.1])
@@ -308,6 +308,7 @@ def test_what_failed_is_tried_again(manifest, tmp_path):
         ("classes", ["c", "d", "f"]),  # more of them take over what is finished
         ("file", ["b", "c", "d"]),
         ("group", ["a", "c", "d"]),
+        ("label", ["a", "c", "d", "f"]),
         ("maps", ["a", "b", "c", "d"]),  # asked for later, they are made
     ],
 )
@@ -318,10 +319,12 @@ def test_only_what_changed_in_between_is_done_again(manifest, tmp_path, change, 
         os.utime(manifest.image_paths[1], ns=(1, 1))
     if change == "group":
         manifest = dataclasses.replace(manifest, groups=("g9", *manifest.groups[1:]))
+    if change == "label":
+        manifest = dataclasses.replace(manifest, labels=np.array([1, *manifest.labels[1:]]))
     make_boxes(
         manifest,
         method,
-        classes=["NV", "DF"] if change == "classes" else ["DF"],
+        classes=["NV", "DF"] if change in ("classes", "label") else ["DF"],
         workers=ONE_WORKER,
         output=output,
         maps_folder=tmp_path / "maps" if change == "maps" else None,

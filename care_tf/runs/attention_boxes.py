@@ -1,0 +1,113 @@
+"""A run's attention maps as a method of making boxes: lesion detection by a classifier that never trained on boxes."""
+
+import dataclasses
+import functools
+import importlib.metadata
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from care_tf.boxes.segmentation.image_identity import TrainingImages
+from care_tf.data import Manifest, read_manifest
+from care_tf.errors import InputError
+from care_tf.files import file_sha256
+from care_tf.images.decoding import resize_images
+from care_tf.runs import _folder as run_folder
+from care_tf.runs._folder import LoadedRun, load_run
+from care_tf.runs._training_rows import read_training_rows
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class AttentionMethod:
+    """The attention map of each image's true class, as `care_tf.boxes.making` takes methods; see `attention_method`.
+
+    Attributes:
+      folder: The run folder.
+      settings: What the maps depend on.
+      trained_on: The run's training and validation images.
+    """
+
+    folder: str
+    settings: dict[str, str]
+    trained_on: TrainingImages
+    name: str = "attention"
+
+    def __call__(self, image: np.ndarray, image_path: str, group: str, class_name: str) -> np.ndarray:
+        """uint8 (H,W,3) RGB -> float32 (H,W) in [0,1], all zeros where the map is flat.
+
+        Raises:
+          InputError: The run was trained on the image, its group or a copy of it, or does not know the class.
+        """
+        self.trained_on.refuse(image_path, group)
+        class_names, attend = _loaded(self.folder, *_digests(self.settings))
+        if class_name not in class_names:
+            raise InputError(f"The run knows the classes {', '.join(class_names)}. Received {class_name}.")
+        return attend(image, class_names.index(class_name))
+
+
+def attention_method(
+    folder: str | os.PathLike, training_manifest: str | os.PathLike | None = None, trained_elsewhere: bool = False
+) -> AttentionMethod:
+    """Builds the method of a finished run.
+
+    Args:
+      folder: The run folder.
+      training_manifest: What the run was trained on; None: the rows that its configuration names.
+      trained_elsewhere: You vouch that it saw none of the images.
+
+    Raises:
+      InputError: The folder is not a finished run, both of the last two are given, or the manifest that the run was
+        trained on is gone or changed.
+    """
+    if training_manifest is not None and trained_elsewhere:
+        raise InputError("A training manifest and the word that the run was trained elsewhere exclude each other.")
+    folder = Path(folder).absolute()
+    run = load_run(folder)
+    if trained_elsewhere:
+        manifests = []
+    elif training_manifest is not None:
+        manifests = [read_manifest(training_manifest, check_images=False)]
+    else:
+        manifests = _own_rows(run)
+    trained_on = TrainingImages.of(*manifests)
+    settings = {
+        "model_sha256": file_sha256(folder / run_folder.MODEL),
+        "config_sha256": file_sha256(folder / run_folder.CONFIG),
+        "saw_sha256": trained_on.sha256,
+        "tensorflow": importlib.metadata.version("tensorflow"),
+    }
+    return AttentionMethod(str(folder), settings, trained_on)
+
+
+def _own_rows(run: LoadedRun) -> list[Manifest]:
+    rows = read_training_rows(run.config)
+    if run_folder.read_environment(run.folder).get("data_fingerprint") != rows.train.fingerprint():
+        raise InputError(
+            f"The training rows of {run.config.data.manifest} must be those that {run.folder} was trained on. Received "
+            "a manifest that has changed since. Give the manifest of its training images (--training-manifest)."
+        )
+    return [rows.train] if rows.validation is None else [rows.train, rows.validation]
+
+
+def _digests(settings: dict[str, str]) -> tuple[str, str]:
+    return settings["model_sha256"], settings["config_sha256"]
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(
+    folder: str, model_sha256: str, config_sha256: str
+) -> tuple[tuple[str, ...], Callable[[np.ndarray, int], np.ndarray]]:
+    """The classes of a run and its function image, class -> map; once per process, anew when a file has changed."""
+    run = load_run(folder)
+    predict = tf.function(run.care_model.predictions_and_attention, autograph=False, reduce_retracing=True)
+
+    def attend(image: np.ndarray, class_index: int) -> np.ndarray:
+        resized = resize_images(tf.constant(image[np.newaxis]), run.image_size)
+        _, attention = predict(run.preprocess(resized), tf.constant([class_index]))
+        at_image_size = tf.image.resize(attention[..., tf.newaxis], image.shape[:2], method="bilinear")
+        return np.clip(at_image_size[0, ..., 0].numpy(), 0.0, 1.0)
+
+    return run.class_names, attend

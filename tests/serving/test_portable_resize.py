@@ -1,0 +1,30 @@
+"""The resize as matrix products against TensorFlow's own, which training uses."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from care_tf.images.decoding import resize_images
+from care_tf.serving._portable_resize import portable_resize
+
+
+@pytest.fixture(scope="module")
+def resize():
+    signature = [tf.TensorSpec((None, None, None, 3), tf.float32)]
+    return tf.function(lambda images: portable_resize(images, (24, 32)), input_signature=signature, autograph=False)
+
+
+@pytest.mark.parametrize("size", [(61, 50), (12, 9), (24, 64), (23, 32), (150, 200), (1, 1)])
+def test_values_are_those_of_training_but_for_halves(resize, size):
+    images = np.random.default_rng(5).integers(0, 256, (3, *size, 3)).astype(np.float32)
+    found, expected = resize(images).numpy(), resize_images(images, (24, 32)).numpy()
+    exact = tf.image.resize(images, (24, 32), antialias=True).numpy()
+    is_half = np.abs(np.abs(exact - np.floor(exact)) - 0.5) < 1e-3
+    np.testing.assert_array_equal(found[~is_half], expected[~is_half])
+    np.testing.assert_allclose(found, expected, atol=1)
+
+
+def test_images_of_the_size_pass_untouched(resize):
+    images = np.random.default_rng(6).uniform(-3, 300, (2, 24, 32, 3)).astype(np.float32)
+    np.testing.assert_array_equal(resize(images), images)
+    assert resize(np.zeros((0, 5, 5, 3), np.float32)).shape == (0, 24, 32, 3)
