@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 
 from care_tf.errors import InputError
+from care_tf.extras import require_extra
+
+require_extra(__name__, "runs", "matplotlib")
 
 _WIDTH_PX = 320
 _OUTLINE_PX = 4

@@ -41,5 +41,5 @@ def write_picture_grid(path: str | os.PathLike, titles: Sequence[str], rows: Seq
                 axes.text(0.5, -0.03, tile.caption, transform=axes.transAxes, ha="center", va="top", fontsize=7)
         for axes, title in zip(grid[0], titles, strict=True):
             axes.set_title(title, fontsize=8.5, loc="center", color=INK, wrap=True)
-        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, hspace=0.0, wspace=0.0)  # type: ignore[union-attr]
+        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, hspace=0.0, wspace=0.0)  # type: ignore[union-attr, call-arg]
         figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
