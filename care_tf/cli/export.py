@@ -43,5 +43,6 @@ def write_saved_model(run: "LoadedRun", folder: Path, image_size: tuple[int, int
         preprocess=run.preprocess,
         image_size=image_size or run.image_size,
         class_names=run.class_names,
+        max_pixel_value=run.config.data.max_pixel_value,
     )
     print(f"wrote {folder}")

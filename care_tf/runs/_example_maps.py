@@ -21,7 +21,8 @@ def tested_rows(
 ) -> Manifest:
     """The rows that a run is looked at on: a split and folds of a manifest; its own test rows where none is named."""
     source = run.config.data.manifest if manifest is None else manifest
-    rows = read_manifest(source, class_names=run.class_names)
+    largest = run.config.data.max_pixel_value
+    rows = read_manifest(source, class_names=run.class_names, max_pixel_value=largest)
     if split is None and folds is None:
         return select_rows(rows, run.config.data.test, "data.test")
     return select_rows(rows, Selection(split=split, folds=None if folds is None else tuple(folds)), "--split/--folds")

@@ -9,6 +9,7 @@ import pydantic
 import yaml
 
 from care_tf.errors import InputError
+from care_tf.images.bit_depth import LARGEST
 from care_tf.runs._stage import Stage
 from care_tf.runs.named_configs import RUNS, find_config, run_name
 
@@ -56,6 +57,8 @@ class DataConfig(_Section):
       mask_classes: Classes whose boxes are used in training; None uses every box there is.
       max_images_per_class: Class name -> largest number of training images of it, drawn under the seed.
       cache: "memory" or a folder keeps decoded images; None decodes each time.
+      max_pixel_value: The number in 16-bit PNGs that is white, such as 4095 where they hold 12 bits; the exported model
+        reads them so, too. None takes the upper byte of their numbers, with a warning where that leaves images dark.
     """
 
     manifest: str
@@ -69,6 +72,7 @@ class DataConfig(_Section):
     mask_classes: tuple[str, ...] | None = None
     max_images_per_class: dict[str, pydantic.PositiveInt] = {}
     cache: str | None = None
+    max_pixel_value: int | None = pydantic.Field(default=None, ge=1, le=LARGEST, strict=True)
 
     @pydantic.field_validator("image_size_px", mode="before")
     @classmethod

@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -63,12 +64,15 @@ class BoxSettings:
 
 
 class ImageTask(NamedTuple):
-    """One image to do: its row in the manifest, where it lies, whom it shows, and where its map goes ("": nowhere)."""
+    """One image to do: its row in the manifest, where it lies, whom it shows, where its map goes ("": nowhere), and the
+    manifest's `max_pixel_value`.
+    """
 
     row: int
     image_path: str
     group: str
     map_path: str
+    max_pixel_value: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +85,7 @@ class ImageResult:
       boxes: [x0, y0, x1, y1] in the oriented image's pixels.
       doubt: 0 (a clear box) to 1, NaN where the image failed.
       seconds: From opening the file to the boxes.
-      message: Why it failed, or "".
+      message: Why it failed, what is doubtful about how it was read, or "".
       size: Of the file, bytes; -1 where there is none.
       modified_ns: When the file was last written, ns; -1 where there is none.
     """
@@ -122,9 +126,9 @@ def annotate(packed: bytes, task: ImageTask) -> ImageResult:
     try:
         method, settings = _unpack(packed)
         with _one_thread():
-            boxes, doubt = _boxes_and_doubt(method, settings, task)
+            image, message = _image_and_warning(task)
+            boxes, doubt = _boxes_and_doubt(method, settings, task, image)
         status: Status = "boxes" if boxes else "no box"
-        message = ""
     except Exception as error:
         boxes, doubt, status = [], math.nan, "failed"
         name = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
@@ -148,8 +152,16 @@ def file_state(path: str) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
-def _boxes_and_doubt(method: Any, settings: BoxSettings, task: ImageTask) -> tuple[list[list[float]], float]:
-    image = read_image(task.image_path)
+def _image_and_warning(task: ImageTask) -> tuple[np.ndarray, str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        image = read_image(task.image_path, task.max_pixel_value)
+    return image, "; ".join(str(warning.message) for warning in caught)
+
+
+def _boxes_and_doubt(
+    method: Any, settings: BoxSettings, task: ImageTask, image: np.ndarray
+) -> tuple[list[list[float]], float]:
     height, width = image.shape[:2]
     saliency = _checked_map(method(image, task.image_path, task.group), height, width)
     found = boxes_from_map(
