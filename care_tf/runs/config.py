@@ -105,6 +105,7 @@ class CareConfig(_Section):
       tau: Cap of the mean attention inside the box.
       lam: Weight of the attention outside the box.
       reduction: "batch" (the paper's), "masked" or "class_balanced".
+      outside: "uniform" (the paper's) or "distance": attention outside the box counts the more, the farther it is.
       second_order: Whether the map is differentiated through its own gradients.
     """
 
@@ -113,6 +114,7 @@ class CareConfig(_Section):
     tau: float = pydantic.Field(default=0.7, ge=0.0, le=1.0)
     lam: float = pydantic.Field(default=1.0, ge=0.0)
     reduction: Literal["batch", "masked", "class_balanced"] = "batch"
+    outside: Literal["uniform", "distance"] = "uniform"
     second_order: bool = True
 
 
