@@ -1,5 +1,6 @@
 """Attention maps of a run on a few of its images."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -63,6 +64,7 @@ def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, 
 
 def read_images(run: LoadedRun, rows: Manifest) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All images of the rows at the run's size, RGB 0..255 (n,H,W,3), their masks (n,H,W), and labels (n,)."""
+    rows = dataclasses.replace(rows, max_pixel_value=run.config.data.max_pixel_value)
     inputs, labels = next(iter(evaluation_dataset(rows, run.image_size, len(rows), masks=True)))
     return inputs["image"].numpy(), inputs["mask"].numpy()[..., 0], labels.numpy()
 
