@@ -50,7 +50,7 @@ def write_dicom(path, pixels, *, syntax=None, frames=None, **entries):
     dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
     for name, value in entries.items():
         setattr(dataset, name, value)
-    dataset.HighBit = dataset.BitsStored - 1
+    dataset.HighBit = entries.get("HighBit", dataset.BitsStored - 1)
     big = syntax == uid.ExplicitVRBigEndian
     stored = encapsulate(frames) if frames else pixels.astype(pixels.dtype.newbyteorder("<>"[big])).tobytes()
     dataset.PixelData = entries.get("PixelData", stored)

@@ -18,6 +18,7 @@ from care_tf.cli.commands import Command
 @options.classes(help="Only these true classes. [default: all with truth]")
 @options.folds(help="Only these folds of TRUTH. [default: all]")
 @click.option("--only-shared", is_flag=True, help="Leave out images that a BOXES lacks; otherwise they are an error.")
+@options.max_pixel_value
 @options.resamples
 @options.seed
 def judge(truth: Path, boxes: tuple[Path, ...], output: Path, **choices: Any) -> None:
@@ -30,7 +31,8 @@ def judge(truth: Path, boxes: tuple[Path, ...], output: Path, **choices: Any) ->
     from care_tf.boxes.judging.quality_report import write_box_quality
     from care_tf.data.manifest import read_manifest
 
-    quality = judge_boxes(read_manifest(truth), [read_manifest(path) for path in boxes], **choices)
+    true = read_manifest(truth, max_pixel_value=choices.pop("max_pixel_value"))
+    quality = judge_boxes(true, [read_manifest(path) for path in boxes], **choices)
     written = write_box_quality(quality, output)
     for line in quality.not_judged:
         print(f"not judged: {line}")

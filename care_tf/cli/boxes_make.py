@@ -71,6 +71,7 @@ def _number_or_word(text: str) -> float | str:
     help="segmentation, one model: what it was trained on. attention: the same. [default: the run's own rows]",
 )
 @click.option("--trained-elsewhere", is_flag=True, help="One model or run: you vouch that it saw none of the images.")
+@options.max_pixel_value
 @options.workers()
 @click.option("--backend", type=click.Choice(["local", "dask", "ray"]), default="local", help="Who does the work.")
 @click.option("--scheduler", metavar="ADDRESS", help="A running cluster. [default: one on this machine]")
@@ -102,7 +103,7 @@ def _made_boxes(manifest: Path, output: Path, choices: dict[str, Any]) -> "MadeB
     from care_tf.data.manifest import read_manifest
 
     # A corrupt image is one failed image, not the end of the run: headers are not checked here.
-    rows = read_manifest(manifest, check_images=False)
+    rows = read_manifest(manifest, check_images=False, max_pixel_value=choices.pop("max_pixel_value"))
     trained = {name: choices.pop(name) for name in ("model", "run", "training_manifest", "trained_elsewhere")}
     name = choices.pop("method")
     method = _method(name, **trained)
@@ -139,8 +140,10 @@ def _report(made: "MadeBoxes") -> None:
         f"{len(made.details)} images{resumed}: {counts['boxes']} with boxes, {counts['no box']} without, "
         f"{counts['failed']} failed"
     )
-    for status, title in (("no box", "nothing found in"), ("failed", "failed")):
+    for status, title in (("boxes", "look at"), ("no box", "nothing found in"), ("failed", "failed")):
         results = [result for result in made.details if result.status == status]
+        if status == "boxes":
+            results = [result for result in results if result.message]
         for result in results[:MAX_LISTED]:
             reason = f": {result.message}" if result.message else ""
             print(f"warning: {title} {made.manifest.image_paths[result.row]}{reason}", file=sys.stderr)

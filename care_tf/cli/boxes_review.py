@@ -19,6 +19,7 @@ from care_tf.cli.commands import Command
     default="doubt",
     help="Most doubtful first, or as in the file.",
 )
+@options.max_pixel_value
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port; 0 takes a free one.")
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def review(manifest: Path, output: Path | None, port: int, no_browser: bool, **choices: Any) -> None:

@@ -102,6 +102,18 @@ folds_file = option(
     "--folds-file", formerly="--folds", type=PATH, help="CSV with image name and fold; otherwise folds are dealt."
 )
 num_folds = option("--num-folds", type=click.IntRange(min=2), default=5, help="How many folds to deal.")
+split = option(
+    "--split",
+    type=click.Choice(["group", "image"]),
+    default="group",
+    help="image: beside the folds a split column, 80 % train and 20 % test by image as in the paper, which leaks.",
+)
+max_pixel_value = option(
+    "--max-pixel-value",
+    type=click.IntRange(1, 2**16 - 1),
+    metavar="N",
+    help="White in 16-bit PNGs: 4095 where they hold 12 bits. [default: their upper byte]",
+)
 voc_pixel_origin = option(
     "--voc-pixel-origin",
     type=click.IntRange(0, 1),

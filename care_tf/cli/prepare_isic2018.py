@@ -29,6 +29,7 @@ from care_tf.errors import InputError
 @click.option("--box-scale", type=float, help="Side of the box / tight side. [default: 1]")
 @options.folds_file
 @options.num_folds
+@options.split
 @options.seed
 def isic2018(root: Path, output: Path, task: str, **choices: Any) -> None:
     """Turn the ISIC 2018 download into a manifest.
@@ -58,8 +59,8 @@ def isic2018(root: Path, output: Path, task: str, **choices: Any) -> None:
 def _check_fit(task: str, choices: dict[str, Any]) -> None:
     """Nothing that was asked for is left out silently."""
     without = ["box_classes", "box_scale"] if task == "1" or choices["lesion_masks"] else []
-    without += ["lesion_masks", "folds_file"] if task == "1" else []
-    given = [f"--{name.replace('_', '-')}" for name in without if choices[name] not in (None, False)]
+    without += ["lesion_masks", "folds_file", "split"] if task == "1" else []
+    given = [f"--{name.replace('_', '-')}" for name in without if choices[name] not in (None, False, "group")]
     if given:
         chosen = "--task 1" if task == "1" else "--lesion-masks"
         raise InputError(f"{chosen} gives masks and takes no {', '.join(given)}. Leave one out.")

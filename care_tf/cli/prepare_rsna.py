@@ -21,6 +21,7 @@ from care_tf.cli.commands import Command
 @click.option("--mapping", type=options.PATH, help="RSNA's mapping to NIH images (JSON), to group them by patient.")
 @options.folds_file
 @options.num_folds
+@options.split
 @options.seed
 @options.workers(formerly="--threads")
 @click.option("--skip-failed", is_flag=True, help="Leave out images that cannot be converted.")

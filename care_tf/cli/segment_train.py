@@ -21,8 +21,11 @@ from care_tf.tensorflow_start import quiet_tensorflow
 @click.option("--batch-size", type=int, default=16)
 @click.option("--max-epochs", type=int, default=60, help="Of each network.")
 @click.option("--patience-epochs", type=int, default=6, help="Stop after so many epochs without improvement.")
+@options.max_pixel_value
 @options.seed
-def train(manifest: Path, output: Path, image_size: tuple[int, int], **settings: Any) -> None:
+def train(
+    manifest: Path, output: Path, image_size: tuple[int, int], max_pixel_value: int | None, **settings: Any
+) -> None:
     """Train DeepLabV3+ on lesion masks.
 
     By default two networks, each without one half of the patients or lesions: every image then has a network that never
@@ -33,5 +36,5 @@ def train(manifest: Path, output: Path, image_size: tuple[int, int], **settings:
     from care_tf.data.manifest import read_manifest
 
     chosen = SegmentationSettings(image_size_px=image_size, **settings)
-    models = train_segmentation(read_manifest(manifest), output, chosen)
+    models = train_segmentation(read_manifest(manifest, max_pixel_value=max_pixel_value), output, chosen)
     print(f"wrote {len(models)} networks and segmentation.json to {output}")

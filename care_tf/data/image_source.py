@@ -12,7 +12,7 @@ import tensorflow as tf
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
-from care_tf.images.decoding import decode_image_named
+from care_tf.images.decoding import decode_image_named, warn_of_dark_images
 
 ImageLoader: TypeAlias = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 Cache: TypeAlias = str | os.PathLike | ImageLoader | None
@@ -37,6 +37,8 @@ def image_loader(manifest: Manifest, image_size: tuple[int, int], cache: Cache) 
     """
     if callable(cache):
         return cache
+    if manifest.max_pixel_value is None:
+        warn_of_dark_images(manifest.image_paths)
     if cache is None:
         return _from_files(manifest, image_size)
     if cache == "memory":
@@ -50,7 +52,7 @@ def _from_files(manifest: Manifest, image_size: tuple[int, int]) -> ImageLoader:
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         path = paths[index]
-        return decode_image_named(tf.io.read_file(path), path, image_size)
+        return decode_image_named(tf.io.read_file(path), path, image_size, manifest.max_pixel_value)
 
     return load
 
@@ -94,8 +96,9 @@ def _fill(images: np.ndarray, manifest: Manifest, image_size: tuple[int, int]) -
 
 
 def images_key(manifest: Manifest, image_size: tuple[int, int]) -> str:
-    """16 characters that change with the images' order, size or modification time, but not with labels or boxes."""
-    digest = hashlib.sha256(repr(tuple(image_size)).encode())
+    """16 characters that change with the images' order, range, size and modification time, not with labels or boxes."""
+    asked = () if manifest.max_pixel_value is None else (manifest.max_pixel_value,)
+    digest = hashlib.sha256(repr((*image_size, *asked)).encode())
     for path in manifest.image_paths:
         status = os.stat(path)
         digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())

@@ -18,6 +18,7 @@ from care_tf.csv_files import write_table
 from care_tf.data._annotation import annotation_problems
 from care_tf.data._manifest_rows import COLUMNS, check_class_names, parse_rows
 from care_tf.errors import InputError
+from care_tf.images.bit_depth import check_max_pixel_value
 from care_tf.problems import raise_problems
 
 
@@ -36,6 +37,8 @@ class Manifest:
       folds: n names such as "1", "" where there is none.
       box_sources: n names of who drew the boxes, "" where unknown.
       source: The CSV file or folder this came from, for messages and for paths in `fingerprint`.
+      max_pixel_value: The number in 16-bit PNGs that is white, such as 4095 where they hold 12 bits; None takes the
+        upper byte of their numbers, with a warning where that leaves images dark. It is not in the CSV.
 
     Raises:
       InputError: The columns differ in length; two classes have one name; a label is outside the class list; an
@@ -52,8 +55,10 @@ class Manifest:
     folds: tuple[str, ...] = ()
     box_sources: tuple[str, ...] = ()
     source: str = ""
+    max_pixel_value: int | None = None
 
     def __post_init__(self) -> None:
+        check_max_pixel_value(self.max_pixel_value)
         num_images = len(self.image_paths)
         object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
         if not self.boxes:
@@ -175,8 +180,10 @@ class Manifest:
         return "\n".join(lines)
 
     def fingerprint(self) -> str:
-        """sha256 (hex) of the class names and all rows, with paths relative to `source`: moving a folder keeps it."""
+        """sha256 (hex) of all but `source`, to which paths are relative: moving a folder keeps it."""
         digest = hashlib.sha256(json.dumps(self.class_names).encode())
+        if self.max_pixel_value is not None:
+            digest.update(json.dumps(self.max_pixel_value).encode())
         for row in _rows(self, _folder_of(self.source)):
             digest.update(json.dumps(row).encode())
         return digest.hexdigest()
@@ -188,7 +195,11 @@ _PER_IMAGE = ("image_paths", "labels", "boxes", *_TEXTS)
 
 
 def read_manifest(
-    path: str | os.PathLike, *, class_names: Sequence[str] | None = None, check_images: bool = True
+    path: str | os.PathLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    check_images: bool = True,
+    max_pixel_value: int | None = None,
 ) -> Manifest:
     """Reads and validates a manifest CSV; every bad row is reported with its line number, none is dropped.
 
@@ -201,6 +212,7 @@ def read_manifest(
       class_names: The classes in the order of the labels; by default the names found, sorted. Name them to fix an
         order of your own, and to have a misspelled label refused.
       check_images: Opens every image's header (not its pixels) to check it and the boxes in it.
+      max_pixel_value: As of `Manifest`.
 
     Returns:
       The manifest, rows in file order.
@@ -219,6 +231,7 @@ def read_manifest(
         class_names=names,
         boxes=tuple(row.boxes for row in rows),
         source=str(path.absolute()),
+        max_pixel_value=max_pixel_value,
         **texts,
     )
 

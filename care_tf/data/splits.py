@@ -92,8 +92,8 @@ def _warn_of_leak(splits: np.ndarray, group_ids: np.ndarray) -> None:
     num_torn = len(np.intersect1d(group_ids[splits == "train"], group_ids[splits == "test"]))
     if num_torn:
         warnings.warn(
-            f"{num_torn} of {len(np.unique(group_ids))} groups have images in train and in test: this split leaks; "
-            "stratified_group_folds does not",
+            f"{num_torn} of {len(np.unique(group_ids))} groups have images in train and in test: this split leaks, so "
+            "figures on test will be too good; folds that keep a lesion or patient together do not leak",
             UserWarning,
             stacklevel=3,
         )

@@ -13,6 +13,8 @@ from care_tf.extras import require_extra
 
 _GRAYSCALE = ("MONOCHROME1", "MONOCHROME2")
 _MAX_BITS = 16
+_REQUIRED = ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
+_RLE = "1.2.840.10008.1.2.5"
 # What to install for the compressions that pydicom and Pillow cannot read, by the end of the transfer syntax's UID.
 _SYNTAX_ROOT = "1.2.840.10008.1.2.4."
 _DECODING_PACKAGES = {
@@ -54,8 +56,9 @@ def read_dicom(path: str | os.PathLike, window: int | str | None = None) -> np.n
     greatest value in the image, padding aside.
 
     Args:
-      path: A single-frame grayscale file, 1 to 16 bits, signed or not. Uncompressed, deflated, RLE and, through
-        Pillow, 8-bit JPEG and JPEG 2000; other compressions need a package that the error names.
+      path: A single-frame grayscale file, 1 to 16 bits, signed or not, with or without DICOM's preamble. Uncompressed,
+        deflated, RLE and, through Pillow, 8-bit JPEG and JPEG 2000; other compressions need a package that the error
+        names. Without a TransferSyntaxUID its encoding is read off the first element, and compression is refused.
       window: Which of the file's views, lookup tables before windows: None takes the first, a number counts from 0,
         text is its explanation in the file (in upper or lower case).
 
@@ -64,33 +67,105 @@ def read_dicom(path: str | os.PathLike, window: int | str | None = None) -> np.n
 
     Raises:
       InputError: pydicom is not installed; the file is missing, cut off, no DICOM file, without pixels, in color, in
-        several frames, or in a compression that no installed package decodes; there is no such view.
+        several frames, or in a compression that no installed package decodes; an element that says how to read or show
+        it is missing or wrong; there is no such view.
 
-    Source: DICOM PS3.3 C.11.1 (modality), C.11.2 (view), C.7.6.3.1.2 (photometric interpretation). Where the standard
-    leaves the choice between lookup table and window to the viewer: the table. Only the pixels leave this function.
+    Source: DICOM PS3.3 C.11.1 (modality), C.11.2 (view), C.7.6.3.1.2 (photometric interpretation), PS3.5 8.1.1 (bits).
+    Where the standard leaves the choice between lookup table and window to the viewer: the table. Only the pixels leave
+    this function.
     """
     with _named_errors(path):
         dataset = _read(path)
+        _take_from_functional_groups(dataset)
         stored = _stored_values(dataset)
         # Once per value, not per pixel.
         return gray_levels(dataset, stored, window)[stored.astype(np.int64) - np.iinfo(stored.dtype).min]
 
 
+def _take_from_functional_groups(dataset: Any) -> None:
+    """An enhanced image keeps its modality and view one level down; with one frame, they are the image's."""
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in dataset.get(groups) or ():
+            for macro in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+                for entries in group.get(macro) or ():
+                    dataset.update(entries)
+
+
 def _stored_values(dataset: Any) -> np.ndarray:
     """int or uint (H,W) of 8 or 16 bits, unused bits cleared."""
+    _check_is_one_gray_image(dataset)
+    dataset.SamplesPerPixel = 1  # which grayscale implies
+    syntax = _transfer_syntax(dataset)
+    num_allocated, num_stored = int(dataset.BitsAllocated), int(dataset.BitsStored)
+    given = dataset.get("HighBit")
+    high_bit = num_stored - 1 if given is None else int(given)
+    if high_bit == num_stored - 1:
+        return _decoded(dataset, syntax)
+    if not num_stored <= high_bit < num_allocated or (syntax.is_encapsulated and syntax != _RLE):
+        raise InputError(
+            f"HighBit (0028,0102) must be one less than BitsStored (0028,0101), {num_stored}. Received {high_bit}. "
+            "Correct it in the file, or leave the image out."
+        )
+    dataset.BitsStored = num_allocated  # whole cells, because pydicom takes no notice of HighBit
+    cells = _decoded(dataset, syntax)
+    dataset.BitsStored = num_stored
+    return _shifted(cells, high_bit, num_stored)
+
+
+def _shifted(cells: np.ndarray, high_bit: int, num_stored: int) -> np.ndarray:
+    """The values whose most significant bit is `high_bit`, from whole cells."""
+    num_bits, num_below = 8 * cells.itemsize, high_bit + 1 - num_stored
+    largest = 2 ** (num_stored - (cells.dtype.kind == "i")) - 1
+    if (cells & (2**num_below - 1)).any() and -largest - 1 <= cells.min() and cells.max() <= largest:
+        raise InputError(
+            f"HighBit (0028,0102) must say where the pixels are. Received {high_bit}, but the pixels are in the lowest "
+            f"{num_stored} bits. Correct it in the file, or leave the image out."
+        )
+    return cells << (num_bits - 1 - high_bit) >> (num_bits - num_stored)
+
+
+def _check_is_one_gray_image(dataset: Any) -> None:
     if "PixelData" not in dataset:
         raise InputError("The file has no pixel data. Leave it out.")
-    photometric = str(dataset.get("PhotometricInterpretation", ""))
+    photometric = str(dataset.get("PhotometricInterpretation") or "")
     if photometric not in _GRAYSCALE or int(dataset.get("SamplesPerPixel") or 1) != 1:
         raise InputError(
-            f"The image must be grayscale, {' or '.join(_GRAYSCALE)}. Received {photometric or 'nothing'}."
+            f"The image must be grayscale, {' or '.join(_GRAYSCALE)}. Received {photometric or 'nothing'} as "
+            "PhotometricInterpretation (0028,0004). Leave it out."
         )
     num_frames = int(dataset.get("NumberOfFrames") or 1)
     if num_frames != 1:
         raise InputError(f"The file must hold one image. Received {num_frames} frames. Save each as a file of its own.")
+    missing = [name for name in _REQUIRED if dataset.get(name) in (None, "")]
+    if missing:
+        raise InputError(
+            f"The file must say how its pixels are stored. Received no {', '.join(missing)}. Add what the scanner's "
+            "manufacturer says, or leave the image out."
+        )
     if int(dataset.BitsAllocated) > _MAX_BITS:
         raise InputError(f"The image must have at most {_MAX_BITS} bits per pixel. Received {dataset.BitsAllocated}.")
-    syntax = dataset.file_meta.TransferSyntaxUID
+
+
+def _transfer_syntax(dataset: Any) -> Any:
+    """The file's transfer syntax; one that is missing follows from how the elements before the pixels were read."""
+    from pydicom import uid
+
+    syntax, is_compressed = dataset.file_meta.get("TransferSyntaxUID"), dataset["PixelData"].is_undefined_length
+    if not syntax and not is_compressed:
+        is_implicit, is_little_endian = dataset.original_encoding
+        explicit = uid.ExplicitVRLittleEndian if is_little_endian else uid.ExplicitVRBigEndian
+        syntax = dataset.file_meta.TransferSyntaxUID = uid.ImplicitVRLittleEndian if is_implicit else explicit
+    if not syntax or not syntax.is_transfer_syntax or syntax.is_encapsulated != is_compressed:
+        raise InputError(
+            "TransferSyntaxUID (0002,0010) must say how the pixels are encoded. Received "
+            f"{f'{syntax.name} ({syntax})' if syntax else 'none'}, and pixels that are "
+            f"{'' if is_compressed else 'not '}compressed. Correct it in the file, or export the image again."
+        )
+    return syntax
+
+
+def _decoded(dataset: Any, syntax: Any) -> np.ndarray:
+    """pydicom's pixels."""
     if not syntax.is_encapsulated:
         return dataset.pixel_array
     from pydicom.pixels import get_decoder
@@ -117,7 +192,12 @@ def _read(path: str | os.PathLike, **options: Any) -> Any:
     except FileNotFoundError:
         raise InputError("There is no such file.") from None
     except pydicom.errors.InvalidDicomError:
-        raise InputError("The file is not a DICOM file: its header is missing.") from None
+        pass
+    with contextlib.suppress(Exception):  # whatever is no DICOM file makes it raise anything
+        dataset = pydicom.dcmread(path, force=True, **options)  # without the preamble that starts a file
+        if dataset.get("Rows"):
+            return dataset
+    raise InputError("The file is not a DICOM file: its header is missing.")
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ import numpy.typing as npt
 from care_tf.errors import InputError
 
 _View = Callable[[np.ndarray], np.ndarray]
+_PADDING = ("PixelPaddingValue", "PixelPaddingRangeLimit")
+_FIX = "Correct it in the file, or leave the image out"
 
 
 def gray_levels(dataset: Any, stored: np.ndarray, window: int | str | None = None) -> np.ndarray:
@@ -61,11 +63,13 @@ def apply_window(values: npt.ArrayLike, center: float, width: float, function: s
     """
     x = np.asarray(values, np.float64)
     if function not in ("LINEAR", "LINEAR_EXACT", "SIGMOID"):
-        raise InputError(f"VOI LUT function must be LINEAR, LINEAR_EXACT or SIGMOID. Received {function!r}.")
+        raise InputError(
+            f"VOILUTFunction (0028,1056) must be LINEAR, LINEAR_EXACT or SIGMOID. Received {function!r}. {_FIX}."
+        )
     if not (np.isfinite([center, width]).all() and width > 0 and (width >= 1 or function != "LINEAR")):
         raise InputError(
-            f"A window's width must be {'at least 1' if function == 'LINEAR' else 'positive'} and finite for "
-            f"{function}. Received center {center:g}, width {width:g}."
+            f"WindowWidth (0028,1051): A window's width must be {'at least 1' if function == 'LINEAR' else 'positive'} "
+            f"and finite for {function}. Received center {center:g}, width {width:g}. {_FIX}."
         )
     if function == "SIGMOID":
         # As tanh, which does not overflow far outside of a narrow window.
@@ -81,8 +85,13 @@ def _modality(dataset: Any, stored: np.ndarray) -> np.ndarray:
     """Stored values as the quantity that they represent."""
     if dataset.get("ModalityLUTSequence"):
         return _look_up(dataset.ModalityLUTSequence[0], stored, dataset.original_encoding[1])[0]
-    slope, intercept = dataset.get("RescaleSlope"), dataset.get("RescaleIntercept")
-    return stored * float(1 if slope is None else slope) + float(intercept or 0)
+    slope, intercept = _numbers(dataset, "RescaleSlope") or [1.0], _numbers(dataset, "RescaleIntercept") or [0.0]
+    if not (np.isfinite([slope[0], intercept[0]]).all() and slope[0]):
+        raise InputError(
+            "RescaleSlope (0028,1053) must be a number other than 0, RescaleIntercept (0028,1052) any number. Received "
+            f"{slope[0]:g}, {intercept[0]:g}. {_FIX}."
+        )
+    return stored * slope[0] + intercept[0]
 
 
 def _views(dataset: Any) -> list[tuple[str, _View]]:
@@ -91,15 +100,16 @@ def _views(dataset: Any) -> list[tuple[str, _View]]:
     for item in dataset.get("VOILUTSequence") or ():
         view = functools.partial(_through_table, item=item, is_little_endian=dataset.original_encoding[1])
         views.append((str(item.get("LUTExplanation") or ""), view))
-    centers, widths = _listed(dataset.get("WindowCenter")), _listed(dataset.get("WindowWidth"))
+    centers, widths = _numbers(dataset, "WindowCenter"), _numbers(dataset, "WindowWidth")
     if len(centers) != len(widths):
         raise InputError(
-            f"Every window center needs a width. Received {len(centers)} centers and {len(widths)} widths."
+            "WindowCenter (0028,1050) and WindowWidth (0028,1051): Every window center needs a width. Received "
+            f"{len(centers)} centers and {len(widths)} widths. {_FIX}."
         )
-    function = str(dataset.get("VOILUTFunction") or "LINEAR")
+    function = str(dataset.get("VOILUTFunction") or "LINEAR").strip().upper()
     names = [str(name) for name in _listed(dataset.get("WindowCenterWidthExplanation"))]
     for i, (center, width) in enumerate(zip(centers, widths, strict=True)):
-        view = functools.partial(apply_window, center=float(center), width=float(width), function=function)
+        view = functools.partial(apply_window, center=center, width=width, function=function)
         views.append((names[i] if i < len(names) else "", view))
     return views
 
@@ -128,7 +138,8 @@ def _whole_range(dataset: Any, stored: np.ndarray, levels: np.ndarray) -> np.nda
         first = -(2 ** (num_bits - 1)) if lowest else 0
         present = levels[first - lowest : first + 2**num_bits - lowest]
     else:
-        counted = stored[stored != dataset["PixelPaddingValue"].value] if "PixelPaddingValue" in dataset else stored
+        ends = [dataset[name].value for name in _PADDING if name in dataset and dataset[name].value is not None]
+        counted = stored[(stored < min(ends)) | (stored > max(ends))] if ends else stored
         counted = counted if counted.size else stored
         # Every value between as well: a lookup table need not rise.
         present = levels[int(counted.min()) - lowest : int(counted.max()) + 1 - lowest]
@@ -142,7 +153,10 @@ def _look_up(item: Any, values: np.ndarray, is_little_endian: bool) -> tuple[np.
     Not pydicom's `apply_voi`: in 3.0 it counts the positions of a table with 8-bit outputs in 8 bits, so that it wraps
     around in a table of more than 256 entries.
     """
-    num_entries, first, num_bits = (int(number) for number in item.LUTDescriptor)
+    descriptor = _numbers(item, "LUTDescriptor")
+    if len(descriptor) != 3:
+        raise InputError(f"LUTDescriptor (0028,3002) must hold three numbers. Received {len(descriptor)}. {_FIX}.")
+    num_entries, first, num_bits = map(int, descriptor)
     num_entries = num_entries or 2**16
     data = item.LUTData
     if isinstance(data, bytes):
@@ -152,13 +166,21 @@ def _look_up(item: Any, values: np.ndarray, is_little_endian: bool) -> tuple[np.
         table = np.asarray(_listed(data))
     if len(table) < num_entries or not 8 <= num_bits <= 16:
         raise InputError(
-            f"A lookup table must hold as many entries of 8 to 16 bits as it says; it says {num_entries} of {num_bits} "
-            f"bits and holds {len(table)}."
+            "LUTData (0028,3006) must hold as many entries of 8 to 16 bits as LUTDescriptor (0028,3002) says. Received "
+            f"a table that says {num_entries} of {num_bits} bits and holds {len(table)}. {_FIX}."
         )
     if first >= 2**15 and values.min() < 0:
         first -= 2**16  # signed, but read as unsigned: the entry does not say which
     positions = np.clip(np.rint(values) - first, 0, num_entries - 1)
     return table[positions.astype(np.int64)].astype(np.float64), num_bits
+
+
+def _numbers(dataset: Any, name: str) -> list[float]:
+    """All numbers of an element; none where it is missing or empty."""
+    try:
+        return [float(number) for number in _listed(dataset.get(name))]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} must hold numbers. Received something else: {error}. {_FIX}.") from error
 
 
 def _listed(value: Any) -> list[Any]:

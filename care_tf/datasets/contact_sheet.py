@@ -42,22 +42,22 @@ def write_contact_sheet(manifest: Manifest, path: str | os.PathLike, *, seed: in
     draw = ImageDraw.Draw(sheet)
     for place, i in enumerate(chosen.tolist()):
         left, top = place % num_columns * _TILE_PX, place // num_columns * row_height
-        sheet.paste(_tile(manifest.image_paths[i], manifest.boxes[i]), (left, top + _CAPTION_PX))
+        sheet.paste(_tile(manifest, i), (left, top + _CAPTION_PX))
         name = os.path.splitext(os.path.basename(manifest.image_paths[i]))[0]
         draw.text((left + 3, top + 2), f"{manifest.class_names[manifest.labels[i]]} {name}", fill=(255, 255, 255))
     with atomic_path(path) as temporary:
         sheet.save(temporary)
 
 
-def _tile(path: str, boxes: np.ndarray):
+def _tile(manifest: Manifest, row: int):
     """A Pillow image of at most 200 x 200 px with the boxes drawn."""
     from PIL import Image, ImageDraw
 
-    image = Image.fromarray(read_image(path))
+    image = Image.fromarray(read_image(manifest.image_paths[row], manifest.max_pixel_value))
     scale = _TILE_PX / max(image.size)
     image = image.resize((max(round(image.width * scale), 1), max(round(image.height * scale), 1)))
     draw = ImageDraw.Draw(image)
-    for x0, y0, x1, y1 in boxes * scale:
+    for x0, y0, x1, y1 in manifest.boxes[row] * scale:
         draw.rectangle(
             (float(x0), float(y0), max(float(x1) - 1, float(x0)), max(float(y1) - 1, float(y0))),
             outline=_BOX_COLOR,

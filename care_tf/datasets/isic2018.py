@@ -9,7 +9,7 @@ import numpy as np
 from care_tf.box_geometry import scale_boxes, shows_region, tight_box_in_image
 from care_tf.csv_files import column_of, table_rows
 from care_tf.data.manifest import Manifest
-from care_tf.datasets._download import check_parts, folds_of
+from care_tf.datasets._download import check_parts, folds_of, splits_of
 from care_tf.datasets._lesion_masks import usable_masks, warn_without_background
 from care_tf.errors import InputError
 from care_tf.file_work import for_each_file
@@ -36,6 +36,7 @@ def read_isic2018(
     folds_file: str | os.PathLike | None = None,
     num_folds: int = 5,
     seed: int = 0,
+    split: str = "group",
 ) -> Manifest:
     """Reads the archive's layout, or that of Dataverse and Kaggle, where the set is called HAM10000.
 
@@ -53,6 +54,8 @@ def read_isic2018(
       folds_file: CSV with the columns `image` and `fold`; None deals folds stratified by class, grouped by lesion.
       num_folds: How many folds to deal.
       seed: Of the deal.
+      split: "group" gives every image a fold only; "image" also the paper's split, "train" (80 % of each class) or
+        "test", image by image, with a warning of how many lesions are on both sides.
 
     Returns:
       All images of the labels' table in its order, groups = lesions. The classes are in the official order MEL, NV,
@@ -82,6 +85,7 @@ def read_isic2018(
     groups = column_of(root / groups_table, key, "lesion_id", image_ids)
     names = [CLASSES[label] for label in labels]  # rather than numbers, for the messages
     folds = folds_of(image_ids, names, groups, folds_file, "image", num_folds, seed)
+    splits = splits_of(names, groups, split, seed)
     wants_box = np.isin(labels, [CLASSES.index(name) for name in box_classes])
     boxes = _lesion_boxes(root / _MASKS, image_paths, wants_box, box_scale)
     masks = usable_masks([_mask_path(root / _MASKS, path) for path in image_paths], str(root)) if lesion_masks else ()
@@ -92,6 +96,7 @@ def read_isic2018(
         boxes=boxes,
         mask_paths=masks,
         groups=tuple(groups),
+        splits=splits,
         folds=folds,
         box_sources=tuple(BOX_SOURCE if len(box) else "" for box in boxes),
         source=str(root.absolute()),

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from care_tf.data.manifest import Manifest
-from care_tf.datasets._download import check_parts, folds_of
+from care_tf.datasets._download import check_parts, folds_of, splits_of
 from care_tf.datasets.dicom_to_png import ConvertedDicom
 from care_tf.datasets.rsna_tables import (
     CLASSES,
@@ -101,6 +101,7 @@ def rsna_manifest(
     folds_file: str | os.PathLike | None = None,
     num_folds: int = 5,
     seed: int = 0,
+    split: str = "group",
     skip_failed: bool = False,
     source: str = "",
 ) -> Manifest:
@@ -117,6 +118,8 @@ def rsna_manifest(
       folds_file: CSV with the columns `patientId` and `fold`; None deals them.
       num_folds: How many folds to deal.
       seed: Of the deal.
+      split: "group" gives every image a fold only; "image" also the paper's split, "train" (80 % of each class) or
+        "test", image by image, with a warning of how many patients are on both sides.
       skip_failed: Leaves out images that failed, with a warning that lists them.
       source: The manifest's source.
 
@@ -156,6 +159,7 @@ def rsna_manifest(
         class_names=CLASSES,
         boxes=tuple(boxes),
         groups=groups,
+        splits=splits_of(labels, groups, split, seed),
         folds=folds_of([images[i].name for i in kept], labels, groups, folds_file, "patientId", num_folds, seed),
         box_sources=tuple(BOX_SOURCE if len(each) else "" for each in boxes),
         source=source,

@@ -1,16 +1,23 @@
 """Encoded images and masks to arrays of the training size, in TensorFlow operations only: they can be served."""
 
 import contextlib
+import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.file_work import map_files
 from care_tf.images._exif import jpeg_orientation
+from care_tf.images.bit_depth import HEAD_BYTES, gray_of_16_bits, is_16_bit_png, warn_if_dark
+
+_HEAD_OF_16_BITS = r"\CPNG\r\n\x1a\n\C{16}\x10\C"  # `is_16_bit_png`, in the graph
 
 
-def decode_image(contents: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.Tensor, tf.Tensor]:
+def decode_image(
+    contents: tf.Tensor, image_size: tuple[int, int], max_pixel_value: int | None = None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes, orients and resizes one image.
 
     JPEG and PNG; grayscale, palette and 16-bit become 8-bit RGB and an alpha channel is dropped. A JPEG's EXIF
@@ -20,11 +27,14 @@ def decode_image(contents: tf.Tensor, image_size: tuple[int, int]) -> tuple[tf.T
     Args:
       contents: Scalar string, the bytes of the file.
       image_size: Height and width to resize to, px.
+      max_pixel_value: The number in a 16-bit PNG that is white, in [1, 65535], and what is above it, too; None takes
+        the upper byte of its numbers. Other files are read as ever.
 
     Returns:
       float32 (H,W,3) RGB, whole numbers 0..255, and int32 (2,): height and width before resizing, oriented.
     """
-    return _orient_and_resize(_pixels(contents), contents, image_size)
+    pixels = tf.minimum(_pixels(contents, max_pixel_value), 255)
+    return _orient_and_resize(pixels, contents, image_size)
 
 
 def resize_images(images: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
@@ -42,7 +52,7 @@ def resize_images(images: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
 
 
 def decode_image_named(
-    contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int]
+    contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int], max_pixel_value: int | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """`decode_image` for data pipelines: the error of a corrupt image names the file.
 
@@ -50,9 +60,14 @@ def decode_image_named(
     failed decode inside a graph; it costs a few percent of the decoding time.
 
     Args and Returns: as for `decode_image`, with the file's path, a scalar string. Evaluating the result raises
-    `tf.errors.InvalidArgumentError` for a corrupt image.
+    `tf.errors.InvalidArgumentError` for a corrupt image, and for one with numbers above `max_pixel_value`.
     """
-    pixels = _decoded_or_named(_pixels, contents, path, tf.uint8, "image")
+    decode = functools.partial(_pixels, max_pixel_value=max_pixel_value)
+    pixels = _decoded_or_named(decode, contents, path, tf.uint8 if max_pixel_value is None else tf.uint16, "image")
+    if max_pixel_value is not None:
+        message = f"this image has pixels above max_pixel_value, {max_pixel_value}; set it to the largest there can be"
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_max(pixels) <= 255, [message, path])]):
+            pixels = tf.identity(pixels)
     return _orient_and_resize(pixels, contents, image_size)
 
 
@@ -74,10 +89,43 @@ def decode_mask_named(contents: tf.Tensor, path: tf.Tensor, image_size: tuple[in
     return _resize_mask(_decoded_or_named(_mask_pixels, contents, path, tf.uint16, "mask"), image_size)
 
 
-def _pixels(contents: tf.Tensor) -> tf.Tensor:
+def warn_of_dark_images(paths: Iterable[str]) -> None:
+    """Warns where 16-bit PNGs among the files would be read nearly black: decodes those, and none of the others."""
+
+    def largest(path: str) -> int | None:
+        try:
+            with open(path, "rb") as file:
+                if not is_16_bit_png(head := file.read(HEAD_BYTES)):
+                    return None
+                return int(tf.reduce_max(_16_bit_numbers(head + file.read())))
+        except (OSError, tf.errors.InvalidArgumentError):
+            return None  # whoever reads it says so better
+
+    paths = [path for path in paths if path.lower().endswith(".png")]
+    found = dict(zip(paths, map_files(largest, paths), strict=True))
+    warn_if_dark({path: number for path, number in found.items() if isinstance(number, int)}, stacklevel=4)
+
+
+def _pixels(contents: tf.Tensor, max_pixel_value: int | None = None) -> tf.Tensor:
+    """uint8 (H,W,3); with `max_pixel_value` uint16, 256 where a number is above it."""
+    if max_pixel_value is None:
+        return _pixels_by_upper_byte(contents)
+    head = tf.strings.substr(contents, 0, HEAD_BYTES)
+    return tf.cond(
+        tf.strings.regex_full_match(head, _HEAD_OF_16_BITS),
+        lambda: tf.cast(tf.minimum(gray_of_16_bits(_16_bit_numbers(contents), max_pixel_value), 256), tf.uint16),
+        lambda: tf.cast(_pixels_by_upper_byte(contents), tf.uint16),
+    )
+
+
+def _pixels_by_upper_byte(contents: tf.Tensor) -> tf.Tensor:
     # The operation reads PNG too, and unlike decode_image lets one choose the accurate transform: the same pixels as
     # Pillow and OpenCV, which the fast one misses by up to 7 levels.
     return tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")
+
+
+def _16_bit_numbers(contents: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.io.decode_png(contents, channels=3, dtype=tf.uint16), tf.int32)
 
 
 def _mask_pixels(contents: tf.Tensor) -> tf.Tensor:
@@ -132,15 +180,15 @@ def _centroid_pixel(region: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor
 
 @contextlib.contextmanager
 def corrupt_files_refused() -> Iterator[None]:
-    """Turns the error of a corrupt file, raised inside a graph while its data set is read, into an `InputError`.
+    """Turns the error of a bad file, raised inside a graph while its data set is read, into an `InputError`.
 
     Raises:
-      InputError: The block met a corrupt image or mask; names the file.
+      InputError: The block met a corrupt image or mask, or an image above its `max_pixel_value`; names the file.
     """
     try:
         yield
     except tf.errors.InvalidArgumentError as error:
-        found = re.search(r"assertion failed: \[(this \w+ is corrupt[^]]*)\] \[(.*?)\]\n", str(error))
+        found = re.search(r"assertion failed: \[(this (?:image|mask) [^]]*)\] \[(.*?)\]\n", str(error))
         if found is None:
             raise
         raise InputError(f"{found[2]}: {found[1]}.") from error

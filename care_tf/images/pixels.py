@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from care_tf.errors import InputError
+from care_tf.extras import require_extra
+from care_tf.images.bit_depth import HEAD_BYTES, check_max_pixel_value, gray_of_16_bits, is_16_bit_png, warn_if_dark
 from care_tf.images.header import exif_orientation
 
 # What undoes an EXIF orientation, as Pillow names it; orientation 1 needs nothing.
@@ -21,7 +23,7 @@ _TRANSPOSITIONS = {
 }
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
+def read_image(path: str | os.PathLike, max_pixel_value: int | None = None) -> np.ndarray:
     """Decodes an image as the training pipeline does, without resizing it.
 
     A JPEG's EXIF orientation is honored, a PNG's is not; grayscale, palette and 16-bit become 8-bit RGB, and an alpha
@@ -29,19 +31,23 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
 
     Args:
       path: A JPEG or PNG file.
+      max_pixel_value: The number in a 16-bit PNG that is white, in [1, 65535]; other files are read as ever. None takes
+        the upper byte of its numbers, with a warning where that leaves the image dark.
 
     Returns:
       uint8 (H,W,3) RGB.
 
     Raises:
-      InputError: The file is missing, cut off or no JPEG or PNG.
+      InputError: The file is missing, cut off or no JPEG or PNG, or holds numbers above `max_pixel_value`.
     """
     from PIL import Image
 
+    check_max_pixel_value(max_pixel_value)
+    numbers = _16_bit_numbers(path)
+    if numbers is not None:
+        return _gray(numbers, max_pixel_value, path)
     with _named_errors(path, "image"), Image.open(path, formats=("JPEG", "PNG")) as image:
         transposition = _TRANSPOSITIONS.get(exif_orientation(image))
-        if image.mode.startswith("I"):  # 16 bits: the high byte, as the pipeline's decoder takes it
-            image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))
         pixels = image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB")
         if transposition is not None:
             pixels = pixels.transpose(Image.Transpose[transposition])
@@ -67,6 +73,41 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
         # Through the palette's colors, not its numbers: published lesion masks have 0 for the lesion.
         channels = np.asarray(image if is_wide else image.convert("RGB"))
     return channels > 0 if channels.ndim == 2 else np.max(channels, axis=-1) > 0
+
+
+def _16_bit_numbers(path: str | os.PathLike) -> np.ndarray | None:
+    """int32 (H,W,3), RGB, of a PNG with 16 bits per channel; None for any other file."""
+    from PIL import Image
+
+    with _named_errors(path, "image"):
+        with open(path, "rb") as file:
+            head = file.read(HEAD_BYTES)
+        if not is_16_bit_png(head):
+            return None
+        with Image.open(path, formats=("PNG",)) as image:
+            pixels = np.asarray(image)  # decoded even where Pillow keeps the upper bytes only: it finds what is cut off
+            is_gray = image.mode.startswith("I")
+    if not is_gray:
+        require_extra("Reading 16-bit PNGs in color", "boxes", "cv2")
+        import cv2
+
+        pixels = np.asarray(cv2.imread(os.fspath(path), cv2.IMREAD_UNCHANGED))[..., 2::-1]
+    return np.broadcast_to(np.atleast_3d(pixels), (*pixels.shape[:2], 3)).astype(np.int32)
+
+
+def _gray(numbers: np.ndarray, max_pixel_value: int | None, path: str | os.PathLike) -> np.ndarray:
+    """uint8, as the pipeline's decoder gives it."""
+    largest = int(numbers.max())
+    if max_pixel_value is None:
+        warn_if_dark({str(path): largest}, stacklevel=3)
+        return (numbers >> 8).astype(np.uint8)
+    gray = gray_of_16_bits(numbers, max_pixel_value)
+    if gray.max() > 255:
+        raise InputError(
+            f"{path}: max_pixel_value must be the largest that a pixel can have. Received {max_pixel_value}, and a "
+            f"pixel of {largest}. Raise it."
+        )
+    return gray.astype(np.uint8)
 
 
 @contextlib.contextmanager

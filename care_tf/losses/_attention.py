@@ -7,34 +7,40 @@ import tensorflow as tf
 
 from care_tf.errors import InputError
 from care_tf.keras_generation import register
+from care_tf.losses._outside_weights import outside_weights
+from care_tf.losses.arguments import checked_choice
 from care_tf.masks import project_mask, squeeze_mask
 from care_tf.precision import at_least_float32
 
 REDUCTIONS = ("batch", "masked", "class_balanced")
+OUTSIDE = ("uniform", "distance")
 
 
 def attention_terms(
-    attention: tf.Tensor, mask: tf.Tensor, tau: float = 0.7, lam: float = 1.0
+    attention: tf.Tensor, mask: tf.Tensor, tau: float = 0.7, lam: float = 1.0, outside: str = "uniform"
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The two terms of the attention loss for each image.
 
     inner = -min( sum(M_in * F) / sum(M_in), tau )
-    outer = lam * sum(M_out * F) / sum(M_out),  M_out = 1 - M_in
+    outer = lam * sum(M_out * F) / sum(M_out)
 
-    F is the attention map resized to the mask. Their sum is L_a. An image without a mask has both terms exactly 0,
-    with zero gradient; a mask that covers the frame has outer = 0.
+    F is the attention map resized to the mask. M_out is 1 - M_in; with `outside="distance"` it is that times a weight
+    from 1 beside the boxes to 2 farthest from them (`outside_weights`). Their sum is L_a. An image without a mask has
+    both terms exactly 0, with zero gradient; a mask that covers the frame has outer = 0.
 
     Args:
       attention: float (B, h, w) in [0, 1], normalized activation maps at any resolution.
       mask: (B, H, W) or (B, H, W, 1), 1 inside the boxes and 0 outside; all zeros for "no box".
       tau: Cap of the mean attention inside the box, in [0, 1]; above it the inner term has no gradient.
       lam: Weight of the outer term, >= 0; already applied to the returned term.
+      outside: "uniform", or "distance": attention counts the more, the farther it is from the boxes. An even map has
+        the same outer term with both.
 
     Returns:
       (inner, outer), float32 (B,) each (float64 of float64 attention); inner in [-tau, 0], outer in [0, lam].
 
     Raises:
-      ValueError: `mask` or `attention` has the wrong rank.
+      ValueError: `mask` or `attention` has the wrong rank, or `outside` is another word.
 
     Example:
       >>> import tensorflow as tf
@@ -50,7 +56,12 @@ def attention_terms(
     mask = tf.cast(squeeze_mask(mask), attention.dtype)
     map_size = tuple(attention.shape[axis] or tf.shape(attention)[axis] for axis in (1, 2))
     mean_inside = _mean_over(mask, attention, map_size)
-    mean_outside = _mean_over(1.0 - mask, attention, map_size)
+    if checked_choice("outside", outside, OUTSIDE) == "distance":
+        weights = tf.cast(outside_weights(mask, map_size), attention.dtype)
+        total = tf.reduce_sum(weights, axis=(1, 2))
+        mean_outside = tf.math.divide_no_nan(tf.einsum("bhw,bhw->b", weights, attention), total)
+    else:
+        mean_outside = _mean_over(1.0 - mask, attention, map_size)
     has_mask = tf.reduce_any(mask > 0, axis=(1, 2))
     nothing = tf.zeros_like(mean_inside)
     inner = tf.where(has_mask, -tf.minimum(mean_inside, tau), nothing)
@@ -84,6 +95,7 @@ class AttentionLoss:
       tau: Cap of the mean attention inside the box (Eq. 6), in [0, 1].
       lam: Weight of the attention outside the box (Eq. 5), >= 0.
       reduction: "batch", "masked" or "class_balanced".
+      outside: "uniform" (the paper's) or "distance", as for `attention_terms`.
 
     Raises:
       InputError: An argument is outside its range.
@@ -93,7 +105,7 @@ class AttentionLoss:
       recall as larger classes get masks.
     """
 
-    def __init__(self, tau: float = 0.7, lam: float = 1.0, reduction: str = "batch"):
+    def __init__(self, tau: float = 0.7, lam: float = 1.0, reduction: str = "batch", outside: str = "uniform"):
         if not 0.0 <= tau <= 1.0:
             raise InputError(f"tau caps a mean of values in [0, 1], so it must lie in [0, 1]. Received tau={tau!r}.")
         if not 0.0 <= lam < float("inf"):
@@ -103,10 +115,11 @@ class AttentionLoss:
         self.tau = float(tau)
         self.lam = float(lam)
         self.reduction = reduction
+        self.outside = checked_choice("outside", outside, OUTSIDE)
 
     def per_image(self, attention: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
         """L_a of every image: float32 (B,), 0 where there is no mask. Arguments as for `attention_terms`."""
-        inner, outer = attention_terms(attention, mask, self.tau, self.lam)
+        inner, outer = attention_terms(attention, mask, self.tau, self.lam, self.outside)
         return inner + outer
 
     def image_weights(
@@ -166,7 +179,7 @@ class AttentionLoss:
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {"tau": self.tau, "lam": self.lam, "reduction": self.reduction}
+        return {"tau": self.tau, "lam": self.lam, "reduction": self.reduction, "outside": self.outside}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "AttentionLoss":

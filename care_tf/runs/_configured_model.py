@@ -57,7 +57,7 @@ def care_model(
     return CAREModel(
         observed,
         alpha=stage.alpha,
-        attention_loss=AttentionLoss(config.care.tau, config.care.lam, config.care.reduction),
+        attention_loss=AttentionLoss(config.care.tau, config.care.lam, config.care.reduction, config.care.outside),
         second_order=config.care.second_order,
         embedding_loss=embedding_loss,
         embedding_weight=stage.embedding_weight,

@@ -1,5 +1,6 @@
 """Attention maps of a run on a few of its images."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +22,8 @@ def tested_rows(
 ) -> Manifest:
     """The rows that a run is looked at on: a split and folds of a manifest; its own test rows where none is named."""
     source = run.config.data.manifest if manifest is None else manifest
-    rows = read_manifest(source, class_names=run.class_names)
+    largest = run.config.data.max_pixel_value
+    rows = read_manifest(source, class_names=run.class_names, max_pixel_value=largest)
     if split is None and folds is None:
         return select_rows(rows, run.config.data.test, "data.test")
     return select_rows(rows, Selection(split=split, folds=None if folds is None else tuple(folds)), "--split/--folds")
@@ -62,6 +64,7 @@ def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, 
 
 def read_images(run: LoadedRun, rows: Manifest) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All images of the rows at the run's size, RGB 0..255 (n,H,W,3), their masks (n,H,W), and labels (n,)."""
+    rows = dataclasses.replace(rows, max_pixel_value=run.config.data.max_pixel_value)
     inputs, labels = next(iter(evaluation_dataset(rows, run.image_size, len(rows), masks=True)))
     return inputs["image"].numpy(), inputs["mask"].numpy()[..., 0], labels.numpy()
 

@@ -22,6 +22,8 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
     content["image_size_px"] = config.data.image_size_px
     content["model"]["weights"] = _content_digest(config.model.weights)
     care = config.care.model_dump(mode="json")
+    if care["outside"] == "uniform":
+        del care["outside"]  # what runs from before there was a choice have
     with_boxes, without_boxes = rows.train.fingerprint(), rows.train.without_boxes().fingerprint()
     validation = {} if rows.validation is None else {"validation": rows.validation.fingerprint()}
     settings = [_result_settings(stage) for stage in config.stages]

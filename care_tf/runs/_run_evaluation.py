@@ -124,6 +124,7 @@ def evaluate_run(
 def predict_manifest(run: LoadedRun, rows: Manifest) -> Predictions:
     """Predicts every image and measures the true class's attention where an image has boxes."""
     batch_size = run.config.training.batch_size
+    rows = dataclasses.replace(rows, max_pixel_value=run.config.data.max_pixel_value)
     dataset = evaluation_dataset(rows, run.image_size, batch_size, preprocess=run.preprocess, masks=True)
     model = run.care_model
 

@@ -29,6 +29,7 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
     data = config.data
     if manifest is None:
         manifest = read_manifest(data.manifest, class_names=data.class_names)
+    manifest = dataclasses.replace(manifest, max_pixel_value=data.max_pixel_value)
     _check_class_names(manifest, data.mask_classes or (), "data.mask_classes")
     _check_class_names(manifest, data.max_images_per_class, "data.max_images_per_class")
     train = select_rows(manifest, data.train, "data.train")

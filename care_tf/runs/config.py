@@ -9,6 +9,7 @@ import pydantic
 import yaml
 
 from care_tf.errors import InputError
+from care_tf.images.bit_depth import LARGEST
 from care_tf.runs._stage import Stage
 from care_tf.runs.named_configs import RUNS, find_config, run_name
 
@@ -56,6 +57,8 @@ class DataConfig(_Section):
       mask_classes: Classes whose boxes are used in training; None uses every box there is.
       max_images_per_class: Class name -> largest number of training images of it, drawn under the seed.
       cache: "memory" or a folder keeps decoded images; None decodes each time.
+      max_pixel_value: The number in 16-bit PNGs that is white, such as 4095 where they hold 12 bits; the exported model
+        reads them so, too. None takes the upper byte of their numbers, with a warning where that leaves images dark.
     """
 
     manifest: str
@@ -69,6 +72,7 @@ class DataConfig(_Section):
     mask_classes: tuple[str, ...] | None = None
     max_images_per_class: dict[str, pydantic.PositiveInt] = {}
     cache: str | None = None
+    max_pixel_value: int | None = pydantic.Field(default=None, ge=1, le=LARGEST, strict=True)
 
     @pydantic.field_validator("image_size_px", mode="before")
     @classmethod
@@ -101,6 +105,7 @@ class CareConfig(_Section):
       tau: Cap of the mean attention inside the box.
       lam: Weight of the attention outside the box.
       reduction: "batch" (the paper's), "masked" or "class_balanced".
+      outside: "uniform" (the paper's) or "distance": attention outside the box counts the more, the farther it is.
       second_order: Whether the map is differentiated through its own gradients.
     """
 
@@ -109,6 +114,7 @@ class CareConfig(_Section):
     tau: float = pydantic.Field(default=0.7, ge=0.0, le=1.0)
     lam: float = pydantic.Field(default=1.0, ge=0.0)
     reduction: Literal["batch", "masked", "class_balanced"] = "batch"
+    outside: Literal["uniform", "distance"] = "uniform"
     second_order: bool = True
 
 

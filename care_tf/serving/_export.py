@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+from care_tf.images.bit_depth import check_max_pixel_value
 from care_tf.serving._signatures import ServedClassifier
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def export_saved_model(
     preprocess: Callable[[tf.Tensor], tf.Tensor],
     image_size: tuple[int, int],
     class_names: Sequence[str],
+    max_pixel_value: int | None = None,
 ) -> None:
     """Writes a SavedModel with the signatures `serving_default`, `serve_bytes`, `explain` and `portable`.
 
@@ -31,16 +33,19 @@ def export_saved_model(
       preprocess: float32 RGB 0..255 (B,H,W,3) -> what the classifier takes, in TensorFlow operations.
       image_size: Height and width the classifier works at, px. Images of another size are resized in the graph.
       class_names: One name per class, in the order of the labels; two for a classifier of one sigmoid unit.
+      max_pixel_value: The number in a 16-bit PNG sent to `serve_bytes` that is white, and what is above it, too; None
+        takes the upper byte of its numbers.
 
     Raises:
-      InputError: `path` holds something else, the image size or the class names do not fit the classifier, or
-        `preprocess` cannot run in a graph.
+      InputError: `path` holds something else, the image size or the class names do not fit the classifier,
+        `max_pixel_value` is out of range, or `preprocess` cannot run in a graph.
     """
     _check_target(Path(path))
     _check_image_size(care_model, image_size)
     _check_class_names(care_model, class_names)
     _check_preprocess(preprocess, image_size)
-    served = ServedClassifier(care_model, preprocess, image_size, class_names)
+    check_max_pixel_value(max_pixel_value)
+    served = ServedClassifier(care_model, preprocess, image_size, class_names, max_pixel_value)
     signatures = {
         "serving_default": served.serve_images,
         "serve_bytes": served.serve_bytes,

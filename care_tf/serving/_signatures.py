@@ -28,6 +28,7 @@ class ServedClassifier(tf.Module):
       preprocess: float32 RGB 0..255 (B,H,W,3) -> what the classifier takes; TensorFlow operations.
       image_size: Height and width the classifier works at, px.
       class_names: One name per class, in the order of the labels.
+      max_pixel_value: As of `decode_image`.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class ServedClassifier(tf.Module):
         preprocess: Callable[[tf.Tensor], tf.Tensor],
         image_size: tuple[int, int],
         class_names: Sequence[str],
+        max_pixel_value: int | None = None,
     ) -> None:
         super().__init__(name="served_classifier")
         self.classifier_variables = [tensorflow_variable(variable) for variable in care_model.classifier.variables]
@@ -49,6 +51,7 @@ class ServedClassifier(tf.Module):
         height, width = image_size
         self._image_size = (height, width)
         self._class_names = tuple(class_names)
+        self._max_pixel_value = max_pixel_value
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
     def serve_images(self, images: tf.Tensor) -> Outputs:
@@ -78,7 +81,7 @@ class ServedClassifier(tf.Module):
           As `serve_images`.
         """
         images = tf.map_fn(
-            lambda contents: decode_image(contents, self._image_size)[0],
+            lambda contents: decode_image(contents, self._image_size, self._max_pixel_value)[0],
             image_bytes,
             fn_output_signature=tf.TensorSpec((*self._image_size, 3), tf.float32),
         )

@@ -65,6 +65,25 @@ def test_folds_come_from_a_file(tmp_path, run):
         assert read_manifest(tmp_path / "out" / "manifest.csv").folds == ("a", "b") * 7
 
 
+def test_the_paper_s_split_by_image_says_how_many_lesions_it_tears(tmp_path, run):
+    region = np.zeros((30, 40), np.uint8)
+    region[5:15, 10:30] = 255
+    lesions = [f"lesion_{i}" for i in range(10)]  # of five images each, which no split of a fifth leaves in one piece
+    write_isic2018(tmp_path / "download", ["DF"] * 25 + ["NV"] * 25, np.repeat(lesions, 5), [region] * 50)
+    arguments = ["--root", "download", "--num-folds", 2, "--seed", 3]
+    with pytest.warns(UserWarning, match="of 10 groups have images in train and in test: this split leaks") as caught:
+        assert run(isic2018, *arguments, "--output", "by_image", "--split", "image")[0] == 0
+    manifest = read_manifest(tmp_path / "by_image" / "manifest.csv")
+    splits, groups = np.array(manifest.splits), np.array(manifest.groups)
+    torn = [name for name in lesions if len(set(splits[groups == name])) == 2]
+    assert str(caught[0].message).startswith(f"{len(torn)} of 10 groups") and torn
+    for label in (0, 1):
+        assert (splits[manifest.labels == label] == "test").sum() == 5
+    assert run(isic2018, *arguments, "--output", "by_group")[0] == 0
+    by_group = read_manifest(tmp_path / "by_group" / "manifest.csv")
+    assert by_group.folds == manifest.folds and set(by_group.splits) == {""}
+
+
 def test_lesion_masks_for_every_image_instead_of_boxes(tmp_path, run):
     _download(tmp_path / "download")
     assert run(isic2018, "--root", "download", "--output", ".", "--num-folds", 2, "--lesion-masks")[0] == 0
@@ -89,6 +108,7 @@ def test_task_1_has_masks_and_no_classes(tmp_path, run):
     ("arguments", "message"),
     [
         (["--task", "1", "--box-scale", "2", "--folds-file", "f"], "takes no --box-scale, --folds-file"),
+        (["--task", "1", "--split", "image"], "--task 1 gives masks and takes no --split"),
         (["--lesion-masks", "--box-classes", "DF"], "--lesion-masks gives masks and takes no --box-classes"),
         (["--task", "1", "--seed", "-1"], "Invalid value for '--seed'"),
     ],

@@ -106,6 +106,23 @@ def test_images_of_a_patient_of_the_mapping_share_a_fold(download, tmp_path, run
     assert manifest.folds[:3] == manifest.folds[6:]
 
 
+def test_the_paper_s_split_by_image_says_how_many_patients_it_tears(download, tmp_path, run, monkeypatch):
+    monkeypatch.setattr("care_tf.datasets._download._PAPER_TEST_FRACTION", 1 / 3)
+    mapping = [{"subset_img_id": f"x{i}", "img_id": f"{i % 3:08d}_{i:03d}.png"} for i in range(9)]
+    (tmp_path / "mapping.json").write_text(json.dumps(mapping))  # one patient for all images of a class
+    (tmp_path / "folds.csv").write_text("patientId,fold\n" + "".join(f"x{i},1\n" for i in range(9)))
+    arguments = ["--root", download, "--output", "out", "--mapping", "mapping.json", "--folds-file", "folds.csv"]
+    with pytest.warns(UserWarning, match="^3 of 3 groups have images in train and in test: this split leaks"):
+        run(rsna, *arguments, "--split", "image")
+    manifest = read_manifest(tmp_path / "out" / "manifest.csv")
+    assert sorted(manifest.splits) == ["test"] * 3 + ["train"] * 6
+    assert sorted(label for label, name in zip(manifest.labels, manifest.splits, strict=True) if name == "test") == [
+        0,
+        1,
+        2,
+    ]
+
+
 def test_bad_input_is_refused_before_anything_is_written(tmp_path, refuses):
     arguments = ["--root", tmp_path, "--output", tmp_path / "out"]
     assert "is not an RSNA Pneumonia Detection Challenge download" in refuses(rsna, *arguments)

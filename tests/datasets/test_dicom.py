@@ -116,6 +116,148 @@ def test_bits_above_the_stored_ones_are_not_seen(tmp_path):
     np.testing.assert_array_equal(read_dicom(path), pixels)
 
 
+def _aligned(value, high_bit, num_stored, signed):
+    """PS3.5 8.1.1 and Annex D, bit by bit: the value of one cell."""
+    bits = [(value >> (high_bit - i)) & 1 for i in range(num_stored)]
+    return sum(bit << (num_stored - 1 - i) for i, bit in enumerate(bits)) - (bits[0] << num_stored if signed else 0)
+
+
+@settings(max_examples=25)
+@given(st.data(), st.booleans(), st.integers(1, 16))
+def test_the_high_bit_says_where_the_pixels_are(tmp_path_factory, data, signed, num_stored):
+    high_bit = data.draw(st.integers(num_stored - 1, 15))
+    cells = np.random.default_rng(high_bit).integers(0, 2**16, (6, 8))
+    cells[0] = (2**16 - 1, 1 << high_bit, *([0] * 6))  # never all within the lowest bits
+    pixels = np.vectorize(_aligned)(cells, high_bit, num_stored, signed)
+    shown = 255 * np.clip((pixels - 99.5) / 399 + 0.5, 0, 1)
+    path = write_dicom(
+        tmp_path_factory.mktemp("dicom") / "x.dcm",
+        cells.astype(np.uint16).astype("i2" if signed else "u2"),
+        BitsStored=num_stored,
+        HighBit=high_bit,
+        WindowCenter=100,
+        WindowWidth=400,
+    )
+    assert np.abs(read_dicom(path) - shown).max() <= 0.5 + 1e-6
+
+
+def test_the_high_bit_of_run_length_encoded_cells_counts_too(tmp_path):
+    pixels, window = _ramp(np.uint16, 100), {"WindowCenter": 200, "WindowWidth": 300}
+    path = write_dicom(tmp_path / "native.dcm", pixels << 4, BitsStored=12, HighBit=15, **window)
+    dataset = pydicom.dcmread(path)
+    dataset.compress(uid.RLELossless)
+    dataset.save_as(tmp_path / "rle.dcm", enforce_file_format=True)
+    np.testing.assert_array_equal(read_dicom(tmp_path / "rle.dcm"), read_dicom(path))
+    expected = read_dicom(write_dicom(tmp_path / "low.dcm", pixels, BitsStored=12, **window))
+    np.testing.assert_array_equal(read_dicom(path), expected)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_high_bit_that_contradicts_the_pixels_is_refused(tmp_path, signed):
+    path = tmp_path / "x.dcm"
+    write_dicom(path, _ramp(np.int16 if signed else np.uint16, -90 if signed else 0), BitsStored=12, HighBit=15)
+    with pytest.raises(
+        InputError, match=r"HighBit \(0028,0102\) must .* Received 15, but the pixels are in the lowest 12 bits"
+    ):
+        read_dicom(path)
+    for high_bit in (10, 16):
+        write_dicom(path, _ramp(np.uint16), BitsStored=12, HighBit=high_bit)
+        with pytest.raises(InputError, match=rf"HighBit \(0028,0102\) must be one less .*, 12. Received {high_bit}."):
+            read_dicom(path)
+    write_dicom(path, _ramp(), BitsStored=7, HighBit=7, syntax=uid.JPEGBaseline8Bit, frames=[b"1234"])
+    with pytest.raises(InputError, match=r"HighBit \(0028,0102\) must be one less"):
+        read_dicom(path)
+
+
+def _rewritten(path, *, has_preamble, has_meta):
+    """The file again without TransferSyntaxUID, and without its preamble or all of its file meta information."""
+    dataset, content = pydicom.dcmread(path), path.read_bytes()
+    syntax = str(dataset.file_meta.TransferSyntaxUID).encode()
+    element = (
+        b"\2\0\x10\0UI" + (len(syntax) + len(syntax) % 2).to_bytes(2, "little") + syntax + b"\0" * (len(syntax) % 2)
+    )
+    assert content.count(element) == 1
+    start = 132 + 12 + dataset.file_meta.FileMetaInformationGroupLength
+    meta = content[132:start].replace(element, b"") if has_meta else b""
+    path.write_bytes((content[:132] if has_preamble else b"") + meta + content[start:])
+    return path
+
+
+@pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian])
+@pytest.mark.parametrize(("has_preamble", "has_meta"), [(True, True), (False, True), (True, False), (False, False)])
+def test_without_transfer_syntax_or_preamble(tmp_path, syntax, has_preamble, has_meta):
+    pixels = _ramp(np.uint16, 300)
+    path = write_dicom(tmp_path / "x.dcm", pixels, syntax=syntax, WindowCenter=428, WindowWidth=256, PatientID="p")
+    _rewritten(path, has_preamble=has_preamble, has_meta=has_meta)
+    np.testing.assert_array_equal(read_dicom(path), pixels - 300)
+    assert read_dicom_header(path) == DicomHeader("p", 20, 12)
+
+
+def test_a_transfer_syntax_that_is_missing_or_contradicts_the_pixels_is_refused(tmp_path):
+    message = r"TransferSyntaxUID \(0002,0010\) must say how the pixels are encoded. Received "
+    file = io.BytesIO()
+    Image.fromarray(_ramp()).save(file, "JPEG")
+    path = write_dicom(tmp_path / "x.dcm", _ramp(), syntax=uid.JPEGBaseline8Bit, frames=[file.getvalue()])
+    compressed = path.read_bytes()
+    path.write_bytes(compressed.replace(b"1.2.840.10008.1.2.4.50", b"1.2.840.10008.1.2.1\0\0\0"))
+    with pytest.raises(InputError, match=message + "Explicit VR Little Endian .*, and pixels that are compressed"):
+        read_dicom(path)
+    path.write_bytes(compressed)
+    with pytest.raises(InputError, match=message + "none, and pixels that are compressed"):
+        read_dicom(_rewritten(path, has_preamble=True, has_meta=True))
+    content = write_dicom(path, _ramp()).read_bytes()
+    for other in (b"1.2.840.10008.1.2.5", b"1.2.840.99999.1.2.5"):
+        path.write_bytes(content.replace(b"1.2.840.10008.1.2.1", other))
+        with pytest.raises(InputError, match=message + f".*{other.decode()}.*, and pixels that are not compressed"):
+            read_dicom(path)
+
+
+@pytest.mark.parametrize("name", ["BitsAllocated", "BitsStored", "PixelRepresentation", "Rows", "Columns"])
+def test_missing_elements_that_cannot_be_known_are_named(tmp_path, name):
+    path = write_dicom(tmp_path / "x.dcm", _ramp())
+    dataset = pydicom.dcmread(path)
+    del dataset[name]
+    dataset.save_as(path)
+    with pytest.raises(InputError, match=f"must say how its pixels are stored. Received no {name}."):
+        read_dicom(path)
+
+
+def test_missing_elements_that_follow_from_others_are_not_missed(tmp_path):
+    path = write_dicom(tmp_path / "x.dcm", _ramp(np.uint16), BitsStored=12, RescaleSlope="", WindowCenter="")
+    dataset = pydicom.dcmread(path)
+    expected = read_dicom(path)
+    del dataset.HighBit, dataset.SamplesPerPixel, dataset.RescaleSlope, dataset.WindowCenter
+    dataset.NumberOfFrames = None
+    dataset.save_as(path)
+    np.testing.assert_array_equal(read_dicom(path), expected)
+
+
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("function", [None, "LINEAR", "LINEAR_EXACT", "SIGMOID"])
+def test_the_first_of_several_windows_through_each_function(tmp_path, function, photometric):
+    from pydicom.pixels import apply_windowing
+
+    pixels = _ramp(np.uint16, 1400)
+    entries = {"WindowCenter": [1500, 9], "WindowWidth": [150, 0], "PhotometricInterpretation": photometric}
+    entries |= {} if function is None else {"VOILUTFunction": function}
+    path = write_dicom(tmp_path / "x.dcm", pixels, BitsStored=12, RescaleIntercept="7", **entries)
+    dataset = pydicom.dcmread(path)
+    shown = 255 * apply_windowing(pixels + 7.0, dataset) / 4095
+    assert np.abs(read_dicom(path) - (255 - shown if photometric == "MONOCHROME1" else shown)).max() <= 0.5 + 1e-6
+    with pytest.raises(InputError, match=r"x.dcm: WindowWidth \(0028,1051\): .* Received center 9, width 0"):
+        read_dicom(path, 1)
+
+
+def test_an_enhanced_image_of_one_frame_has_its_view_one_level_down(tmp_path):
+    group, values, view = Dataset(), Dataset(), Dataset()
+    values.RescaleIntercept, values.RescaleSlope = "-1000", "2"
+    view.WindowCenter, view.WindowWidth, view.VOILUTFunction = "-800", "200", "LINEAR_EXACT"
+    group.PixelValueTransformationSequence, group.FrameVOILUTSequence = [values], [view]
+    path = write_dicom(tmp_path / "x.dcm", _ramp(), SharedFunctionalGroupsSequence=[group])
+    shown = 255 * np.clip((2.0 * _ramp() - 1000 + 800) / 200 + 0.5, 0, 1)
+    assert np.abs(read_dicom(path) - shown).max() <= 0.5 + 1e-6
+
+
 def test_a_window_is_chosen_by_name(tmp_path):
     entries = {"WindowCenter": [50, 100], "WindowWidth": [1, 1], "WindowCenterWidthExplanation": ["LUNG", "BONE"]}
     path = write_dicom(tmp_path / "x.dcm", _ramp(), **entries)

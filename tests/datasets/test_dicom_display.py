@@ -203,6 +203,12 @@ def test_padding_does_not_count_for_the_range():
     assert _grays(entries, [-2000, -2000], np.int16) == [0, 0]
 
 
+def test_a_range_of_padding_does_not_count_for_the_range():
+    entries = _entries(PixelPaddingValue=-2000, PixelPaddingRangeLimit=-1900)
+    assert _grays(entries, [-2000, -1950, -1900, 0, 50, 100], np.int16) == [0, 0, 0, 0, 128, 255]
+    assert _grays(_entries(PixelPaddingValue=None), [0, 50, 100]) == [0, 128, 255]
+
+
 def test_a_falling_modality_turns_the_range_around():
     assert _grays(_entries(BitsStored=8, RescaleSlope=-1, RescaleIntercept=255), [0, 55, 255], np.uint8) == [
         255,
@@ -224,6 +230,10 @@ def test_a_falling_modality_turns_the_range_around():
         ({"WindowCenter": 5}, "Received 1 centers and 0 widths"),
         ({"VOILUTSequence": [_Entries(LUTDescriptor=[9, 0, 16], LUTData=[1, 2])]}, "says 9 of 16 bits and holds 2"),
         ({"VOILUTSequence": [_table([1, 2], bits=32)]}, "entries of 8 to 16 bits .* says 2 of 32 bits"),
+        ({"VOILUTSequence": [_Entries(LUTDescriptor=[9], LUTData=[1])]}, r"LUTDescriptor \(0028,3002\) must .* three"),
+        ({"WindowCenter": "5,5", "WindowWidth": 9}, "WindowCenter must hold numbers. Received .*'5,5'"),
+        ({"RescaleSlope": 0}, r"RescaleSlope \(0028,1053\) must be a number other than 0, .* Received 0, 0"),
+        ({"RescaleIntercept": "nan"}, r"RescaleIntercept \(0028,1052\) any number. Received 1, nan"),
     ],
 )
 def test_bad_views_are_refused(values, message):

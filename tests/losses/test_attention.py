@@ -232,11 +232,14 @@ def test_half_precision_attention_is_computed_in_float32(batch):
     assert inner.dtype == tf.float32
 
 
+@pytest.mark.parametrize("outside", ["uniform", "distance"])
 @pytest.mark.parametrize("reduction", REDUCTIONS)
-def test_the_loss_serializes(reduction):
-    loss = AttentionLoss(tau=0.4, lam=0.5, reduction=reduction)
+def test_the_loss_serializes(reduction, outside):
+    loss = AttentionLoss(tau=0.4, lam=0.5, reduction=reduction, outside=outside)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
-    assert again.get_config() == loss.get_config() == {"tau": 0.4, "lam": 0.5, "reduction": reduction}
+    assert (
+        again.get_config() == loss.get_config() == {"tau": 0.4, "lam": 0.5, "reduction": reduction, "outside": outside}
+    )
 
 
 def test_class_balanced_without_classes_is_refused(batch):
@@ -251,6 +254,7 @@ def test_class_balanced_without_classes_is_refused(batch):
         ({"tau": float("nan")}, "tau .*Received"),
         ({"lam": -1}, "lam .*Received lam=-1"),
         ({"reduction": "mean"}, "reduction must be one of .*Received reduction='mean'"),
+        ({"outside": "far"}, "outside must be one of uniform, distance. Received outside='far'"),
     ],
 )
 def test_arguments_outside_their_range_are_refused(arguments, message):

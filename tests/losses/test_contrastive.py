@@ -1,9 +1,12 @@
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from care_tf.losses import contrastive_loss
+from care_tf.losses import contrastive_loss, get_embedding_loss
+from care_tf.runs.config import load_config
 
 
 def slow_loss(labels, x, margin, normalize, balance_pairs):
@@ -44,6 +47,18 @@ def test_equals_tensorflow_addons_on_all_pairs():
     per_pair = tfa.losses.contrastive_loss(labels[first] == labels[second], distances, margin=1.7)
     result = contrastive_loss(labels, x, margin=1.7, normalize=False)
     np.testing.assert_allclose(result, np.mean(per_pair), rtol=1e-5)
+
+
+def test_the_form_of_the_paper_s_footnote_is_the_mean_over_all_draws_of_as_many_unequal_pairs():
+    """All pairs of one class and as many of two, margin 1, embeddings as they are: every draw, in loops."""
+    setting = load_config("isic2018/siamese_footnote").stages[0].embedding_loss
+    labels, x = [0, 0, 1, 1, 2], 0.6 * np.random.default_rng(0).normal(size=(5, 2))
+    pairs = list(itertools.combinations(range(5), 2))
+    distance = {pair: np.linalg.norm(x[pair[0]] - x[pair[1]]) for pair in pairs}
+    same = [distance[i, j] ** 2 for i, j in pairs if labels[i] == labels[j]]
+    different = [max(1 - distance[i, j], 0) ** 2 for i, j in pairs if labels[i] != labels[j]]
+    draws = [np.mean([*same, *drawn]) for drawn in itertools.combinations(different, len(same))]
+    np.testing.assert_allclose(get_embedding_loss(setting)(labels, x), np.mean(draws), rtol=1e-9)
 
 
 # identities

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import keras
 import pytest
 import yaml
 
@@ -34,6 +35,11 @@ def test_the_resolved_configuration_reads_back_equal(path, tmp_path):
     config = load_config(path, ["stages.finetune.reuse=runs/y", "data.class_names=[B, A]"])
     (tmp_path / "resolved.yaml").write_text(dump_config(config))
     assert load_config(tmp_path / "resolved.yaml") == config
+
+
+@pytest.mark.both_generations
+def test_the_weight_decay_that_the_documentation_states_is_that_of_keras():
+    assert keras.optimizers.AdamW(1e-4).weight_decay == 0.004
 
 
 def test_overrides_are_typed_and_keep_the_order_of_stages(path):

@@ -9,6 +9,7 @@ from care_tf.errors import InputError
 from care_tf.network.last_dense import last_dense
 from care_tf.runs import _stage_training as stage_training
 from care_tf.runs import train_run
+from care_tf.runs._configured_model import build_network, care_model, observed_network
 
 FLIPS = {"rotation_degrees": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
 FROZEN = "block2_relu"
@@ -201,3 +202,10 @@ def test_tau_without_validation_images_is_refused(config):
     settings = {"data__validation": None, "stages": stages({"epochs": 0, "classifier": "tau_normalize"})}
     with pytest.raises(InputError, match="tau is chosen on validation images"):
         train_run(config(**settings), show_progress=False)
+
+
+def test_every_setting_of_the_attention_loss_arrives(config):
+    given = {"tau": 0.3, "lam": 0.5, "reduction": "masked", "outside": "distance"}
+    settings = config(care=given)
+    model = care_model(settings, observed_network(settings, build_network(settings, 4)), settings.stages[1])
+    assert model.attention_loss.get_config() == given

@@ -76,6 +76,7 @@ def test_fingerprints_change_with_what_a_stage_depends_on(config):
 
     boxes = {"care": {"tau": 0.3}}
     assert not changed(0, **boxes) and changed(1, **boxes)
+    assert not changed(1, care={"outside": "uniform"}) and changed(1, care={"outside": "distance"})
     assert not changed(0, output="elsewhere") and not changed(1, output="elsewhere")
     reused = {"stages": {"pretrain": {"epochs": 1, "reuse": "x"}, "finetune": {"epochs": 1, "alpha": 0.5}}}
     assert not changed(0, **reused) and not changed(1, **reused)
@@ -84,7 +85,13 @@ def test_fingerprints_change_with_what_a_stage_depends_on(config):
     assert len({stage_fingerprints(c, read_training_rows(c))[0] for c in both}) == 2
     same = {"stages": {"pretrain": {"epochs": 1, "embedding_weight": 3.0}, "finetune": {"epochs": 1, "alpha": 0.5}}}
     assert not changed(0, **same)
-    for change in ({"seed": 1}, {"training__batch_size": 8}, {"every_stage": {}}, {"data__image_size_px": 48}):
+    for change in (
+        {"seed": 1},
+        {"training__batch_size": 8},
+        {"every_stage": {}},
+        {"data__image_size_px": 48},
+        {"data__max_pixel_value": 4095},
+    ):
         assert changed(0, **change) and changed(1, **change)
 
 

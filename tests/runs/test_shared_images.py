@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -31,6 +33,10 @@ def test_what_is_asked_for_again_is_not_made_again(rows, lower):
     assert activations(images, rows, lower) is first
     assert activations(images, rows, lower, scale=2.0) is not first
     assert activations(images, rows.subset(np.arange(4)), lower) is not first
+    other = dataclasses.replace(rows, max_pixel_value=4095)
+    assert activations(images, other, lower) is not first and images.loader(other, SIZE) is not images.loader(
+        rows, SIZE
+    )
 
 
 def test_other_weights_give_other_activations(rows, lower):

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from care_tf.boxes import boxes_from_map
 from care_tf.errors import InputError
@@ -319,6 +320,16 @@ def test_something_else_at_the_path_is_kept(model, kind, tmp_path):
     with pytest.raises(InputError, match="thesis holds something else"):
         export(model, path)
     assert document.read_text() == "unsaved work"
+
+
+def test_pngs_of_12_bits_are_served_as_they_were_trained_on(tmp_path):
+    numbers = np.random.default_rng(14).integers(0, 4096, SIZE).astype(np.uint16)
+    Image.fromarray(numbers).save(tmp_path / "a.png")
+    signatures = export(care_model(), tmp_path / "served", max_pixel_value=4095)
+    gray = np.floor(255.0 * numbers / 4095 + 0.5).astype(np.float32)
+    expected = signatures["serving_default"](images=tf.constant(np.repeat(gray[None, ..., None], 3, axis=3)))
+    served = signatures["serve_bytes"](image_bytes=tf.constant([(tmp_path / "a.png").read_bytes()]))
+    np.testing.assert_array_equal(served["probabilities"], expected["probabilities"])
 
 
 # Other runtimes

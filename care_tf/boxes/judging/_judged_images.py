@@ -35,6 +35,7 @@ class JudgedImage:
       best_box_iou: Of the two boxes that agree best.
       coverage: Share of the true boxes inside the made ones.
       mask_coverage: Share of the true mask inside the made boxes; None where the truth is boxes.
+      max_pixel_value: The truth's, as of `Manifest`.
     """
 
     path: str
@@ -48,6 +49,7 @@ class JudgedImage:
     best_box_iou: float
     coverage: float
     mask_coverage: float | None
+    max_pixel_value: int | None = None
 
 
 def judged_images(
@@ -192,5 +194,6 @@ def _judged(chosen: Manifest, row: int, group: str, truth: _Truth, made: np.ndar
         made=made,
         true=true,
         mask_coverage=None if mask is None else mask_coverage(made, mask, *size),
+        max_pixel_value=chosen.max_pixel_value,
         **overlaps(made, true),
     )

@@ -76,7 +76,7 @@ def example_picture(image: JudgedImage) -> Picture:
     """The image with its true boxes in green and the made ones in magenta."""
     from PIL import Image, ImageDraw
 
-    picture = Image.fromarray(read_image(image.path))
+    picture = Image.fromarray(read_image(image.path, image.max_pixel_value))
     scale = _TILE_PX / max(picture.size)
     picture = picture.resize((max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)))
     draw = ImageDraw.Draw(picture)

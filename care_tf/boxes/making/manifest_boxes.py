@@ -100,7 +100,7 @@ def make_boxes(
     if output is None:
         return _made(manifest, method, _run(tasks, {}, packed, workers, None))
     _check_output(manifest, Path(output))
-    with ProgressJournal(output, _fingerprint(method, settings)) as journal:
+    with ProgressJournal(output, _fingerprint(method, settings, manifest.max_pixel_value)) as journal:
         if journal.changes:
             print(f"starting anew, since settings have changed: {'; '.join(journal.changes)}", file=sys.stderr)
         finished = _finished(tasks, journal)
@@ -147,7 +147,7 @@ def _image_tasks(manifest: Manifest, rows: Iterable[int], maps_folder: str | os.
         path = manifest.image_paths[row]
         map_path = "" if maps_folder is None else f"{Path(maps_folder).absolute() / os.path.relpath(path, shared)}.png"
         class_name = manifest.class_names[manifest.labels[row]]
-        tasks.append(ImageTask(row, path, manifest.groups[row], map_path, class_name))
+        tasks.append(ImageTask(row, path, manifest.groups[row], map_path, class_name, manifest.max_pixel_value))
     return tasks
 
 
@@ -165,7 +165,7 @@ def _check_output(manifest: Manifest, output: Path) -> None:
                 )
 
 
-def _fingerprint(method: SaliencyMethod, settings: BoxSettings) -> dict[str, Any]:
+def _fingerprint(method: SaliencyMethod, settings: BoxSettings, max_pixel_value: int | None) -> dict[str, Any]:
     """What maps come from, of which other versions may give other maps, and all settings."""
     return {
         "care_tf": __version__,
@@ -173,6 +173,7 @@ def _fingerprint(method: SaliencyMethod, settings: BoxSettings) -> dict[str, Any
         "method": method.name,
         "method_settings": dict(method.settings),
         "box_settings": dataclasses.asdict(settings),
+        **({} if max_pixel_value is None else {"max_pixel_value": max_pixel_value}),
     }
 
 

@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -67,6 +68,7 @@ class ImageTask(NamedTuple):
 
     Attributes:
       map_path: "": nowhere.
+      max_pixel_value: The manifest's.
     """
 
     row: int
@@ -74,6 +76,7 @@ class ImageTask(NamedTuple):
     group: str
     map_path: str
     class_name: str = ""
+    max_pixel_value: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +89,7 @@ class ImageResult:
       boxes: [x0, y0, x1, y1] in the oriented image's pixels.
       doubt: 0 (a clear box) to 1, NaN where the image failed.
       seconds: From opening the file to the boxes.
-      message: Why it failed, or "".
+      message: Why it failed, what is doubtful about how it was read, or "".
       size: Of the file, bytes; -1 where there is none.
       modified_ns: When the file was last written, ns; -1 where there is none.
     """
@@ -127,9 +130,9 @@ def annotate(packed: bytes, task: ImageTask) -> ImageResult:
     try:
         method, settings = _unpack(packed)
         with _one_thread():
-            boxes, doubt = _boxes_and_doubt(method, settings, task)
+            image, message = _image_and_warning(task)
+            boxes, doubt = _boxes_and_doubt(method, settings, task, image)
         status: Status = "boxes" if boxes else "no box"
-        message = ""
     except Exception as error:
         boxes, doubt, status = [], math.nan, "failed"
         name = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
@@ -153,8 +156,16 @@ def file_state(path: str) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
-def _boxes_and_doubt(method: Any, settings: BoxSettings, task: ImageTask) -> tuple[list[list[float]], float]:
-    image = read_image(task.image_path)
+def _image_and_warning(task: ImageTask) -> tuple[np.ndarray, str]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        image = read_image(task.image_path, task.max_pixel_value)
+    return image, "; ".join(str(warning.message) for warning in caught)
+
+
+def _boxes_and_doubt(
+    method: Any, settings: BoxSettings, task: ImageTask, image: np.ndarray
+) -> tuple[list[list[float]], float]:
     height, width = image.shape[:2]
     saliency = _checked_map(method(image, task.image_path, task.group, task.class_name), height, width)
     found = boxes_from_map(

@@ -87,7 +87,7 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
     def image(number: int) -> "flask.Response":
         path = _known(session, number)
         try:
-            data, media_type = browser_image(path)
+            data, media_type = browser_image(path, session.manifest.max_pixel_value)
         except InputError as error:
             flask.abort(422, str(error))
         return flask.Response(data, mimetype=media_type)

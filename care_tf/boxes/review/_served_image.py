@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from care_tf.images.bit_depth import HEAD_BYTES, is_16_bit_png
 from care_tf.images.header import ORIENTATION_TAG
 from care_tf.images.pixels import read_image
 
 _PLAIN_MODES = ("RGB", "L")
 
 
-def browser_image(path: str | os.PathLike) -> tuple[bytes, str]:
+def browser_image(path: str | os.PathLike, max_pixel_value: int | None = None) -> tuple[bytes, str]:
     """An image file as it is where every browser shows it as the package reads it, else its pixels as a PNG.
 
     As it is: a JPEG without EXIF rotation and a PNG without EXIF, both 8-bit RGB or grayscale. A rotated JPEG is
@@ -20,6 +21,7 @@ def browser_image(path: str | os.PathLike) -> tuple[bytes, str]:
 
     Args:
       path: A JPEG or PNG file.
+      max_pixel_value: As of `read_image`.
 
     Returns:
       The bytes and their media type, "image/jpeg" or "image/png".
@@ -36,11 +38,11 @@ def browser_image(path: str | os.PathLike) -> tuple[bytes, str]:
             # Anywhere in a PNG: Pillow knows of a chunk after the pixels only once it has decoded them. A JPEG's EXIF
             # falls back on XMP, which only makes the answer more careful.
             is_turned = b"eXIf" in data if is_png else image.getexif().get(ORIENTATION_TAG, 1) != 1
-            if image.mode in _PLAIN_MODES and not is_turned:
+            if image.mode in _PLAIN_MODES and not is_turned and not is_16_bit_png(data[:HEAD_BYTES]):
                 return data, "image/png" if is_png else "image/jpeg"
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
         pass  # read_image fails the same way and says it well
-    return _png(read_image(path)), "image/png"
+    return _png(read_image(path, max_pixel_value)), "image/png"
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -25,6 +25,7 @@ def open_review(
     *,
     classes: Sequence[str] | None = None,
     order: str = "doubt",
+    max_pixel_value: int | None = None,
 ) -> ReviewSession:
     """Opens a review of a manifest's boxes, or continues one.
 
@@ -39,6 +40,7 @@ def open_review(
       classes: Names of the classes to review; by default those in which an image has a box.
       order: "doubt" (most doubtful first: by `manifest.details.csv` where it knows the image, else by the shape of
         the boxes) or "manifest".
+      max_pixel_value: As of `Manifest`.
 
     Returns:
       The session.
@@ -52,7 +54,7 @@ def open_review(
         raise InputError(f"The order must be one of {', '.join(ORDERS)}. Received {order!r}.")
     if output.resolve() == manifest_path.resolve():
         raise InputError(f"{output} is the manifest itself, which a review never changes; choose another output.")
-    manifest = read_manifest(manifest_path)
+    manifest = read_manifest(manifest_path, max_pixel_value=max_pixel_value)
     version = file_version(output)
     decided = _earlier_decisions(manifest, output) if output.exists() else {}
     asked = _asked_images(manifest, classes)

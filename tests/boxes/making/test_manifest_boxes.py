@@ -487,3 +487,18 @@ def test_results_read_back_from_the_journal_are_the_same_numbers(manifest, tmp_p
     for entry, result in zip(entries, whole.details[:3], strict=True):
         assert (entry["boxes"], entry["doubt"]) == (result.boxes, result.doubt)
         assert pickle.loads(pickle.dumps(result)) == result
+
+
+def test_pngs_of_12_bits_are_read_by_their_range_when_asked_and_noted_otherwise(tmp_path):
+    numbers = np.full((30, 60), 100, np.uint16)
+    numbers[5:25, 4:24] = 4000
+    Image.fromarray(numbers).save(tmp_path / "a.png")
+    rows = Manifest((str(tmp_path / "a.png"),), np.array([0]), ("DF", "NV"), source=str(tmp_path / "manifest.csv"))
+    asked = dataclasses.replace(rows, max_pixel_value=4095)
+    found = []
+    for number, given in enumerate((rows, asked, asked)):
+        output = tmp_path / f"{number % 2}.csv"
+        made = make_boxes(given, Red(tmp_path), classes=["DF"], workers=ONE_WORKER, output=output)
+        found.append((made.details[0].status, made.details[0].message, made.manifest.boxes[0].tolist()))
+    assert found[1] == found[2] == ("boxes", "", [[4, 5, 24, 25]])
+    assert found[0][0] == "no box" and "the largest value in this 16-bit PNG is 4000 of 65535" in found[0][1]

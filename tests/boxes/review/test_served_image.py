@@ -83,3 +83,13 @@ def test_what_cannot_be_read_is_said(tmp_path):
     (tmp_path / "a.png").write_bytes(b"nothing")
     with pytest.raises(InputError, match="image .*a.png cannot be decoded"):
         browser_image(tmp_path / "a.png")
+
+
+def test_sixteen_bits_go_out_by_the_range_that_was_asked_for(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    for shape in ((6, 9), (6, 9, 3)):  # Pillow calls the second plain RGB
+        cv2.imwrite(str(tmp_path / "a.png"), _random(shape, np.uint16, 4096))
+        data, media_type = browser_image(tmp_path / "a.png", 4095)
+        assert media_type == "image/png"
+        shown = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        np.testing.assert_array_equal(shown, read_image(tmp_path / "a.png", 4095))
