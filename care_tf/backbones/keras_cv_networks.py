@@ -68,13 +68,29 @@ def deeplab_v3_plus(
     return keras.Model(built.input, built.output, name="deeplab_v3_plus")
 
 
+def deeplab_v3(backbone: keras.Model, dilation_rates: list[int], output: list[keras.layers.Layer]) -> keras.Model:
+    """DeepLabV3 on any backbone: KerasCV's pyramid with its image pooling on the last features, and no decoder.
+
+    Args:
+      backbone: Preprocessed images -> (B,h,w,d).
+      dilation_rates: Of the atrous spatial pyramid pooling.
+      output: The layers from its features (B,h,w,256) to the result.
+
+    Source: L.-C. Chen et al., arXiv 1706.05587, 2017.
+    """
+    x = _spatial_pyramid_pooling(tuple(backbone.output.shape[1:]), dilation_rates)(backbone.output)
+    for layer in output:
+        x = layer(x)
+    return keras.Model(backbone.input, x, name="deeplab_v3")
+
+
 def _spatial_pyramid_pooling(shape: tuple[int, int, int], dilation_rates: list[int]) -> keras.Model:
     """The layers inside KerasCV's pyramid in a plain model: features of `shape` -> (h,w,256).
 
     Trains bit for bit as KerasCV's layer does: the branches stand in its order and under its names, by which
     TensorFlow orders the sum of their gradients.
     """
-    pyramid = require_keras_cv("DeepLabV3+").layers.SpatialPyramidPooling(dilation_rates=dilation_rates)
+    pyramid = require_keras_cv("DeepLab").layers.SpatialPyramidPooling(dilation_rates=dilation_rates)
     pyramid.build((None, *shape))
     *dilated, pooled = pyramid.aspp_parallel_channels
     # Not `Resizing`, as in KerasCV: its `training=True` would reach the batch normalizations behind it.

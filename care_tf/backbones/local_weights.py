@@ -2,12 +2,14 @@
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import keras
 
+from care_tf.backbones._stored_layers import StoredLayer, runs_of, stored_layers
 from care_tf.errors import InputError
+from care_tf.problems import listed
 
 
 def require_file(path: str | os.PathLike) -> Path:
@@ -30,67 +32,59 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
 
     Args:
       network: The network to fill, without a head.
-      path: `.h5` / `.weights.h5`: weights of this very network, as `network.save_weights` or the published
-        `*_notop.h5` files hold them. `.keras`: a whole model, this network alone or with any head after it; its
-        layers that own weights are matched in order and the head's are left out.
+      path: `.h5` / `.weights.h5`: weights of this network, with or without a head after it, as `save_weights` or the
+        published files hold them. `.keras`: a whole model, this network alone or with any head after it. Layers that
+        own weights are matched in order, or by name where more of them fit so; the head's are left out.
 
     Raises:
-      InputError: The file is missing, unreadable, of another kind, or does not fit; the message names the first
-        layer that did not.
+      InputError: The file is missing, unreadable, of another kind, or does not fit; the message names the layers that
+        fit, and those that do not with both shapes.
     """
     file = require_file(path)
-    if file.suffix == ".keras":
-        _copy(_saved_model(file), network, file)
-    elif file.suffix in (".h5", ".hdf5"):
-        _load_keras_weights(network, file)
-    else:
-        raise InputError(f"A weights file must end in .h5, .weights.h5 or .keras. Received {file}.")
+    try:
+        with stored_layers(network, file) as layers:
+            if all(layer.fits for layer in layers):
+                for layer in layers:
+                    layer.load()
+            elif not (file.name.endswith(".weights.h5") and _keras_loads(network, file)):
+                raise ValueError(_misfit(layers))
+    except InputError:
+        raise
+    except Exception as error:  # h5py and Keras raise whatever their readers do: OSError, KeyError, TypeError ...
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"Weights file {file} does not fit {network.name}: {reason}. It must hold the weights of this network as "
+            "Keras saves or publishes them."
+        ) from error
 
 
-def _load_keras_weights(network: keras.Model, file: Path) -> None:
+def load_layers(network: keras.Model, path: str | os.PathLike, names: Collection[str]) -> bool:
+    """Loads only the named layers, if the file has all of them in the right shapes; returns whether it has."""
+    with stored_layers(network, require_file(path)) as layers:
+        chosen = [layer for layer in layers if layer.name in names]
+        has_all = all(layer.fits for layer in chosen)
+        for layer in chosen if has_all else ():
+            layer.load()
+        return has_all
+
+
+def _keras_loads(network: keras.Model, file: Path) -> bool:
+    """Whether Keras itself can fill the network: it also finds the weights of layers that are made of layers."""
     try:
         with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always")
             network.load_weights(file)
-        # Keras 3 only warns when part of the file is missing.
-        missing = [str(note.message) for note in notes if "freshly-initialized" in str(note.message)]
-        if missing:
-            raise ValueError(missing[0])
-    except Exception as error:  # Keras raises whatever its reader does: OSError, KeyError, ValueError, TypeError ...
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"Weights file {file} does not fit {network.name}: {reason}. It must hold the weights of this network "
-            "without its top, saved by the same generation of Keras or published as *_notop.h5."
-        ) from error
+    except Exception:  # As above; what does not fit is told by layer.
+        return False
+    # Keras 3 only warns when part of the file is missing.
+    return not any("freshly-initialized" in str(note.message) for note in notes)
 
 
-def _saved_model(file: Path) -> keras.Model:
-    try:
-        return keras.saving.load_model(file, compile=False)
-    except Exception as error:  # As above; also zipfile.BadZipFile.
-        reason = " ".join(str(error).split())
-        raise InputError(f"Weights file {file} is not a model that Keras can load: {reason}.") from error
-
-
-def _copy(saved: keras.Model, network: keras.Model, file: Path) -> None:
-    sources = list(_weighted_layers(saved))
-    for index, target in enumerate(_weighted_layers(network)):
-        expected = [tuple(weight.shape) for weight in target.weights]
-        source = sources[index] if index < len(sources) else None
-        received = [tuple(weight.shape) for weight in source.weights] if source is not None else []
-        if source is None or received != expected:
-            found = f"layer {source.name} with shapes {received}" if source is not None else "no further layer"
-            raise InputError(
-                f"Weights file {file} does not fit {network.name}: layer {target.name} needs shapes {expected}, the "
-                f"saved model has {found}. Save the model that was built by the same name."
-            )
-        target.set_weights(source.get_weights())
-
-
-def _weighted_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Innermost layers that own weights, in the model's order."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _weighted_layers(layer)
-        elif layer.weights:
-            yield layer
+def _misfit(layers: Sequence[StoredLayer]) -> str:
+    names = [layer.name for layer in layers]
+    fitting = [layer.name for layer in layers if layer.fits]
+    missing = [layer.name for layer in layers if not layer.stored_name]
+    misfits = [layer.misfit() for layer in layers if layer.stored_name and not layer.fits]
+    if missing:
+        misfits.append(f"it has nothing for {runs_of(names, missing)}")
+    return f"{len(fitting)} of {len(layers)} layers fit ({runs_of(names, fitting) or 'none'}); {listed(misfits)}"
