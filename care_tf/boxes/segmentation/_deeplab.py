@@ -92,7 +92,7 @@ def build_segmentation_network(
     stride = _V3_STRIDE if architecture == "deeplab_v3" else 8 * encoder.fine_stride
     if min(image_size) < stride or any(side % stride for side in image_size):
         raise InputError(
-            f"image_size must be (height, width) in multiples of {stride} px for {architecture} on {backbone}. "
+            f"image_size must be (height, width) in multiples of {stride} px for {backbone} in {architecture}. "
             f"Received {tuple(image_size)}."
         )
     grid = max(image_size) / stride
