@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 
+from care_tf.backbones.layer_changes import innermost_layers
 from care_tf.errors import InputError
 from care_tf.problems import listed
 
@@ -136,13 +137,8 @@ def _saved_model(file: Path) -> keras.Model:
         raise InputError(f"Weights file {file} is not a model that Keras can load: {reason}.") from error
 
 
-def _owners(model: keras.Model) -> Iterator[keras.layers.Layer]:
-    """Innermost layers that own weights, in the model's order."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _owners(layer)
-        elif layer.weights:
-            yield layer
+def _owners(model: keras.Model) -> list[keras.layers.Layer]:
+    return [layer for layer in innermost_layers(model) if layer.weights]
 
 
 def _shapes(weights: Sequence[Any]) -> list[tuple[int, ...]]:

@@ -1,6 +1,6 @@
-"""A copy of a network with some layers' settings changed."""
+"""A network's layers one by one, and its copy with the settings of some changed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -29,3 +29,12 @@ def with_changed_layers(
     copy = keras.Model(images, made[id(network.output)], name=network.name)
     copy.set_weights(network.get_weights())
     return copy
+
+
+def innermost_layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """The layers of a model and of the models in it, in the model's order."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from innermost_layers(layer)
+        else:
+            yield layer

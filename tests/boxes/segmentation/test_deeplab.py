@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from care_tf.backbones import keras_cv_networks
+from care_tf.backbones.layer_changes import innermost_layers
 from care_tf.backbones.preprocessing import imagenet_bgr, unit_interval
 from care_tf.backbones.squeezenet import squeezenet1_1
 from care_tf.boxes.segmentation._deeplab import build_segmentation_network, dilated
@@ -29,7 +30,9 @@ _ROOT = Path(__file__).parents[3]
 )
 def test_two_probabilities_at_every_pixel(architecture, backbone, image_size):
     network = build_segmentation_network(image_size, architecture=architecture, backbone=backbone)
-    assert all(type(layer).__module__.startswith("keras.") for layer in _leaves(network)), "loads without KerasCV"
+    assert all(type(layer).__module__.startswith("keras.") for layer in innermost_layers(network)), (
+        "loads without KerasCV"
+    )
     images = np.random.default_rng(0).uniform(0, 255, (2, *image_size, 3)).astype(np.float32)
     output = network(images).numpy()
     assert output.shape == (2, *image_size, 2)
@@ -37,20 +40,17 @@ def test_two_probabilities_at_every_pixel(architecture, backbone, image_size):
     assert output[..., 1].std() > 0
 
 
-def _leaves(model):
-    for layer in model.layers:
-        yield from _leaves(layer) if isinstance(layer, keras.Model) else [layer]
-
-
 def test_deeplab_v3_upsamples_the_logits_of_a_pyramid_at_stride_16():
     network = build_segmentation_network((64, 96), architecture="deeplab_v3")
-    layers = {layer.name: layer for layer in _leaves(network)}
+    layers = {layer.name: layer for layer in innermost_layers(network)}
     assert layers["segmentation_logits"].output.shape[1:] == (4, 6, 2)
     branches = [shape[1:] for shape in (tensor.shape for tensor in layers["pyramid_branches"].input)]
     assert branches == [(4, 6, 256)] * 5  # 1 x 1, three dilated, and the pooled image
     rates = {layer.dilation_rate for layer in layers.values() if isinstance(layer, keras.layers.Conv2D)}
     assert rates == {(1, 1), (2, 2), (3, 3)}  # 6, 12, 18 on a grid of 6 instead of 33
     assert isinstance(layers["segmentation_output"], keras.layers.Softmax)
+    normalizations = [layer for layer in layers.values() if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {layer.momentum for layer in normalizations} == {0.9}
     assert layers["segmentation_upsampling"].size == (16, 16)
     assert layers["segmentation_upsampling"].interpolation == "bilinear"
 
