@@ -77,7 +77,7 @@ def classifier_and_weights(
     with seeded_initial_weights(seed):
         if is_user_builder(name):
             model = build_with_user_function(name, image_size, num_classes, weights, dropout)
-            return model, InitialWeights(os.fspath(weights or name), *[_owners(model)] * 2)
+            return model, InitialWeights(os.fspath(weights or f"{name}'s own"), *[_owners(model)] * 2)
         backbone = get_backbone(name)
         network = backbone.build_network(image_size, weights)
         loaded = _owners(network) if weights is not None else []

@@ -21,8 +21,8 @@ class InitialWeights:
     loaded: Collection[str]
 
     def __str__(self) -> str:
-        random = runs_of(self.layers, [name for name in self.layers if name not in self.loaded])
         if not self.loaded:
             return "Initial weights: random."
-        loaded = f"{self.source} for {runs_of(self.layers, self.loaded)}"
-        return f"Initial weights: {loaded}; random: {random or 'none'}."
+        random = runs_of(self.layers, [name for name in self.layers if name not in self.loaded])
+        rest = f"; random: {random}" if random else ""
+        return f"Initial weights: {self.source} for {runs_of(self.layers, self.loaded)}{rest}."

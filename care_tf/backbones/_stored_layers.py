@@ -39,15 +39,6 @@ class StoredLayer:
         """Whether the shapes are equal."""
         return _shapes(self.variables) == _shapes(self.arrays)
 
-    def load(self) -> None:
-        """Fills the network's layer."""
-        for variable, array in zip(self.variables, self.arrays, strict=True):
-            variable.assign(array[()])
-
-    def misfit(self) -> str:
-        """Both shapes, in words."""
-        return f"{self.name} needs {_shapes(self.variables)}, it has {_shapes(self.arrays)} ({self.stored_name})"
-
 
 @contextlib.contextmanager
 def stored_layers(network: keras.Model, file: Path) -> Iterator[list[StoredLayer]]:
@@ -75,6 +66,29 @@ def stored_layers(network: keras.Model, file: Path) -> Iterator[list[StoredLayer
             owners = [layer for layer in network.layers if layer.weights]
             targets = [(layer.name, layer.trainable_weights + layer.non_trainable_weights) for layer in owners]
             yield _best_match(targets, _published_layers(opened.get("model_weights", opened)))
+
+
+def load_all(layers: Sequence[StoredLayer]) -> None:
+    """Fills a network's layers.
+
+    Raises:
+      ValueError: Some do not fit; it names those that do, and the others with both shapes.
+    """
+    misfits = [
+        f"{layer.name} needs {_shapes(layer.variables)}, it has {_shapes(layer.arrays)} ({layer.stored_name})"
+        for layer in layers
+        if layer.stored_name and not layer.fits
+    ]
+    names = [layer.name for layer in layers]
+    if missing := runs_of(names, [layer.name for layer in layers if not layer.stored_name]):
+        misfits.append(f"it has nothing for {missing}")
+    if misfits:
+        fitting = [layer.name for layer in layers if layer.fits]
+        which = runs_of(names, fitting) or "none"
+        raise ValueError(f"{len(fitting)} of {len(layers)} layers fit ({which}); {listed(misfits)}")
+    for layer in layers:
+        for variable, array in zip(layer.variables, layer.arrays, strict=True):
+            variable.assign(array[()])
 
 
 def runs_of(names: Sequence[str], chosen: Iterable[str]) -> str:
@@ -111,8 +125,6 @@ def _names(group: Any, attribute: str) -> list[str]:
         if f"{attribute}{number}" not in group.attrs:
             break
         parts.append(group.attrs[f"{attribute}{number}"])
-    if not parts:
-        raise KeyError(f"it has no {attribute}")
     return [name.decode() if isinstance(name, bytes) else str(name) for part in parts for name in part]
 
 

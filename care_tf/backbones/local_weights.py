@@ -2,14 +2,13 @@
 
 import os
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import keras
 
-from care_tf.backbones._stored_layers import StoredLayer, runs_of, stored_layers
+from care_tf.backbones._stored_layers import load_all, stored_layers
 from care_tf.errors import InputError
-from care_tf.problems import listed
 
 
 def require_file(path: str | os.PathLike) -> Path:
@@ -43,11 +42,9 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
     file = require_file(path)
     try:
         with stored_layers(network, file) as layers:
-            if all(layer.fits for layer in layers):
-                for layer in layers:
-                    layer.load()
-            elif not (file.name.endswith(".weights.h5") and _keras_loads(network, file)):
-                raise ValueError(_misfit(layers))
+            all_fit = all(layer.fits for layer in layers)
+            if all_fit or not file.name.endswith(".weights.h5") or not _keras_loads(network, file):
+                load_all(layers)
     except InputError:
         raise
     except Exception as error:  # h5py and Keras raise whatever their readers do: OSError, KeyError, TypeError ...
@@ -63,8 +60,8 @@ def load_layers(network: keras.Model, path: str | os.PathLike, names: Collection
     with stored_layers(network, require_file(path)) as layers:
         chosen = [layer for layer in layers if layer.name in names]
         has_all = all(layer.fits for layer in chosen)
-        for layer in chosen if has_all else ():
-            layer.load()
+        if has_all:
+            load_all(chosen)
         return has_all
 
 
@@ -78,13 +75,3 @@ def _keras_loads(network: keras.Model, file: Path) -> bool:
         return False
     # Keras 3 only warns when part of the file is missing.
     return not any("freshly-initialized" in str(note.message) for note in notes)
-
-
-def _misfit(layers: Sequence[StoredLayer]) -> str:
-    names = [layer.name for layer in layers]
-    fitting = [layer.name for layer in layers if layer.fits]
-    missing = [layer.name for layer in layers if not layer.stored_name]
-    misfits = [layer.misfit() for layer in layers if layer.stored_name and not layer.fits]
-    if missing:
-        misfits.append(f"it has nothing for {runs_of(names, missing)}")
-    return f"{len(fitting)} of {len(layers)} layers fit ({runs_of(names, fitting) or 'none'}); {listed(misfits)}"

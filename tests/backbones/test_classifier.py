@@ -163,7 +163,7 @@ def test_user_builder(user_module, tmp_path):
     arguments = {"image_size": (20, 30), "num_classes": 3, "dropout": 0, "activation": None, "seed": 9}
     loaded, weights = classifier_and_weights(name, weights=path, **arguments)
     first, last = loaded.layers[1].name, loaded.layers[-1].name
-    assert str(weights) == f"Initial weights: {path} for {first} to {last}; random: none."
+    assert str(weights) == f"Initial weights: {path} for {first} to {last}."
     np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
 
 
