@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.backbones._backbone import DEFAULT_IMAGE_SIZE_PX, Backbone, Weights
-from care_tf.backbones.local_weights import load_layers, load_weights
+from care_tf.backbones._local_weights import load_layers, load_weights
 from care_tf.backbones.preprocessing import imagenet_bgr
 from care_tf.errors import InputError
 

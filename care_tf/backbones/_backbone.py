@@ -30,7 +30,7 @@ class Backbone:
       default_image_size_px: Height and width the published weights were trained with.
       build_network: (image_size, weights) -> the network up to its last map or tokens: a Functional model, preprocessed
         images (B,H,W,3) -> (B,h,w,d) or (B,n,d). The size is (height, width) in px; weights are None for random ones,
-        "imagenet" for published ones, or the path of a local file (see `local_weights.load_weights`). It raises an
+        "imagenet" for published ones, or the path of a local file (see `_local_weights.load_weights`). It raises an
         InputError where the image is too small, or the weights are missing or do not fit.
       penultimate_block: Name of the layer that ends the last block but one: what stays frozen when only the last
         convolution block and the classifier train. None where it is not known.

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 
 from care_tf.backbones._backbone import Backbone, Weights
+from care_tf.backbones._local_weights import load_weights, require_file
 from care_tf.backbones._stored_layers import StoredLayer, load_all
-from care_tf.backbones.local_weights import load_weights, require_file
 from care_tf.backbones.preprocessing import imagenet_bgr
 from care_tf.errors import InputError
 

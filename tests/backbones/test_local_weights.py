@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from care_tf.backbones import build_classifier, classifier_and_weights, get_backbone
-from care_tf.backbones.local_weights import load_layers, load_weights
+from care_tf.backbones._local_weights import load_layers, load_weights
 from care_tf.errors import InputError
 from care_tf.keras_generation import KERAS_3, seeded_initial_weights
 
