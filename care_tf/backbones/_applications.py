@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.backbones._backbone import DEFAULT_IMAGE_SIZE_PX, Backbone, Weights
-from care_tf.backbones.local_weights import load_weights
+from care_tf.backbones._local_weights import load_layers, load_weights
 from care_tf.backbones.preprocessing import imagenet_bgr
 from care_tf.errors import InputError
 
@@ -53,7 +54,7 @@ def application_network(network_name: str, image_size: tuple[int, int], weights:
     except ValueError as error:
         raise InputError(f"{network_name} cannot be built for images of {image_size} px: {error}.") from error
     if weights == "imagenet":
-        network = _pretrained(constructor, network_name, input_shape)
+        network = _pretrained(network_name, input_shape=input_shape)
     elif weights is not None:
         load_weights(network, weights)
     return network
@@ -89,21 +90,38 @@ def _constructor(network_name: str) -> Callable[..., keras.Model]:
     return constructor
 
 
-def _pretrained(constructor: Callable[..., keras.Model], name: str, input_shape: tuple[int, ...]) -> keras.Model:
+def _pretrained(name: str, include_top: bool = False, **settings: Any) -> keras.Model:
     try:
-        return constructor(include_top=False, weights="imagenet", input_shape=input_shape)
-    except Exception as error:  # A failed download is a bare Exception in Keras; the network itself was built above.
+        return _constructor(name)(include_top=include_top, weights="imagenet", **settings)
+    except Exception as error:  # A failed download is a bare Exception in Keras; the network itself was built before.
         reason = " ".join(str(error).split())
+        file = f"{name.lower()}_*_kernels{'' if include_top else '_notop'}.h5"
         raise InputError(
             f"The ImageNet weights of {name} could not be downloaded ({reason}). On a machine without network, copy "
-            "the network's *_notop.h5 file here and pass its path as weights."
+            f"Keras's file {file} here and pass its path as weights."
         ) from error
+
+
+_WIDE_LAYERS = ("fc1", "fc2")
 
 
 def _two_wide_layers(features: Any) -> Any:
     x = keras.layers.Flatten(name="flatten")(features)
-    x = keras.layers.Dense(4096, activation="relu", name="fc1")(x)
-    return keras.layers.Dense(4096, activation="relu", name="fc2")(x)
+    for name in _WIDE_LAYERS:
+        x = keras.layers.Dense(4096, activation="relu", name=name)(x)
+    return x
+
+
+def _load_wide_layers(network: keras.Model, weights: str | os.PathLike) -> bool:
+    """The two layers of 4096 from a file with the top, or the published one; fc1 fits images of 224 px only."""
+    if weights != "imagenet":
+        return load_layers(network, weights, _WIDE_LAYERS)
+    if network.input_shape[1:3] != (DEFAULT_IMAGE_SIZE_PX, DEFAULT_IMAGE_SIZE_PX):
+        return False
+    published = _pretrained("VGG19", include_top=True)
+    for name in _WIDE_LAYERS:
+        network.get_layer(name).set_weights(published.get_layer(name).get_weights())
+    return True
 
 
 def _resnet(name: str, network_name: str, penultimate_block: str) -> Backbone:
@@ -119,7 +137,7 @@ def _resnet(name: str, network_name: str, penultimate_block: str) -> Backbone:
 
 RESNET50 = _resnet("resnet50", "ResNet50", "conv4_block6_out")
 RESNET152 = _resnet("resnet152", "ResNet152", "conv4_block36_out")
-# The paper takes VGG19's map before the last pooling: 14 x 14 at 224 px.
+# The paper takes VGG19's map before the last pooling, 14 x 14 at 224 px, and starts from all of its ImageNet weights.
 VGG19 = Backbone(
     name="vgg19",
     attention_layer="block5_conv4",
@@ -128,4 +146,5 @@ VGG19 = Backbone(
     build_network=functools.partial(application_network, "VGG19"),
     penultimate_block="block4_pool",
     head=_two_wide_layers,
+    load_head=_load_wide_layers,
 )

@@ -30,11 +30,13 @@ class Backbone:
       default_image_size_px: Height and width the published weights were trained with.
       build_network: (image_size, weights) -> the network up to its last map or tokens: a Functional model, preprocessed
         images (B,H,W,3) -> (B,h,w,d) or (B,n,d). The size is (height, width) in px; weights are None for random ones,
-        "imagenet" for published ones, or the path of a local file (see `local_weights.load_weights`). It raises an
+        "imagenet" for published ones, or the path of a local file (see `_local_weights.load_weights`). It raises an
         InputError where the image is too small, or the weights are missing or do not fit.
       penultimate_block: Name of the layer that ends the last block but one: what stays frozen when only the last
         convolution block and the classifier train. None where it is not known.
       head: Features (B,h,w,d) or (B,n,d) -> vectors (B,n), the input of the last Dense layer.
+      load_head: (the network with its head, weights) -> whether the weights have the head's layers, which it then
+        loads. None where the head has no weights, or published files none for it.
     """
 
     name: str
@@ -44,3 +46,4 @@ class Backbone:
     build_network: Callable[[tuple[int, int], Weights], keras.Model]
     penultimate_block: str | None = None
     head: Callable[[Any], Any] = pooled
+    load_head: Callable[[keras.Model, str | os.PathLike], bool] | None = None

@@ -1,8 +1,11 @@
 """A classifier by the name of its backbone."""
 
+import os
+
 import keras
 
 from care_tf.backbones._backbone import Weights
+from care_tf.backbones._initial_weights import InitialWeights
 from care_tf.backbones._named_backbones import get_backbone
 from care_tf.backbones._user_builder import build_with_user_function, is_user_builder
 from care_tf.errors import InputError
@@ -45,19 +48,53 @@ def build_classifier(
       >>> build_classifier("squeezenet1_1", image_size=(64, 64), num_classes=3).output_shape
       (None, 3)
 
-    Source: heads as in the CARE paper: global average pooling for the ResNets, two layers of 4096 for VGG19.
+    Source: heads as in the CARE paper: global average pooling for the ResNets, two layers of 4096 for VGG19, which
+      start from the weights too where these have them.
     """
+    return classifier_and_weights(
+        name,
+        image_size=image_size,
+        num_classes=num_classes,
+        weights=weights,
+        dropout=dropout,
+        activation=activation,
+        seed=seed,
+    )[0]
+
+
+def classifier_and_weights(
+    name: str,
+    *,
+    image_size: tuple[int, int],
+    num_classes: int,
+    weights: Weights,
+    dropout: float,
+    activation: str | None,
+    seed: int,
+) -> tuple[keras.Model, InitialWeights]:
+    """The classifier of `build_classifier`, and where its weights come from."""
     _check_arguments(image_size, num_classes, dropout, activation)
     with seeded_initial_weights(seed):
         if is_user_builder(name):
-            return build_with_user_function(name, image_size, num_classes, weights, dropout)
+            model = build_with_user_function(name, image_size, num_classes, weights, dropout)
+            return model, InitialWeights(os.fspath(weights or f"{name}'s own"), *[_owners(model)] * 2)
         backbone = get_backbone(name)
         network = backbone.build_network(image_size, weights)
-        x = backbone.head(network.output)
+        loaded = _owners(network) if weights is not None else []
+        vectors = keras.Model(network.input, backbone.head(network.output))
+        if weights is not None and backbone.load_head is not None and backbone.load_head(vectors, weights):
+            loaded = _owners(vectors)
+        x = vectors.output
         if dropout:
             x = dropout_layer(dropout, name="dropout")(x)
         scores = keras.layers.Dense(num_classes, activation=activation, dtype="float32", name="predictions")(x)
-        return keras.Model(network.input, scores, name=network.name)
+        model = keras.Model(network.input, scores, name=network.name)
+        return model, InitialWeights(os.fspath(weights or ""), _owners(model), loaded)
+
+
+def _owners(model: keras.Model) -> list[str]:
+    """Names of the layers that own weights."""
+    return [layer.name for layer in model.layers if layer.weights]
 
 
 def _check_arguments(image_size: tuple[int, int], num_classes: int, dropout: float, activation: str | None) -> None:

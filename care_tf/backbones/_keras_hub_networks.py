@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.backbones._backbone import DEFAULT_IMAGE_SIZE_PX, Backbone, Weights
-from care_tf.backbones.local_weights import load_weights
+from care_tf.backbones._local_weights import load_weights
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
 

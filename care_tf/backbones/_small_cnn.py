@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from care_tf.backbones._backbone import Backbone, Weights
-from care_tf.backbones.local_weights import load_weights
+from care_tf.backbones._local_weights import load_weights
 from care_tf.backbones.preprocessing import unit_interval
 from care_tf.errors import InputError
 

@@ -5,7 +5,7 @@ import inspect
 import keras
 
 from care_tf.backbones._backbone import DEFAULT_IMAGE_SIZE_PX, Backbone, Weights
-from care_tf.backbones.local_weights import load_weights
+from care_tf.backbones._local_weights import load_weights
 from care_tf.backbones.preprocessing import identity
 from care_tf.errors import InputError
 from care_tf.named_function import named_function

@@ -5,7 +5,12 @@ from typing import Any
 
 import keras
 
+from care_tf.backbones.layer_changes import innermost_layers
 from care_tf.extras import require_extra
+
+# Of batch normalization: with Keras's .99 the statistics lag behind the weights in a small set's few steps an epoch, so
+# the validation loss, which steers the training, grows.
+_MOMENTUM = 0.9
 
 
 def require_keras_cv(needed_by: str) -> ModuleType:
@@ -68,13 +73,33 @@ def deeplab_v3_plus(
     return keras.Model(built.input, built.output, name="deeplab_v3_plus")
 
 
+def deeplab_v3(backbone: keras.Model, dilation_rates: list[int], output: list[keras.layers.Layer]) -> keras.Model:
+    """DeepLabV3 on any backbone: KerasCV's pyramid with its image pooling on the last features, and no decoder.
+
+    Args:
+      backbone: Preprocessed images -> (B,h,w,d).
+      dilation_rates: Of the atrous spatial pyramid pooling.
+      output: The layers from its features (B,h,w,256) to the result.
+
+    Source: L.-C. Chen et al., arXiv 1706.05587, 2017. Deviation: batch normalization's momentum is .9, not .9997.
+    """
+    x = _spatial_pyramid_pooling(tuple(backbone.output.shape[1:]), dilation_rates)(backbone.output)
+    for layer in output:
+        x = layer(x)
+    model = keras.Model(backbone.input, x, name="deeplab_v3")
+    for layer in innermost_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = _MOMENTUM
+    return model
+
+
 def _spatial_pyramid_pooling(shape: tuple[int, int, int], dilation_rates: list[int]) -> keras.Model:
     """The layers inside KerasCV's pyramid in a plain model: features of `shape` -> (h,w,256).
 
     Trains bit for bit as KerasCV's layer does: the branches stand in its order and under its names, by which
     TensorFlow orders the sum of their gradients.
     """
-    pyramid = require_keras_cv("DeepLabV3+").layers.SpatialPyramidPooling(dilation_rates=dilation_rates)
+    pyramid = require_keras_cv("DeepLab").layers.SpatialPyramidPooling(dilation_rates=dilation_rates)
     pyramid.build((None, *shape))
     *dilated, pooled = pyramid.aspp_parallel_channels
     # Not `Resizing`, as in KerasCV: its `training=True` would reach the batch normalizations behind it.

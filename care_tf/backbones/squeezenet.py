@@ -6,7 +6,8 @@ from typing import Any
 import keras
 
 from care_tf.backbones._backbone import Backbone, Weights
-from care_tf.backbones.local_weights import load_weights, require_file
+from care_tf.backbones._local_weights import load_weights, require_file
+from care_tf.backbones._stored_layers import StoredLayer, load_all
 from care_tf.backbones.preprocessing import imagenet_bgr
 from care_tf.errors import InputError
 
@@ -84,31 +85,23 @@ def _load(network: keras.Model, path: str | os.PathLike) -> None:
 
     try:
         with h5py.File(file, "r") as weights:
-            for layer in network.layers:
-                if layer.weights:
-                    layer.set_weights(_layer_arrays(weights, layer, path))
+            load_all([_stored_layer(weights, layer) for layer in network.layers if layer.weights])
     except OSError as error:
         raise InputError(f"Weights file {path} cannot be read as HDF5 ({error}). It must be {_FILE_LAYOUT}.") from error
-
-
-def _layer_arrays(weights: Any, layer: keras.layers.Layer, path: str | os.PathLike) -> list:
-    """Kernel and bias of one layer, after their shapes were checked; groups may nest their arrays at any depth."""
-    group_name = layer.name.replace("_", "/")
-    if group_name not in weights:
-        raise InputError(f"Weights file {path} has no group {group_name!r}. It must be {_FILE_LAYOUT}.")
-    shapes_and_arrays: list = []
-    weights[group_name].visititems(
-        lambda _, item: shapes_and_arrays.append((item.shape, item)) if hasattr(item, "shape") else None
-    )
-    expected = [tuple(weight.shape) for weight in layer.weights]
-    by_rank = sorted(shapes_and_arrays, key=lambda pair: -len(pair[0]))
-    received = [shape for shape, _ in by_rank]
-    if received != expected:
+    except ValueError as error:
         raise InputError(
-            f"Weights file {path} does not fit squeezenet1_1: {group_name} must hold arrays of shapes {expected}. "
-            f"Received {received}. The file must be {_FILE_LAYOUT}."
-        )
-    return [array[()] for _, array in by_rank]
+            f"Weights file {path} does not fit squeezenet1_1: {error}. It must be {_FILE_LAYOUT}."
+        ) from error
+
+
+def _stored_layer(weights: Any, layer: keras.layers.Layer) -> StoredLayer:
+    """Kernel and bias of one layer; groups may nest their arrays at any depth."""
+    group_name = layer.name.replace("_", "/")
+    arrays: list = []
+    if group_name in weights:
+        weights[group_name].visititems(lambda _, item: arrays.append(item) if hasattr(item, "shape") else None)
+    arrays.sort(key=lambda array: -len(array.shape))
+    return StoredLayer(layer.name, layer.weights, group_name if arrays else "", arrays)
 
 
 SQUEEZENET1_1 = Backbone(

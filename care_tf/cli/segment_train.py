@@ -14,8 +14,18 @@ from care_tf.tensorflow_start import quiet_tensorflow
 @options.manifest
 @options.output(help="Folder for the networks, their histories and segmentation.json, what each saw.")
 @click.option("--num-folds", type=int, default=2, help="Networks, each without one fold; 1: one on everything.")
-@click.option("--backbone", default="squeezenet1_1", help="squeezenet1_1 or resnet18.")
-@click.option("--weights", metavar="FILE", help="Local weights of the backbone. [default: random]")
+@click.option(
+    "--architecture",
+    default="deeplab_v3_plus",
+    help="deeplab_v3, the paper's, or deeplab_v3_plus, with a decoder: finer and several times slower.",
+)
+@click.option("--backbone", default="squeezenet1_1", help="squeezenet1_1, resnet18 or resnet50.")
+@options.option(
+    "--encoder-weights",
+    formerly="--weights",
+    metavar="FILE|imagenet",
+    help="Of the backbone: a local file, or imagenet to download them for a ResNet. [default: random]",
+)
 @options.image_size(help="Size the networks work at.", default="192x256")
 @click.option("--max-images-per-class", type=int, help="Draw at most so many images of each class.")
 @click.option("--batch-size", type=int, default=16)
@@ -26,7 +36,7 @@ from care_tf.tensorflow_start import quiet_tensorflow
 def train(
     manifest: Path, output: Path, image_size: tuple[int, int], max_pixel_value: int | None, **settings: Any
 ) -> None:
-    """Train DeepLabV3+ on lesion masks.
+    """Train DeepLabV3 or DeepLabV3+ on lesion masks.
 
     By default two networks, each without one half of the patients or lesions: every image then has a network that never
     saw its mask.

@@ -2,7 +2,7 @@
 
 import keras
 
-from care_tf.backbones import build_classifier, get_backbone
+from care_tf.backbones import InitialWeights, classifier_and_weights, get_backbone
 from care_tf.data.class_focus import rarest_class
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
@@ -16,14 +16,14 @@ from care_tf.runs.config import RunConfig
 METRICS = ("mean_class_accuracy", "rarest_class_recall")
 
 
-def build_network(config: RunConfig, num_classes: int) -> keras.Model:
-    """The classifier of a configuration, with its initial weights."""
+def build_network(config: RunConfig, num_classes: int) -> tuple[keras.Model, InitialWeights]:
+    """The classifier of a configuration, and where its weights come from."""
     keras.mixed_precision.set_global_policy(config.training.precision)
     if config.model.activation == "sigmoid" and num_classes != 2:
         raise InputError(
             f"model.activation=sigmoid is one unit for two classes. The manifest has {num_classes}: use softmax."
         )
-    return build_classifier(
+    return classifier_and_weights(
         config.model.backbone,
         image_size=config.data.image_size_px,
         num_classes=1 if config.model.activation == "sigmoid" else num_classes,

@@ -17,7 +17,6 @@ from care_tf.data import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.model import CAREModel
-from care_tf.network import Anatomy
 from care_tf.runs._configured_model import care_model, observed_network
 from care_tf.runs._progress import stage_weights
 from care_tf.runs.config import RunConfig, dump_config, load_config
@@ -93,9 +92,9 @@ def write_config(folder: Path, config: RunConfig) -> None:
 
 
 def write_environment(
-    folder: Path, config: RunConfig, command: Sequence[str], train: Manifest, anatomy: Anatomy
+    folder: Path, config: RunConfig, command: Sequence[str], train: Manifest, network: dict[str, str]
 ) -> None:
-    """Writes what the run ran on: versions, seed, command, data, how the network is read. A resumed run keeps it."""
+    """Writes what the run ran on: versions, seed, command, data, the network. A resumed run keeps it."""
     if (folder / ENVIRONMENT).exists():
         return
     environment = {
@@ -110,7 +109,7 @@ def write_environment(
         "command": list(command),
         "data_fingerprint": train.fingerprint(),
         "training_images": train.class_counts,
-        "attention": str(anatomy),
+        **network,
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
     }
     _write_text(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from care_tf.backbones import InitialWeights
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
@@ -49,9 +50,10 @@ def train_run(
     _check_folder(folder)
     progress = check_progress(folder, stage_fingerprints(run.config, run.rows))
     run_folder.write_config(folder, run.config)
-    run_folder.write_environment(folder, run.config, command, run.rows.train, run.anatomy)
+    how_built = {"attention": str(run.anatomy), "weights": str(run.weights)}
+    run_folder.write_environment(folder, run.config, command, run.rows.train, how_built)
     if show_progress:
-        print(run.anatomy, flush=True)
+        print(*how_built.values(), sep="\n", flush=True)
     train_stages(run.classifier, run.stages, folder, progress, config.seed, show_progress)
     with atomic_path(folder / run_folder.MODEL) as temporary:
         run.classifier.save(temporary)
@@ -66,6 +68,7 @@ class PreparedRun:
       config: With the class names.
       rows: The rows to train and validate on.
       classifier: The network with its initial weights.
+      weights: Where those come from.
       anatomy: Where its attention map and its score are read.
       stages: What is trained, in order.
     """
@@ -73,6 +76,7 @@ class PreparedRun:
     config: RunConfig
     rows: TrainingRows
     classifier: keras.Model
+    weights: InitialWeights
     anatomy: Anatomy
     stages: list[PreparedStage]
 
@@ -92,11 +96,11 @@ def prepare_run(config: RunConfig, images: SharedImages | None = None) -> Prepar
             + (f" for {', '.join(config.data.mask_classes)}" if config.data.mask_classes else "")
             + ". Add boxes to the manifest, or set alpha to 0."
         )
-    classifier = build_network(config, len(train.class_names))
+    classifier, weights = build_network(config, len(train.class_names))
     observed = observed_network(config, classifier)
     stages = prepare_stages(config, rows, observed, images or SharedImages(config.data.cache))
     check_start_weights(classifier, config.stages)
-    return PreparedRun(config, rows, classifier, observed.anatomy, stages)
+    return PreparedRun(config, rows, classifier, weights, observed.anatomy, stages)
 
 
 def _check_folder(folder: Path) -> None:

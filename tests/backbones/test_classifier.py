@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from care_tf.backbones import backbone_names, build_classifier, get_backbone
+from care_tf.backbones import backbone_names, build_classifier, classifier_and_weights, get_backbone
 from care_tf.errors import InputError
 
 # name -> parameters without head and map size at 64 px, from the published architectures.
@@ -160,7 +160,10 @@ def test_user_builder(user_module, tmp_path):
     assert backbone.attention_layer == "auto" and float(backbone.preprocess(np.float32(8))) == 4
     path = str(tmp_path / "tiny.weights.h5")
     model.save_weights(path)
-    loaded = build_classifier(name, image_size=(20, 30), num_classes=3, weights=path, seed=9)
+    arguments = {"image_size": (20, 30), "num_classes": 3, "dropout": 0, "activation": None, "seed": 9}
+    loaded, weights = classifier_and_weights(name, weights=path, **arguments)
+    first, last = loaded.layers[1].name, loaded.layers[-1].name
+    assert str(weights) == f"Initial weights: {path} for {first} to {last}."
     np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
 
 

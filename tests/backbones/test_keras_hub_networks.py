@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from care_tf import CAREModel
-from care_tf.backbones import build_classifier, get_backbone
+from care_tf.backbones import build_classifier, classifier_and_weights, get_backbone
 from care_tf.errors import InputError
 
 keras_hub = pytest.importorskip("keras_hub")
@@ -63,6 +63,44 @@ def test_a_classifier_of_it_trains_with_attention(preset, images):
 def test_a_preset_that_is_not_there_is_refused():
     with pytest.raises(InputError, match="KerasHub cannot load the preset 'no_such_preset' as ImageConverter"):
         get_backbone("keras_hub/no_such_preset")
+
+
+@pytest.fixture(scope="module")
+def resnet18(tmp_path_factory):
+    folder = str(tmp_path_factory.mktemp("resnet18"))
+    network = keras_hub.models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[7],
+        stackwise_num_filters=[64, 128, 256, 512],
+        stackwise_num_blocks=[2, 2, 2, 2],
+        stackwise_num_strides=[1, 2, 2, 2],
+        block_type="basic_block",
+        image_shape=(None, None, 3),
+    )
+    network.save_to_preset(folder)
+    converter = keras_hub.layers.ResNetImageConverter(scale=[0.01, 0.02, 0.03], offset=[-1, -2, -3])
+    converter.save_to_preset(folder)
+    return folder, network, converter
+
+
+def test_resnet18_takes_a_preset_with_its_scaling_under_its_own_names(resnet18, images):
+    folder, network, converter = resnet18
+    classifier, weights = classifier_and_weights(
+        "resnet18", image_size=(64, 64), num_classes=3, weights=folder, dropout=0, activation="softmax", seed=0
+    )
+    assert not any(isinstance(layer, keras.Model) for layer in classifier.layers), "must be flat"
+    assert all(type(layer).__module__.startswith("keras.") for layer in classifier.layers), "loads with Keras alone"
+    backbone = get_backbone("resnet18")
+    assert classifier.get_layer(backbone.penultimate_block).output.shape[1:] == (4, 4, 256)
+    assert classifier.get_layer("v2_stack_3_block1_1_conv").strides == (2, 2), "as DeepLab looks for it"
+    features = keras.Model(classifier.input, classifier.get_layer(backbone.attention_layer).output)
+    np.testing.assert_allclose(features(backbone.preprocess(images)), network(converter(images)), atol=1e-4)
+    assert f"{folder} for conv1_conv to v2_stack_3_block2_2_bn; random: predictions" in str(weights)
+
+
+def test_resnet18_refuses_another_networks_preset(preset):
+    with pytest.raises(InputError, match="must be a ResNet18, 11,186,112 parameters.*model.backbone=keras_hub/"):
+        get_backbone("resnet18").build_network((64, 64), preset[0])
 
 
 def vision_transformer(**settings):

@@ -1,12 +1,16 @@
 """Weights of every kind of file go through the real loading code, with files written here."""
 
+import re
+import sys
 import urllib.error
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
-from care_tf.backbones import build_classifier, get_backbone
+from care_tf.backbones import build_classifier, classifier_and_weights, get_backbone
+from care_tf.backbones._local_weights import load_layers, load_weights
 from care_tf.errors import InputError
 from care_tf.keras_generation import KERAS_3, seeded_initial_weights
 
@@ -82,7 +86,7 @@ def test_another_network_is_refused(suffix, tmp_path):
 def test_a_saved_model_that_is_too_short_names_the_layer(tmp_path):
     path = tmp_path / "short.keras"
     keras.Sequential([keras.Input((*SIZE, 3)), keras.layers.Conv2D(64, 3, name="only")]).save(path)
-    with pytest.raises(InputError, match=r"layer fire2_squeeze1x1 needs shapes .* has no further layer"):
+    with pytest.raises(InputError, match=r"1 of 25 layers fit \(conv1\); it has nothing for fire2_squ.* to fire9_exp"):
         network(SQUEEZENET, path)
 
 
@@ -126,6 +130,146 @@ def test_a_failed_download_says_how_to_pass_a_file(name, monkeypatch, tmp_path):
     assert len(asked) == 1 and "storage.googleapis.com/tensorflow" in asked[0]
 
 
-def test_resnet18_has_no_imagenet_weights():
-    with pytest.raises(InputError, match="no ImageNet weights for resnet18. Pass the path"):
+def test_resnet18_has_imagenet_weights_where_keras_hub_is(monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras_hub", None)
+    with pytest.raises(InputError, match=r"KerasHub needs keras_hub.*pip install 'care_tf\[hub\]'"):
         network("resnet18", "imagenet")
+
+
+def published_file(path, layers):
+    """The layout of Keras' published files; an array is (shape, value), which takes no space in the file."""
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [name.encode() for name in layers]
+        for name, arrays in layers.items():
+            group = file.create_group(name)
+            keys = [f"{name}/{number}" for number in range(len(arrays))]
+            group.attrs["weight_names"] = [key.encode() for key in keys]
+            for key, (shape, value) in zip(keys, arrays, strict=True):
+                group.create_dataset(key, shape, "float32", fillvalue=value)
+    return str(path)
+
+
+def constants(model, skip=(), **replaced):
+    """Arrays for `published_file`: layer number k holds the value k."""
+    layers = [layer for layer in model.layers if layer.name not in skip]
+    shapes = {layer.name: [tuple(weight.shape) for weight in layer.weights] for layer in layers} | replaced
+    return {name: [(shape, number) for shape in each] for number, (name, each) in enumerate(shapes.items())}
+
+
+def small_vgg(with_top):
+    layers = [
+        keras.layers.Conv2D(4, 3, name="block1_conv1"),
+        keras.layers.BatchNormalization(name="block1_norm"),
+        keras.layers.Conv2D(6, 3, name="block2_conv1"),
+        keras.layers.Flatten(name="flatten"),
+        keras.layers.Dense(8, name="fc1"),
+        keras.layers.Dense(8, name="fc2"),
+        keras.layers.Dense(5, name="predictions"),
+    ]
+    return keras.Sequential([keras.Input((8, 8, 3)), *layers[: None if with_top else 3]], name="small_vgg")
+
+
+def values(model):
+    return {layer.name: [float(weight[..., 0].mean()) for weight in layer.get_weights()] for layer in model.layers}
+
+
+def test_a_published_file_with_its_top_fills_the_network_before_it(tmp_path):
+    path, small = published_file(tmp_path / "with_top.h5", constants(small_vgg(with_top=True))), small_vgg(False)
+    load_weights(small, path)
+    assert values(small) == {"block1_conv1": [0, 0], "block1_norm": [1] * 4, "block2_conv1": [2, 2]}
+
+
+def test_layers_of_other_names_load_in_order_and_layers_in_another_order_by_name(tmp_path):
+    arrays = constants(small_vgg(with_top=False))
+    renamed = published_file(tmp_path / "renamed.h5", {f"old_{name}": each for name, each in arrays.items()})
+    turned = published_file(tmp_path / "turned.h5", dict(reversed(arrays.items())))
+    for path in (renamed, turned):
+        small = small_vgg(with_top=False)
+        load_weights(small, path)
+        assert values(small) == {"block1_conv1": [0, 0], "block1_norm": [1] * 4, "block2_conv1": [2, 2]}
+
+
+@pytest.mark.parametrize("names", [["fc1", "fc2"], ["fc1"]])
+def test_chosen_layers_load_where_the_file_has_them(names, tmp_path):
+    path, large = published_file(tmp_path / "with_top.h5", constants(small_vgg(with_top=True))), small_vgg(True)
+    before = values(large)
+    assert load_layers(large, path, names)
+    expected = before | {"fc1": [4, 4], "fc2": [5, 5] if "fc2" in names else before["fc2"]}
+    assert values(large) == expected
+
+
+@pytest.mark.parametrize("change", [{"skip": ("fc1", "fc2", "predictions")}, {"fc1": [(99, 8), (8,)]}])
+def test_chosen_layers_stay_where_the_file_lacks_one(change, tmp_path):
+    large = small_vgg(with_top=True)
+    path, before = published_file(tmp_path / "file.h5", constants(large, **change)), values(large)
+    assert not load_layers(large, path, ("fc1", "fc2"))
+    assert values(large) == before
+
+
+def test_a_misfit_names_what_fits_and_what_does_not_with_both_shapes(tmp_path):
+    change = {"skip": ("predictions", "fc2"), "block1_norm": [(4,)] * 2}
+    path = published_file(tmp_path / "file.h5", constants(small_vgg(with_top=True), **change))
+    message = (
+        "small_vgg: 3 of 6 layers fit (block1_conv1, block2_conv1 to fc1); block1_norm needs [(4,), (4,), (4,), "
+        "(4,)], it has [(4,), (4,)] (block1_norm); it has nothing for fc2 to predictions. It must"
+    )
+    with pytest.raises(InputError, match=re.escape(message)):
+        load_weights(small_vgg(with_top=True), path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "reason"),
+    [
+        (
+            ".weights.h5",
+            "block2_conv1 needs [(3, 3, 4, 6), (6,)], it has [(3, 3, 4, 7), (7,)] (conv2d_1); it has nothing "
+            "for block1_norm",
+        ),
+        (
+            ".keras",
+            "block1_norm needs [(4,), (4,), (4,), (4,)], it has [(3, 3, 4, 7), (7,)] (b); it has nothing for "
+            "block2_conv1",
+        ),
+    ],
+)
+def test_a_misfit_of_keras_newer_formats_is_told_by_layer_too(suffix, reason, tmp_path):
+    images = keras.Input((8, 8, 3))
+    other = keras.Model(images, keras.layers.Conv2D(7, 3, name="b")(keras.layers.Conv2D(4, 3, name="a")(images)))
+    path = str(tmp_path / f"other{suffix}")
+    other.save(path) if suffix == ".keras" else other.save_weights(path)
+    with pytest.raises(InputError, match=re.escape(f"small_vgg: 1 of 3 layers fit (block1_conv1); {reason}. It must")):
+        load_weights(small_vgg(with_top=False), path)
+
+
+def published_vgg19(path, fc1_inputs):
+    """A file with the top, whose layer number k holds the value k."""
+    blocks = {1: (64, 64), 2: (128, 128), 3: (256,) * 4, 4: (512,) * 4, 5: (512,) * 4}
+    layers, inputs = {}, 3
+    for block, channels in blocks.items():
+        for number, outputs in enumerate(channels, start=1):
+            layers[f"block{block}_conv{number}"] = [(3, 3, inputs, outputs), (outputs,)]
+            inputs = outputs
+    for name, inputs, outputs in (("fc1", fc1_inputs, 4096), ("fc2", 4096, 4096), ("predictions", 4096, 1000)):
+        layers[name] = [(inputs, outputs), (outputs,)]
+    constant = {name: [(shape, number) for shape in each] for number, (name, each) in enumerate(layers.items())}
+    return published_file(path, constant)
+
+
+@pytest.mark.parametrize(("fc1_inputs", "fills_head"), [(512, True), (25088, False)])
+def test_vgg19_starts_from_the_two_wide_layers_of_a_file_for_its_image_size(fc1_inputs, fills_head, tmp_path):
+    path = published_vgg19(tmp_path / "vgg19.h5", fc1_inputs)
+    classifier, weights = classifier_and_weights(
+        "vgg19", image_size=SIZE, num_classes=3, weights=path, dropout=0, activation="softmax", seed=0
+    )
+    kernels = {layer.name: layer.get_weights()[0] for layer in classifier.layers if layer.weights}
+    assert np.all(kernels["block1_conv1"] == 0) and np.all(kernels["block5_conv4"] == 15)
+    for number, name in enumerate(("fc1", "fc2"), start=16):
+        assert np.all(kernels[name] == number) if fills_head else 0 < kernels[name].std() < 1
+    loaded, random = ("fc2", "predictions") if fills_head else ("block5_conv4", "fc1 to predictions")
+    assert str(weights) == f"Initial weights: {path} for block1_conv1 to {loaded}; random: {random}."
+
+
+def test_random_weights_are_called_so():
+    arguments = {"num_classes": 3, "weights": None, "dropout": 0, "activation": "softmax", "seed": 0}
+    _, weights = classifier_and_weights(SQUEEZENET, image_size=SIZE, **arguments)
+    assert str(weights) == "Initial weights: random."

@@ -26,12 +26,16 @@ def test_the_options_reach_the_training_and_the_record(run, manifest, tmp_path, 
         path.write_bytes(b"network")
 
     monkeypatch.setattr(training, "_train_network", train)
-    options = "--num-folds 3 --image-size 32 64 --max-images-per-class 4 --max-epochs 5 --batch-size 2 --seed 7"
-    _, out, _ = run(segment_train, manifest, "--output", "networks", *options.split(), "--backbone", "resnet18")
+    network = "--architecture deeplab_v3 --backbone resnet18 --encoder-weights weights.h5 "
+    options = (
+        network + "--num-folds 3 --image-size 32 64 --max-images-per-class 4 --max-epochs 5 --batch-size 2 --seed 7"
+    )
+    _, out, _ = run(segment_train, manifest, "--output", "networks", *options.split())
     models, settings = read_record(tmp_path / "networks")
     assert len(models) == 3 and trained == [8 - 3, 8 - 3, 8 - 2]
+    architecture = {"architecture": "deeplab_v3", "encoder_weights": "weights.h5"}
     given = {"num_folds": 3, "image_size_px": [32, 64], "max_images_per_class": 4, "max_epochs": 5, "batch_size": 2}
-    assert given | {"seed": 7, "backbone": "resnet18", "weights": None} == {
+    assert given | {"seed": 7, "backbone": "resnet18"} | architecture == {
         name: value
         for name, value in settings.items()
         if name not in ("patience_epochs", "initial_learning_rate", "validation_fraction")
@@ -47,7 +51,9 @@ def test_the_options_reach_the_training_and_the_record(run, manifest, tmp_path, 
         (["--num-folds", "9"], "training 9 networks needs at least 20"),
         (["--image-size", "30", "40"], "multiples of 16 px"),
         (["--backbone", "vgg"], "must be one of squeezenet1_1, resnet18"),
-        (["--weights", "nowhere.h5"], "not a file"),
+        (["--architecture", "deeplab"], "must be one of deeplab_v3, deeplab_v3_plus"),
+        (["--encoder-weights", "nowhere.h5"], "not a file"),
+        (["--weights", "imagenet"], "there is none for squeezenet1_1"),
     ],
 )
 def test_bad_options_are_refused_and_leave_no_networks(run, manifest, tmp_path, options, message):

@@ -26,7 +26,9 @@ def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys):
     history = pd.read_csv(care / "history.csv")
     assert history["stage"].tolist() == ["pretrain", "finetune"]
     assert {"val_classification_loss", "val_mean_class_accuracy", "attention_inside"} <= set(history.columns)
-    assert "finetune 1/1" in capsys.readouterr().out
+    out, environment = capsys.readouterr().out, json.loads((care / "environment.json").read_text())
+    assert "finetune 1/1" in out and f"\n{environment['weights']}\n" in out
+    assert environment["weights"] == "Initial weights: random."
 
     stages = {"pretrain": {"epochs": 1, "reuse": str(care)}, "finetune": {"epochs": 1}}
     baseline = train_run(config("baseline", stages=stages), show_progress=False)

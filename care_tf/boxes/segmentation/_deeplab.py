@@ -1,4 +1,4 @@
-"""DeepLabV3+ that takes RGB images as they are and gives the probability of lesion and background at every pixel."""
+"""DeepLabV3 and V3+: RGB images as they are -> the probability of lesion and background at every pixel."""
 
 import dataclasses
 import os
@@ -8,14 +8,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from care_tf.backbones.keras_cv_networks import deeplab_v3_plus, resnet18_backbone
-from care_tf.backbones.local_weights import load_weights
+from care_tf.backbones import get_backbone
+from care_tf.backbones.keras_cv_networks import deeplab_v3, deeplab_v3_plus
+from care_tf.backbones.layer_changes import with_changed_layers
 from care_tf.backbones.preprocessing import IMAGENET_MEAN_BGR
 from care_tf.backbones.squeezenet import squeezenet1_1
 from care_tf.errors import InputError
 from care_tf.keras_generation import seeded_initial_weights
 
 NUM_CHANNELS = 2  # background, lesion: the paper takes the argmax of two
+ARCHITECTURES = ("deeplab_v3", "deeplab_v3_plus")
+_V3_STRIDE = 16  # image pixels per pixel of DeepLabV3's features
 _HEAD_FILTERS = 128
 # The published rates 6, 12, 18 go with 513 px crops at output stride 16, a grid of 33 x 33.
 _PUBLISHED_RATES = (6, 12, 18)
@@ -25,13 +28,15 @@ _Weights = str | os.PathLike | None
 
 @dataclasses.dataclass(frozen=True)
 class _Encoder:
-    """A backbone as DeepLabV3+ sees it.
+    """A backbone as DeepLab sees it.
 
     Args:
       build: (image_size, weights) -> the network on preprocessed images.
       fine, coarse: Names of the layers that give the fine and the coarse features; coarse is 8 times smaller.
       fine_stride: Image pixels per pixel of the fine features.
       mean, variance: Of the preprocessing (image - mean) / sqrt(variance), RGB 0..255.
+      last_stage: How the names of the layers start whose stride DeepLabV3 takes out; None where the coarse features
+        have stride 16 already.
     """
 
     build: Callable[[tuple[int, int], _Weights], keras.Model]
@@ -40,17 +45,27 @@ class _Encoder:
     fine_stride: int
     mean: tuple[float, float, float]
     variance: tuple[float, float, float]
+    last_stage: str | None = None
 
 
 def build_segmentation_network(
-    image_size: tuple[int, int], *, backbone: str = "squeezenet1_1", weights: _Weights = None, seed: int = 0
+    image_size: tuple[int, int],
+    *,
+    architecture: str = "deeplab_v3_plus",
+    backbone: str = "squeezenet1_1",
+    encoder_weights: _Weights = None,
+    seed: int = 0,
 ) -> keras.Model:
-    """KerasCV's DeepLabV3+ with its preprocessing inside.
+    """DeepLabV3 or KerasCV's DeepLabV3+, with the preprocessing inside.
+
+    DeepLabV3 upsamples its logits 16 times; V3+ has a decoder on finer features, and costs several times as much.
 
     Args:
-      image_size: Height and width of the images, px; multiples of 16 (squeezenet1_1) or 32 (resnet18).
-      backbone: "squeezenet1_1" or "resnet18".
-      weights: Of the backbone: None for random ones, or the path of a local file.
+      image_size: Height and width of the images, px; multiples of 16, of 32 for deeplab_v3_plus with a ResNet.
+      architecture: "deeplab_v3" or "deeplab_v3_plus".
+      backbone: "squeezenet1_1", "resnet18" or "resnet50".
+      encoder_weights: None for random ones, "imagenet" where the backbone has such to download, or the path of a
+        local file.
       seed: Of the initial weights.
 
     Returns:
@@ -58,70 +73,112 @@ def build_segmentation_network(
       lesion. Building it needs KerasCV, loading it does not.
 
     Raises:
-      InputError: An unknown backbone, a size that is not such a multiple, weights that do not fit, or no KerasCV.
+      InputError: An unknown architecture or backbone, a size that is not such a multiple, weights that do not fit, or
+        no KerasCV.
 
-    Source: L.-C. Chen et al., ECCV 2018. Deviations: the dilation rates 6, 12, 18 shrink with the coarse grid, since at
-      small image sizes they would reach beyond it everywhere; the head has 128 filters instead of 256; with
-      squeezenet1_1 the fine features are those of the first convolution (stride 2), so that its last layer (stride
-      16) can be the coarse ones.
+    Source: L.-C. Chen et al., arXiv 1706.05587, 2017 (V3), and ECCV 2018 (V3+). Deviations: the dilation rates 6, 12,
+      18 shrink with the coarse grid, since at small image sizes they would reach beyond it everywhere; V3+ has a head
+      of 128 filters instead of 256, and with squeezenet1_1 its fine features are those of the first convolution
+      (stride 2), so that the last layer (stride 16) can give the coarse ones; V3 has the rate 2 in all blocks of its
+      last stage (no multi-grid).
     """
-    if backbone not in _ENCODERS:
-        raise InputError(f"Segmentation backbone must be one of {', '.join(_ENCODERS)}. Received {backbone!r}.")
+    for name, value, known in (
+        ("architecture", architecture, ARCHITECTURES),
+        ("backbone", backbone, tuple(_ENCODERS)),
+    ):
+        if value not in known:
+            raise InputError(f"Segmentation {name} must be one of {', '.join(known)}. Received {value!r}.")
     encoder = _ENCODERS[backbone]
-    coarse_stride = 8 * encoder.fine_stride
-    if min(image_size) < coarse_stride or any(side % coarse_stride for side in image_size):
+    stride = _V3_STRIDE if architecture == "deeplab_v3" else 8 * encoder.fine_stride
+    if min(image_size) < stride or any(side % stride for side in image_size):
         raise InputError(
-            f"image_size must be (height, width) in multiples of {coarse_stride} px for {backbone}. "
+            f"image_size must be (height, width) in multiples of {stride} px for {backbone} in {architecture}. "
             f"Received {tuple(image_size)}."
         )
+    grid = max(image_size) / stride
+    rates = [max(1, round(rate * min(grid / _PUBLISHED_GRID, 1.0))) for rate in _PUBLISHED_RATES]
     with seeded_initial_weights(seed):
-        network = encoder.build(image_size, weights)
-        network.pyramid_level_inputs = {"P2": encoder.fine, "P5": encoder.coarse}
-        grid = max(image_size) / coarse_stride
-        rates = [max(1, round(rate * min(grid / _PUBLISHED_GRID, 1.0))) for rate in _PUBLISHED_RATES]
-        deeplab = deeplab_v3_plus(network, NUM_CHANNELS, rates, _head(encoder.fine_stride))
+        network = encoder.build(image_size, encoder_weights)
+        if architecture == "deeplab_v3":
+            if encoder.last_stage:
+                network = dilated(network, encoder.last_stage)
+            deeplab = deeplab_v3(network, rates, _output(_V3_STRIDE))
+        else:
+            network.pyramid_level_inputs = {"P2": encoder.fine, "P5": encoder.coarse}
+            deeplab = deeplab_v3_plus(network, NUM_CHANNELS, rates, _decoder_head(encoder.fine_stride))
         images = keras.Input((*image_size, 3), name="image")
         normalized = keras.layers.Normalization(
             mean=np.array(encoder.mean, np.float32), variance=np.array(encoder.variance, np.float32)
         )(images)
-        return keras.Model(images, deeplab(normalized), name=f"deeplab_v3_plus_{backbone}")
+        return keras.Model(images, deeplab(normalized), name=f"{architecture}_{backbone}")
 
 
-def _head(fine_stride: int) -> keras.Model:
+def dilated(network: keras.Model, stage: str) -> keras.Model:
+    """The network without a stage's stride: its map is twice as fine, and its kernels are dilated to see as far.
+
+    Where the stride was in 1 x 1 convolutions, as in ResNet50, every second pixel is what the network gave before.
+
+    Args:
+      network: A Functional model.
+      stage: How the names of the stage's layers start.
+    """
+
+    def change(layer: keras.layers.Layer) -> dict[str, Any]:
+        if not (isinstance(layer, keras.layers.Conv2D) and layer.name.startswith(stage)):
+            return {}
+        return {"strides": 1} if max(layer.strides) > 1 else {"dilation_rate": 2}
+
+    return with_changed_layers(network, change)
+
+
+def _decoder_head(fine_stride: int) -> keras.Model:
     """Fine features -> probabilities at the image's own size; KerasCV's own head expects stride 4."""
     return keras.Sequential(
         [
             keras.layers.Conv2D(_HEAD_FILTERS, 1, use_bias=False, name="segmentation_head_conv"),
             keras.layers.BatchNormalization(name="segmentation_head_norm"),
             keras.layers.ReLU(name="segmentation_head_relu"),
-            keras.layers.Conv2D(NUM_CHANNELS, 1, name="segmentation_logits"),
-            keras.layers.UpSampling2D(fine_stride, interpolation="bilinear", name="segmentation_upsampling"),
-            keras.layers.Softmax(dtype="float32", name="segmentation_output"),
+            *_output(fine_stride),
         ],
         name="segmentation_head",
     )
 
 
+def _output(stride: int) -> list[keras.layers.Layer]:
+    """Features -> logits -> probabilities at the image's own size."""
+    return [
+        keras.layers.Conv2D(NUM_CHANNELS, 1, name="segmentation_logits"),
+        keras.layers.UpSampling2D(stride, interpolation="bilinear", name="segmentation_upsampling"),
+        keras.layers.Softmax(dtype="float32", name="segmentation_output"),
+    ]
+
+
 def _squeezenet(image_size: tuple[int, int], weights: _Weights) -> keras.Model:
-    """SqueezeNet with padded pools and its first kernel turned from BGR to RGB, so that no layer reorders channels."""
-    network = squeezenet1_1(image_size, weights, padding="same")
-    first = network.get_layer("conv1")
+    return _on_rgb(squeezenet1_1(image_size, weights, padding="same"), "conv1")
+
+
+def _resnet50(image_size: tuple[int, int], weights: _Weights) -> keras.Model:
+    return _on_rgb(get_backbone("resnet50").build_network(image_size, weights), "conv1_conv")
+
+
+def _on_rgb(network: keras.Model, first_name: str) -> keras.Model:
+    """Turns the first kernel from BGR to RGB, so that no layer reorders channels."""
+    first = network.get_layer(first_name)
     kernel, bias = first.get_weights()
     first.set_weights([kernel[:, :, ::-1], bias])
     return network
 
 
-def _resnet18(image_size: tuple[int, int], weights: _Weights) -> Any:
-    network = resnet18_backbone(image_size)
-    if weights is not None:
-        load_weights(network, weights)
-    return network
+def _resnet18(image_size: tuple[int, int], weights: _Weights) -> keras.Model:
+    return get_backbone("resnet18").build_network(image_size, weights)
 
 
 _BLUE, _GREEN, _RED = IMAGENET_MEAN_BGR
+_IMAGENET_MEAN = (_RED, _GREEN, _BLUE)
 _ENCODERS = {
-    "squeezenet1_1": _Encoder(_squeezenet, "conv1", "fire9_concat", 2, (_RED, _GREEN, _BLUE), (1.0, 1.0, 1.0)),
+    "squeezenet1_1": _Encoder(_squeezenet, "conv1", "fire9_concat", 2, _IMAGENET_MEAN, (1.0,) * 3),
     "resnet18": _Encoder(
-        _resnet18, "v2_stack_0_block2_out", "v2_stack_3_block2_out", 4, (0.0, 0.0, 0.0), (255.0**2,) * 3
+        _resnet18, "v2_stack_0_block2_out", "v2_stack_3_block2_out", 4, (0.0,) * 3, (255.0**2,) * 3, "v2_stack_3"
     ),
+    "resnet50": _Encoder(_resnet50, "conv2_block3_out", "conv5_block3_out", 4, _IMAGENET_MEAN, (1.0,) * 3, "conv5"),
 }

@@ -35,8 +35,7 @@ class SegmentationSettings:
 
     Args:
       image_size_px: Height and width.
-      backbone: As in `build_segmentation_network`.
-      weights: Of the backbone; None or a local file.
+      architecture, backbone, encoder_weights: As in `build_segmentation_network`.
       num_folds: Networks, each trained without one fold of the groups; 1 trains one network on everything, for
         images of another set.
       validation_fraction: Share of a network's images that decide when it stops, rounded to 1/2, 1/3, 1/4, ...; by
@@ -53,8 +52,9 @@ class SegmentationSettings:
     """
 
     image_size_px: tuple[int, int] = (192, 256)
+    architecture: str = "deeplab_v3_plus"
     backbone: str = "squeezenet1_1"
-    weights: str | None = None
+    encoder_weights: str | None = None
     num_folds: int = 2
     validation_fraction: float = 0.1
     max_images_per_class: int | None = None
@@ -96,7 +96,7 @@ def train_segmentation(
       InputError: Too few images with masks or groups, settings that do not fit, an image or mask that cannot be
         decoded, or a folder of other training.
 
-    Source: Zhuang et al. 2023, section 4.4: DeepLabV3, Dice loss. Deviations: DeepLabV3+ with the backbones of
+    Source: Zhuang et al. 2023, section 4.4: DeepLabV3, Dice loss. Deviations: those of
       `build_segmentation_network`; early stopping on held-out groups; cross-fitting.
     """
     folder = Path(folder)
@@ -170,7 +170,11 @@ def _train_network(
     folds = deal_groups(manifest.groups, num_folds, settings.seed + number)
     train, validation = manifest.subset(folds != 1), manifest.subset(folds == 1)
     network = build_segmentation_network(
-        settings.image_size_px, backbone=settings.backbone, weights=settings.weights, seed=settings.seed + number
+        settings.image_size_px,
+        architecture=settings.architecture,
+        backbone=settings.backbone,
+        encoder_weights=settings.encoder_weights,
+        seed=settings.seed + number,
     )
     network.compile(keras.optimizers.Adam(settings.initial_learning_rate), DiceLoss())
     build_optimizer(network)

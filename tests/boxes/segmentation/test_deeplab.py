@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from care_tf.backbones import keras_cv_networks
+from care_tf.backbones.layer_changes import innermost_layers
 from care_tf.backbones.preprocessing import imagenet_bgr, unit_interval
 from care_tf.backbones.squeezenet import squeezenet1_1
-from care_tf.boxes.segmentation._deeplab import build_segmentation_network
+from care_tf.boxes.segmentation._deeplab import build_segmentation_network, dilated
 from care_tf.boxes.segmentation.prediction import lesion_probability, load_segmentation_model
 from care_tf.errors import InputError
 from care_tf.losses import DiceLoss
@@ -17,14 +18,76 @@ from care_tf.losses import DiceLoss
 _ROOT = Path(__file__).parents[3]
 
 
-@pytest.mark.parametrize(("backbone", "image_size"), [("squeezenet1_1", (32, 48)), ("resnet18", (32, 64))])
-def test_two_probabilities_at_every_pixel(backbone, image_size):
-    network = build_segmentation_network(image_size, backbone=backbone)
+@pytest.mark.parametrize(
+    ("architecture", "backbone", "image_size"),
+    [
+        ("deeplab_v3_plus", "squeezenet1_1", (32, 48)),
+        ("deeplab_v3_plus", "resnet18", (32, 64)),
+        ("deeplab_v3", "squeezenet1_1", (32, 48)),
+        pytest.param("deeplab_v3", "resnet50", (32, 48), marks=pytest.mark.slow),
+        pytest.param("deeplab_v3_plus", "resnet50", (32, 64), marks=pytest.mark.slow),
+    ],
+)
+def test_two_probabilities_at_every_pixel(architecture, backbone, image_size):
+    network = build_segmentation_network(image_size, architecture=architecture, backbone=backbone)
+    assert all(type(layer).__module__.startswith("keras.") for layer in innermost_layers(network)), (
+        "loads without KerasCV"
+    )
     images = np.random.default_rng(0).uniform(0, 255, (2, *image_size, 3)).astype(np.float32)
     output = network(images).numpy()
     assert output.shape == (2, *image_size, 2)
     np.testing.assert_allclose(output.sum(-1), 1, atol=1e-5)
     assert output[..., 1].std() > 0
+
+
+def test_deeplab_v3_upsamples_the_logits_of_a_pyramid_at_stride_16():
+    network = build_segmentation_network((64, 96), architecture="deeplab_v3")
+    layers = {layer.name: layer for layer in innermost_layers(network)}
+    assert layers["segmentation_logits"].output.shape[1:] == (4, 6, 2)
+    branches = [shape[1:] for shape in (tensor.shape for tensor in layers["pyramid_branches"].input)]
+    assert branches == [(4, 6, 256)] * 5  # 1 x 1, three dilated, and the pooled image
+    rates = {layer.dilation_rate for layer in layers.values() if isinstance(layer, keras.layers.Conv2D)}
+    assert rates == {(1, 1), (2, 2), (3, 3)}  # 6, 12, 18 on a grid of 6 instead of 33
+    assert isinstance(layers["segmentation_output"], keras.layers.Softmax)
+    normalizations = [layer for layer in layers.values() if isinstance(layer, keras.layers.BatchNormalization)]
+    assert {layer.momentum for layer in normalizations} == {0.9}
+    assert layers["segmentation_upsampling"].size == (16, 16)
+    assert layers["segmentation_upsampling"].interpolation == "bilinear"
+
+
+@pytest.mark.both_generations
+@pytest.mark.parametrize("size", [(64, 96), (80, 48)])
+def test_every_second_pixel_of_a_dilated_stage_is_what_the_strided_one_gives(size):
+    def convolution(x, filters, kernel, stride, name):
+        return keras.layers.Conv2D(filters, kernel, stride, "same", activation="relu", name=name)(x)
+
+    images = keras.Input((*size, 3))
+    x = convolution(images, 4, 3, 8, "conv4_end")
+    for block, stride in ((1, 2), (2, 1)):  # as in ResNet50: the stride is in the 1 x 1 convolutions
+        inner = convolution(x, 4, 1, stride, f"conv5_block{block}_1")
+        inner = keras.layers.BatchNormalization(name=f"conv5_block{block}_norm")(inner)
+        inner = convolution(inner, 5, 3, 1, f"conv5_block{block}_2")
+        x = keras.layers.Add(name=f"conv5_block{block}_out")(
+            [convolution(x, 5, 1, stride, f"conv5_block{block}_0"), inner]
+        )
+    strided = keras.Model(images, x)
+    finer = dilated(strided, "conv5")
+    batch = np.random.default_rng(0).uniform(-1, 1, (2, *size, 3)).astype(np.float32)
+    assert finer.output.shape[1:3] == (size[0] // 8, size[1] // 8)
+    assert np.asarray(strided(batch)).std() > 0.01
+    np.testing.assert_allclose(finer(batch)[:, ::2, ::2], strided(batch), atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.both_generations
+def test_the_dilated_resnet50_is_keras_own():
+    strided = keras.applications.ResNet50(include_top=False, weights=None, input_shape=(64, 64, 3))
+    finer = dilated(strided, "conv5")
+    assert finer.count_params() == strided.count_params() == 23_587_712
+    assert finer.output.shape[1:] == (4, 4, 2048)
+    batch = np.random.default_rng(0).uniform(-100, 100, (1, 64, 64, 3)).astype(np.float32)
+    expected = np.asarray(strided(batch))
+    np.testing.assert_allclose(finer(batch)[:, ::2, ::2], expected, rtol=1e-3, atol=1e-4 * expected.max())
 
 
 @pytest.mark.parametrize(("backbone", "preprocess"), [("squeezenet1_1", imagenet_bgr), ("resnet18", unit_interval)])
@@ -39,7 +102,7 @@ def test_the_preprocessing_inside_is_the_backbones_own(backbone, preprocess):
 def test_the_first_kernel_is_turned_from_bgr_to_rgb(tmp_path):
     published = squeezenet1_1((32, 32))
     published.save(tmp_path / "squeezenet.keras")
-    network = build_segmentation_network((32, 32), weights=tmp_path / "squeezenet.keras")
+    network = build_segmentation_network((32, 32), encoder_weights=tmp_path / "squeezenet.keras")
     (deeplab,) = [layer for layer in network.layers if isinstance(layer, keras.Model)]
     extractor = next(layer for layer in deeplab.layers if isinstance(layer, keras.Model) and _has(layer, "conv1"))
     kernel, bias = extractor.get_layer("conv1").get_weights()
@@ -155,10 +218,21 @@ def test_a_network_with_keras_cvs_layers_still_loads_where_keras_cv_is(file, tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"image_size": (32, 40)}, "multiples of 16 px for squeezenet1_1. Received \\(32, 40\\)"),
+        ({"image_size": (32, 40)}, "multiples of 16 px for squeezenet1_1 in deeplab_v3_plus. Received \\(32, 40\\)"),
         ({"image_size": (48, 48), "backbone": "resnet18"}, "multiples of 32 px for resnet18"),
-        ({"image_size": (32, 32), "backbone": "vgg"}, "must be one of squeezenet1_1, resnet18. Received 'vgg'"),
-        ({"image_size": (32, 32), "weights": "nowhere.h5"}, "not a file"),
+        (
+            {"image_size": (32, 32), "backbone": "vgg"},
+            "must be one of squeezenet1_1, resnet18, resnet50. Received 'vgg'",
+        ),
+        (
+            {"image_size": (32, 32), "architecture": "deeplab"},
+            "must be one of deeplab_v3, deeplab_v3_plus. Received 'deepl",
+        ),
+        (
+            {"image_size": (48, 40), "architecture": "deeplab_v3", "backbone": "resnet50"},
+            "of 16 px for resnet50 in deeplab",
+        ),
+        ({"image_size": (32, 32), "encoder_weights": "nowhere.h5"}, "not a file"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):
