@@ -33,11 +33,19 @@ def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     return list(layer._flatten_layers(include_self=False, recursive=False))
 
 
-def call_model(model: keras.Model, inputs: tf.Tensor, training: bool | None) -> tf.Tensor:
+def call_model(model: keras.Model, inputs: Any, training: bool | None) -> tf.Tensor:
     """Calls a model with `training` where its `call` takes it (Keras 2 passes the argument on unasked)."""
     if KERAS_3 or model._expects_training_arg:
         return model(inputs, training=training)
     return model(inputs)
+
+
+def named_inputs(model: keras.Model) -> dict[str, Any]:
+    """Name -> symbolic tensor of each input, by the names under which a Functional model takes a dict."""
+    if isinstance(model.input, dict):
+        return dict(model.input)
+    names = [tensor.name for tensor in model.inputs] if KERAS_3 else model.input_names
+    return dict(zip(names, model.inputs, strict=True))
 
 
 def compiled_loss(model: keras.Model, x, y, y_pred, sample_weight, training: bool) -> tf.Tensor:
