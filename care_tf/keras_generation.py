@@ -48,6 +48,20 @@ def named_inputs(model: keras.Model) -> dict[str, Any]:
     return dict(zip(names, model.inputs, strict=True))
 
 
+def model_between(tensors: list[Any], output: Any, name: str) -> keras.Model:
+    """A model that begins at tensors inside another one, which shares its layers and is left as it was.
+
+    Keras 3 moves those of the tensors that are inputs of the other model, which could then not be saved any more.
+    """
+    histories = [tensor._keras_history for tensor in tensors]
+    try:
+        return keras.Model(tensors if len(tensors) > 1 else tensors[0], output, name=name)
+    finally:
+        if KERAS_3:
+            for tensor, history in zip(tensors, histories, strict=True):
+                tensor._keras_history = history
+
+
 def compiled_loss(model: keras.Model, x, y, y_pred, sample_weight, training: bool) -> tf.Tensor:
     """The compiled loss and the model's own losses, divided by the number of replicas on both generations."""
     if KERAS_3:

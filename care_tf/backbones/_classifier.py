@@ -1,5 +1,7 @@
 """A classifier by the name of its backbone."""
 
+from collections.abc import Mapping
+
 import keras
 
 from care_tf.backbones._backbone import Weights
@@ -21,6 +23,7 @@ def build_classifier(
     dropout: float = 0.0,
     activation: str | None = "softmax",
     seed: int = 0,
+    inputs: Mapping[str, int] | None = None,
 ) -> keras.Model:
     """A flat Functional classifier: the backbone, its head, dropout, one Dense layer.
 
@@ -34,6 +37,7 @@ def build_classifier(
       dropout: Fraction dropped before the last layer, [0, 1).
       activation: "softmax", "sigmoid", or None for logits.
       seed: Of the initial weights; the caller's random state is left as it was.
+      inputs: Name -> how many numbers, of inputs beside the image. Only a builder of your own takes them, as `inputs`.
 
     Returns:
       (B,H,W,3) preprocessed images -> (B,num_classes) float32, under mixed precision, too.
@@ -50,7 +54,12 @@ def build_classifier(
     _check_arguments(image_size, num_classes, dropout, activation)
     with seeded_initial_weights(seed):
         if is_user_builder(name):
-            return build_with_user_function(name, image_size, num_classes, weights, dropout)
+            return build_with_user_function(name, image_size, num_classes, weights, dropout, inputs)
+        if inputs:
+            raise InputError(
+                f"Backbone {name} takes an image alone. Received the further inputs {', '.join(inputs)}. Name a "
+                'builder of your own, "module:function", that takes inputs beside image_size and num_classes.'
+            )
         backbone = get_backbone(name)
         network = backbone.build_network(image_size, weights)
         x = backbone.head(network.output)

@@ -59,8 +59,8 @@ class CAREModel(keras.Model):
     "mask", are accepted everywhere. "mask_class", int (B,), names the class a mask belongs to where y does not say it
     (several positive labels in one image); -1 means none. Images of sample weight 0 are left out of L_a too.
 
-    A Functional classifier may have further inputs beside its image, which is the one named "image" or the only one with
-    four axes: x then has a key for each, by its name in the network, such as "age". Maps and masks are the image's.
+    A Functional classifier may have further inputs beside its image, which is the one named "image" or the only one
+    with four axes: x then has a key for each, by its name in the network, such as "age".
 
     Activations of a frozen lower part may stand in for the images, as "activation"; the classifier is then the rest of
     the network, and the masks keep the images' size.

@@ -53,7 +53,7 @@ class ObservedClassifier:
         if self._further and features is not None:
             raise InputError(
                 "features and head are for networks that take an image alone. Received one with "
-                f"{', '.join(self._further)} beside it. Leave both out, and name the layer in attention_layer if need be."
+                f"{', '.join(self._further)} beside it. Leave both out, and name the layer in attention_layer."
             )
         self.attention_layer = attention_layer
         self.cam = cam

@@ -3,6 +3,7 @@
 import keras
 
 from care_tf.errors import InputError
+from care_tf.keras_generation import model_between
 from care_tf.network.inputs import as_keras_takes, further_of, image_of, input_specs, symbolic_inputs
 from care_tf.network.random_layers import random_layers
 
@@ -52,7 +53,7 @@ def cut_network(classifier: keras.Model, layer_name: str, observed_layer: str) -
         )
     try:
         given = {"activation": activation, **further}
-        upper = keras.Model(as_keras_takes(given.values()), classifier.outputs[0], name="upper")
+        upper = model_between(list(given.values()), classifier.outputs[0], "upper")
     except ValueError as error:
         raise InputError(
             f"Activations cannot be cached at {layer_name!r}, because another path of the network leads around it. "
