@@ -68,4 +68,5 @@ def _export(run: "LoadedRun", folder: Path, image_size: tuple[int, int] | None) 
         preprocess=run.preprocess,
         image_size=image_size or run.image_size,
         class_names=run.class_names,
+        inputs=run.inputs,
     )

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from care_tf.data.input_encoding import InputEncoding
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+from care_tf.network.inputs import further_inputs, image_of, symbolic_inputs
 from care_tf.serving._signatures import ServedClassifier
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ def export_saved_model(
     preprocess: Callable[[tf.Tensor], tf.Tensor],
     image_size: tuple[int, int],
     class_names: Sequence[str],
+    inputs: Sequence[InputEncoding] = (),
 ) -> None:
     """Writes a SavedModel with the signatures `serving_default`, `serve_bytes`, `explain` and `portable`.
 
@@ -31,16 +34,19 @@ def export_saved_model(
       preprocess: float32 RGB 0..255 (B,H,W,3) -> what the classifier takes, in TensorFlow operations.
       image_size: Height and width the classifier works at, px. Images of another size are resized in the graph.
       class_names: One name per class, in the order of the labels; two for a classifier of one sigmoid unit.
+      inputs: How further inputs were encoded: the signatures then take the manifest's own values, numbers (NaN for
+        missing) and texts ("" for missing). Other further inputs are taken as the classifier takes them.
 
     Raises:
-      InputError: `path` holds something else, the image size or the class names do not fit the classifier, or
+      InputError: `inputs` names what the classifier does not take, `path` holds something else, the image size or the class names do not fit the classifier, or
         `preprocess` cannot run in a graph.
     """
     _check_target(Path(path))
     _check_image_size(care_model, image_size)
     _check_class_names(care_model, class_names)
     _check_preprocess(preprocess, image_size)
-    served = ServedClassifier(care_model, preprocess, image_size, class_names)
+    _check_inputs(care_model, inputs)
+    served = ServedClassifier(care_model, preprocess, image_size, class_names, inputs)
     signatures = {
         "serving_default": served.serve_images,
         "serve_bytes": served.serve_bytes,
@@ -64,7 +70,7 @@ def _check_target(path: Path) -> None:
 def _check_image_size(care_model: "CAREModel", image_size: tuple[int, int]) -> None:
     if len(image_size) != 2 or min(image_size) < 1:
         raise InputError(f"image_size must be (height, width) in pixels, both at least 1. Received {image_size}.")
-    expected = tuple(care_model.classifier.input_shape[1:3])
+    expected = tuple(image_of(symbolic_inputs(care_model.classifier)).shape[1:3])
     if any(side not in (None, asked) for side, asked in zip(expected, image_size, strict=True)):
         raise InputError(
             f"The classifier was built for images of {expected} px and takes no others. Received image_size "
@@ -82,6 +88,16 @@ def _check_class_names(care_model: "CAREModel", class_names: Sequence[str]) -> N
         )
     if len(set(class_names)) != len(class_names):
         raise InputError(f"class_names must differ from one another. Received {', '.join(class_names)}.")
+
+
+def _check_inputs(care_model: "CAREModel", inputs: Sequence[InputEncoding]) -> None:
+    taken = {name: spec.shape[1:] for name, spec in further_inputs(care_model.classifier).items()}
+    wrong = [encoding.name for encoding in inputs if taken.get(encoding.name) != [encoding.width]]
+    if wrong:
+        raise InputError(
+            f"inputs must encode further inputs of the classifier. Received {', '.join(wrong)} for one that takes "
+            f"{', '.join(f'{name} {tuple(shape)}' for name, shape in taken.items()) or 'an image alone'}."
+        )
 
 
 def _check_preprocess(preprocess: Callable[[tf.Tensor], tf.Tensor], image_size: tuple[int, int]) -> None:
