@@ -40,14 +40,6 @@ def call_model(model: keras.Model, inputs: Any, training: bool | None) -> tf.Ten
     return model(inputs)
 
 
-def named_inputs(model: keras.Model) -> dict[str, Any]:
-    """Name -> symbolic tensor of each input, by the names under which a Functional model takes a dict."""
-    if isinstance(model.input, dict):
-        return dict(model.input)
-    names = [tensor.name for tensor in model.inputs] if KERAS_3 else model.input_names
-    return dict(zip(names, model.inputs, strict=True))
-
-
 def model_between(tensors: list[Any], output: Any, name: str) -> keras.Model:
     """A model that begins at tensors inside another one, which shares its layers and is left as it was.
 

@@ -76,7 +76,7 @@ class InputEncoding:
         is_missing = tf.math.is_nan(values)
         may_be = is_missing if self.has_missing else tf.zeros_like(is_missing)
         is_known = tf.reduce_all(tf.math.is_finite(values) | may_be)
-        tf.debugging.Assert(is_known, [f"Not a {self}. Received", values])
+        tf.debugging.Assert(is_known, [f"Unknown {self}. Received", values])
         scaled = tf.where(is_missing, 0.0, (values - self.mean) / self.std)
         return tf.stack([scaled, tf.cast(is_missing, tf.float32)][: self.width], axis=1)
 

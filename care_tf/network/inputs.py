@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.keras_generation import call_model, named_inputs
+from care_tf.keras_generation import call_model
 
 # What x may hold beside the further inputs, none of which can have such a name.
 KEYS = ("image", "activation", "mask", "mask_class")
@@ -35,7 +35,7 @@ def symbolic_inputs(classifier: keras.Model) -> Any:
     """
     if len(classifier.inputs) == 1:
         return classifier.inputs[0]
-    named = named_inputs(classifier)
+    named = _named_inputs(classifier)
     return {"image": named.pop(_image_name(named)), **named}
 
 
@@ -63,9 +63,10 @@ def call_classifier(classifier: keras.Model, inputs: Any, training: bool | None)
     """
     check_keys(inputs if isinstance(inputs, dict) else ("image",), further_inputs(classifier))
     if isinstance(inputs, dict):
-        named = named_inputs(classifier)
+        named = _named_inputs(classifier)
         image = _image_name(named)
         inputs = {name: inputs["image" if name == image else name] for name in named}
+        inputs = inputs if isinstance(classifier.input, dict) else list(inputs.values())
     return call_model(classifier, inputs, training)
 
 
@@ -88,6 +89,13 @@ def check_keys(keys: Collection[str], further: Collection[str]) -> None:
 
 def _quoted(name: str) -> str:
     return f'"{name}"'
+
+
+def _named_inputs(classifier: keras.Model) -> dict[str, Any]:
+    """Name -> symbolic tensor: the keys of a dict that the network was built with, or the names of its input layers."""
+    if isinstance(classifier.input, dict):
+        return dict(classifier.input)
+    return {tensor._keras_history[0].name: tensor for tensor in classifier.inputs}
 
 
 def _image_name(named: dict[str, Any]) -> str:

@@ -38,8 +38,8 @@ def export_saved_model(
         missing) and texts ("" for missing). Other further inputs are taken as the classifier takes them.
 
     Raises:
-      InputError: `inputs` names what the classifier does not take, `path` holds something else, the image size or the class names do not fit the classifier, or
-        `preprocess` cannot run in a graph.
+      InputError: `path` holds something else, the image size, the class names or `inputs` do not fit the classifier,
+        or `preprocess` cannot run in a graph.
     """
     _check_target(Path(path))
     _check_image_size(care_model, image_size)
