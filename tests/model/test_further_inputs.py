@@ -61,11 +61,10 @@ def copied(target, source):
     return target
 
 
-@pytest.mark.parametrize("second_order", [True, False])
-def test_maps_and_gradients_are_those_of_the_network_with_the_input_as_a_constant(batch, second_order):
+def test_maps_and_gradients_are_those_of_the_network_with_the_input_as_a_constant(batch):
     x, labels, mask = batch
-    given = compiled(network(), alpha=0.8, second_order=second_order)
-    constant = compiled(copied(network("constant"), given.classifier), alpha=0.8, second_order=second_order)
+    given = compiled(network(), alpha=0.8)
+    constant = compiled(copied(network("constant"), given.classifier), alpha=0.8)
     assert given.anatomy.attention_path == constant.anatomy.attention_path == "conv_2"
     for index in (None, labels):
         found = given.predictions_and_attention(x, index)
@@ -89,23 +88,19 @@ def test_an_input_without_weight_changes_nothing_of_a_training_in_two_stages(bat
     x, labels, mask = batch
     trained = []
     for age in ("input", None):
-        model = compiled(network(age, "zeros"), alpha=0.5)
+        model = compiled(network(age, "zeros"))
         inputs = {"image": x["image"], "mask": mask, **({"age": x["age"]} if age else {})}
-        dataset = tf.data.Dataset.from_tensor_slices((inputs, labels)).batch(6)
+        stages = TwoStageSchedule(pretrain_epochs=1, alpha=0.5)
         history = model.fit(
-            dataset, epochs=3, validation_data=dataset, callbacks=[TwoStageSchedule(pretrain_epochs=1)], verbose=0
-        )
-        evaluated = model.evaluate(dataset, return_dict=True, verbose=0)
-        assert evaluated["loss"] == pytest.approx(history.history["val_loss"][-1], abs=1e-6)
-        trained.append(
-            (history.history, model.classifier.get_layer("conv_1").get_weights(), model.predict(dataset, verbose=0))
-        )
-    (history, weights, predictions), (plain_history, plain_weights, plain_predictions) = trained
+            inputs, labels, batch_size=8, shuffle=False, epochs=2, callbacks=[stages], verbose=0
+        ).history
+        assert history["loss"][1] != history["classification_loss"][1]
+        trained.append((history, model.classifier.get_layer("conv_1").get_weights()[0]))
+    (history, kernel), (plain_history, plain_kernel) = trained
     assert set(history) == set(plain_history)
     for name in history:
         np.testing.assert_allclose(history[name], plain_history[name], atol=1e-6)
-    np.testing.assert_allclose(weights[0], plain_weights[0], atol=1e-6)
-    np.testing.assert_allclose(predictions, plain_predictions, atol=1e-6)
+    np.testing.assert_allclose(kernel, plain_kernel, atol=1e-6)
 
 
 def test_the_network_is_called_with_each_images_own_value(batch):
@@ -122,14 +117,13 @@ def test_the_network_is_called_with_each_images_own_value(batch):
     assert np.abs(maps - model.attention_map({**x, "age": -3 * x["age"]})).max() > 1e-3
 
 
-def test_a_saved_model_goes_on_with_its_further_inputs(batch, tmp_path):
-    x, labels, mask = batch
+def test_a_saved_model_has_its_further_inputs(batch, tmp_path):
+    x, _, _ = batch
     model = compiled(network())
     model.save(tmp_path / "model.keras")
     loaded = load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(loaded.predict(x, verbose=0), model.predict(x, verbose=0), atol=1e-6)
-    logs = [each.train_on_batch({**x, "mask": mask}, labels, return_dict=True) for each in (model, loaded)]
-    assert logs[0] == pytest.approx(logs[1], abs=1e-5)
+    np.testing.assert_allclose(loaded(x), model(x), atol=1e-6)
+    assert str(loaded.anatomy) == str(model.anatomy)
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,19 @@
 import csv
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import tensorflow as tf
 
-from care_tf.data import read_manifest
+from care_tf import serving
+from care_tf.cli.export import write_saved_model
+from care_tf.data import encoded_inputs, evaluation_dataset, fit_input_encodings, read_manifest
 from care_tf.errors import InputError
-from care_tf.runs import evaluate_run, load_run, train_run
+from care_tf.runs import load_run, train_run
 from care_tf.runs._fingerprint import stage_fingerprints
+from care_tf.runs._run_evaluation import _test_rows, example_maps, predict_manifest
 from care_tf.runs._training_rows import read_training_rows
-from care_tf.serving import export_saved_model
 
 BUILDERS = """
 import keras
@@ -57,38 +57,30 @@ def settings(patients, **changes):
         "data__manifest": str(patients),
         "data__inputs": ["age", "sex"],
         "model__backbone": "patient_networks:build",
+        "data__validation": None,
         "every_stage": {},
-        "stages": {"finetune": {"epochs": 1, "alpha": 0.5}},
+        "stages": {"finetune": {"epochs": 1}},
         **changes,
     }
 
 
 @pytest.mark.slow
 @pytest.mark.both_generations
-def test_a_run_trains_evaluates_and_exports_with_further_inputs(config, patients, capsys, tmp_path):
-    run_folder = train_run(config(**settings(patients)))
+def test_a_run_trains_predicts_and_exports_with_further_inputs(config, patients, capsys, tmp_path, monkeypatch):
+    run = load_run(train_run(config(**settings(patients))))
     assert "\nage: number, mean 32.81, standard deviation" in capsys.readouterr().out
-    evaluate_run(run_folder, num_resamples=5)
-    assert "before stage 2" in (run_folder / "report.html").read_text()
-    run = load_run(run_folder)
-    assert [encoding.name for encoding in run.inputs] == ["age", "sex"]
-    rows = read_manifest(patients, inputs=["age", "sex"]).select(split="test")
-    export_saved_model(
-        run.care_model,
-        tmp_path / "served",
-        preprocess=run.preprocess,
-        image_size=run.image_size,
-        class_names=run.class_names,
-        inputs=run.inputs,
-    )
-    serve = tf.saved_model.load(str(tmp_path / "served")).signatures["serve_bytes"]
-    found = serve(
-        image_bytes=tf.constant([Path(path).read_bytes() for path in rows.image_paths]),
-        age=tf.constant([float(age or "nan") for age in rows.inputs["age"]]),
-        sex=tf.constant(rows.inputs["sex"]),
-    )
-    predictions = pd.read_csv(run_folder / "predictions.csv")
-    np.testing.assert_allclose(found["probabilities"], predictions[list(run.class_names)], atol=1e-5)
+    rows = _test_rows([run], None, None, None).subset(range(6))
+    inputs = encoded_inputs(rows, fit_input_encodings(read_training_rows(run.config).train))
+    ((images, _),) = evaluation_dataset(rows, run.image_size, 6)
+    given = {"photograph": images, **inputs}
+    expected = run.care_model.classifier({name: tf.constant(value) for name, value in given.items()})
+    np.testing.assert_allclose(predict_manifest(run, rows).probabilities, expected, atol=1e-6)
+    (example, *_) = example_maps(run, rows, rows.class_names[0])
+    assert example["attention_after"].shape == (32, 32) and example["attention_after"].max() > 0
+    exported: list[dict] = []
+    monkeypatch.setattr(serving, "export_saved_model", lambda model, path, **arguments: exported.append(arguments))
+    write_saved_model(run, tmp_path / "served")
+    assert [encoding.name for encoding in exported[0]["inputs"]] == ["age", "sex"]
 
 
 def test_the_result_depends_on_the_columns_that_are_used(config, patients):
