@@ -77,13 +77,12 @@ def check_keys(keys: Collection[str], further: Collection[str]) -> None:
     unknown = sorted(set(keys) - set(KEYS) - set(further))
     if not missing and not unknown and not {"image", "activation"} <= set(keys):
         return
-    bare, advice = (
-        ("", "") if further else ("an image batch or ", " Further inputs need a Functional network with them.")
-    )
+    bare = "" if further else "an image batch or "
     raise InputError(
-        f'The input x must be {bare}a dict with the key {" and ".join(map(_quoted, wanted))} and optionally ("mask", '
-        f'"mask_class"); "activation" may stand in for "image". Received {", ".join(map(_quoted, sorted(keys)))}: '
-        f"missing {', '.join(missing) or 'none'}, unknown {', '.join(unknown) or 'none'}.{advice}"
+        f"The input x must be {bare}a dict with the key {' and '.join(map(_quoted, wanted))} and optionally "
+        f'("mask", "mask_class"); "activation" may stand in for "image". Received '
+        f"{', '.join(map(_quoted, sorted(keys)))}: missing {', '.join(missing) or 'none'}, unknown "
+        f"{', '.join(unknown) or 'none'}. Further keys are the inputs that a Functional network has beside its image."
     )
 
 

@@ -144,7 +144,7 @@ def test_missing_and_superfluous_inputs_are_refused(batch, change, message):
 
 def test_inputs_of_a_network_that_takes_an_image_alone_are_refused(batch):
     x, labels, _ = batch
-    with pytest.raises(InputError, match="unknown age. Further inputs need a Functional network"):
+    with pytest.raises(InputError, match="unknown age. Further keys are the inputs that a Functional network"):
         compiled(network(None)).train_step((x, labels))
 
 
