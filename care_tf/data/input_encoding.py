@@ -143,10 +143,13 @@ def _fitted(manifest: Manifest, name: str, kind: str | None) -> InputEncoding:
     where = f"{name} in the training rows of {manifest.source}"
     if kind not in (None, *KINDS):
         raise InputError(f"A further column must be a number or a category. Received {kind!r} for {name}.")
-    if texts and (kind == "number" or (kind is None and len(texts) < len(filled))):
+    # A decimal comma is no category either.
+    is_mixed = len(texts) < len(filled) or any(_is_number(cell.replace(",", ".")) for cell in texts)
+    if texts and (kind == "number" or (kind is None and is_mixed)):
         raise InputError(
             f"A column must hold numbers, or categories. Received {listed(sorted(set(texts))[:5], ', ')} among the "
-            f"numbers of {where}. Correct them, leave cells without a value empty, or declare it a category."
+            f"numbers of {where}. Correct them, with decimal points; leave cells without a value empty; or declare it "
+            "a category."
         )
     is_category = kind == "category" or bool(texts)
     if len(set(cells)) < 2 or (not is_category and len(set(map(float, filled))) < 2):

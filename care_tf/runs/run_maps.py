@@ -6,7 +6,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from care_tf.data import Manifest
 from care_tf.data.class_focus import rarest_class

@@ -70,7 +70,9 @@ class ServedClassifier(tf.Module):
 
         def with_arguments(function: Any, known: dict[str, InputEncoding]) -> Any:
             def signature(images: tf.Tensor, given: dict[str, tf.Tensor]) -> Outputs:
-                further.update({name: known[name].encode(value) if name in known else value for name, value in given.items()})
+                further.update(
+                    {name: known[name].encode(value) if name in known else value for name, value in given.items()}
+                )
                 return function.python_function(images)
 
             arguments = named | {name: encoding.spec for name, encoding in known.items()}

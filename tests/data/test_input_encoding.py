@@ -117,6 +117,7 @@ def changed(manifest, **columns):
     [
         (["30", "old", *["40"] * 9], None, "numbers, or categories. Received old among the numbers of age"),
         (["30", "nan", *["40"] * 9], None, "Received nan among"),
+        (["30,5", "40,1", *["33,3"] * 9], None, "Received 30,5, 33,3, 40,1 among.*with decimal points"),
         (["x", "y", *["x"] * 9], {"age": "number"}, "Received x, y among"),
         (["30", "", *["30"] * 9], None, "must differ between images. Received '30' alone"),
         ([""] * 11, None, "Received 'empty cells' alone"),

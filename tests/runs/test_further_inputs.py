@@ -13,9 +13,12 @@ from care_tf.cli.export import write_saved_model
 from care_tf.data import encoded_inputs, evaluation_dataset, fit_input_encodings, read_manifest
 from care_tf.errors import InputError
 from care_tf.runs import load_run, train_run
+from care_tf.runs._example_maps import example_maps, tested_rows
 from care_tf.runs._fingerprint import stage_fingerprints
-from care_tf.runs._run_evaluation import _test_rows, example_maps, predict_manifest
+from care_tf.runs._folder import input_names
+from care_tf.runs._run_evaluation import predict_manifest
 from care_tf.runs._training_rows import read_training_rows
+from care_tf.runs.attention_boxes import attention_method
 
 BUILDERS = """
 import keras
@@ -69,7 +72,7 @@ def settings(patients, **changes):
 def test_a_run_trains_predicts_and_exports_with_further_inputs(config, patients, capsys, tmp_path, monkeypatch):
     run = load_run(train_run(config(**settings(patients))))
     assert "\nage: number, mean 32.81, standard deviation" in capsys.readouterr().out
-    rows = _test_rows([run], None, None, None).subset(range(6))
+    rows = tested_rows(run, None, None, None, input_names([run.folder])).subset(range(6))
     inputs = encoded_inputs(rows, fit_input_encodings(read_training_rows(run.config).train))
     ((images, _),) = evaluation_dataset(rows, run.image_size, 6)
     given = {"photograph": images, **inputs}
@@ -81,6 +84,8 @@ def test_a_run_trains_predicts_and_exports_with_further_inputs(config, patients,
     monkeypatch.setattr(serving, "export_saved_model", lambda model, path, **arguments: exported.append(arguments))
     write_saved_model(run, tmp_path / "served")
     assert [encoding.name for encoding in exported[0]["inputs"]] == ["age", "sex"]
+    with pytest.raises(InputError, match="must take an image alone. Received one that takes age, sex beside it"):
+        attention_method(run.folder)
 
 
 def test_the_result_depends_on_the_columns_that_are_used(config, patients):
