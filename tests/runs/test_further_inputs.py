@@ -12,8 +12,7 @@ from care_tf import serving
 from care_tf.cli.export import write_saved_model
 from care_tf.data import encoded_inputs, evaluation_dataset, fit_input_encodings, read_manifest
 from care_tf.errors import InputError
-from care_tf.runs import load_run, train_run
-from care_tf.runs._example_maps import example_maps, tested_rows
+from care_tf.runs import _example_maps, load_run, train_run
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._folder import input_names
 from care_tf.runs._run_evaluation import predict_manifest
@@ -72,13 +71,13 @@ def settings(patients, **changes):
 def test_a_run_trains_predicts_and_exports_with_further_inputs(config, patients, capsys, tmp_path, monkeypatch):
     run = load_run(train_run(config(**settings(patients))))
     assert "\nage: number, mean 32.81, standard deviation" in capsys.readouterr().out
-    rows = tested_rows(run, None, None, None, input_names([run.folder])).subset(range(6))
+    rows = _example_maps.tested_rows(run, None, None, None, input_names([run.folder])).subset(range(6))
     inputs = encoded_inputs(rows, fit_input_encodings(read_training_rows(run.config).train))
     ((images, _),) = evaluation_dataset(rows, run.image_size, 6)
     given = {"photograph": images, **inputs}
     expected = run.care_model.classifier({name: tf.constant(value) for name, value in given.items()})
     np.testing.assert_allclose(predict_manifest(run, rows).probabilities, expected, atol=1e-6)
-    (example, *_) = example_maps(run, rows, rows.class_names[0])
+    (example, *_) = _example_maps.example_maps(run, rows, rows.class_names[0])
     assert example["attention_after"].shape == (32, 32) and example["attention_after"].max() > 0
     exported: list[dict] = []
     monkeypatch.setattr(serving, "export_saved_model", lambda model, path, **arguments: exported.append(arguments))
