@@ -33,11 +33,25 @@ def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     return list(layer._flatten_layers(include_self=False, recursive=False))
 
 
-def call_model(model: keras.Model, inputs: tf.Tensor, training: bool | None) -> tf.Tensor:
+def call_model(model: keras.Model, inputs: Any, training: bool | None) -> tf.Tensor:
     """Calls a model with `training` where its `call` takes it (Keras 2 passes the argument on unasked)."""
     if KERAS_3 or model._expects_training_arg:
         return model(inputs, training=training)
     return model(inputs)
+
+
+def model_between(tensors: list[Any], output: Any, name: str) -> keras.Model:
+    """A model that begins at tensors inside another one, which shares its layers and is left as it was.
+
+    Keras 3 moves those of the tensors that are inputs of the other model, which could then not be saved any more.
+    """
+    histories = [tensor._keras_history for tensor in tensors]
+    try:
+        return keras.Model(tensors if len(tensors) > 1 else tensors[0], output, name=name)
+    finally:
+        if KERAS_3:
+            for tensor, history in zip(tensors, histories, strict=True):
+                tensor._keras_history = history
 
 
 def compiled_loss(model: keras.Model, x, y, y_pred, sample_weight, training: bool) -> tf.Tensor:

@@ -1,6 +1,7 @@
 """A classifier by the name of its backbone."""
 
 import os
+from collections.abc import Mapping
 
 import keras
 
@@ -24,6 +25,7 @@ def build_classifier(
     dropout: float = 0.0,
     activation: str | None = "softmax",
     seed: int = 0,
+    inputs: Mapping[str, int] | None = None,
 ) -> keras.Model:
     """A flat Functional classifier: the backbone, its head, dropout, one Dense layer.
 
@@ -37,6 +39,7 @@ def build_classifier(
       dropout: Fraction dropped before the last layer, [0, 1).
       activation: "softmax", "sigmoid", or None for logits.
       seed: Of the initial weights; the caller's random state is left as it was.
+      inputs: Name -> how many numbers, of inputs beside the image. Only a builder of your own takes them, as `inputs`.
 
     Returns:
       (B,H,W,3) preprocessed images -> (B,num_classes) float32, under mixed precision, too.
@@ -59,6 +62,7 @@ def build_classifier(
         dropout=dropout,
         activation=activation,
         seed=seed,
+        inputs=inputs,
     )[0]
 
 
@@ -71,13 +75,19 @@ def classifier_and_weights(
     dropout: float,
     activation: str | None,
     seed: int,
+    inputs: Mapping[str, int] | None = None,
 ) -> tuple[keras.Model, InitialWeights]:
     """The classifier of `build_classifier`, and where its weights come from."""
     _check_arguments(image_size, num_classes, dropout, activation)
     with seeded_initial_weights(seed):
         if is_user_builder(name):
-            model = build_with_user_function(name, image_size, num_classes, weights, dropout)
+            model = build_with_user_function(name, image_size, num_classes, weights, dropout, inputs)
             return model, InitialWeights(os.fspath(weights or f"{name}'s own"), *[_owners(model)] * 2)
+        if inputs:
+            raise InputError(
+                f"Backbone {name} takes an image alone. Received the further inputs {', '.join(inputs)}. Name a "
+                'builder of your own, "module:function", that takes inputs beside image_size and num_classes.'
+            )
         backbone = get_backbone(name)
         network = backbone.build_network(image_size, weights)
         loaded = _owners(network) if weights is not None else []

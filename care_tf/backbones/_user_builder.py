@@ -1,6 +1,7 @@
 """A network of the user's own, named "module:function"."""
 
 import inspect
+from collections.abc import Mapping
 
 import keras
 
@@ -33,7 +34,12 @@ def user_backbone(name: str) -> Backbone:
 
 
 def build_with_user_function(
-    name: str, image_size: tuple[int, int], num_classes: int, weights: Weights, dropout: float
+    name: str,
+    image_size: tuple[int, int],
+    num_classes: int,
+    weights: Weights,
+    dropout: float,
+    inputs: Mapping[str, int] | None = None,
 ) -> keras.Model:
     """Calls the user's function and checks what it returns; arguments as for `build_classifier`.
 
@@ -46,11 +52,12 @@ def build_with_user_function(
     if weights == "imagenet":
         raise InputError(f'weights="imagenet" belongs inside the builder {name}. Use None or a local file.')
     _, builder = named_function(name, "backbone")
+    keywords = {"image_size": image_size, "num_classes": num_classes, **({"inputs": dict(inputs)} if inputs else {})}
     try:
-        inspect.signature(builder).bind(image_size=image_size, num_classes=num_classes)
+        inspect.signature(builder).bind(**keywords)
     except TypeError as error:
-        raise InputError(f"Backbone {name} must take the keywords image_size and num_classes: {error}.") from error
-    model = builder(image_size=image_size, num_classes=num_classes)
+        raise InputError(f"Backbone {name} must take the keywords {' and '.join(keywords)}: {error}.") from error
+    model = builder(**keywords)
     if not isinstance(model, keras.Model):
         raise InputError(f"Backbone {name} must return a keras.Model. Received {type(model).__name__}.")
     if model.output_shape[-1] != num_classes:

@@ -69,4 +69,5 @@ def _export(run: "LoadedRun", folder: Path, image_size: tuple[int, int] | None) 
         image_size=image_size or run.image_size,
         class_names=run.class_names,
         max_pixel_value=run.config.data.max_pixel_value,
+        inputs=run.inputs,
     )

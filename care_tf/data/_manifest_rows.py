@@ -25,7 +25,7 @@ MAX_ASPECT_RATIO_DIFFERENCE = 0.02  # a mask of another size must still show the
 
 @dataclasses.dataclass
 class ManifestRow:
-    """One row: the text of its `COLUMNS`, with absolute paths, and its boxes, float32 (k,4)."""
+    """One row: the text of its `COLUMNS` and further inputs, with absolute paths, and its boxes, float32 (k,4)."""
 
     line: int
     cells: dict[str, str]
@@ -33,13 +33,15 @@ class ManifestRow:
     problems: list[str]
 
 
-def parse_rows(path: Path, *, class_names: Sequence[str] | None, check_images: bool) -> list[ManifestRow]:
+def parse_rows(
+    path: Path, *, class_names: Sequence[str] | None, check_images: bool, inputs: Sequence[str]
+) -> list[ManifestRow]:
     """All rows of a manifest in file order, all valid; arguments and errors are those of `read_manifest`."""
     check_class_names(class_names)
     problems: list[str] = []
-    table = table_rows(path, ("image", "label"), problems=problems, kind="manifest")
-    _warn_of_unknown_columns(path, table)
-    rows = [_parse_row(line, cells, path.absolute().parent) for line, cells in table]
+    table = table_rows(path, ("image", "label", *inputs), problems=problems, kind="manifest")
+    _warn_of_unknown_columns(path, table, inputs)
+    rows = [_parse_row(line, cells, path.absolute().parent, inputs) for line, cells in table]
     known = {composed(name): name for name in class_names or ()}
     for row in rows:
         label = row.cells["label"]
@@ -69,16 +71,16 @@ def check_class_names(class_names: Sequence[str] | None) -> None:
         raise InputError(f"class_names must be a list of different names. Received {class_names!r}.")
 
 
-def _warn_of_unknown_columns(path: Path, table: Sequence[tuple[int, dict[str, str]]]) -> None:
-    unknown = [name for name in table[0][1] if name not in COLUMNS] if table else []
+def _warn_of_unknown_columns(path: Path, table: Sequence[tuple[int, dict[str, str]]], inputs: Sequence[str]) -> None:
+    unknown = [name for name in table[0][1] if name not in (*COLUMNS, *inputs)] if table else []
     if unknown:
         warnings.warn(
             f"{path}: the columns {', '.join(unknown)} are ignored; known are {', '.join(COLUMNS)}", stacklevel=4
         )
 
 
-def _parse_row(line: int, given: dict[str, str], folder: Path) -> ManifestRow:
-    cells = {name: given.get(name, "") for name in COLUMNS}
+def _parse_row(line: int, given: dict[str, str], folder: Path, inputs: Sequence[str]) -> ManifestRow:
+    cells = {name: given.get(name, "") for name in (*COLUMNS, *inputs)}
     problems = [f"the {name} is empty" for name in ("image", "label") if not cells[name]]
     boxes = as_boxes([], "")
     try:

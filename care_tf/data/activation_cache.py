@@ -1,7 +1,7 @@
 """Activations of a frozen lower part of a network, computed once per image and flip instead of in every epoch."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import tensorflow as tf
 from care_tf.data.augmentation import Augmentation, flip_signs
 from care_tf.data.epochs import EpochOrder
 from care_tf.data.image_source import ImageLoader
+from care_tf.data.input_encoding import InputEncoding, encoded_inputs
 from care_tf.data.manifest import Manifest
 from care_tf.data.pipeline import epoch_indices, load_masks
 from care_tf.errors import InputError
@@ -109,6 +110,7 @@ def activation_training_dataset(
     masks: bool = True,
     first_epoch: int | None = None,
     order: EpochOrder | None = None,
+    inputs: Sequence[InputEncoding] = (),
 ) -> tf.data.Dataset:
     """The batches of `training_dataset` with the activations of the flipped images in place of the images.
 
@@ -118,17 +120,18 @@ def activation_training_dataset(
       manifest: The training images, all of them in the cache.
       cache: Made for at least the flips of `augmentation`.
       image_size: Height and width of the images and masks, px.
-      batch_size, seed, masks, first_epoch, order: As for `training_dataset`.
+      batch_size, seed, masks, first_epoch, order, inputs: As for `training_dataset`.
       augmentation: None, or one that only flips.
 
     Returns:
-      Batches `({"activation": (B,h,w,d), "mask": (B,H,W,1)}, labels (B,) int32)`; without masks no "mask".
+      Batches `({"activation": (B,h,w,d), "mask": (B,H,W,1)}, labels (B,) int32)`; without masks no "mask"; with each
+      further input one more key.
     """
     positions = {signs: position for position, signs in enumerate(cache.signs)}
     missing = set(flips_of(augmentation)) - set(positions)
     if missing:
         raise InputError(f"The cached activations lack the flips {sorted(missing)}. Compute them for {augmentation}.")
-    fetch = _fetch(manifest, cache, positions, image_size, masks)
+    fetch = _fetch(manifest, cache, positions, image_size, masks, inputs)
     labels = tf.constant(manifest.labels)
 
     def batch(index: tf.Tensor, seeds: tf.Tensor) -> tuple:
@@ -140,10 +143,15 @@ def activation_training_dataset(
 
 
 def activation_evaluation_dataset(
-    manifest: Manifest, cache: ActivationCache, image_size: tuple[int, int], batch_size: int, masks: bool = False
+    manifest: Manifest,
+    cache: ActivationCache,
+    image_size: tuple[int, int],
+    batch_size: int,
+    masks: bool = False,
+    inputs: Sequence[InputEncoding] = (),
 ) -> tf.data.Dataset:
     """Every image's activations once, in the manifest's order, without flips. Arguments as in the training dataset."""
-    fetch = _fetch(manifest, cache, {(1, 1): cache.signs.index((1, 1))}, image_size, masks)
+    fetch = _fetch(manifest, cache, {(1, 1): cache.signs.index((1, 1))}, image_size, masks, inputs)
     labels = tf.constant(manifest.labels)
     indices = tf.data.Dataset.range(len(manifest)).batch(batch_size)
     batches = indices.map(lambda index: (fetch(index, tf.ones((tf.size(index), 2))), tf.gather(labels, index)))
@@ -173,8 +181,9 @@ def _filled(manifest, load_image, lower, signs, batch_size, allocate) -> tuple[n
     return activations, sizes
 
 
-def _fetch(manifest: Manifest, cache: ActivationCache, positions: dict[Signs, int], image_size, masks: bool):
-    """(index (B,), signs (B,2)) -> {"activation", "mask"}, as TensorFlow operations."""
+def _fetch(manifest: Manifest, cache: ActivationCache, positions: dict[Signs, int], image_size, masks: bool, inputs):
+    """(index (B,), signs (B,2)) -> {"activation", "mask", ...}, as TensorFlow operations."""
+    columns = {name: tf.constant(column) for name, column in encoded_inputs(manifest, inputs).items()}
     rows = np.array([cache.rows[path] for path in manifest.image_paths])
     boxed = np.flatnonzero(manifest.has_boxes) if masks else np.empty(0, int)
     own_masks = dict(zip(boxed, load_masks(manifest.subset(boxed), image_size, cache.sizes[rows[boxed]]), strict=True))
@@ -190,7 +199,8 @@ def _fetch(manifest: Manifest, cache: ActivationCache, positions: dict[Signs, in
 
     def fetch(index: tf.Tensor, signs: tf.Tensor) -> dict[str, tf.Tensor]:
         activation, mask = tf.numpy_function(fetch_arrays, [index, signs], (tf.float32, tf.float32), stateful=False)
-        inputs = {"activation": tf.ensure_shape(activation, (None, *activation_shape))}
-        return {**inputs, "mask": tf.ensure_shape(mask, (None, *image_size, 1))} if masks else inputs
+        x = {"activation": tf.ensure_shape(activation, (None, *activation_shape))}
+        x |= {name: tf.gather(column, index) for name, column in columns.items()}
+        return {**x, "mask": tf.ensure_shape(mask, (None, *image_size, 1))} if masks else x
 
     return fetch

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ class Manifest:
       splits: n names such as "train", "" where there is none.
       folds: n names such as "1", "" where there is none.
       box_sources: n names of who drew the boxes, "" where unknown.
+      inputs: Column -> n texts, "" where missing: what a network takes beside the image, such as age and sex.
       source: The CSV file or folder this came from, for messages and for paths in `fingerprint`.
       max_pixel_value: The number in 16-bit PNGs that is white, such as 4095 where they hold 12 bits; None takes the
         upper byte of their numbers, with a warning where that leaves images dark. It is not in the CSV.
@@ -54,6 +55,7 @@ class Manifest:
     splits: tuple[str, ...] = ()
     folds: tuple[str, ...] = ()
     box_sources: tuple[str, ...] = ()
+    inputs: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     source: str = ""
     max_pixel_value: int | None = None
 
@@ -66,11 +68,10 @@ class Manifest:
         for name in _TEXTS:
             if not getattr(self, name):
                 object.__setattr__(self, name, ("",) * num_images)
-        for name in _PER_IMAGE:
-            if len(getattr(self, name)) != num_images:
-                raise InputError(
-                    f"{name} needs one entry per image ({num_images}). Received {len(getattr(self, name))}."
-                )
+        for name, column in {**{name: getattr(self, name) for name in _PER_IMAGE}, **self.inputs}.items():
+            if len(column) != num_images:
+                raise InputError(f"{name} needs one entry per image ({num_images}). Received {len(column)}.")
+        _check_input_names(self.inputs)
         check_class_names(self.class_names or None)
         if num_images and not (self.labels.min() >= 0 and self.labels.max() < len(self.class_names)):
             raise InputError(
@@ -109,7 +110,8 @@ class Manifest:
         chosen = np.asarray(indices)
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
         columns: dict[str, Any] = {name: tuple(getattr(self, name)[i] for i in chosen) for name in _PER_IMAGE}
-        return dataclasses.replace(self, **columns)
+        inputs = {name: tuple(column[i] for i in chosen) for name, column in self.inputs.items()}
+        return dataclasses.replace(self, **columns, inputs=inputs)
 
     def select(self, split: str | None = None, folds: Iterable[str | int] | None = None) -> "Manifest":
         """The images of one split and of some folds.
@@ -133,6 +135,13 @@ class Manifest:
         if not keep.any():
             raise InputError(f"No image of {self.source} has split {split} and folds {wanted_folds}.")
         return self.subset(keep)
+
+    def with_inputs(self, names: Iterable[str]) -> "Manifest":
+        """The same images with these of their further columns only; raises an InputError where one is missing."""
+        missing = [name for name in names if name not in self.inputs]
+        if missing:
+            raise InputError(f"{self.source} was read without the column {', '.join(missing)}. Read it with inputs=.")
+        return dataclasses.replace(self, inputs={name: self.inputs[name] for name in names})
 
     def without_boxes(self) -> "Manifest":
         """The same images with neither boxes nor masks."""
@@ -181,7 +190,8 @@ class Manifest:
 
     def fingerprint(self) -> str:
         """sha256 (hex) of all but `source`, to which paths are relative: moving a folder keeps it."""
-        digest = hashlib.sha256(json.dumps(self.class_names).encode())
+        names = [self.class_names, *self.inputs] if self.inputs else self.class_names
+        digest = hashlib.sha256(json.dumps(names).encode())
         if self.max_pixel_value is not None:
             digest.update(json.dumps(self.max_pixel_value).encode())
         for row in _rows(self, _folder_of(self.source)):
@@ -200,6 +210,7 @@ def read_manifest(
     class_names: Sequence[str] | None = None,
     check_images: bool = True,
     max_pixel_value: int | None = None,
+    inputs: Sequence[str] = (),
 ) -> Manifest:
     """Reads and validates a manifest CSV; every bad row is reported with its line number, none is dropped.
 
@@ -213,6 +224,8 @@ def read_manifest(
         order of your own, and to have a misspelled label refused.
       check_images: Opens every image's header (not its pixels) to check it and the boxes in it.
       max_pixel_value: As of `Manifest`.
+      inputs: Further columns that a network takes beside the image, such as age and sex; a cell may be empty. See
+        `care_tf.data.fit_input_encodings`.
 
     Returns:
       The manifest, rows in file order.
@@ -221,7 +234,8 @@ def read_manifest(
       InputError: The file or a column is missing, or some rows are bad: up to 20 are listed, with the total.
     """
     path = Path(path)
-    rows = parse_rows(path, class_names=class_names, check_images=check_images)
+    _check_input_names(inputs)
+    rows = parse_rows(path, class_names=class_names, check_images=check_images, inputs=inputs)
     labels = [row.cells["label"] for row in rows]
     names = tuple(class_names) if class_names is not None else tuple(sorted(set(labels)))
     texts: dict[str, Any] = {name: tuple(row.cells[column] for row in rows) for name, column in _TEXTS.items()}
@@ -230,6 +244,7 @@ def read_manifest(
         labels=np.array([names.index(label) for label in labels], np.int32),
         class_names=names,
         boxes=tuple(row.boxes for row in rows),
+        inputs={name: tuple(row.cells[name] for row in rows) for name in inputs},
         source=str(path.absolute()),
         max_pixel_value=max_pixel_value,
         **texts,
@@ -243,11 +258,11 @@ def write_manifest(manifest: Manifest, path: str | os.PathLike) -> None:
       manifest: What to write. Class names without an image are not in the file.
       path: The CSV file.
     """
-    write_table(path, itertools.chain([COLUMNS], _rows(manifest, Path(path).absolute().parent)))
+    write_table(path, itertools.chain([(*COLUMNS, *manifest.inputs)], _rows(manifest, Path(path).absolute().parent)))
 
 
 def _rows(manifest: Manifest, folder: Path) -> Iterable[list[str]]:
-    """The cells of every image in the order of `COLUMNS`, with paths relative to `folder`."""
+    """The cells of every image in the order of `COLUMNS` and the further inputs, with paths relative to `folder`."""
     for i, image_path in enumerate(manifest.image_paths):
         boxes, mask_path = manifest.boxes[i], manifest.mask_paths[i]
         yield [
@@ -256,7 +271,17 @@ def _rows(manifest: Manifest, folder: Path) -> Iterable[list[str]]:
             json.dumps([[shortest(edge) for edge in box] for box in boxes]) if len(boxes) else "",
             _relative(mask_path, folder) if mask_path else "",
             *(column[i] for column in (manifest.groups, manifest.splits, manifest.folds, manifest.box_sources)),
+            *(column[i] for column in manifest.inputs.values()),
         ]
+
+
+def _check_input_names(names: Iterable[str]) -> None:
+    listed = [names] if isinstance(names, str) else list(names)
+    taken = sorted({name for name in listed if name in COLUMNS or listed.count(name) > 1})
+    if taken or isinstance(names, str):
+        raise InputError(
+            f"inputs must be a list of different columns beside {', '.join(COLUMNS)}. Received {', '.join(listed)}."
+        )
 
 
 def _rows_named(kind: str, wanted: list[str], column: Sequence[str], source: str) -> np.ndarray:

@@ -1,8 +1,8 @@
 """From a manifest to batches: index based, so that the shuffle is perfect and no image is held in memory."""
 
 import math
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +10,7 @@ import tensorflow as tf
 from care_tf.data.augmentation import Augmentation, augment_batch, augmented_classes
 from care_tf.data.epochs import EpochOrder, check_order, epoch_batches, epoch_order, num_drawn
 from care_tf.data.image_source import Cache, ImageLoader, image_loader
+from care_tf.data.input_encoding import InputEncoding, encoded_inputs
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.images.decoding import decode_mask_named
@@ -60,6 +61,7 @@ def training_dataset(
     first_epoch: int | None = None,
     shuffle: bool = True,
     order: EpochOrder | None = None,
+    inputs: Sequence[InputEncoding] = (),
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches for training, in a reproducible order.
 
@@ -84,22 +86,25 @@ def training_dataset(
       shuffle: False keeps the manifest's order in every epoch.
       order: The order of an epoch, (n, seed, epoch) -> int64 indices; replaces `epoch_order`. Every epoch must have
         the same length; an index may occur more than once. `get_sampling` makes some.
+      inputs: Of the manifest's further columns, those that the network takes, encoded as `fit_input_encodings` says.
 
     Returns:
-      Batches `({"image": (B,H,W,3), "mask": (B,H,W,1)}, labels)`, float32; an all-zero mask means no box.
+      Batches `({"image": (B,H,W,3), "mask": (B,H,W,1)}, labels)`, float32; an all-zero mask means no box. Each further
+      input is one more key, (B,width).
 
     Raises:
       InputError: The manifest has fewer than two classes or a class without images, an argument is out of range, the
-        order does not fit the others, or the augmentation names a class the manifest does not have.
+        order does not fit the others, the augmentation names a class the manifest does not have, or a further input
+        cannot be encoded.
     """
     _check_arguments(manifest, image_size, batch_size)
     _check_trainable(manifest)
     order = order or (epoch_order if shuffle else _manifest_order)
     check_order(order, len(manifest), batch_size, first_epoch)
     is_augmented = None if augmentation is None else augmented_classes(manifest.class_names, augmentation)
-    load = example_loader(manifest, image_size, masks=masks, cache=cache)
+    load = example_loader(manifest, image_size, masks=masks, cache=cache, inputs=inputs)
 
-    def finish(batch: dict[str, tf.Tensor], seeds: tf.Tensor) -> tuple:
+    def finish(batch: dict[str, Any], seeds: tf.Tensor) -> tuple:
         if augmentation is not None:
             chosen = None if is_augmented is None else tf.gather(is_augmented, batch["label"])
             image, mask = augment_batch(batch["image"], batch.get("mask"), seeds, augmentation, chosen)
@@ -119,19 +124,20 @@ def evaluation_dataset(
     masks: bool = False,
     one_hot: bool = False,
     cache: Cache = None,
+    inputs: Sequence[InputEncoding] = (),
 ) -> tf.data.Dataset:
     """Every image once, in the manifest's order, unchanged.
 
     Args: as in `training_dataset`.
 
     Returns:
-      Batches `(images, labels)`, or with masks `({"image", "mask"}, labels)`.
+      Batches `(images, labels)`, or with masks or further inputs `({"image", "mask", ...}, labels)`.
 
     Raises:
-      InputError: The manifest is empty, or an argument is out of range.
+      InputError: The manifest is empty, an argument is out of range, or a further input cannot be encoded.
     """
     _check_arguments(manifest, image_size, batch_size)
-    load = example_loader(manifest, image_size, masks=masks, cache=cache)
+    load = example_loader(manifest, image_size, masks=masks, cache=cache, inputs=inputs)
     num_classes = len(manifest.class_names) if one_hot else None
     examples = tf.data.Dataset.range(len(manifest)).map(load, tf.data.AUTOTUNE).batch(batch_size)
     return _deterministic(examples.map(lambda batch: _as_keras_batch(batch, preprocess, num_classes)))
@@ -158,26 +164,34 @@ def load_masks(manifest: Manifest, image_size: tuple[int, int], original_sizes: 
 
 
 def example_loader(
-    manifest: Manifest, image_size: tuple[int, int], *, masks: bool, cache: Cache = None
-) -> Callable[[tf.Tensor], dict[str, tf.Tensor]]:
+    manifest: Manifest,
+    image_size: tuple[int, int],
+    *,
+    masks: bool,
+    cache: Cache = None,
+    inputs: Sequence[InputEncoding] = (),
+) -> Callable[[tf.Tensor], dict[str, Any]]:
     """The function that loads one example by its index: what every dataset here maps over its indices.
 
     Args:
       manifest: The images.
       image_size: Height and width, px.
       masks: Whether the example has its mask.
-      cache: As in `training_dataset`.
+      cache, inputs: As in `training_dataset`.
 
     Returns:
-      int64 scalar -> {"image": float32 (H,W,3) RGB 0..255, "label": int32 scalar[, "mask": float32 (H,W,1)]}.
+      int64 scalar -> {"image": float32 (H,W,3) RGB 0..255, "label": int32 scalar, "inputs": {name: float32 (width,)}[,
+      "mask": float32 (H,W,1)]}.
     """
     load_image: ImageLoader = image_loader(manifest, image_size, cache)
     labels = tf.constant(manifest.labels)
     load_mask = _mask_loader(manifest, image_size) if masks else None
+    columns = {name: tf.constant(column) for name, column in encoded_inputs(manifest, inputs).items()}
 
-    def load(index: tf.Tensor) -> dict[str, tf.Tensor]:
+    def load(index: tf.Tensor) -> dict[str, Any]:
         image, original_size = load_image(index)
-        example = {"image": image, "label": labels[index]}
+        own = {name: column[index] for name, column in columns.items()}
+        example = {"image": image, "label": labels[index], "inputs": own}
         return example if load_mask is None else {**example, "mask": load_mask(index, original_size)}
 
     return load
@@ -206,10 +220,11 @@ def _mask_loader(manifest: Manifest, image_size: tuple[int, int]) -> Callable[[t
     return load_mask
 
 
-def _as_keras_batch(batch: dict[str, tf.Tensor], preprocess: Preprocess | None, num_classes: int | None) -> tuple:
+def _as_keras_batch(batch: dict[str, Any], preprocess: Preprocess | None, num_classes: int | None) -> tuple:
     image = batch["image"] if preprocess is None else preprocess(batch["image"])
     label = batch["label"] if num_classes is None else tf.one_hot(batch["label"], num_classes)
-    return ({"image": image, "mask": batch["mask"]} if "mask" in batch else image), label
+    others = {**({"mask": batch["mask"]} if "mask" in batch else {}), **batch["inputs"]}
+    return ({"image": image, **others} if others else image), label
 
 
 def _manifest_order(num_images: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:

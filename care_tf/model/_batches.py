@@ -1,6 +1,7 @@
 """What a batch may look like, and the class whose attention its masks supervise."""
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 import tensorflow as tf
@@ -8,8 +9,7 @@ import tensorflow as tf
 from care_tf.errors import InputError
 from care_tf.labels import class_index
 from care_tf.masks import squeeze_mask
-
-KEYS = ("image", "activation", "mask", "mask_class")
+from care_tf.network.inputs import KEYS, check_keys
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,44 +17,44 @@ class ImageBatch:
     """The parts of a batch's x.
 
     Attributes:
-      image: (B, H, W, C), as the classifier takes it; or the activations that stand in for images.
+      inputs: What goes into the classifier: its image (B, H, W, C), or the activations that stand in for it; or a dict
+        of "image" and further inputs.
       mask: float32 (B, H, W), 1 inside the boxes; None when the batch has no "mask".
       mask_class: int (B,), the class whose attention each mask supervises, -1 for none; None: the image's own class.
     """
 
-    image: Any
+    inputs: Any
     mask: Any = None
     mask_class: Any = None
 
 
-def split_inputs(inputs: Any) -> ImageBatch:
+def split_inputs(inputs: Any, further: Collection[str] = ()) -> ImageBatch:
     """The parts of a bare image batch (B, H, W, C), or of a dict with "image" and optionally "mask" and "mask_class".
+
+    All other keys are the classifier's further inputs.
 
     "activation" in place of "image" holds what a frozen lower part gives, (B, h, w, d); masks keep the images' size.
 
     Raises:
-      InputError: "image" is missing, a key is unknown, or the mask's shape does not fit the image's.
+      InputError: "image" or a further input is missing, a key is unknown, or the mask's shape does not fit the image's.
     """
     if isinstance(inputs, list | tuple):
         raise InputError(
             'The input x must be an image batch or a dict with the key "image" and optionally ("mask", "mask_class"). '
-            f'Received {len(inputs)} tensors. Give images and masks as {{"image": images, "mask": masks}}.'
+            f"Received {len(inputs)} tensors. Give images and masks as "
+            f"{{{', '.join(f'{name!r}: ...' for name in ('image', *further, 'mask'))}}}."
         )
     if not isinstance(inputs, dict):
         return ImageBatch(inputs)
-    unknown = sorted(set(inputs) - set(KEYS))
-    if ("image" in inputs) == ("activation" in inputs) or unknown:
-        raise InputError(
-            'The input x must be an image batch or a dict with the key "image" and optionally ("mask", "mask_class"); '
-            f'"activation" may stand in for "image". Received the keys {sorted(inputs)}. Rename keys in the dataset.'
-        )
+    check_keys(inputs, further)
     mask = inputs.get("mask")
     if mask is not None:
         mask = squeeze_mask(mask)
         if "image" in inputs:
             _check_size(mask, inputs["image"])
     image = inputs["image"] if "image" in inputs else inputs["activation"]
-    return ImageBatch(image, mask, inputs.get("mask_class"))
+    others = {key: value for key, value in inputs.items() if key not in KEYS}
+    return ImageBatch({"image": image, **others} if others else image, mask, inputs.get("mask_class"))
 
 
 def _check_size(mask: tf.Tensor, image: Any) -> None:

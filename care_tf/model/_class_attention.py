@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -15,7 +16,7 @@ from care_tf.precision import at_least_float32
 # float16's subnormal numbers. A power of two scales them exactly and is taken out again in float32.
 HALF_PRECISION_SCALE = 1024.0
 
-Forward = Callable[[tf.Tensor, Callable[[tf.Tensor], None]], tf.Tensor]
+Forward = Callable[[Any, Callable[[tf.Tensor], None]], tf.Tensor]
 
 
 def class_scores(logits: tf.Tensor, class_index: tf.Tensor) -> tf.Tensor:
@@ -44,7 +45,7 @@ def _class_selector(class_index: tf.Tensor, num_outputs: int, dtype: tf.DType) -
 def predict_with_attention(
     forward: Forward,
     anatomy: Anatomy,
-    image: tf.Tensor,
+    inputs: Any,
     class_index: tf.Tensor | None,
     cam: ActivationMap,
     second_order: bool = True,
@@ -52,10 +53,10 @@ def predict_with_attention(
     """One forward pass, and the normalized attention map of one class per image.
 
     Args:
-      forward: (image, on_features) -> predictions. It calls `on_features` with the features of an explicit features
+      forward: (inputs, on_features) -> predictions. It calls `on_features` with the features of an explicit features
         model; otherwise the attention layer's output is observed.
       anatomy: Of the classifier that `forward` calls.
-      image: (B, H, W, C).
+      inputs: The image (B, H, W, C), or a dict with further inputs.
       class_index: int (B,); None takes the predicted class.
       cam: Activation-map method.
       second_order: False treats the gradients inside the map (sigma_k) as constants when the map is differentiated.
@@ -67,7 +68,7 @@ def predict_with_attention(
     Source: Zhuang et al. 2023, Eqs. 2-3 and Algorithm 1.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        features, logits, predictions = _observed_forward(forward, anatomy, image, tape)
+        features, logits, predictions = _observed_forward(forward, anatomy, inputs, tape)
         if class_index is None:
             class_index = predicted_class(logits)
         scale = HALF_PRECISION_SCALE if features.dtype == tf.float16 else 1.0
@@ -112,7 +113,7 @@ def predicted_class(logits: tf.Tensor) -> tf.Tensor:
     return tf.argmax(logits, axis=-1, output_type=tf.int32)
 
 
-def _observed_forward(forward, anatomy, image, tape) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _observed_forward(forward, anatomy, inputs, tape) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Runs `forward` once, taking the features and the logits out of the layers' own calls."""
     seen: dict[str, tf.Tensor] = {}
 
@@ -137,7 +138,7 @@ def _observed_forward(forward, anatomy, image, tape) -> tuple[tf.Tensor, tf.Tens
             has_activation = callable(getattr(anatomy.logit_layer, "activation", None))
             attribute = "activation" if has_activation else "call"
             stack.enter_context(observing(anatomy.logit_layer, attribute, on_logits))
-        predictions = forward(image, on_features)
+        predictions = forward(inputs, on_features)
     return seen["features"], seen.get("logits", predictions), predictions
 
 

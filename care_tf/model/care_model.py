@@ -13,9 +13,10 @@ from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
 from care_tf.losses.embedding import EmbeddingLoss
 from care_tf.metrics import attention_inside_share, embedding_spread
-from care_tf.model._batches import ImageBatch, check_labels, split_inputs, true_class
+from care_tf.model._batches import ImageBatch, check_labels, true_class
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy
+from care_tf.network.inputs import further_of, image_of, symbolic_inputs
 from care_tf.precision import at_least_float32
 
 LOGGED_MEANS = ("loss", "classification_loss", "attention_loss", "attention_inside")
@@ -57,6 +58,9 @@ class CAREModel(keras.Model):
     A batch is `({"image": (B, H, W, C), "mask": (B, H, W, 1)}, y[, sample_weight])`; bare images, or a dict without
     "mask", are accepted everywhere. "mask_class", int (B,), names the class a mask belongs to where y does not say it
     (several positive labels in one image); -1 means none. Images of sample weight 0 are left out of L_a too.
+
+    A Functional classifier may have further inputs beside its image, which is the one named "image" or the only one
+    with four axes: x then has a key for each, by its name in the network, such as "age".
 
     Activations of a frozen lower part may stand in for the images, as "activation"; the classifier is then the rest of
     the network, and the masks keep the images' size.
@@ -133,9 +137,9 @@ class CAREModel(keras.Model):
         self._mapper = tf.function(self._map_at_image_size, autograph=False, reduce_retracing=True)
         self._image_shape: list[int | None] | None = None
         if getattr(self.classifier, "inputs", None):
-            image = self.classifier.inputs[0]
-            self._image_shape = [None, *image.shape[1:]]
-            self._observed.study(image.shape, image.dtype, self.second_order)
+            inputs = symbolic_inputs(self.classifier)
+            self._image_shape = [None, *image_of(inputs).shape[1:]]
+            self._observed.study(inputs, self.second_order)
             self.built = True
 
     # --- the classifier ---------------------------------------------------------------------------------------------
@@ -167,7 +171,7 @@ class CAREModel(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """The classifier's predictions for a bare image batch or a batch dict."""
-        return self._observed.predict(split_inputs(inputs).image, training=training)
+        return self._observed.predict(self._observed.split(inputs).inputs, training=training)
 
     def export(self, filepath: str, *args: Any, **kwargs: Any) -> Any:
         """Exports the classifier, which serves without this wrapper; see `care_tf.serving` for images as files."""
@@ -184,7 +188,7 @@ class CAREModel(keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         """One optimizer step on L; a single backward pass through the backbone."""
         x, y, sample_weight = self._unpacked(data)
-        batch = split_inputs(x)
+        batch = self._observed.split(x)
         with tf.GradientTape() as tape:
             terms = self._forward(batch, y, sample_weight, training=True)
             loss = self._total_loss(x, y, sample_weight, terms, training=True)
@@ -195,7 +199,7 @@ class CAREModel(keras.Model):
     def test_step(self, data: Any) -> dict[str, Any]:
         """The same terms without a step; batches without masks are fine."""
         x, y, sample_weight = self._unpacked(data)
-        terms = self._forward(split_inputs(x), y, sample_weight, training=False)
+        terms = self._forward(self._observed.split(x), y, sample_weight, training=False)
         self._total_loss(x, y, sample_weight, terms, training=False)
         return self.compute_metrics(x, y, terms.predictions, sample_weight)
 
@@ -207,16 +211,16 @@ class CAREModel(keras.Model):
 
     def _forward(self, batch: ImageBatch, y, sample_weight, training: bool) -> _Terms:
         """One forward pass: predictions, and what the attention and the embedding loss are made of."""
-        image = tf.convert_to_tensor(batch.image)
+        inputs = tf.nest.map_structure(tf.convert_to_tensor, batch.inputs)
         if not self.built:  # the steps never call the wrapper itself, and Keras saves the state of built models only
-            self.build(image.shape)
+            self.build(image_of(inputs).shape)
         if isinstance(y, dict):
             check_labels(y)  # raises: one rule for y, with or without masks
         if self.embedding_loss is None:
-            return self._forward_with_attention(batch, image, y, sample_weight, training)
-        num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
+            return self._forward_with_attention(batch, inputs, y, sample_weight, training)
+        num_outputs = self._observed.study(inputs, self.second_order).num_outputs
         with self._observed.embedding() as seen:
-            terms = self._forward_with_attention(batch, image, y, sample_weight, training)
+            terms = self._forward_with_attention(batch, inputs, y, sample_weight, training)
         labels = true_class(y, num_outputs)
         if isinstance(self.embedding_loss, EmbeddingLoss):
             labels = tf.one_hot(labels, max(num_outputs, 2))  # zeros for no class, which makes no pair
@@ -225,14 +229,14 @@ class CAREModel(keras.Model):
         loss = at_least_float32(self.embedding_loss(labels, seen[-1]))
         return dataclasses.replace(terms, embedding=seen[-1], embedding_loss=loss)
 
-    def _forward_with_attention(self, batch: ImageBatch, image, y, sample_weight, training: bool) -> _Terms:
+    def _forward_with_attention(self, batch: ImageBatch, inputs, y, sample_weight, training: bool) -> _Terms:
         if batch.mask is None:
-            return _Terms(self._observed.predict(image, training=training))
-        num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
+            return _Terms(self._observed.predict(inputs, training=training))
+        num_outputs = self._observed.study(inputs, self.second_order).num_outputs
         index = true_class(y, num_outputs) if batch.mask_class is None else batch.mask_class
         index = tf.cast(tf.reshape(index, (-1,)), tf.int32)
         mask = batch.mask * _counted(index, sample_weight)
-        predictions, attention = self._observed.predict_with_attention(image, index, training, self.second_order)
+        predictions, attention = self._observed.predict_with_attention(inputs, index, training, self.second_order)
         has_mask = tf.reduce_any(mask > 0, axis=(1, 2))
         num_classes = max(num_outputs, 2)  # one unit means two classes
         weights = self.attention_loss.image_weights(has_mask, index, num_classes, keras_generation.sum_over_replicas)
@@ -275,18 +279,18 @@ class CAREModel(keras.Model):
 
     # --- attention maps ---------------------------------------------------------------------------------------------
 
-    def predictions_and_attention(self, image: tf.Tensor, class_index: tf.Tensor | None = None):
+    def predictions_and_attention(self, inputs: Any, class_index: tf.Tensor | None = None):
         """Predictions and attention maps in inference mode, as TensorFlow operations.
 
         Args:
-          image: (B, H, W, C), as the classifier takes it.
+          inputs: (B, H, W, C), as the classifier takes it, or a batch dict; masks in it do not count.
           class_index: int (B,); None takes the predicted class.
 
         Returns:
           predictions (B, classes) as the classifier gives them, attention float32 (B, h, w) in [0, 1].
         """
-        image = tf.convert_to_tensor(image)
-        return self._observed.predict_with_attention(image, class_index, training=False, second_order=False)
+        inputs = tf.nest.map_structure(tf.convert_to_tensor, self._observed.split(inputs).inputs)
+        return self._observed.predict_with_attention(inputs, class_index, training=False, second_order=False)
 
     def probabilities(self, predictions: tf.Tensor) -> tf.Tensor:
         """Class probabilities, float32 (B, classes): logits go through softmax, a single one through sigmoid."""
@@ -306,7 +310,7 @@ class CAREModel(keras.Model):
         """Attention maps at image size, for looking at.
 
         Args:
-          images: (B, H, W, C), as the classifier takes it.
+          images: (B, H, W, C), as the classifier takes it, or a batch dict, as for `fit`.
           class_index: An int for all, ints (B,), or None for each image's predicted class.
           batch_size: Images per forward pass.
 
@@ -315,7 +319,9 @@ class CAREModel(keras.Model):
 
         Source: Zhuang et al. 2023, Algorithm 1 (normalized, then resized bilinearly).
         """
-        images = np.asarray(images)
+        given = self._observed.split(images).inputs
+        inputs = {name: np.asarray(each) for name, each in ({"image": image_of(given)} | further_of(given)).items()}
+        images = inputs["image"]
         if images.ndim != 4:
             raise InputError(f"images must be a batch (B, H, W, C). Received shape {images.shape}.")
         if class_index is not None:
@@ -324,12 +330,13 @@ class CAREModel(keras.Model):
         for start in range(0, len(images), batch_size):
             part = slice(start, start + batch_size)
             index = None if class_index is None else tf.constant(class_index[part])
-            maps.append(self._mapper(tf.constant(images[part]), index).numpy())
+            batch = {name: tf.constant(given[part]) for name, given in inputs.items()}
+            maps.append(self._mapper(batch, index).numpy())
         return np.concatenate(maps) if maps else np.zeros(images.shape[:3], np.float32)
 
-    def _map_at_image_size(self, image: tf.Tensor, index: tf.Tensor | None) -> tf.Tensor:
-        _, attention = self.predictions_and_attention(image, index)
-        return tf.image.resize(attention[..., None], tf.shape(image)[1:3], method="bilinear")[..., 0]
+    def _map_at_image_size(self, inputs: Any, index: tf.Tensor | None) -> tf.Tensor:
+        _, attention = self.predictions_and_attention(inputs, index)
+        return tf.image.resize(attention[..., None], tf.shape(image_of(inputs))[1:3], method="bilinear")[..., 0]
 
     # --- saving -----------------------------------------------------------------------------------------------------
 

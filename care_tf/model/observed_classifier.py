@@ -11,8 +11,10 @@ import tensorflow as tf
 from care_tf.attention.activation_maps import ActivationMap, get_activation_map
 from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
+from care_tf.model._batches import ImageBatch, split_inputs
 from care_tf.model._class_attention import predict_with_attention
 from care_tf.network.anatomy import Anatomy, read_anatomy
+from care_tf.network.inputs import call_classifier, further_inputs, image_of, input_specs
 from care_tf.network.observation import layers_by_path, observing
 from care_tf.network.random_layers import refuse_random_geometry
 from care_tf.network.trace import NetworkTrace, build_network, trace_network
@@ -47,6 +49,12 @@ class ObservedClassifier:
         if (features is None) != (head is None):
             raise InputError("features and head belong together: give both or neither.")
         self.classifier = classifier
+        self._further = further_inputs(classifier)
+        if self._further and features is not None:
+            raise InputError(
+                "features and head are for networks that take an image alone. Received one with "
+                f"{', '.join(self._further)} beside it. Leave both out, and name the layer in attention_layer."
+            )
         self.attention_layer = attention_layer
         self.cam = cam
         self._activation_map = get_activation_map(cam)
@@ -62,16 +70,24 @@ class ObservedClassifier:
             raise InputError("The classifier has no input shape yet: call the model on a batch, or build it, first.")
         return self._anatomy
 
-    def study(self, image_shape: Any, dtype: Any, second_order: bool) -> Anatomy:
-        """Reads the anatomy once, from image batches of a shape, whatever their size.
+    def split(self, x: Any) -> ImageBatch:
+        """The parts of a batch's x; see `split_inputs`."""
+        return split_inputs(x, self._further)
+
+    def study(self, inputs: Any, second_order: bool) -> Anatomy:
+        """Reads the anatomy once, from batches like these, whatever their size.
+
+        Args:
+          inputs: The image batch, or the dict with further inputs, or their specs.
+          second_order: Whether the map is to be differentiated through its own gradients.
 
         Raises:
           InputError: As for `read_anatomy`, or second-order gradients do not exist after the attention layer.
         """
         if self._anatomy is None:
-            spec = tf.TensorSpec([None, *image_shape[1:]], dtype)
-            build_network(self.classifier, lambda image: self._features_and_predictions(image)[1], spec)
-            self.trace = trace_network(self._features_and_predictions, layers_by_path(self.classifier), spec)
+            specs = input_specs(inputs)
+            build_network(self.classifier, lambda given: self._features_and_predictions(given)[1], specs)
+            self.trace = trace_network(self._features_and_predictions, layers_by_path(self.classifier), specs)
             self._anatomy = read_anatomy(self.trace, self.attention_layer)
         anatomy = self._anatomy
         if second_order and anatomy.pooled_dense is None and anatomy.first_order_only:
@@ -82,21 +98,21 @@ class ObservedClassifier:
             )
         return anatomy
 
-    def predict(self, image: tf.Tensor, on_features=lambda features: None, training: bool | None = None) -> tf.Tensor:
+    def predict(self, inputs: Any, on_features=lambda features: None, training: bool | None = None) -> tf.Tensor:
         """The predictions; `on_features` gets the output of an explicit features model."""
         if self.features_name is None or self.head_name is None:
-            return call_model(self.classifier, image, training)
-        features = call_model(getattr(self.classifier, self.features_name), image, training)
+            return call_classifier(self.classifier, inputs, training)
+        features = call_model(getattr(self.classifier, self.features_name), image_of(inputs), training)
         on_features(features)
         return call_model(getattr(self.classifier, self.head_name), features, training)
 
     def predict_with_attention(
-        self, image: tf.Tensor, class_index: tf.Tensor | None, training: bool, second_order: bool
+        self, inputs: Any, class_index: tf.Tensor | None, training: bool, second_order: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Predictions and normalized maps of one class per image; see `predict_with_attention`."""
-        anatomy = self.study(image.shape, image.dtype, second_order)
+        anatomy = self.study(inputs, second_order)
         forward = functools.partial(self.predict, training=training)
-        return predict_with_attention(forward, anatomy, image, class_index, self._activation_map, second_order)
+        return predict_with_attention(forward, anatomy, inputs, class_index, self._activation_map, second_order)
 
     @contextlib.contextmanager
     def embedding(self) -> Iterator[list[tf.Tensor]]:
@@ -115,9 +131,9 @@ class ObservedClassifier:
         with observing(dense, "call", lambda args, _: seen.append(args[0])):
             yield seen
 
-    def _features_and_predictions(self, image: tf.Tensor) -> tuple[tf.Tensor | None, tf.Tensor]:
+    def _features_and_predictions(self, inputs: Any) -> tuple[tf.Tensor | None, tf.Tensor]:
         features: list[tf.Tensor] = []
-        predictions = self.predict(image, features.append, training=False)
+        predictions = self.predict(inputs, features.append, training=False)
         return (features[0] if features else None), predictions
 
 

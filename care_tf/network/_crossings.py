@@ -48,9 +48,16 @@ def crossings(start: tf.Tensor, operations: list[tf.Operation]) -> list[tf.Tenso
 
 
 def has_variable(operation: tf.Operation, axes: dict[str, Axes]) -> bool:
-    """Whether what depends on the image meets weights in an operation, not constants only."""
-    others = [tensor for tensor in operation.inputs if tensor.name not in axes]
-    return any(tensor.dtype.is_floating and tf.get_static_value(tensor) is None for tensor in others)
+    """Whether what depends on the image meets weights in an operation, not constants or further inputs only."""
+    others = [tensor for tensor in operation.inputs if tensor.name not in axes and tensor.dtype.is_floating]
+    return any(tf.get_static_value(tensor) is None and not _is_given(tensor) for tensor in others)
+
+
+def _is_given(tensor: tf.Tensor) -> bool:
+    """Whether a tensor comes from an input of the network, with no weights on the way."""
+    captured = {placeholder.op for placeholder in tensor.graph.internal_captures}
+    sources = {operation for operation in ancestors([tensor.op]) if operation.type == "Placeholder"}
+    return bool(sources) and not sources & captured
 
 
 def first_weighted(operations: list[tf.Operation], axes: dict[str, Axes]) -> int:

@@ -7,8 +7,9 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.keras_generation import call_model, seeded_initial_weights
+from care_tf.keras_generation import seeded_initial_weights
 from care_tf.network.anatomy import read_last_dense
+from care_tf.network.inputs import call_classifier
 from care_tf.network.observation import observing
 from care_tf.network.trace import NetworkTrace, trace_classifier
 from care_tf.precision import at_least_float32
@@ -49,7 +50,8 @@ def embedding_model(
       trace, image_shape: As for `last_dense`.
 
     Returns:
-      (B, H, W, C), as the classifier takes it -> (B, d), float32 (float64 of a float64 classifier), in inference mode.
+      (B, H, W, C), as the classifier takes it, or a dict with "image" and the further inputs -> (B, d), float32
+      (float64 of a float64 classifier), in inference mode.
 
     Raises:
       InputError: As for `last_dense`.
@@ -57,13 +59,13 @@ def embedding_model(
     dense = last_dense(classifier, trace, image_shape)
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def embed(image: tf.Tensor) -> tf.Tensor:
+    def embed(inputs: Any) -> tf.Tensor:
         seen: list[tf.Tensor] = []
         with observing(dense, "call", lambda args, _: seen.append(args[0])):
-            call_model(classifier, image, False)
+            call_classifier(classifier, inputs, False)
         return at_least_float32(seen[-1])
 
-    return lambda images: embed(tf.convert_to_tensor(images))
+    return lambda inputs: embed(tf.nest.map_structure(tf.convert_to_tensor, inputs))
 
 
 def reinitialized(dense: keras.layers.Dense, seed: int) -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -9,11 +10,11 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.keras_generation import call_model
 from care_tf.network._axes import SHAPE_ONLY
+from care_tf.network.inputs import call_classifier, image_of, input_specs, symbolic_inputs
 from care_tf.network.observation import layers_by_path, observing
 
-Forward = Callable[[tf.Tensor], tuple[tf.Tensor | None, tf.Tensor]]
+Forward = Callable[[Any], tuple[tf.Tensor | None, tf.Tensor]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,7 @@ class NetworkTrace:
     Attributes:
       layers: Path -> layer, of all layers that may be called.
       calls: In the order in which they ended.
-      image: What the classifier was given.
+      image: What the classifier was given; of several inputs, the image.
       features: What an explicit features model gave; None without one.
       predictions: What the classifier gave.
       graph: Keeps the tensors alive.
@@ -57,14 +58,14 @@ def _num_readers(args: tuple) -> int:
     return sum(operation.type not in SHAPE_ONLY for operation in args[0].consumers())
 
 
-def trace_network(forward: Forward, layers: dict[str, keras.layers.Layer], spec: tf.TensorSpec) -> NetworkTrace:
+def trace_network(forward: Forward, layers: dict[str, keras.layers.Layer], specs: Any) -> NetworkTrace:
     """Traces a forward pass once, in a graph that is used for nothing else.
 
     Args:
-      forward: image -> (features or None, predictions) in inference mode; the features of an explicit features model,
+      forward: Inputs -> (features or None, predictions) in inference mode; the features of an explicit features model,
         else None.
       layers: Path -> layer, of all layers that may be called.
-      spec: Shape and dtype of an image batch.
+      specs: Shape and dtype of an image batch, or of all inputs, of `inputs.input_specs`.
     """
     calls: list[Call] = []
     results: list[tuple[tf.Tensor, tf.Tensor | None, tf.Tensor]] = []
@@ -77,14 +78,14 @@ def trace_network(forward: Forward, layers: dict[str, keras.layers.Layer], spec:
 
         return observing(layer, "call", after, before=lambda args: counts.append(_num_readers(args)))
 
-    def trace(image: tf.Tensor) -> None:
+    def trace(inputs: Any) -> None:
         with contextlib.ExitStack() as stack:
             for path, layer in layers.items():
                 stack.enter_context(record(path, layer))
-            results.append((image, *forward(image)))
+            results.append((image_of(inputs), *forward(inputs)))
 
     with tf.init_scope():
-        graph = tf.function(trace, autograph=False).get_concrete_function(spec)
+        graph = tf.function(trace, autograph=False).get_concrete_function(specs)
     image, features, predictions = results[-1]
     return NetworkTrace(layers, calls, image, features, predictions, graph)
 
@@ -93,40 +94,40 @@ def trace_classifier(classifier: keras.Model, image_shape: Sequence[int] | None 
     """Traces a classifier as a whole.
 
     Args:
-      classifier: Functional, Sequential, nested or subclassed, with one input.
+      classifier: Functional, Sequential, nested or subclassed, with an image among its inputs.
       image_shape: (H, W, C) for a network that does not say it itself; None reads it.
 
     Raises:
       InputError: Its input shape is not known.
     """
-    spec = _image_spec(classifier, image_shape)
-    return trace_network(lambda image: (None, call_model(classifier, image, False)), layers_by_path(classifier), spec)
+    specs = _built_input_specs(classifier, image_shape)
+    forward = functools.partial(call_classifier, classifier, training=False)
+    return trace_network(lambda inputs: (None, forward(inputs)), layers_by_path(classifier), specs)
 
 
-def _image_spec(classifier: keras.Model, image_shape: Sequence[int] | None) -> tf.TensorSpec:
-    """Shape (None, H, W, C) and dtype of an image batch; builds a network that has never been called.
+def _built_input_specs(classifier: keras.Model, image_shape: Sequence[int] | None) -> Any:
+    """What the network says that it takes, or images of a given shape; builds a network that has never been called.
 
     Raises:
       InputError: The classifier's input shape is not known.
     """
     if getattr(classifier, "inputs", None):
-        first = classifier.inputs[0]
-        return tf.TensorSpec([None, *first.shape[1:]], first.dtype)
+        return input_specs(symbolic_inputs(classifier))
     if image_shape is None:
         raise InputError(
             f"The classifier {classifier.name!r} does not say which images it takes: it is neither a Functional nor a "
             "built Sequential model. Received image_shape=None. Pass image_shape=(height, width, channels)."
         )
     spec = tf.TensorSpec([None, *image_shape], tf.float32)
-    build_network(classifier, lambda image: call_model(classifier, image, False), spec)
+    build_network(classifier, functools.partial(call_classifier, classifier, training=False), spec)
     return spec
 
 
-def build_network(classifier: keras.Model, call: Callable[[tf.Tensor], tf.Tensor], spec: tf.TensorSpec) -> None:
+def build_network(classifier: keras.Model, call: Callable[[Any], tf.Tensor], specs: Any) -> None:
     """Calls a network that has never been called once, unobserved: Keras runs `call` once more to build it."""
     if not classifier.built or not all(layer.built for layer in layers_by_path(classifier).values()):
         with tf.init_scope():
-            tf.function(call).get_concrete_function(spec)
+            tf.function(call).get_concrete_function(specs)
 
 
 def ancestors(operations: Iterable[tf.Operation]) -> set[tf.Operation]:

@@ -1,29 +1,39 @@
 """The network of a configuration, and the CARE model that a stage trains around it."""
 
+from collections.abc import Mapping, Sequence
+
 import keras
 
 from care_tf.backbones import InitialWeights, classifier_and_weights, get_backbone
 from care_tf.data.class_focus import rarest_class
+from care_tf.data.input_encoding import InputEncoding
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
 from care_tf.metrics import ClassRecall, MeanClassAccuracy
 from care_tf.model import CAREModel
 from care_tf.model.observed_classifier import ObservedClassifier
+from care_tf.network.inputs import further_inputs, symbolic_inputs
 from care_tf.runs._stage import Stage
 from care_tf.runs.config import RunConfig
 
 METRICS = ("mean_class_accuracy", "rarest_class_recall")
 
 
-def build_network(config: RunConfig, num_classes: int) -> tuple[keras.Model, InitialWeights]:
-    """The classifier of a configuration, and where its weights come from."""
+def build_network(
+    config: RunConfig, num_classes: int, inputs: Sequence[InputEncoding] = ()
+) -> tuple[keras.Model, InitialWeights]:
+    """The classifier of a configuration, and where its weights come from.
+
+    Raises:
+      InputError: A setting does not fit, or the network's further inputs are not those of the data.
+    """
     keras.mixed_precision.set_global_policy(config.training.precision)
     if config.model.activation == "sigmoid" and num_classes != 2:
         raise InputError(
             f"model.activation=sigmoid is one unit for two classes. The manifest has {num_classes}: use softmax."
         )
-    return classifier_and_weights(
+    network, weights = classifier_and_weights(
         config.model.backbone,
         image_size=config.data.image_size_px,
         num_classes=1 if config.model.activation == "sigmoid" else num_classes,
@@ -31,7 +41,20 @@ def build_network(config: RunConfig, num_classes: int) -> tuple[keras.Model, Ini
         dropout=config.model.dropout,
         activation=config.model.activation,
         seed=config.seed,
+        inputs={encoding.name: encoding.width for encoding in inputs},
     )
+    wanted = {encoding.name: (None, encoding.width) for encoding in inputs}
+    taken = {name: tuple(spec.shape) for name, spec in further_inputs(network).items()}
+    if taken != wanted:
+        raise InputError(
+            f"The network {config.model.backbone} must take the inputs that data.inputs names, beside its image: "
+            f"{_shapes(wanted)}. Received {_shapes(taken)}. Change data.inputs, or keras.Input(...) in the builder."
+        )
+    return network, weights
+
+
+def _shapes(inputs: Mapping[str, tuple]) -> str:
+    return ", ".join(f"{name} {shape}" for name, shape in inputs.items()) or "none"
 
 
 def observed_network(config: RunConfig, network: keras.Model, attention_layer: str | None = None) -> ObservedClassifier:
@@ -46,7 +69,7 @@ def observed_network(config: RunConfig, network: keras.Model, attention_layer: s
             attention_layer = get_backbone(config.model.backbone).attention_layer
     observed = ObservedClassifier(network, attention_layer, config.care.cam)
     if getattr(network, "inputs", None):
-        observed.study(network.inputs[0].shape, network.inputs[0].dtype, config.care.second_order)
+        observed.study(symbolic_inputs(network), config.care.second_order)
     return observed
 
 

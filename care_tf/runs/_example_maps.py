@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from care_tf.data import Manifest, evaluation_dataset, read_manifest
+from care_tf.data import Manifest, encoded_inputs, evaluation_dataset, read_manifest
 from care_tf.runs import _folder as run_folder
 from care_tf.runs._folder import LoadedRun
 from care_tf.runs._training_rows import select_rows
@@ -18,12 +18,19 @@ _NUM_EXAMPLES = 8
 
 
 def tested_rows(
-    run: LoadedRun, manifest: str | os.PathLike | None, split: str | None, folds: Sequence[str] | None
+    run: LoadedRun,
+    manifest: str | os.PathLike | None,
+    split: str | None,
+    folds: Sequence[str] | None,
+    inputs: Sequence[str],
 ) -> Manifest:
-    """The rows that a run is looked at on: a split and folds of a manifest; its own test rows where none is named."""
+    """The rows that a run is looked at on: a split and folds of a manifest; its own test rows where none is named.
+
+    They have the further columns `inputs`.
+    """
     source = run.config.data.manifest if manifest is None else manifest
     largest = run.config.data.max_pixel_value
-    rows = read_manifest(source, class_names=run.class_names, max_pixel_value=largest)
+    rows = read_manifest(source, class_names=run.class_names, inputs=inputs, max_pixel_value=largest)
     if split is None and folds is None:
         return select_rows(rows, run.config.data.test, "data.test")
     return select_rows(rows, Selection(split=split, folds=None if folds is None else tuple(folds)), "--split/--folds")
@@ -37,7 +44,7 @@ def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, 
     if len(chosen) == 0:
         return []
     images, masks, labels = read_images(run, chosen)
-    prepared = run.preprocess(tf.constant(images)).numpy()
+    prepared = prepared_inputs(run, chosen, images)
     after_maps, after_classes = maps_and_classes(run, prepared, labels)
     before_maps: Any = [None] * len(chosen)
     before_classes: Any = before_maps
@@ -69,8 +76,15 @@ def read_images(run: LoadedRun, rows: Manifest) -> tuple[np.ndarray, np.ndarray,
     return inputs["image"].numpy(), inputs["mask"].numpy()[..., 0], labels.numpy()
 
 
-def maps_and_classes(run: LoadedRun, prepared: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
-    """The true classes' attention maps of preprocessed images, and the names of the classes predicted."""
+def prepared_inputs(run: LoadedRun, rows: Manifest, images: np.ndarray) -> Any:
+    """What the run's network takes of some rows: their images, preprocessed, and further inputs, encoded."""
+    further = encoded_inputs(rows, run.inputs)
+    image = run.preprocess(tf.constant(images)).numpy()
+    return {"image": image, **further} if further else image
+
+
+def maps_and_classes(run: LoadedRun, prepared: Any, labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The true classes' attention maps of `prepared_inputs`, and the names of the classes predicted."""
     model = run.care_model
     probabilities = model.class_probabilities(model(prepared, training=False)).numpy()
     return model.attention_map(prepared, labels), [run.class_names[index] for index in probabilities.argmax(axis=1)]

@@ -20,6 +20,8 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
     """
     content = config.model_dump(mode="json", include={"seed", "model", "training"})
     content["image_size_px"] = config.data.image_size_px
+    if config.data.inputs:
+        content["inputs"] = config.data.inputs
     content["model"]["weights"] = _content_digest(config.model.weights)
     care = config.care.model_dump(mode="json")
     if care["outside"] == "uniform":

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.backbones import get_backbone
-from care_tf.data import Manifest
+from care_tf.data import InputEncoding, Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.model import CAREModel
@@ -23,7 +23,7 @@ from care_tf.runs.config import RunConfig, dump_config, load_config
 from care_tf.version import __version__
 
 CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.json"
-MODEL, REPORT, PREDICTIONS = "model.keras", "report.html", "predictions.csv"
+MODEL, REPORT, PREDICTIONS, INPUTS = "model.keras", "report.html", "predictions.csv", "inputs.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +37,7 @@ class LoadedRun:
       preprocess: RGB 0..255 -> what the classifier takes.
       image_size: (height, width) in pixels.
       class_names: In the order of the outputs.
+      inputs: How further columns of a manifest are encoded for the network.
     """
 
     folder: Path
@@ -45,6 +46,7 @@ class LoadedRun:
     preprocess: Callable[[tf.Tensor], tf.Tensor]
     image_size: tuple[int, int]
     class_names: tuple[str, ...]
+    inputs: tuple[InputEncoding, ...] = ()
 
 
 def load_run(folder: str | os.PathLike) -> LoadedRun:
@@ -75,7 +77,8 @@ def load_run(folder: str | os.PathLike) -> LoadedRun:
         raise InputError(f"{folder / CONFIG} does not name data.class_names: it was not written by `care train`.")
     keras.mixed_precision.set_global_policy(config.training.precision)
     model = care_model(config, observed_network(config, classifier), config.stages[-1])
-    return LoadedRun(folder, config, model, backbone.preprocess, config.data.image_size_px, class_names)
+    inputs = _read_inputs(folder)
+    return LoadedRun(folder, config, model, backbone.preprocess, config.data.image_size_px, class_names, inputs)
 
 
 def weights_before_attention(run: LoadedRun) -> Path | None:
@@ -89,6 +92,24 @@ def weights_before_attention(run: LoadedRun) -> Path | None:
 def write_config(folder: Path, config: RunConfig) -> None:
     """Writes the resolved configuration."""
     _write_text(folder / CONFIG, dump_config(config))
+
+
+def write_inputs(folder: Path, inputs: Sequence[InputEncoding]) -> None:
+    """Writes how the training rows' further columns were encoded; nothing where there are none."""
+    if inputs:
+        _write_text(folder / INPUTS, json.dumps([dataclasses.asdict(each) for each in inputs], indent=2) + "\n")
+
+
+def input_names(folders: Sequence[str | os.PathLike]) -> list[str]:
+    """The further columns that any of some runs takes."""
+    return list(dict.fromkeys(encoding.name for folder in folders for encoding in _read_inputs(Path(folder))))
+
+
+def _read_inputs(folder: Path) -> tuple[InputEncoding, ...]:
+    if not (folder / INPUTS).exists():
+        return ()
+    entries = json.loads((folder / INPUTS).read_text())
+    return tuple(InputEncoding(**{**entry, "categories": tuple(entry["categories"])}) for entry in entries)
 
 
 def write_environment(

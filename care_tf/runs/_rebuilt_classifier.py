@@ -7,6 +7,7 @@ import tensorflow as tf
 from care_tf.errors import InputError
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.decoupled_classifier import ClassScale, choose_tau, nearest_class_mean, scaled, tau_normalized
+from care_tf.network.inputs import as_keras_takes
 from care_tf.network.last_dense import embedding_model, last_dense
 from care_tf.runs._stage import Stage
 from care_tf.runs._stage_batches import StageBatches
@@ -53,7 +54,7 @@ def scaled_classifier(observed: ObservedClassifier) -> keras.Model:
     outputs = keras.layers.Activation(dense.activation, dtype="float32", name="scaled_scores")(
         ClassScale(name=_SCALE_LAYER, dtype="float32")(logits)
     )
-    return keras.Model(classifier.inputs[0], outputs, name=f"{classifier.name}_scaled")
+    return keras.Model(as_keras_takes(classifier.inputs), outputs, name=f"{classifier.name}_scaled")
 
 
 def copy_logits(observed: ObservedClassifier, scaled_model: keras.Model) -> None:
@@ -93,7 +94,7 @@ def _embeddings(observed: ObservedClassifier, batches: tf.data.Dataset) -> tuple
     embed = embedding_model(observed.classifier, observed.trace)
     embeddings, labels = [], []
     for inputs, label in batches:
-        embeddings.append(embed(inputs["image"] if isinstance(inputs, dict) else inputs).numpy())
+        embeddings.append(embed(observed.split(inputs).inputs).numpy())
         labels.append(label.numpy())
     return np.concatenate(embeddings), np.concatenate(labels)
 

@@ -24,7 +24,7 @@ from care_tf.images.decoding import corrupt_files_refused
 from care_tf.metrics import attention_inside_share
 from care_tf.runs import _folder as run_folder
 from care_tf.runs._example_maps import example_maps, tested_rows
-from care_tf.runs._folder import LoadedRun, load_run
+from care_tf.runs._folder import LoadedRun, input_names, load_run
 from care_tf.runs._progress import HISTORY
 from care_tf.runs.config import dump_config
 
@@ -72,13 +72,13 @@ def evaluate_run(
     import pandas as pd
 
     run = load_run(folder)
-    rows = tested_rows(run, manifest, split, folds)
+    other = None if baseline is None else load_run(baseline)
+    rows = tested_rows(run, manifest, split, folds, input_names([folder] if baseline is None else [folder, baseline]))
     result = predict_manifest(run, rows)
     scores = _scores(rows, result, num_resamples)
     metrics: dict[str, Any] = {"manifest": os.path.basename(rows.source), "scores": scores.to_dict()}
     baseline_scores = differences = None
-    if baseline is not None:
-        other = load_run(baseline)
+    if other is not None:
         if other.class_names != run.class_names:
             raise InputError(
                 f"{folder} and {baseline} have different classes, {run.class_names} and {other.class_names}: their "
@@ -125,20 +125,22 @@ def predict_manifest(run: LoadedRun, rows: Manifest) -> Predictions:
     """Predicts every image and measures the true class's attention where an image has boxes."""
     batch_size = run.config.training.batch_size
     rows = dataclasses.replace(rows, max_pixel_value=run.config.data.max_pixel_value)
-    dataset = evaluation_dataset(rows, run.image_size, batch_size, preprocess=run.preprocess, masks=True)
+    dataset = evaluation_dataset(
+        rows, run.image_size, batch_size, preprocess=run.preprocess, masks=True, inputs=run.inputs
+    )
     model = run.care_model
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def step(image, mask, labels):
-        predictions, attention = model.predictions_and_attention(image, labels)
-        share = attention_inside_share(attention, mask)
-        has_mask = tf.reduce_any(mask > 0, axis=(1, 2, 3))
+    def step(inputs, labels):
+        predictions, attention = model.predictions_and_attention(inputs, labels)
+        share = attention_inside_share(attention, inputs["mask"])
+        has_mask = tf.reduce_any(inputs["mask"] > 0, axis=(1, 2, 3))
         return model.class_probabilities(predictions), tf.where(has_mask, share, float("nan"))
 
     probabilities, shares = [], []
     total = -(-len(rows) // batch_size)
     for inputs, labels in tqdm.tqdm(dataset, total=total, desc=f"predict {run.folder.name}", unit="batch"):
-        part, share = step(inputs["image"], inputs["mask"], labels)
+        part, share = step(inputs, labels)
         probabilities.append(part.numpy())
         shares.append(share.numpy())
     return Predictions(np.concatenate(probabilities), np.concatenate(shares))

@@ -39,7 +39,8 @@ def train_run(
       images: Decoded images and activations that several runs share; None keeps the run's own.
 
     Returns:
-      The run folder with config.yaml, environment.json, history.csv, checkpoints and model.keras.
+      The run folder with config.yaml, environment.json, history.csv, checkpoints and model.keras, and inputs.json where
+      the network has further inputs.
 
     Raises:
       InputError: The configuration or the data are bad, or the folder holds another run.
@@ -50,10 +51,11 @@ def train_run(
     _check_folder(folder)
     progress = check_progress(folder, stage_fingerprints(run.config, run.rows))
     run_folder.write_config(folder, run.config)
+    run_folder.write_inputs(folder, run.rows.inputs)
     how_built = {"attention": str(run.anatomy), "weights": str(run.weights)}
     run_folder.write_environment(folder, run.config, command, run.rows.train, how_built)
     if show_progress:
-        print(*how_built.values(), sep="\n", flush=True)
+        print(*how_built.values(), *run.rows.inputs, sep="\n", flush=True)
     train_stages(run.classifier, run.stages, folder, progress, config.seed, show_progress)
     with atomic_path(folder / run_folder.MODEL) as temporary:
         run.classifier.save(temporary)
@@ -96,7 +98,7 @@ def prepare_run(config: RunConfig, images: SharedImages | None = None) -> Prepar
             + (f" for {', '.join(config.data.mask_classes)}" if config.data.mask_classes else "")
             + ". Add boxes to the manifest, or set alpha to 0."
         )
-    classifier, weights = build_network(config, len(train.class_names))
+    classifier, weights = build_network(config, len(train.class_names), rows.inputs)
     observed = observed_network(config, classifier)
     stages = prepare_stages(config, rows, observed, images or SharedImages(config.data.cache))
     check_start_weights(classifier, config.stages)

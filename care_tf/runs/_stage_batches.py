@@ -55,6 +55,7 @@ class StageBatches:
         """Endless batches of the epochs from `first_epoch` on, the same for every run with the same seed."""
         rows = self.rows.train
         drawn: dict[str, Any] = dict(seed=self.seed, augmentation=self.augmentation, order=self.order)
+        drawn["inputs"] = self.rows.inputs
         if self.lower is None:
             return training_dataset(rows, **self._sizes, first_epoch=first_epoch, **drawn, **self._decoded(rows))
         activations = self._activations(rows, self.lower, flips_of(self.augmentation))
@@ -69,11 +70,12 @@ class StageBatches:
         if self.lower is None:
             return self.unchanged(rows, masks)
         activations = self._activations(rows, self.lower, flips_of(None))
-        return activation_evaluation_dataset(rows, activations, **self._sizes, masks=masks)
+        return activation_evaluation_dataset(rows, activations, **self._sizes, masks=masks, inputs=self.rows.inputs)
 
     def unchanged(self, rows: Manifest, masks: bool = False) -> tf.data.Dataset:
         """Every image of some rows once, in order, without augmentation."""
-        return evaluation_dataset(rows, **self._sizes, masks=masks, **self._decoded(rows))
+        inputs = self.rows.inputs
+        return evaluation_dataset(rows, **self._sizes, masks=masks, inputs=inputs, **self._decoded(rows))
 
     @property
     def _sizes(self) -> dict[str, Any]:

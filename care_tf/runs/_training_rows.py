@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 
 from care_tf.box_geometry import scale_boxes
+from care_tf.data.input_encoding import InputEncoding, encoded_inputs, fit_input_encodings
 from care_tf.data.manifest import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.images.header import read_image_header
@@ -14,21 +15,27 @@ from care_tf.runs.config import RunConfig, Selection
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRows:
-    """The rows of each part of the data, all with the same class order; no validation where there is None."""
+    """The rows of each part of the data, all with the same class order; no validation where there is None.
+
+    `inputs` says how further columns are encoded for the network.
+    """
 
     train: Manifest
     validation: Manifest | None
+    inputs: tuple[InputEncoding, ...] = ()
 
 
 def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> TrainingRows:
     """Selects the rows to train and validate on, from the manifest where it has been read already.
 
     Raises:
-      InputError: The manifest is bad, a selection is empty or overlaps another, or a named class does not exist.
+      InputError: The manifest is bad, a selection is empty or overlaps another, a named class does not exist, or a
+        further column cannot be encoded for all parts.
     """
     data = config.data
     if manifest is None:
-        manifest = read_manifest(data.manifest, class_names=data.class_names)
+        manifest = read_manifest(data.manifest, class_names=data.class_names, inputs=list(data.inputs))
+    manifest = manifest.with_inputs(data.inputs)  # one that several runs share may have more
     manifest = dataclasses.replace(manifest, max_pixel_value=data.max_pixel_value)
     _check_class_names(manifest, data.mask_classes or (), "data.mask_classes")
     _check_class_names(manifest, data.max_images_per_class, "data.max_images_per_class")
@@ -49,12 +56,16 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
         )
     test = select_rows(manifest, data.test, "data.test")
     _check_disjoint(train, test, "data.train", "data.test")
+    kinds = {name: kind for name, kind in data.inputs.items() if kind != "auto"}
+    inputs = fit_input_encodings(train, kinds)
+    encoded_inputs(test, inputs)  # raises for what training does not have
     if data.validation is None:
-        return TrainingRows(train, None)
+        return TrainingRows(train, None, inputs)
     validation = select_rows(manifest, data.validation, "data.validation")
     _check_disjoint(train, validation, "data.train", "data.validation")
     _check_disjoint(validation, test, "data.validation", "data.test")
-    return TrainingRows(train, validation)
+    encoded_inputs(validation, inputs)
+    return TrainingRows(train, validation, inputs)
 
 
 def select_rows(manifest: Manifest, selection: Selection, where: str) -> Manifest:

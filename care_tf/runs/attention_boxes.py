@@ -66,6 +66,11 @@ def attention_method(
         raise InputError("A training manifest and the word that the run was trained elsewhere exclude each other.")
     folder = Path(folder).absolute()
     run = load_run(folder)
+    if run.inputs:
+        raise InputError(
+            "Boxes are made of images, so the run's network must take an image alone. Received one that takes "
+            f"{', '.join(encoding.name for encoding in run.inputs)} beside it ({folder}). Choose another run."
+        )
     if trained_elsewhere:
         manifests = []
     elif training_manifest is not None:

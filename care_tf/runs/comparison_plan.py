@@ -195,7 +195,8 @@ def plan_cells(
     cells: list[Cell] = []
     trained = {stage: folder for folder in sorted(output.glob("cells/*/*")) for stage in finished_stages(folder)}
     first = next(iter(methods.values())).data
-    manifest = read_manifest(first.manifest, class_names=first.class_names)
+    inputs = list(dict.fromkeys(name for config in methods.values() for name in config.data.inputs))
+    manifest = read_manifest(first.manifest, class_names=first.class_names, inputs=inputs)
     for fold, seed, (method, config) in itertools.product(folds or (None,), seeds or (None,), methods.items()):
         cell = _cell(method, config, manifest, fold, seed, output, trained)
         for fingerprint in cell.fingerprints:

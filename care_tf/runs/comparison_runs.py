@@ -108,8 +108,9 @@ def comparison_notes(methods: dict[str, RunConfig], cells: Sequence[Cell]) -> st
 
 def _predict(cell: Cell) -> None:
     run = load_run(cell.folder)
-    rows = read_manifest(cell.config.data.manifest, class_names=run.class_names)
-    rows = select_rows(rows, cell.config.data.test, "data.test")
+    data = cell.config.data
+    rows = read_manifest(data.manifest, class_names=run.class_names, inputs=list(data.inputs))
+    rows = select_rows(rows, data.test, "data.test")
     write_predictions(cell.folder, rows, predict_manifest(run, rows))
     with atomic_path(cell.folder / CELL_RECORD) as temporary:
         temporary.write_text(cell.prediction_fingerprint)

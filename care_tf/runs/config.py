@@ -56,6 +56,8 @@ class DataConfig(_Section):
       train_box_scale: Side of the training images' boxes / side of the boxes given, about their centers.
       mask_classes: Classes whose boxes are used in training; None uses every box there is.
       max_images_per_class: Class name -> largest number of training images of it, drawn under the seed.
+      inputs: Further columns of the manifest that the network takes beside the image: their names, or name -> "number"
+        or "category"; "auto" tells them apart by their cells (`care_tf.data.fit_input_encodings`).
       cache: "memory" or a folder keeps decoded images; None decodes each time.
       max_pixel_value: The number in 16-bit PNGs that is white, such as 4095 where they hold 12 bits; the exported model
         reads them so, too. None takes the upper byte of their numbers, with a warning where that leaves images dark.
@@ -71,8 +73,14 @@ class DataConfig(_Section):
     train_box_scale: float = pydantic.Field(default=1.0, gt=0.0, le=10.0)
     mask_classes: tuple[str, ...] | None = None
     max_images_per_class: dict[str, pydantic.PositiveInt] = {}
+    inputs: dict[str, Literal["auto", "number", "category"]] = {}
     cache: str | None = None
     max_pixel_value: int | None = pydantic.Field(default=None, ge=1, le=LARGEST, strict=True)
+
+    @pydantic.field_validator("inputs", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return dict.fromkeys(value, "auto") if isinstance(value, list | tuple) else value
 
     @pydantic.field_validator("image_size_px", mode="before")
     @classmethod

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from care_tf.data import Manifest
 from care_tf.data.class_focus import rarest_class
@@ -15,8 +14,8 @@ from care_tf.evaluation.map_overlay import full_size, outlined, overlaid, resize
 from care_tf.evaluation.picture_grid import Tile, write_picture_grid
 from care_tf.evaluation.pictures import percent
 from care_tf.images.decoding import corrupt_files_refused
-from care_tf.runs._example_maps import maps_and_classes, read_images, tested_rows
-from care_tf.runs._folder import LoadedRun, load_run
+from care_tf.runs._example_maps import maps_and_classes, prepared_inputs, read_images, tested_rows
+from care_tf.runs._folder import LoadedRun, input_names, load_run
 from care_tf.runs._training_rows import read_training_rows
 
 
@@ -61,7 +60,7 @@ def write_run_maps(
         keras.backend.clear_session()
         run = load_run(folder)
         if rows is None:
-            rows = _chosen(tested_rows(run, manifest, split, folds), images, num_images)
+            rows = _chosen(tested_rows(run, manifest, split, folds, input_names(folders)), images, num_images)
             shown, masks, _ = read_images(run, rows)
             shown = shown.round().astype(np.uint8)
             columns.append(_image_column(rows, shown, masks))
@@ -118,7 +117,7 @@ def _image_column(rows: Manifest, images: np.ndarray, masks: np.ndarray) -> list
 
 def _map_column(run: LoadedRun, rows: Manifest, images: np.ndarray, masks: np.ndarray) -> list[Tile]:
     pixels, _, labels = read_images(run, rows)
-    maps, predicted = maps_and_classes(run, run.preprocess(tf.constant(pixels)).numpy(), labels)
+    maps, predicted = maps_and_classes(run, prepared_inputs(run, rows, pixels), labels)
     trained_on = set(read_training_rows(run.config).train.image_paths)
     tiles = []
     for index, path in enumerate(rows.image_paths):

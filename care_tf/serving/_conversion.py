@@ -55,10 +55,13 @@ def convert_to_onnx(saved_model: str | os.PathLike, path: str | os.PathLike) -> 
 
     loaded = _loaded(saved_model)  # kept, because its signature does not keep its variables
     _check_file(path, ".onnx")
-    images = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
-    function = tf.function(lambda images: loaded.signatures[SIGNATURE](images=images), autograph=False)
+    taken = loaded.signatures[SIGNATURE].structured_input_signature[1]
+    names = sorted(taken, key=lambda name: (name != "images", name))
+    function = tf.function(
+        lambda *given: loaded.signatures[SIGNATURE](**dict(zip(names, given, strict=True))), autograph=False
+    )
     try:
-        model, _ = tf2onnx.convert.from_function(function, [images])
+        model, _ = tf2onnx.convert.from_function(function, [taken[name] for name in names])
     except Exception as error:  # whatever its handlers raise
         raise InputError(
             f"The classifier must be made of operations that tf2onnx knows. Received {str(error).splitlines()[0]}. "

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from care_tf.data.input_encoding import InputEncoding
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.images.bit_depth import check_max_pixel_value
+from care_tf.network.inputs import further_inputs, image_of, symbolic_inputs
 from care_tf.serving._signatures import ServedClassifier
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ def export_saved_model(
     image_size: tuple[int, int],
     class_names: Sequence[str],
     max_pixel_value: int | None = None,
+    inputs: Sequence[InputEncoding] = (),
 ) -> None:
     """Writes a SavedModel with the signatures `serving_default`, `serve_bytes`, `explain` and `portable`.
 
@@ -35,9 +38,11 @@ def export_saved_model(
       class_names: One name per class, in the order of the labels; two for a classifier of one sigmoid unit.
       max_pixel_value: The number in a 16-bit PNG sent to `serve_bytes` that is white, and what is above it, too; None
         takes the upper byte of its numbers.
+      inputs: How further inputs were encoded: the signatures then take the manifest's own values, numbers (NaN for
+        missing) and texts ("" for missing). Other further inputs are taken as the classifier takes them.
 
     Raises:
-      InputError: `path` holds something else, the image size or the class names do not fit the classifier,
+      InputError: `path` holds something else, the image size, the class names or `inputs` do not fit the classifier,
         `max_pixel_value` is out of range, or `preprocess` cannot run in a graph.
     """
     _check_target(Path(path))
@@ -45,7 +50,8 @@ def export_saved_model(
     _check_class_names(care_model, class_names)
     _check_preprocess(preprocess, image_size)
     check_max_pixel_value(max_pixel_value)
-    served = ServedClassifier(care_model, preprocess, image_size, class_names, max_pixel_value)
+    _check_inputs(care_model, inputs)
+    served = ServedClassifier(care_model, preprocess, image_size, class_names, max_pixel_value, inputs)
     signatures = {
         "serving_default": served.serve_images,
         "serve_bytes": served.serve_bytes,
@@ -69,7 +75,7 @@ def _check_target(path: Path) -> None:
 def _check_image_size(care_model: "CAREModel", image_size: tuple[int, int]) -> None:
     if len(image_size) != 2 or min(image_size) < 1:
         raise InputError(f"image_size must be (height, width) in pixels, both at least 1. Received {image_size}.")
-    expected = tuple(care_model.classifier.input_shape[1:3])
+    expected = tuple(image_of(symbolic_inputs(care_model.classifier)).shape[1:3])
     if any(side not in (None, asked) for side, asked in zip(expected, image_size, strict=True)):
         raise InputError(
             f"The classifier was built for images of {expected} px and takes no others. Received image_size "
@@ -87,6 +93,16 @@ def _check_class_names(care_model: "CAREModel", class_names: Sequence[str]) -> N
         )
     if len(set(class_names)) != len(class_names):
         raise InputError(f"class_names must differ from one another. Received {', '.join(class_names)}.")
+
+
+def _check_inputs(care_model: "CAREModel", inputs: Sequence[InputEncoding]) -> None:
+    taken = {name: spec.shape[1:] for name, spec in further_inputs(care_model.classifier).items()}
+    wrong = [encoding.name for encoding in inputs if taken.get(encoding.name) != [encoding.width]]
+    if wrong:
+        raise InputError(
+            f"inputs must encode further inputs of the classifier. Received {', '.join(wrong)} for one that takes "
+            f"{', '.join(f'{name} {tuple(shape)}' for name, shape in taken.items()) or 'an image alone'}."
+        )
 
 
 def _check_preprocess(preprocess: Callable[[tf.Tensor], tf.Tensor], image_size: tuple[int, int]) -> None:

@@ -2,12 +2,14 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
+from care_tf.data.input_encoding import InputEncoding
 from care_tf.images.decoding import decode_image, resize_images
-from care_tf.keras_generation import call_model, tensorflow_variable
+from care_tf.keras_generation import tensorflow_variable
+from care_tf.network.inputs import call_classifier, further_inputs
 from care_tf.serving._attention_box import attention_box
 from care_tf.serving._portable_resize import portable_resize
 
@@ -29,6 +31,8 @@ class ServedClassifier(tf.Module):
       image_size: Height and width the classifier works at, px.
       class_names: One name per class, in the order of the labels.
       max_pixel_value: As of `decode_image`.
+      inputs: How the classifier's further inputs are encoded. Every signature takes each of them by its name: encoded
+        ones as `InputEncoding.encode` does; others, and all of `portable`'s, as the classifier does.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class ServedClassifier(tf.Module):
         image_size: tuple[int, int],
         class_names: Sequence[str],
         max_pixel_value: int | None = None,
+        inputs: Sequence[InputEncoding] = (),
     ) -> None:
         super().__init__(name="served_classifier")
         self.classifier_variables = [tensorflow_variable(variable) for variable in care_model.classifier.variables]
@@ -45,13 +50,40 @@ class ServedClassifier(tf.Module):
         # Only the user's preprocessing may need AutoGraph, as it has it in `Dataset.map`.
         plain = tf.autograph.experimental.do_not_convert
         self._preprocess = functools.partial(preprocess)
-        self._predict = plain(functools.partial(call_model, care_model.classifier, training=False))
-        self._attend = plain(care_model.predictions_and_attention)
+        further: dict[str, tf.Tensor] = {}  # of the signature that is being traced
+
+        def beside(images: tf.Tensor) -> Any:
+            return {"image": images, **further} if further else images
+
+        self._predict = plain(lambda images: call_classifier(care_model.classifier, beside(images), training=False))
+        self._attend = plain(lambda images: care_model.predictions_and_attention(beside(images)))
         self._probabilities = plain(care_model.class_probabilities)
         height, width = image_size
         self._image_size = (height, width)
         self._class_names = tuple(class_names)
         self._max_pixel_value = max_pixel_value
+        if specs := further_inputs(care_model.classifier):
+            self._add_arguments(specs, {encoding.name: encoding for encoding in inputs}, further)
+
+    def _add_arguments(
+        self, specs: dict[str, tf.TensorSpec], encodings: dict[str, InputEncoding], further: dict[str, tf.Tensor]
+    ) -> None:
+        """Gives every signature an argument for each further input, which it leaves encoded in `further`."""
+        named = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in specs.items()}
+
+        def with_arguments(function: Any, known: dict[str, InputEncoding]) -> Any:
+            def signature(images: tf.Tensor, given: dict[str, tf.Tensor]) -> Outputs:
+                further.update(
+                    {name: known[name].encode(value) if name in known else value for name, value in given.items()}
+                )
+                return function.python_function(images)
+
+            arguments = named | {name: encoding.spec for name, encoding in known.items()}
+            return tf.function(signature, input_signature=[*function.input_signature, arguments])
+
+        for name, member in vars(type(self)).items():
+            if isinstance(member, tf.types.experimental.GenericFunction):
+                setattr(self, name, with_arguments(getattr(self, name), {} if name == "portable" else encodings))
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
     def serve_images(self, images: tf.Tensor) -> Outputs:
@@ -85,7 +117,7 @@ class ServedClassifier(tf.Module):
             image_bytes,
             fn_output_signature=tf.TensorSpec((*self._image_size, 3), tf.float32),
         )
-        return self.serve_images(images)
+        return self._classes(self._predict(self._prepare(images)))
 
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
     def explain(self, images: tf.Tensor) -> Outputs:

@@ -11,6 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from care_tf.boxes import boxes_from_map
+from care_tf.data import InputEncoding
 from care_tf.errors import InputError
 from care_tf.images.decoding import decode_image
 from care_tf.model import CAREModel
@@ -389,3 +390,23 @@ def test_what_cannot_be_converted_is_refused(exported, tmp_path):
     with pytest.raises(InputError, match="built-in operations. Received Custom ops: ScaleAndTranslate. Serve"):
         convert_to_tflite(tmp_path / "resized", tmp_path / "model.tflite")
     assert {path.name for path in tmp_path.iterdir()} == {"former", "resized"}
+
+
+def test_further_inputs_are_arguments_of_every_signature(tmp_path):
+    images, age, site = keras.Input((*SIZE, 3)), keras.Input((2,), name="age"), keras.Input((3,), name="site")
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 5, strides=3, activation="relu")(images))
+    x = keras.layers.Dense(6, activation="tanh")(keras.layers.Concatenate()([x, age, site]))
+    model = CAREModel(keras.Model([images, age, site], keras.layers.Dense(3, activation="softmax")(x)))
+    encoding = InputEncoding("age", mean=50.0, std=10.0, has_missing=True)
+    signatures = export(model, tmp_path / "model", inputs=[encoding])
+    given = random_images()
+    beside = {"age": tf.constant([30.0, np.nan, 50.0, 65.0]), "site": tf.one_hot([0, 2, 1, 1], 3)}
+    numbers = np.array([[-2, 0], [0, 1], [0, 0], [1.5, 0]], np.float32)
+    x = {"image": preprocess(given), "age": numbers, "site": beside["site"]}
+    for name, signature in signatures.items():
+        assert {"age", "site"} < set(signature.structured_input_signature[1]), name
+    answer = signatures["explain"](images=tf.constant(given), **beside)
+    np.testing.assert_allclose(answer["probabilities"], model.predict(x, verbose=0), atol=1e-6)
+    np.testing.assert_allclose(answer["attention_map"], model.attention_map(x), atol=1e-5)
+    with pytest.raises(InputError, match=r"Received sex for one that takes age \(2,\), site \(3,\)"):
+        export(model, tmp_path / "other", inputs=[InputEncoding("sex", ("f", "m"))])
