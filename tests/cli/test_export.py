@@ -4,12 +4,15 @@ import sys
 import types
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
 from care_tf.cli.export import export
 from care_tf.errors import InputError
 from care_tf.model import CAREModel
+
+WHITES = ((255, tf.uint8), (4095, tf.uint16))
 
 
 def put_load_run(monkeypatch, load_run):
@@ -26,6 +29,8 @@ def small_run(side):
         preprocess=lambda images: images / 255,
         image_size=(16, 16),
         class_names=("DF", "NV"),
+        inputs=(),
+        config=types.SimpleNamespace(data=types.SimpleNamespace(max_pixel_value=4095)),
     )
 
 
@@ -39,6 +44,9 @@ def test_a_run_becomes_a_saved_model(run, monkeypatch, tmp_path, side, options, 
     code, out, _ = run(export, "the_run", *options)
     assert (code, asked, out) == (0, ["the_run"], "wrote served\n")
     signatures = tf.saved_model.load(str(tmp_path / "served")).signatures
+    images = [tf.io.encode_png(tf.fill((size, size, 1), tf.cast(white, dtype))) for white, dtype in WHITES]
+    answers = signatures["serve_bytes"](image_bytes=tf.stack(images))["probabilities"].numpy()
+    np.testing.assert_allclose(answers[0], answers[1], rtol=1e-5)  # the run's range of 16-bit PNGs is handed on
     assert signatures["explain"].structured_outputs["attention_map"].shape.as_list() == [None, size, size]
 
 
