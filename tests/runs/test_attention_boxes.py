@@ -32,7 +32,7 @@ def run_folder(config_in, tmp_path_factory):
     folder.mkdir()
     write_config(folder, config)
     (folder / "environment.json").write_text(json.dumps({"data_fingerprint": train.fingerprint()}))
-    build_network(config, len(train.class_names)).save(folder / "model.keras")
+    build_network(config, len(train.class_names))[0].save(folder / "model.keras")
     return folder
 
 

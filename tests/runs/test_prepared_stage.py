@@ -207,5 +207,5 @@ def test_tau_without_validation_images_is_refused(config):
 def test_every_setting_of_the_attention_loss_arrives(config):
     given = {"tau": 0.3, "lam": 0.5, "reduction": "masked", "outside": "distance"}
     settings = config(care=given)
-    model = care_model(settings, observed_network(settings, build_network(settings, 4)), settings.stages[1])
+    model = care_model(settings, observed_network(settings, build_network(settings, 4)[0]), settings.stages[1])
     assert model.attention_loss.get_config() == given

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
@@ -25,7 +26,8 @@ def test_training_boxes_of_another_size_keep_their_centers_and_stay_in_the_image
 
 def test_masks_have_no_size_to_change(config, data, tmp_path):
     rows = read_manifest(data)
-    masks = ("",) * (len(rows) - 1) + (rows.image_paths[0],)
+    Image.fromarray(np.full((32, 32), 255, np.uint8)).save(tmp_path / "mask.png")
+    masks = ("",) * (len(rows) - 1) + (str(tmp_path / "mask.png"),)
     boxes = (*rows.boxes[:-1], rows.boxes[0][:0])
     manifest = dataclasses.replace(rows, boxes=boxes, mask_paths=masks, splits=(*rows.splits[:-1], "train"))
     write_manifest(manifest, tmp_path / "masks.csv")
