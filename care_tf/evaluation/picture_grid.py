@@ -1,6 +1,7 @@
 """Images in rows and columns, each with a line of text below: maps of several networks on the same images."""
 
 import os
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from care_tf.evaluation.pictures import INK, drawing
 from care_tf.files import atomic_path
 
 _TILE_IN = 1.75
+_TITLE_LETTERS = 24  # what fits above a column
 
 
 class Tile(NamedTuple):
@@ -40,6 +42,6 @@ def write_picture_grid(path: str | os.PathLike, titles: Sequence[str], rows: Seq
                     axes.imshow(tile.pixels)
                 axes.text(0.5, -0.03, tile.caption, transform=axes.transAxes, ha="center", va="top", fontsize=7)
         for axes, title in zip(grid[0], titles, strict=True):
-            axes.set_title(title, fontsize=8.5, loc="center", color=INK, wrap=True)
+            axes.set_title(textwrap.fill(title, _TITLE_LETTERS), fontsize=8.5, loc="center", color=INK)
         figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, hspace=0.0, wspace=0.0)  # type: ignore[union-attr, call-arg]
         figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
