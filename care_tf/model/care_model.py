@@ -137,9 +137,9 @@ class CAREModel(keras.Model):
         self._mapper = tf.function(self._map_at_image_size, autograph=False, reduce_retracing=True)
         self._image_shape: list[int | None] | None = None
         if getattr(self.classifier, "inputs", None):
-            inputs = symbolic_inputs(self.classifier)
-            self._image_shape = [None, *image_of(inputs).shape[1:]]
-            self._observed.study(inputs, self.second_order)
+            image = image_of(symbolic_inputs(self.classifier))
+            self._image_shape = [None, *image.shape[1:]]
+            self._observed.study(image.shape, image.dtype, self.second_order)
             self.built = True
 
     # --- the classifier ---------------------------------------------------------------------------------------------
@@ -212,13 +212,14 @@ class CAREModel(keras.Model):
     def _forward(self, batch: ImageBatch, y, sample_weight, training: bool) -> _Terms:
         """One forward pass: predictions, and what the attention and the embedding loss are made of."""
         inputs = tf.nest.map_structure(tf.convert_to_tensor, batch.inputs)
+        image = image_of(inputs)
         if not self.built:  # the steps never call the wrapper itself, and Keras saves the state of built models only
-            self.build(image_of(inputs).shape)
+            self.build(image.shape)
         if isinstance(y, dict):
             check_labels(y)  # raises: one rule for y, with or without masks
         if self.embedding_loss is None:
             return self._forward_with_attention(batch, inputs, y, sample_weight, training)
-        num_outputs = self._observed.study(inputs, self.second_order).num_outputs
+        num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
         with self._observed.embedding() as seen:
             terms = self._forward_with_attention(batch, inputs, y, sample_weight, training)
         labels = true_class(y, num_outputs)
@@ -232,7 +233,8 @@ class CAREModel(keras.Model):
     def _forward_with_attention(self, batch: ImageBatch, inputs, y, sample_weight, training: bool) -> _Terms:
         if batch.mask is None:
             return _Terms(self._observed.predict(inputs, training=training))
-        num_outputs = self._observed.study(inputs, self.second_order).num_outputs
+        image = image_of(inputs)
+        num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
         index = true_class(y, num_outputs) if batch.mask_class is None else batch.mask_class
         index = tf.cast(tf.reshape(index, (-1,)), tf.int32)
         mask = batch.mask * _counted(index, sample_weight)

@@ -14,7 +14,7 @@ from care_tf.keras_generation import call_model
 from care_tf.model._batches import ImageBatch, split_inputs
 from care_tf.model._class_attention import predict_with_attention
 from care_tf.network.anatomy import Anatomy, read_anatomy
-from care_tf.network.inputs import call_classifier, further_inputs, image_of, input_specs
+from care_tf.network.inputs import call_classifier, further_inputs, image_of
 from care_tf.network.observation import layers_by_path, observing
 from care_tf.network.random_layers import refuse_random_geometry
 from care_tf.network.trace import NetworkTrace, build_network, trace_network
@@ -74,18 +74,15 @@ class ObservedClassifier:
         """The parts of a batch's x; see `split_inputs`."""
         return split_inputs(x, self._further)
 
-    def study(self, inputs: Any, second_order: bool) -> Anatomy:
-        """Reads the anatomy once, from batches like these, whatever their size.
-
-        Args:
-          inputs: The image batch, or the dict with further inputs, or their specs.
-          second_order: Whether the map is to be differentiated through its own gradients.
+    def study(self, image_shape: Any, dtype: Any, second_order: bool) -> Anatomy:
+        """Reads the anatomy once, from image batches of a shape, whatever their size.
 
         Raises:
           InputError: As for `read_anatomy`, or second-order gradients do not exist after the attention layer.
         """
         if self._anatomy is None:
-            specs = input_specs(inputs)
+            spec = tf.TensorSpec([None, *image_shape[1:]], dtype)
+            specs = {"image": spec, **self._further} if self._further else spec
             build_network(self.classifier, lambda given: self._features_and_predictions(given)[1], specs)
             self.trace = trace_network(self._features_and_predictions, layers_by_path(self.classifier), specs)
             self._anatomy = read_anatomy(self.trace, self.attention_layer)
@@ -110,7 +107,8 @@ class ObservedClassifier:
         self, inputs: Any, class_index: tf.Tensor | None, training: bool, second_order: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Predictions and normalized maps of one class per image; see `predict_with_attention`."""
-        anatomy = self.study(inputs, second_order)
+        image = image_of(inputs)
+        anatomy = self.study(image.shape, image.dtype, second_order)
         forward = functools.partial(self.predict, training=training)
         return predict_with_attention(forward, anatomy, inputs, class_index, self._activation_map, second_order)
 

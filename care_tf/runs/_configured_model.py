@@ -13,7 +13,7 @@ from care_tf.losses import AttentionLoss
 from care_tf.metrics import ClassRecall, MeanClassAccuracy
 from care_tf.model import CAREModel
 from care_tf.model.observed_classifier import ObservedClassifier
-from care_tf.network.inputs import further_inputs, symbolic_inputs
+from care_tf.network.inputs import further_inputs, image_of, symbolic_inputs
 from care_tf.runs._stage import Stage
 from care_tf.runs.config import RunConfig
 
@@ -69,7 +69,8 @@ def observed_network(config: RunConfig, network: keras.Model, attention_layer: s
             attention_layer = get_backbone(config.model.backbone).attention_layer
     observed = ObservedClassifier(network, attention_layer, config.care.cam)
     if getattr(network, "inputs", None):
-        observed.study(symbolic_inputs(network), config.care.second_order)
+        image = image_of(symbolic_inputs(network))
+        observed.study(image.shape, image.dtype, config.care.second_order)
     return observed
 
 
