@@ -39,10 +39,10 @@ def split_inputs(inputs: Any, further: Collection[str] = ()) -> ImageBatch:
       InputError: "image" or a further input is missing, a key is unknown, or the mask's shape does not fit the image's.
     """
     if isinstance(inputs, list | tuple):
-        others = "".join(f'"{name}": ..., ' for name in further)
+        named = "".join(f'"{name}": ..., ' for name in further)
         raise InputError(
             'The input x must be an image batch or a dict with the key "image" and optionally ("mask", "mask_class"). '
-            f'Received {len(inputs)} tensors. Give images and masks as {{"image": images, {others}"mask": masks}}.'
+            f'Received {len(inputs)} tensors. Give images and masks as {{"image": images, {named}"mask": masks}}.'
         )
     if not isinstance(inputs, dict):
         return ImageBatch(inputs)
