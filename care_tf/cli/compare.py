@@ -62,10 +62,12 @@ def run_comparison(
     num_resamples: int,
     table_only: bool,
     tables: Path | None = None,
+    fixed: Sequence[str] = (),
 ) -> "list[Cell]":
     """Trains what is not finished and writes and prints the tables; returns the runs in them.
 
-    `tables` names another folder for them than that of the runs, for the configurations given and no others.
+    `tables` names another folder for them than that of the runs, for the configurations given and no others; those in
+    `fixed` are not varied.
     """
     from care_tf.runs.named_configs import comparison_folder
 
@@ -73,7 +75,7 @@ def run_comparison(
     quiet_tensorflow()
     from care_tf.runs import comparison_plan, comparison_runs
 
-    methods = comparison_plan.read_methods(names, changes, varied)
+    methods = comparison_plan.read_methods(names, changes, varied, fixed)
     _check_writable(folder)
     cells = comparison_plan.plan_cells(methods, folds, seeds, folder)
     earlier_methods, earlier_cells = comparison_plan.earlier_runs(folder, cells)

@@ -62,7 +62,7 @@ def reproduce(
         _draw_boxes(dataset, changes, picture)
         return
     names = [f"{dataset}/{config}" for config in table.configs]
-    arguments = (table.varied, folds, seeds, runs, num_resamples, table_only, runs / name)
+    arguments = (table.varied, folds, seeds, runs, num_resamples, table_only, runs / name, table.fixed)
     cells = run_comparison(context, names, list(changes), *arguments)
     with (runs / name / "comparison.csv").open(newline="", encoding="utf-8") as file:
         rows = [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from care_tf.data import Manifest, get_sampling, read_manifest
@@ -66,6 +66,7 @@ def read_methods(
     paths: Sequence[str | os.PathLike],
     overrides: Sequence[str] = (),
     varied: Mapping[str, Sequence[str]] | None = None,
+    fixed: Collection[str] = (),
 ) -> dict[str, RunConfig]:
     """Reads the configurations, each in all its variants.
 
@@ -74,6 +75,7 @@ def read_methods(
       overrides: As for `load_config`; they hold for all.
       varied: Key of a configuration -> values; a method has a variant for each, for each combination where there are
         several keys. A method without attention has no variants of `ATTENTION_KEYS`.
+      fixed: Names of methods that have no variants at all.
 
     Returns:
       Name of the file, without .yaml -> configuration; "care@tau=.5" for a variant. A variant's baseline is the same
@@ -89,7 +91,7 @@ def read_methods(
         name = Path(path).stem
         if name in methods:
             raise InputError(f"Methods are called by their files' names, and two are called {name!r}. Rename one.")
-        methods |= _variants(path, name, overrides, varied or {})
+        methods |= _variants(path, name, overrides, {} if name in fixed else varied or {})
     methods = {name: _with_own_baseline(name, config, methods) for name, config in methods.items()}
     first_name, first = next(iter(methods.items()))
     for name, config in methods.items():

@@ -15,7 +15,7 @@ class PaperTable:
     Attributes:
       title: What it shows.
       configs: The configurations of its rows, without the data set's name.
-      varied: As for `read_methods`.
+      varied, fixed: As for `read_methods`.
       rows: Method -> (mean class accuracy in %, recall of the rarest class in %, AUC); None where the paper has
         none.
       differs: What differs from the paper, for people.
@@ -25,6 +25,7 @@ class PaperTable:
     configs: tuple[str, ...]
     rows: Mapping[str, tuple[float | None, float | None, float | None]]
     varied: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    fixed: tuple[str, ...] = ()
     differs: str = "Folds grouped by lesion or patient; the paper splits images."
 
 
@@ -111,6 +112,7 @@ TABLES: dict[tuple[str, str], PaperTable] = {
         ("csl", "care_csl"),
         _sweep("stages.finetune.alpha", _ALPHA, (77.7, 78.8, 79.9, 80.3, 80.2, 80.2)),
         {"stages.finetune.alpha": _ALPHA},
+        fixed=("csl",),
     ),
     ("table6", "isic2018"): PaperTable(
         "The cap tau of the attention inside the box",
