@@ -12,10 +12,9 @@ from PIL import Image
 from care_tf.data import read_manifest, stratified_group_folds, write_manifest
 from care_tf.errors import InputError
 from care_tf.runs import _folder as run_folder
-from care_tf.runs import comparison_plan, evaluate_run
+from care_tf.runs import comparison_plan, evaluate_run, run_maps
 from care_tf.runs import comparison_runs as comparison
 from care_tf.runs._progress import Progress
-from care_tf.runs.run_maps import write_run_maps
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +103,14 @@ def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_pa
     assert later.config.stages[0].reuse == str(output / "cells" / "plain" / "fold2_seed0")
     assert later.config.stages[1].reuse is None
 
-    shown = write_run_maps([cell.folder for cell in plan()[:2]], tmp_path / "maps.png", num_images=2)
+    shown = run_maps.write_run_maps([cell.folder for cell in plan()[:2]], tmp_path / "maps.png", num_images=2)
     assert len(shown) == 2 and {shown.class_names[label] for label in shown.labels} == {"dermatofibroma"}
     with Image.open(tmp_path / "maps.png") as image:
         assert image.width > image.height  # three columns, two rows
     name = Path(shown.image_paths[1]).stem
-    assert write_run_maps([plan()[0].folder], tmp_path / "one.png", [name]).image_paths == shown.image_paths[1:]
+    assert run_maps._chosen(shown, [f"{name}.jpg"], 6).image_paths == shown.image_paths[1:]
     with pytest.raises(InputError, match=f"'{name}x' is not among .*Did you mean '{name}'"):
-        write_run_maps([plan()[0].folder], tmp_path / "none.png", [f"{name}x"])
+        run_maps.write_run_maps([plan()[0].folder], tmp_path / "none.png", [f"{name}x"])
 
     # A cell is an ordinary run: trained alone, without what it shared, it says the same.
     cell = plan()[1]
