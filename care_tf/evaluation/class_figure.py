@@ -12,6 +12,8 @@ _PANELS = {
     "precision": "Precision",
     "recall_at_equal_calls": "Recall beyond the baseline's\nat equal calls",
 }
+_FIGURE = ("value", "low", "high")
+_DIFFERENCE = ("difference", "difference_low", "difference_high")
 
 
 def write_class_figure(
@@ -31,7 +33,7 @@ def write_class_figure(
             for place, class_name in enumerate(class_names):
                 key = f"{name}/{class_name}"
                 if name == "recall_at_equal_calls":
-                    _dot(axes, own.get((method, key), {}), place, RUN, "difference")
+                    _dot(axes, own.get((method, key), {}), place, RUN, _DIFFERENCE)
                     continue
                 _dot(axes, own.get((baseline, key), {}), place - 0.15, BASELINE)
                 _dot(axes, own.get((method, key), {}), place + 0.15, RUN)
@@ -47,8 +49,8 @@ def write_class_figure(
         figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
 
 
-def _dot(axes: Any, row: Mapping[str, Any], place: float, color: str, key: str = "") -> None:
-    value, low, high = (row.get(name) for name in ((key or "value"), f"{key}_low".strip("_"), f"{key}_high".strip("_")))
+def _dot(axes: Any, row: Mapping[str, Any], place: float, color: str, columns: Sequence[str] = _FIGURE) -> None:
+    value, low, high = (row.get(column) for column in columns)
     if value is None:
         return
     if low is not None:

@@ -36,7 +36,7 @@ class PaperFigure:
 
 def _maps(*methods: str) -> Draw:
     def draw(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: Path) -> None:
-        first = cells[0]
+        first = _first_finished(cells)
         runs = {
             c.method: c for c in cells if (c.fold, c.config.seed) == (first.fold, first.config.seed) and c.is_finished
         }
@@ -52,6 +52,11 @@ def _maps(*methods: str) -> Draw:
     return draw
 
 
+def _first_finished(cells: Sequence[Cell]) -> Cell:
+    """There is one: the comparison's tables, written before, refuse to be empty."""
+    return next(cell for cell in cells if cell.is_finished)
+
+
 def _classes(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: Path) -> None:
     data = cells[0].config.data
     counts = read_manifest(data.manifest, class_names=data.class_names, check_images=False).class_counts
@@ -61,7 +66,7 @@ def _classes(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: P
 def _training(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: Path) -> None:
     import pandas as pd
 
-    write_training_figure(output, pd.read_csv(cells[0].folder / HISTORY))
+    write_training_figure(output, pd.read_csv(_first_finished(cells).folder / HISTORY))
 
 
 _TAUS = tuple(f"care_csl@tau={tau}" for tau in (".2", ".4", ".5", ".7", "1"))

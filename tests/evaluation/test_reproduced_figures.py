@@ -37,11 +37,15 @@ def test_every_class_has_its_dots(tmp_path):
         for method in ("baseline", "care") for figure in ("recall", "precision", "recall_at_equal_calls")
         for name in ("DF", "NV")
     ]  # fmt: skip
-    sizes = []
-    for names in (["DF"], ["DF", "NV", "absent"]):
+    found = {}
+    for names in (("DF",), ("DF", "NV"), ("absent",)):
         write_class_figure(tmp_path / "classes.png", rows, "baseline", "care", names)
-        sizes.append(_pixels(tmp_path / "classes.png").shape[0])
-    assert sizes[1] > sizes[0]
+        pixels = _pixels(tmp_path / "classes.png")
+        found[names] = [_share(pixels, color) * pixels.size for color in ((0, 114, 178), (217, 130, 0))]
+    # Blue: the method and its differences; orange: the baseline. Without a class only the legend's dots are left.
+    for blue_or_orange in range(2):
+        one, two, none = (found[names][blue_or_orange] for names in (("DF",), ("DF", "NV"), ("absent",)))
+        assert two - none > 1.5 * (one - none) > 0
 
 
 def test_training_has_a_line_per_score(tmp_path):

@@ -18,30 +18,20 @@ from care_tf.evaluation._weighted_statistics import run_statistics, weighted_auc
 
 @settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(2, 40), st.booleans())
-def test_auc_equals_scikit_learn(seed, n, has_ties):
+def test_rankings_equal_scikit_learn(seed, n, has_ties):
     rng = np.random.default_rng(seed)
     is_positive = rng.permutation(np.arange(n) < rng.integers(1, n))
     scores = rng.integers(0, 4, n).astype(float) if has_ties else rng.normal(size=n)
     weights = rng.integers(0, 4, (3, n)).astype(float)
-    for found, row in zip(weighted_auc(scores, is_positive, weights), weights, strict=True):
-        if row[is_positive].sum() and row[~is_positive].sum():
-            assert found == pytest.approx(roc_auc_score(is_positive, scores, sample_weight=row))
-        else:
-            assert np.isnan(found)
-
-
-@settings(max_examples=40)
-@given(st.integers(0, 10_000), st.integers(2, 40), st.booleans())
-def test_average_precision_equals_scikit_learn(seed, n, has_ties):
-    rng = np.random.default_rng(seed)
-    is_positive = rng.permutation(np.arange(n) < rng.integers(1, n))
-    scores = rng.integers(0, 4, n).astype(float) if has_ties else rng.normal(size=n)
-    weights = rng.integers(0, 4, (3, n)).astype(float)
-    for found, row in zip(weighted_average_precision(scores, is_positive, weights), weights, strict=True):
-        if row[is_positive].sum():
-            assert found == pytest.approx(average_precision_score(is_positive, scores, sample_weight=row))
-        else:
-            assert np.isnan(found)
+    aucs, precisions = (f(scores, is_positive, weights) for f in (weighted_auc, weighted_average_precision))
+    for auc, precision, row in zip(aucs, precisions, weights, strict=True):
+        has_positives = row[is_positive].sum() > 0
+        assert np.isnan(auc) == (not has_positives or not row[~is_positive].sum())
+        assert np.isnan(precision) == (not has_positives)
+        if not np.isnan(auc):
+            assert auc == pytest.approx(roc_auc_score(is_positive, scores, sample_weight=row))
+        if has_positives:
+            assert precision == pytest.approx(average_precision_score(is_positive, scores, sample_weight=row))
 
 
 def test_figures_equal_scikit_learn_on_repeated_images():
