@@ -38,6 +38,7 @@ def write_class_figure(
                 _dot(axes, own.get((baseline, key), {}), place - 0.15, BASELINE)
                 _dot(axes, own.get((method, key), {}), place + 0.15, RUN)
             axes.set_title(title)
+            axes.locator_params(axis="x", nbins=5)
             if name == "recall_at_equal_calls":
                 axes.axvline(0.0, color=INK, linewidth=1)
             else:

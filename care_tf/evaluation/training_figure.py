@@ -34,8 +34,9 @@ def write_training_figure(path: str | os.PathLike, history: Any) -> None:
         training.sharey(validation)
         for axes in (loss, training, validation):
             axes.set_xlabel("epoch")
+            axes.set_xlim(0.5, len(history) + 0.5)
             axes.xaxis.get_major_locator().set_params(integer=True)
             for start in starts:
                 axes.axvline(start + 0.5, color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
-        figure.legend(*validation.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
+        figure.legend(*training.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
         figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
