@@ -162,6 +162,50 @@ def windowed_attention(image):
     return layers.Dense(3)(layers.GlobalAveragePooling1D()(tokens))
 
 
+class SwinBlock(layers.Layer):
+    """Attention inside windows of 4 x 4 cells, every second block shifted by half a window, and an MLP, each with a shortcut."""
+
+    def __init__(self, width: int, shift: int, **kwargs):
+        super().__init__(**kwargs)
+        self.shift = shift
+        self.norms = [layers.LayerNormalization(), layers.LayerNormalization()]
+        self.attention = layers.MultiHeadAttention(2, width // 2)
+        self.hidden, self.mixed = layers.Dense(2 * width, activation="gelu"), layers.Dense(width)
+
+    def call(self, grid):
+        side, width = grid.shape[1], grid.shape[-1]
+        shifted = tf.roll(self.norms[0](grid), [-self.shift] * 2, axis=[1, 2])
+        split = tf.reshape(shifted, (-1, side // 4, 4, side // 4, 4, width))
+        windows = tf.reshape(tf.transpose(split, (0, 1, 3, 2, 4, 5)), (-1, 16, width))
+        attended = tf.reshape(self.attention(windows, windows), (-1, side // 4, side // 4, 4, 4, width))
+        joined = tf.reshape(tf.transpose(attended, (0, 1, 3, 2, 4, 5)), (-1, side, side, width))
+        grid += tf.roll(joined, [self.shift] * 2, axis=[1, 2])
+        return grid + self.mixed(self.hidden(self.norms[1](grid)))
+
+
+class PatchMerging(layers.Layer):
+    """Each 2 x 2 cells side by side in one, half as wide."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm, self.reduction = layers.LayerNormalization(), layers.Dense(width, use_bias=False)
+
+    def call(self, grid):
+        corners = [grid[:, row::2, column::2] for row in (0, 1) for column in (0, 1)]
+        return self.reduction(self.norm(tf.concat(corners, -1)))
+
+
+def swin(image):
+    """Two stages of a Swin transformer: 16 x 16 cells, then 8 x 8 of twice the width."""
+    grid = layers.Conv2D(16, 4, 4, name="patches")(image)
+    for stage, width in enumerate((16, 32)):
+        if stage:
+            grid = PatchMerging(width)(grid)
+        for shift in (0, 2):
+            grid = SwinBlock(width, shift, name=f"stage_{stage}_shift_{shift}")(grid)
+    return layers.Dense(3)(layers.GlobalAveragePooling2D()(layers.LayerNormalization(name="last_norm")(grid)))
+
+
 def mixer(image):
     """Tokens mixed by a Dense layer over their axis."""
     tokens = layers.Reshape((-1, 16))(layers.Conv2D(16, 8, 8)(image))
@@ -204,6 +248,7 @@ NETWORKS = {
     ),
     "non-local block": (lambda: from_image(non_local), ("shortcut", "output", (16, 16)), None),
     "windowed attention": (lambda: from_image(windowed_attention), ("block", "output", (8, 8)), 0),
+    "Swin": (lambda: from_image(swin), ("last_norm", "output", (8, 8)), None),
     "mixer": (lambda: from_image(mixer), ("block", "output", (8, 8)), 0),
     "squeeze and excitation": (lambda: from_image(squeeze_and_excitation), ("gated", "output", (16, 16)), None),
     "CBAM": (lambda: from_image(cbam), ("gated", "output", (16, 16)), None),
@@ -330,9 +375,14 @@ def test_a_network_over_something_else_than_images_is_read_without_a_map():
         ObservedClassifier(vectors).study((None, 10), "float32", True)
 
 
-def test_attention_moves_into_the_box_of_a_transformer():
+@pytest.mark.parametrize(
+    "build",
+    [lambda: transformer(PickToken(0), first(1)), lambda: from_image(swin)],
+    ids=["class token", "Swin"],
+)
+def test_attention_moves_into_the_box_of_a_transformer(build):
     keras.utils.set_random_seed(0)
-    model = CAREModel(transformer(PickToken(0), first(1)), alpha=0.9)
+    model = CAREModel(build(), alpha=0.9)
     images = np.random.default_rng(0).uniform(0, 1, (8, SIZE, SIZE, 3)).astype("float32")
     masks = np.zeros((8, SIZE, SIZE, 1), "float32")
     masks[:, 8:32, 24:48] = 1

@@ -123,7 +123,10 @@ def test_the_example_of_the_documentation_is_a_configuration(path):
 
 HARDWARE = Path("configs/hardware/squeezenet_two_cores.yaml")
 # These name a backbone themselves, and a change of the base gives way to them.
-OWN_BACKBONES = dict.fromkeys(["vit", "care_vit"], "keras_hub/vit_base_patch16_224_imagenet")
+OWN_BACKBONES = {
+    **dict.fromkeys(["vit", "care_vit"], "keras_hub/vit_base_patch16_224_imagenet"),
+    **dict.fromkeys(["swin", "care_swin"], "keras_hub/swin_tiny_patch4_window7_224"),
+}
 
 
 @pytest.mark.parametrize("file", sorted(Path("configs/isic2018").glob("*.yaml")), ids=lambda file: file.stem)
@@ -133,7 +136,7 @@ def test_every_method_has_a_change_for_two_cores_and_a_known_baseline(file):
     assert small.model.backbone == OWN_BACKBONES.get(file.stem, "squeezenet1_1")
     assert [stage.alpha for stage in large.stages] == [stage.alpha for stage in small.stages]
     assert large.baseline is None or (file.parent / f"{large.baseline}.yaml").exists()
-    assert large.title and (large.baseline is None) == (file.stem in ("baseline", "vit"))
+    assert large.title and (large.baseline is None) == (file.stem in ("baseline", "vit", "swin"))
 
 
 @pytest.mark.parametrize(
