@@ -106,9 +106,11 @@ def compile_model(config: RunConfig, model: CAREModel, stage: Stage, loss: keras
             f"{str(error).splitlines()[0]}."
         ) from error
     rarest = train.class_names.index(rarest_class(train.class_counts))
+    # A metric that is told the classes makes its variables now: a step that makes them is traced twice.
+    accuracy = MeanClassAccuracy(len(train.class_names), name=METRICS[0])
     model.compile(
         optimizer=optimizer,
         loss=loss,
-        metrics=[MeanClassAccuracy(name=METRICS[0]), ClassRecall(rarest, name=METRICS[1])],
+        metrics=[accuracy, ClassRecall(rarest, name=METRICS[1])],
         jit_compile=training.jit_compile,
     )

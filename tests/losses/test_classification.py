@@ -1,8 +1,6 @@
 """What every classification loss promises Keras, as one table, and the losses by name."""
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -327,46 +325,3 @@ def test_bad_weights_cannot_be_assigned(values):
     with pytest.raises(InputError, match=r"[Cc]lass weight"):
         loss.class_weights = values
     np.testing.assert_array_equal(loss.class_weights, np.float32(WEIGHTS))
-
-
-@pytest.mark.slow
-def test_two_replicas_train_as_one(tmp_path):
-    script = tmp_path / "replicas.py"  # a process of its own: logical devices are set once, before TensorFlow starts
-    script.write_text(REPLICAS)
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-
-
-REPLICAS = """
-import numpy as np
-import tensorflow as tf
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import keras
-from care_tf.callbacks import DeferredReweighting
-from care_tf.losses import FocalLoss, LDAMLoss
-
-rng = np.random.default_rng(0)
-x, labels = rng.normal(size=(16, 4)).astype("float32"), rng.integers(0, 3, 16)
-data = tf.data.Dataset.from_tensor_slices((x, labels)).batch(8)
-
-
-def train(strategy, build, inside):
-    keras.utils.set_random_seed(1)
-    loss = None if inside else build()
-    with strategy.scope():
-        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="softmax")])
-        model.compile(keras.optimizers.SGD(0.5), build() if inside else loss)
-    history = model.fit(data, epochs=2, verbose=0, callbacks=[DeferredReweighting(1, [1.0, 2.0, 5.0])]).history
-    return model.get_weights(), history["loss"]
-
-
-# The loss made outside of the strategy's scope, and inside.
-for build, inside in ((FocalLoss, False), (lambda: LDAMLoss([8, 4, 2], class_weights=[0.5, 1.0, 2.0]), True)):
-    one = train(tf.distribute.get_strategy(), build, inside)
-    two = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), build, inside)
-    for a, b in zip(one[0], two[0]):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-    np.testing.assert_allclose(one[1], two[1], atol=1e-5)
-"""

@@ -1,6 +1,4 @@
 import dataclasses
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -348,52 +346,6 @@ def test_the_wrapper_hands_images_on_untouched(network, images):
     np.testing.assert_array_equal(model.predict(1e5 * images[0], verbose=0), expected)
 
 
-def test_two_replicas_train_as_one(tmp_path):
-    script = tmp_path / "replicas.py"  # a process of its own: logical devices are set once, before TensorFlow starts
-    script.write_text(REPLICAS)
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-
-
-REPLICAS = """
-import numpy as np
-import tensorflow as tf
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-import keras
-from care_tf import CAREModel
-from care_tf.losses import AttentionLoss
-
-rng = np.random.default_rng(0)
-image, labels = rng.random((16, 12, 12, 3)).astype("float32"), rng.integers(0, 3, 16)
-mask = np.zeros((16, 12, 12, 1), "float32")
-mask[[0, 1, 5, 9], 2:7, 1:6] = 1
-
-
-def train(strategy, reduction):
-    keras.utils.set_random_seed(1)
-    with strategy.scope():
-        layers = keras.layers
-        parts = [layers.Conv2D(5, 3, activation="relu"), layers.GlobalAveragePooling2D()]
-        net = keras.Sequential([keras.Input((12, 12, 3)), *parts, layers.Dense(3, activation="softmax")])
-        model = CAREModel(net, alpha=0.7, attention_loss=AttentionLoss(reduction=reduction))
-        model.compile(keras.optimizers.SGD(0.5), "sparse_categorical_crossentropy")
-    data = tf.data.Dataset.from_tensor_slices(({"image": image, "mask": mask}, labels)).batch(8)
-    history = model.fit(data, epochs=2, verbose=0).history
-    return net.get_weights(), history
-
-
-strategies = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-for reduction in ("batch", "masked", "class_balanced"):
-    one, two = (train(strategy, reduction) for strategy in strategies)
-    for a, b in zip(one[0], two[0]):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-    for name in one[1]:
-        np.testing.assert_allclose(one[1][name], two[1][name], atol=1e-5)
-"""
-
-
 # --- attention maps ---
 
 
@@ -471,13 +423,6 @@ def test_the_wrapper_saves_loads_and_goes_on_training(network, images, tmp_path,
     for either in (model, again):
         either.fit(batch, labels, **SETTINGS)
     assert weights_difference(model.classifier, again.classifier) < 1e-5
-
-
-def test_the_wrapper_loads_after_import_care_tf_alone(network, tmp_path):
-    compiled(network()).save(tmp_path / "wrapper.keras")
-    code = f"import care_tf, keras; keras.models.load_model({str(tmp_path / 'wrapper.keras')!r})"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_config_round_trip(network):

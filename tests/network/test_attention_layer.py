@@ -163,7 +163,7 @@ def windowed_attention(image):
 
 
 class SwinBlock(layers.Layer):
-    """Attention inside windows of 4 x 4 cells, every second block shifted by half a window, and an MLP, each with a shortcut."""
+    """Attention inside windows of 4 x 4 cells, shifted in every second block, and an MLP; a shortcut around each."""
 
     def __init__(self, width: int, shift: int, **kwargs):
         super().__init__(**kwargs)

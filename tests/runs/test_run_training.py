@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from care_tf import CAREModel
 from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.runs import evaluate_run, load_run, train_run
@@ -18,8 +19,12 @@ from care_tf.runs._training_rows import read_training_rows
 
 @pytest.mark.slow
 @pytest.mark.both_generations
-def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys):
-    care = train_run(config("care"))
+def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys, monkeypatch):
+    train_step, traced = CAREModel.train_step, []
+    with monkeypatch.context() as patch:
+        patch.setattr(CAREModel, "train_step", lambda model, data: traced.append(model) or train_step(model, data))
+        care = train_run(config("care"))
+    assert len(traced) == len(set(map(id, traced))) == 2  # each stage's step, once
     assert {path.name for path in care.iterdir()} == {
         "config.yaml", "environment.json", "history.csv", "checkpoints", "model.keras"
     }  # fmt: skip

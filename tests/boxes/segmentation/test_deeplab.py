@@ -183,45 +183,34 @@ for path in sys.argv[2:]:
 """
 
 
-def _loaded_without_keras_cv(paths):
-    """An image, and what a process without KerasCV printed that found the lesion with each of the networks."""
-    image = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
-    np.save(paths[0].parent / "image.npy", image)
-    program = [sys.executable, "-c", _LOADING_WITHOUT_KERAS_CV, *map(str, [paths[0].parent / "image.npy", *paths])]
-    result = subprocess.run(program, capture_output=True, text=True, cwd=_ROOT)
-    assert result.returncode == 0, result.stderr
-    return image, result.stdout
-
-
-@pytest.mark.slow
-@pytest.mark.both_generations
-def test_a_saved_network_loads_without_keras_cv(tmp_path):
-    backbones = ("squeezenet1_1", "resnet18")
-    networks = [build_segmentation_network((32, 64), backbone=backbone) for backbone in backbones]
-    paths = [tmp_path / f"{backbone}.keras" for backbone in backbones]
-    for network, path in zip(networks, paths, strict=True):
-        network.save(path)
-    image, printed = _loaded_without_keras_cv(paths)
-    assert "needs" not in printed
-    for network, path in zip(networks, paths, strict=True):
-        expected = network(image[np.newaxis].astype(np.float32), training=False)[0, :, :, 1]
-        np.testing.assert_allclose(np.load(f"{path}.npy"), expected, atol=1e-6)
-
-
 @pytest.mark.slow
 @pytest.mark.both_generations
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Keras 2 about HDF5
-def test_a_network_with_keras_cvs_layers_still_loads_where_keras_cv_is(tmp_path, monkeypatch):
-    network = _network_with_keras_cv_layers("squeezenet1_1", monkeypatch)
-    paths = [tmp_path / "model.keras", tmp_path / "model.h5"]
-    for path in paths:
-        network.save(path)
-    image, printed = _loaded_without_keras_cv(paths)
-    assert printed.count("pip install 'care_tf[segmentation]'") == 2
-    expected = network(image[np.newaxis].astype(np.float32), training=False)[0, :, :, 1]
-    for path in paths:
-        assert f"{path.name} needs keras_cv" in printed
-        np.testing.assert_allclose(lesion_probability(load_segmentation_model(path), image), expected, atol=1e-6)
+def test_saved_networks_load_without_keras_cv_but_those_that_hold_its_layers(tmp_path, monkeypatch):
+    image = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
+    np.save(tmp_path / "image.npy", image)
+    with_its_layers = _network_with_keras_cv_layers("squeezenet1_1", monkeypatch)
+    networks = {
+        "squeezenet1_1.keras": build_segmentation_network((32, 64), backbone="squeezenet1_1"),
+        "resnet18.keras": build_segmentation_network((32, 64), backbone="resnet18"),
+        "former.keras": with_its_layers,
+        "former.h5": with_its_layers,
+    }
+    for name, network in networks.items():
+        network.save(tmp_path / name)
+    paths = [tmp_path / name for name in ("image.npy", *networks)]
+    program = [sys.executable, "-c", _LOADING_WITHOUT_KERAS_CV, *map(str, paths)]
+    result = subprocess.run(program, capture_output=True, text=True, cwd=_ROOT)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("pip install 'care_tf[segmentation]'") == 2
+    for name, network in networks.items():
+        expected = network(image[np.newaxis].astype(np.float32), training=False)[0, :, :, 1]
+        if network is with_its_layers:
+            assert f"{name} needs keras_cv" in result.stdout
+            found = lesion_probability(load_segmentation_model(tmp_path / name), image)
+        else:
+            found = np.load(tmp_path / f"{name}.npy")
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
