@@ -7,6 +7,7 @@ from care_tf.version import __version__
 
 _COMMANDS = {
     "train": "train:train",
+    "calibrate": "calibrate:calibrate",
     "evaluate": "evaluate:evaluate",
     "predict": "predict:predict",
     "compare": "compare:compare",

@@ -16,12 +16,27 @@ from care_tf.evaluation._figures import (
     difference_figure,
     recall_figure,
 )
+from care_tf.evaluation._operating_points import FIXED
 from care_tf.evaluation._weighted_statistics import CLASS_FIGURES
+from care_tf.evaluation.class_curves import ClassCurves
+from care_tf.evaluation.curve_figures import class_curves_figure
+from care_tf.evaluation.decision_thresholds import CallScores
 from care_tf.evaluation.headline import as_interval, as_value, headlines
 from care_tf.evaluation.page import render_page
-from care_tf.evaluation.pictures import BASELINE, RUN
+from care_tf.evaluation.pictures import BASELINE, RUN, Picture
 from care_tf.evaluation.scores import ClassScores, Estimate, Scores
 from care_tf.files import atomic_path
+
+_COLUMNS = {
+    "recall": "Recall",
+    "precision": "Precision",
+    "f1": "F1",
+    "auc": "AUC",
+    "average_precision": "Average precision",
+    "sensitivity_at_specificity": f"Sensitivity at {100 * FIXED:.0f} % specificity",
+    "specificity_at_sensitivity": f"Specificity at {100 * FIXED:.0f} % sensitivity",
+    "attention_inside": "Attention inside the box",
+}
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 
@@ -39,6 +54,11 @@ def write_report(
     differences: Mapping[str, Estimate] | None = None,
     focus_classes: Sequence[str] | None = None,
     names: tuple[str, str] = RUN_NAMES,
+    curves: Sequence[ClassCurves] = (),
+    baseline_curves: Sequence[ClassCurves] = (),
+    reliability: Picture | None = None,
+    calls: Sequence[CallScores] = (),
+    decision_note: str = "",
 ) -> None:
     """Writes the report; the file needs no network, no other file and no script.
 
@@ -54,6 +74,10 @@ def write_report(
       differences: Run minus baseline, of `paired_difference`, or None.
       focus_classes: Classes the run is about, named in the headline; the rarest class when None.
       names: Display names of the baseline and of the run.
+      curves, baseline_curves: Of `class_curves`, of the run and of the baseline.
+      reliability: Of `reliability_figure`.
+      calls: Of `call_scores`: what the run's thresholds find on these images.
+      decision_note: Where the thresholds come from, or why there are none.
 
     Raises:
       InputError: A baseline with other classes, differences without a baseline, an unknown class in focus, or
@@ -75,8 +99,13 @@ def write_report(
         "differences": difference_figure(differences, _difference_labels(scores), names) if differences else None,
         "confusion": confusion_figure(scores),
         "curves": curves_figure(history),
+        "class_curves": _curve_pictures(curves, baseline_curves, names),
+        "reliability": reliability,
+        "calls": [_call_row(each) for each in calls],
+        "decision_note": decision_note,
+        "calibration_error": _with_interval("calibration_error", scores.calibration_error),
         "num_stages": len({row["stage"] for row in history_rows(history)}),
-        "class_figures": CLASS_FIGURES,
+        "class_figures": {key: _COLUMNS[key] for key in CLASS_FIGURES},
         "table": [_table_row(c) for c in scores.classes],
         "config_text": config_text,
         "environment": dict(environment or {}),
@@ -112,11 +141,28 @@ def _difference_labels(scores: Scores) -> dict[str, str]:
     return labels | {f"attention_inside/{name}": f"Attention {name}" for name in names}
 
 
+def _curve_pictures(
+    curves: Sequence[ClassCurves], baseline: Sequence[ClassCurves], names: tuple[str, str]
+) -> dict[str, Picture]:
+    """Class -> its picture, the rarest class first."""
+    others = {each.name: each for each in baseline}
+    ordered = sorted(curves, key=lambda each: each.num_positive)
+    return {each.name: class_curves_figure(each, others.get(each.name), names) for each in ordered}
+
+
+def _call_row(calls: CallScores) -> dict[str, Any]:
+    shares = ("sensitivity", "specificity", "precision")
+    texts = {key: _with_interval(key, getattr(calls, key)) for key in shares}
+    return {"name": calls.name, "threshold": f"{calls.threshold:.3f}", "calls": calls.num_calls, **texts}
+
+
+def _with_interval(key: str, estimate: Estimate) -> tuple[str, str]:
+    return as_value(key, estimate.value), "" if estimate.value is None else as_interval(key, estimate)
+
+
 def _table_row(c: ClassScores) -> dict[str, Any]:
     row: dict[str, Any] = {"name": c.name, "images": c.num_images, "groups": c.num_groups}
     row |= {"calls": "n/a" if c.num_calls is None else c.num_calls, "correct": c.num_correct}
     for key in CLASS_FIGURES:
-        estimate = getattr(c, key)
-        row[key] = as_value(f"{key}/", estimate.value)
-        row[f"{key}_interval"] = "" if estimate.value is None else as_interval(f"{key}/", estimate)
+        row[key] = _with_interval(f"{key}/", getattr(c, key))
     return row

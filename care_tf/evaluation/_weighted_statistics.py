@@ -5,10 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from care_tf.evaluation._equal_calls import recall_at_equal_calls
+from care_tf.evaluation._operating_points import sensitivity_at_specificity, specificity_at_sensitivity
 from care_tf.evaluation._thresholds import calls_by_threshold
 from care_tf.evaluation.bootstrap import Statistics
+from care_tf.evaluation.calibration import calibration_statistic
 
-CLASS_FIGURES = ("recall", "precision", "f1", "auc", "average_precision", "attention_inside")
+CLASS_FIGURES = (
+    "recall",
+    "precision",
+    "f1",
+    "auc",
+    "average_precision",
+    "sensitivity_at_specificity",
+    "specificity_at_sensitivity",
+    "attention_inside",
+)
 """What a run is scored by for every class."""
 
 
@@ -59,7 +70,10 @@ def weighted_average_precision(scores: np.ndarray, is_positive: np.ndarray, weig
 
     Source: as scikit-learn's `average_precision_score`, which takes one weighting at a time.
     """
-    called, found = calls_by_threshold(scores, is_positive, weights)
+    return _average_precision(*calls_by_threshold(scores, is_positive, weights))
+
+
+def _average_precision(called: np.ndarray, found: np.ndarray) -> np.ndarray:
     precision = np.divide(found, called, out=np.zeros_like(called), where=called > 0)
     return _divide((np.diff(found, axis=1, prepend=0.0) * precision).sum(axis=1), found[:, -1])
 
@@ -73,9 +87,9 @@ def run_statistics(
     """The function from image weights to every figure of a run.
 
     Figures: "mean_class_accuracy", "macro_auc", "attention_inside", and per class "recall/<name>", "precision/<name>",
-    "f1/<name>", "auc/<name>", "average_precision/<name>", "attention_inside/<name>". A figure of a class without
-    weight is NaN, and so is the precision of a class that is never called; the two class means are over the classes for
-    which the figure is defined in that weighting.
+    "f1/<name>" and so on through `CLASS_FIGURES`, and "calibration_error". A figure of a class without weight is NaN,
+    and so is the precision of a class that is never called; the two class means are over the classes for which the
+    figure is defined in that weighting.
 
     Args:
       labels: (n,) int.
@@ -91,16 +105,27 @@ def run_statistics(
     share = np.full(len(labels), np.nan) if attention_inside is None else attention_inside
     has_box = ~np.isnan(share)
     share = np.where(has_box, share, 0.0)
+    calibration_error = calibration_statistic(labels, probabilities)
 
     def statistics(weights: np.ndarray) -> dict[str, np.ndarray]:
         num_members, num_calls, num_correct = weights @ members, weights @ calls, weights @ (members & calls)
         pairs = list(zip(probabilities.T, members.T, strict=True))
+        ranked = [calls_by_threshold(s, m, weights) for s, m in pairs]
+        num_others = (weights.sum(axis=1, keepdims=True) - num_members).T
         of_class = {
             "recall": _divide(num_correct, num_members),
             "precision": _divide(num_correct, num_calls),
             "f1": _divide(2 * num_correct, np.where(num_members > 0, num_members + num_calls, 0.0)),
             "auc": np.stack([weighted_auc(s, m, weights) for s, m in pairs], axis=1),
-            "average_precision": np.stack([weighted_average_precision(s, m, weights) for s, m in pairs], axis=1),
+            "average_precision": np.stack([_average_precision(*calls) for calls in ranked], axis=1),
+            "sensitivity_at_specificity": np.stack(
+                [sensitivity_at_specificity(*calls, others) for calls, others in zip(ranked, num_others, strict=True)],
+                axis=1,
+            ),
+            "specificity_at_sensitivity": np.stack(
+                [specificity_at_sensitivity(*calls, others) for calls, others in zip(ranked, num_others, strict=True)],
+                axis=1,
+            ),
             "attention_inside": _divide(
                 weights @ (members * share[:, np.newaxis]), weights @ (members & has_box[:, np.newaxis])
             ),
@@ -109,6 +134,7 @@ def run_statistics(
             "mean_class_accuracy": _mean_of_defined(of_class["recall"]),
             "macro_auc": _mean_of_defined(of_class["auc"]),
             "attention_inside": _divide(weights @ share, weights @ has_box),
+            "calibration_error": calibration_error(weights),
         }
         for index, name in enumerate(class_names):
             figures |= {f"{key}/{name}": values[:, index] for key, values in of_class.items()}

@@ -39,8 +39,9 @@ _UNKNOWN = Estimate(None, None, None)  # in the metrics.json of a run evaluated 
 class ClassScores:
     """Scores of one class: recall = num_correct / num_images, precision = num_correct / num_calls.
 
-    AUC and average precision are of the class against all others together; the latter, unlike the AUC, falls with
-    every image of a common class that ranks above one of a rare class.
+    What is about ranking is of the class against all others together. Average precision, unlike the AUC, falls with
+    every image of a common class that ranks above one of a rare class. Sensitivity is at the threshold where the
+    specificity is .9, and the reverse.
     """
 
     name: str
@@ -55,12 +56,17 @@ class ClassScores:
     precision: Estimate = _UNKNOWN
     f1: Estimate = _UNKNOWN
     average_precision: Estimate = _UNKNOWN
+    sensitivity_at_specificity: Estimate = _UNKNOWN
+    specificity_at_sensitivity: Estimate = _UNKNOWN
     num_calls: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
-    """Scores of one run. `confusion[i][j]` counts images of class i predicted as class j."""
+    """Scores of one run. `confusion[i][j]` counts images of class i predicted as class j.
+
+    `calibration_error` is the expected calibration error of the predicted class.
+    """
 
     num_images: int
     num_groups: int
@@ -71,6 +77,7 @@ class Scores:
     attention_inside: Estimate
     classes: tuple[ClassScores, ...]
     confusion: list[list[int]]
+    calibration_error: Estimate = _UNKNOWN
 
     def to_dict(self) -> dict[str, Any]:
         """A dict that `json.dump` takes."""
@@ -79,7 +86,8 @@ class Scores:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Scores":
         """The inverse of `to_dict`, also after a round trip through JSON."""
-        of_run = {name: Estimate(**data[name]) for name in ("mean_class_accuracy", "macro_auc", "attention_inside")}
+        names = ("mean_class_accuracy", "macro_auc", "attention_inside", "calibration_error")
+        of_run = {name: Estimate(**data[name]) for name in names if name in data}
         classes = tuple(
             ClassScores(**{**row, **{name: Estimate(**row[name]) for name in CLASS_FIGURES if name in row}})
             for row in data["classes"]
@@ -156,6 +164,7 @@ def evaluate_predictions(
         attention_inside=estimates["attention_inside"],
         classes=tuple(class_scores(index, name) for index, name in enumerate(class_names)),
         confusion=confusion.tolist(),
+        calibration_error=estimates["calibration_error"],
     )
 
 

@@ -3,12 +3,13 @@
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
 
 from care_tf.data import Manifest, encoded_inputs, evaluation_dataset, read_manifest
+from care_tf.errors import InputError
 from care_tf.runs import _folder as run_folder
 from care_tf.runs._folder import LoadedRun
 from care_tf.runs._training_rows import select_rows
@@ -17,14 +18,15 @@ from care_tf.runs.config import Selection
 _NUM_EXAMPLES = 8
 
 
-def tested_rows(
+def selected_rows(
     run: LoadedRun,
+    part: Literal["validation", "test"],
     manifest: str | os.PathLike | None,
     split: str | None,
     folds: Sequence[str] | None,
     inputs: Sequence[str],
 ) -> Manifest:
-    """The rows that a run is looked at on: a split and folds of a manifest; its own test rows where none is named.
+    """The rows that a run is looked at on: a split and folds of a manifest; a part of its own data where none is named.
 
     They have the further columns `inputs`.
     """
@@ -32,7 +34,13 @@ def tested_rows(
     largest = run.config.data.max_pixel_value
     rows = read_manifest(source, class_names=run.class_names, inputs=inputs, max_pixel_value=largest)
     if split is None and folds is None:
-        return select_rows(rows, run.config.data.test, "data.test")
+        selection = getattr(run.config.data, part)
+        if selection is None:
+            raise InputError(
+                f"{run.folder} must have data.{part}, or be given rows. Received neither. Name a split or folds that "
+                "it was not trained on."
+            )
+        return select_rows(rows, selection, f"data.{part}")
     return select_rows(rows, Selection(split=split, folds=None if folds is None else tuple(folds)), "--split/--folds")
 
 

@@ -16,14 +16,19 @@ from care_tf.data.class_focus import rarest_class
 from care_tf.data.groups import groups_or_none
 from care_tf.errors import InputError
 from care_tf.evaluation import attention_references, evaluate_predictions, paired_difference, write_report
+from care_tf.evaluation.class_curves import ClassCurves, class_curves
+from care_tf.evaluation.curve_figures import reliability_figure
+from care_tf.evaluation.decision_thresholds import CallScores, call_scores
 from care_tf.evaluation.estimate_text import estimate_text
 from care_tf.evaluation.headline import estimate_of
+from care_tf.evaluation.pictures import BASELINE, INK, RUN, Picture
 from care_tf.evaluation.scores import Scores
 from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.metrics import attention_inside_share
 from care_tf.runs import _folder as run_folder
-from care_tf.runs._example_maps import example_maps, tested_rows
+from care_tf.runs._decision_file import num_chosen_on, read_decision
+from care_tf.runs._example_maps import example_maps, selected_rows
 from care_tf.runs._folder import LoadedRun, input_names, load_run
 from care_tf.runs._progress import HISTORY
 from care_tf.runs.config import dump_config
@@ -73,11 +78,12 @@ def evaluate_run(
 
     run = load_run(folder)
     other = None if baseline is None else load_run(baseline)
-    rows = tested_rows(run, manifest, split, folds, input_names([folder] if baseline is None else [folder, baseline]))
+    inputs = input_names([folder] if baseline is None else [folder, baseline])
+    rows = selected_rows(run, "test", manifest, split, folds, inputs)
     result = predict_manifest(run, rows)
     scores = _scores(rows, result, num_resamples)
     metrics: dict[str, Any] = {"manifest": os.path.basename(rows.source), "scores": scores.to_dict()}
-    baseline_scores = differences = None
+    baseline_scores = differences = other_result = None
     if other is not None:
         if other.class_names != run.class_names:
             raise InputError(
@@ -98,6 +104,8 @@ def evaluate_run(
         )
         metrics["baseline"] = {"run": str(baseline), "scores": baseline_scores.to_dict()}
         metrics["differences"] = {name: dataclasses.asdict(value) for name, value in differences.items()}
+    calls, decision_note = _calls(run, rows, result, num_resamples)
+    metrics["calls"] = [dataclasses.asdict(each) for each in calls]
     target = Path(output) if output is not None else run.folder
     with atomic_path(target / run_folder.METRICS) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")
@@ -117,6 +125,11 @@ def evaluate_run(
         environment=environment,
         baseline_scores=baseline_scores,
         differences=differences,
+        curves=_curves(rows, result),
+        baseline_curves=() if other_result is None else _curves(rows, other_result),
+        reliability=_reliability(run, rows, result, other_result),
+        calls=calls,
+        decision_note=decision_note,
     )
     return _summary(scores, rarest, baseline_scores, differences, target)
 
@@ -163,6 +176,35 @@ def _scores(rows: Manifest, result: Predictions, num_resamples: int) -> Scores:
         attention_inside=result.attention_inside,
         attention_references=references,
         num_resamples=num_resamples,
+    )
+
+
+def _curves(rows: Manifest, result: Predictions) -> list[ClassCurves]:
+    return class_curves(rows.labels, result.probabilities, rows.class_names, groups_or_none(rows.groups))
+
+
+def _reliability(run: LoadedRun, rows: Manifest, result: Predictions, baseline: Predictions | None) -> Picture:
+    shown = [] if baseline is None else [("baseline", BASELINE, baseline.probabilities)]
+    shown.append(("this run", RUN, result.probabilities))
+    decision = read_decision(run.folder)
+    if decision is not None:
+        name = f"this run, temperature {decision.temperature:.2f}"
+        shown.append((name, INK, decision.calibrated(result.probabilities)))
+    return reliability_figure(rows.labels, shown)
+
+
+def _calls(run: LoadedRun, rows: Manifest, result: Predictions, num_resamples: int) -> tuple[list[CallScores], str]:
+    """What the run's thresholds find on these images, and what to say of them."""
+    decision = read_decision(run.folder)
+    if decision is None:
+        return [], f"No thresholds have been chosen. On validation images: care calibrate {run.folder}"
+    num_known = num_chosen_on(run.folder, rows)
+    if num_known:
+        return [], f"The thresholds were chosen on {num_known} of these images, which therefore cannot judge them."
+    calls = call_scores(rows.labels, result.probabilities, decision, groups_or_none(rows.groups), num_resamples)
+    return (
+        calls,
+        "A class is called where its calibrated probability reaches the threshold chosen on validation images.",
     )
 
 

@@ -55,15 +55,15 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
             "leave the class out of data.class_names."
         )
     test = select_rows(manifest, data.test, "data.test")
-    _check_disjoint(train, test, "data.train", "data.test")
+    check_disjoint(train, test, "data.train", "data.test")
     kinds = {name: kind for name, kind in data.inputs.items() if kind != "auto"}
     inputs = fit_input_encodings(train, kinds)
     encoded_inputs(test, inputs)  # raises for what training does not have
     if data.validation is None:
         return TrainingRows(train, None, inputs)
     validation = select_rows(manifest, data.validation, "data.validation")
-    _check_disjoint(train, validation, "data.train", "data.validation")
-    _check_disjoint(validation, test, "data.validation", "data.test")
+    check_disjoint(train, validation, "data.train", "data.validation")
+    check_disjoint(validation, test, "data.validation", "data.test")
     encoded_inputs(validation, inputs)
     return TrainingRows(train, validation, inputs)
 
@@ -115,7 +115,7 @@ def _check_class_names(manifest: Manifest, names, where: str) -> None:
         )
 
 
-def _check_disjoint(first: Manifest, second: Manifest, first_name: str, second_name: str) -> None:
+def check_disjoint(first: Manifest, second: Manifest, first_name: str, second_name: str) -> None:
     shared = set(first.image_paths) & set(second.image_paths)
     if shared:
         raise InputError(

@@ -14,7 +14,7 @@ from care_tf.evaluation.map_overlay import full_size, outlined, overlaid, resize
 from care_tf.evaluation.picture_grid import Tile, write_picture_grid
 from care_tf.evaluation.pictures import percent
 from care_tf.images.decoding import corrupt_files_refused
-from care_tf.runs._example_maps import maps_and_classes, prepared_inputs, read_images, tested_rows
+from care_tf.runs._example_maps import maps_and_classes, prepared_inputs, read_images, selected_rows
 from care_tf.runs._folder import LoadedRun, input_names, load_run
 from care_tf.runs._training_rows import read_training_rows
 
@@ -60,7 +60,7 @@ def write_run_maps(
         keras.backend.clear_session()
         run = load_run(folder)
         if rows is None:
-            rows = _chosen(tested_rows(run, manifest, split, folds, input_names(folders)), images, num_images)
+            rows = _chosen(selected_rows(run, "test", manifest, split, folds, input_names(folders)), images, num_images)
             shown, masks, _ = read_images(run, rows)
             shown = shown.round().astype(np.uint8)
             columns.append(_image_column(rows, shown, masks))

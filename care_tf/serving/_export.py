@@ -27,6 +27,8 @@ def export_saved_model(
     class_names: Sequence[str],
     max_pixel_value: int | None = None,
     inputs: Sequence[InputEncoding] = (),
+    temperature: float | None = None,
+    thresholds: Sequence[float | None] = (),
 ) -> None:
     """Writes a SavedModel with the signatures `serving_default`, `serve_bytes`, `explain` and `portable`.
 
@@ -40,9 +42,12 @@ def export_saved_model(
         takes the upper byte of its numbers.
       inputs: How further inputs were encoded: the signatures then take the manifest's own values, numbers (NaN for
         missing) and texts ("" for missing). Other further inputs are taken as the classifier takes them.
+      temperature, thresholds: How the probabilities are read, of `care_tf.evaluation.decision_thresholds.Decision`: the
+        signatures then give `calibrated` probabilities and what is `called`, too.
 
     Raises:
-      InputError: `path` holds something else, the image size, the class names or `inputs` do not fit the classifier,
+      InputError: `path` holds something else, the image size, the class names, thresholds or `inputs` do not fit the
+        classifier,
         `max_pixel_value` is out of range, or `preprocess` cannot run in a graph.
     """
     _check_target(Path(path))
@@ -51,7 +56,10 @@ def export_saved_model(
     _check_preprocess(preprocess, image_size)
     check_max_pixel_value(max_pixel_value)
     _check_inputs(care_model, inputs)
-    served = ServedClassifier(care_model, preprocess, image_size, class_names, max_pixel_value, inputs)
+    _check_decision(temperature, thresholds, len(class_names))
+    served = ServedClassifier(
+        care_model, preprocess, image_size, class_names, max_pixel_value, inputs, temperature, thresholds
+    )
     signatures = {
         "serving_default": served.serve_images,
         "serve_bytes": served.serve_bytes,
@@ -93,6 +101,15 @@ def _check_class_names(care_model: "CAREModel", class_names: Sequence[str]) -> N
         )
     if len(set(class_names)) != len(class_names):
         raise InputError(f"class_names must differ from one another. Received {', '.join(class_names)}.")
+
+
+def _check_decision(temperature: float | None, thresholds: Sequence[float | None], num_classes: int) -> None:
+    fits = not thresholds if temperature is None else temperature > 0 and len(thresholds) == num_classes
+    if not fits:
+        raise InputError(
+            f"A decision must be a temperature above 0 and one threshold for each of the {num_classes} classes. Received "
+            f"temperature={temperature} and thresholds={list(thresholds)}. Leave both out for none."
+        )
 
 
 def _check_inputs(care_model: "CAREModel", inputs: Sequence[InputEncoding]) -> None:

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import tensorflow as tf
 
 from care_tf.data.input_encoding import InputEncoding
@@ -31,6 +32,9 @@ class ServedClassifier(tf.Module):
       image_size: Height and width the classifier works at, px.
       class_names: One name per class, in the order of the labels.
       max_pixel_value: As of `decode_image`.
+      temperature: What logits are divided by to calibrate them, or None for no decision.
+      thresholds: A class's calibrated probability that an image is called it from; None for a class that is never
+        called.
       inputs: How the classifier's further inputs are encoded. Every signature takes each of them by its name: encoded
         ones as `InputEncoding.encode` does; others, and all of `portable`'s, as the classifier does.
     """
@@ -43,6 +47,8 @@ class ServedClassifier(tf.Module):
         class_names: Sequence[str],
         max_pixel_value: int | None = None,
         inputs: Sequence[InputEncoding] = (),
+        temperature: float | None = None,
+        thresholds: Sequence[float | None] = (),
     ) -> None:
         super().__init__(name="served_classifier")
         self.classifier_variables = [tensorflow_variable(variable) for variable in care_model.classifier.variables]
@@ -62,6 +68,8 @@ class ServedClassifier(tf.Module):
         self._image_size = (height, width)
         self._class_names = tuple(class_names)
         self._max_pixel_value = max_pixel_value
+        self._temperature = temperature
+        self._thresholds = [float("inf") if each is None else each for each in thresholds]
         if specs := further_inputs(care_model.classifier):
             self._add_arguments(specs, {encoding.name: encoding for encoding in inputs}, further)
 
@@ -93,7 +101,8 @@ class ServedClassifier(tf.Module):
           images: (B,h,w,3) float32 RGB, 0..255; resized in the graph when their size is not the classifier's.
 
         Returns:
-          `probabilities` (B,C) float32, `top_class` (B,) string, `class_names` (B,C) string.
+          `probabilities` (B,C) float32, `top_class` (B,) string, `class_names` (B,C) string. With a decision also
+          `calibrated` (B,C) float32 probabilities, and `called` (B,C) bool, where they reach the classes' thresholds.
         """
         return self._classes(self._predict(self._prepare(images)))
 
@@ -145,7 +154,12 @@ class ServedClassifier(tf.Module):
         top_class = tf.gather(names, tf.argmax(probabilities, axis=-1))
         # Once per image: a server that joins requests to a batch splits every output along its first axis.
         class_names = tf.tile(names[tf.newaxis], (tf.shape(probabilities)[0], 1))
-        return {"probabilities": probabilities, "top_class": top_class, "class_names": class_names}
+        outputs = {"probabilities": probabilities, "top_class": top_class, "class_names": class_names}
+        if self._temperature is not None:
+            logits = tf.math.log(tf.maximum(probabilities, np.finfo(np.float32).tiny))
+            outputs["calibrated"] = tf.nn.softmax(logits / self._temperature)
+            outputs["called"] = outputs["calibrated"] >= tf.constant(self._thresholds)
+        return outputs
 
 
 def _resize(images: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:

@@ -9,6 +9,7 @@ from sklearn.metrics import (
     precision_score,
     recall_score,
     roc_auc_score,
+    roc_curve,
 )
 
 from care_tf.evaluation._weighted_statistics import run_statistics, weighted_auc, weighted_average_precision
@@ -58,6 +59,10 @@ def test_figures_equal_scikit_learn_on_repeated_images():
             assert found[f"auc/{name}"][row] == pytest.approx(roc_auc_score(y == index, p[:, index]))
             ranked = average_precision_score(y == index, p[:, index])
             assert found[f"average_precision/{name}"][row] == pytest.approx(ranked)
+            false, true, _ = roc_curve(y == index, p[:, index], drop_intermediate=False)
+            assert found[f"sensitivity_at_specificity/{name}"][row] == pytest.approx(true[false <= 0.1 + 1e-12].max())
+            specificity = 1 - false[true >= 0.9 - 1e-12].min()
+            assert found[f"specificity_at_sensitivity/{name}"][row] == pytest.approx(specificity)
             assert found[f"attention_inside/{name}"][row] == pytest.approx(np.nanmean(s[y == index]))
 
 

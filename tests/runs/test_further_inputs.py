@@ -71,7 +71,7 @@ def settings(patients, **changes):
 def test_a_run_trains_predicts_and_exports_with_further_inputs(config, patients, capsys, tmp_path, monkeypatch):
     run = load_run(train_run(config(**settings(patients))))
     assert "\nage: number, mean 32.81, standard deviation" in capsys.readouterr().out
-    rows = _example_maps.tested_rows(run, None, None, None, input_names([run.folder])).subset(range(6))
+    rows = _example_maps.selected_rows(run, "test", None, None, None, input_names([run.folder])).subset(range(6))
     inputs = encoded_inputs(rows, fit_input_encodings(read_training_rows(run.config).train))
     ((images, _),) = evaluation_dataset(rows, run.image_size, 6)
     given = {"photograph": images, **inputs}

@@ -15,6 +15,7 @@ from care_tf.runs import evaluate_run, load_run, train_run
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._run_evaluation import predict_manifest
 from care_tf.runs._training_rows import read_training_rows
+from care_tf.runs.run_calibration import calibrate_run
 
 
 @pytest.mark.slow
@@ -39,6 +40,12 @@ def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys, monkeyp
     baseline = train_run(config("baseline", stages=stages), show_progress=False)
     assert pd.read_csv(baseline / "history.csv")["loss"][0] == history["loss"][0]
 
+    chosen = calibrate_run(care, "sensitivity=.5")
+    decision = json.loads((care / "decision.json").read_text())
+    assert f"temperature {decision['temperature']:.3f}" in chosen and set(decision["thresholds"]) <= set(chosen.split())
+    with pytest.raises(InputError, match="the training images and those to choose on share 33 images"):
+        calibrate_run(care, split="train")
+
     summary = evaluate_run(care, baseline=baseline, num_resamples=20)
     assert "recall of dermatofibroma" in summary and "18 images" in summary
     metrics = json.loads((care / "metrics.json").read_text())
@@ -48,6 +55,16 @@ def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys, monkeyp
     recall = [np.mean(guessed[predictions["label"] == name] == i) for i, name in enumerate(metrics_names)]
     assert metrics["scores"]["mean_class_accuracy"]["value"] == pytest.approx(np.mean(recall))
     assert "recall/dermatofibroma" in metrics["differences"]
+    calls = {entry["name"]: entry for entry in metrics["calls"]}
+    logits = np.log(predictions[names].to_numpy(float)) / decision["temperature"]
+    calibrated = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    for index, name in enumerate(names):
+        called = calibrated[:, index] >= decision["thresholds"][name]
+        assert calls[name]["num_calls"] == called.sum()
+        assert calls[name]["sensitivity"]["value"] == pytest.approx(called[predictions["label"] == name].mean())
+    assert evaluate_run(care, split="validation", output=tmp_path / "on_validation", num_resamples=2)
+    assert "chosen on 16 of these images" in (tmp_path / "on_validation/report.html").read_text()
+
     report = (care / "report.html").read_text()
     assert "http://" not in report.replace("http://www.w3.org", "") and "before stage 2" in report
 

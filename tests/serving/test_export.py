@@ -13,6 +13,7 @@ from PIL import Image
 from care_tf.boxes import boxes_from_map
 from care_tf.data import InputEncoding
 from care_tf.errors import InputError
+from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.images.decoding import decode_image
 from care_tf.model import CAREModel
 from care_tf.serving import convert_to_onnx, convert_to_tflite, export_saved_model
@@ -286,6 +287,18 @@ def test_a_former_export_is_replaced_and_survives_a_failure(tmp_path, monkeypatc
     assert np.abs(replaced["probabilities"] - first["probabilities"]).max() > 1e-3
 
 
+def test_a_decision_comes_with_the_probabilities(model, exported, tmp_path):
+    decision = Decision(CLASSES, 2.0, (0.4, None, 0.3))
+    signatures = export(model, tmp_path / "model", temperature=2.0, thresholds=decision.thresholds)
+    images = random_images()
+    answer = {name: value.numpy() for name, value in signatures["serving_default"](tf.constant(images)).items()}
+    plain = exported[1]["serving_default"](tf.constant(images))
+    np.testing.assert_allclose(answer["probabilities"], plain["probabilities"], atol=1e-6)
+    assert {"calibrated", "called"} == set(answer) - set(plain)
+    np.testing.assert_allclose(answer["calibrated"], decision.calibrated(answer["probabilities"]), atol=1e-6)
+    np.testing.assert_array_equal(answer["called"], decision.calls(answer["probabilities"]))
+
+
 def test_the_classifier_is_left_as_it_was(tmp_path):
     model = care_model()
     before = [weight.copy() for weight in model.classifier.get_weights()]
@@ -302,6 +315,8 @@ def test_the_classifier_is_left_as_it_was(tmp_path):
         ({"image_size": (24,)}, "image_size must be"),
         ({"class_names": ("DF", "NV")}, "must name each of the classifier's 3 classes. Received 2: DF, NV"),
         ({"class_names": ("DF", "NV", "DF")}, "class_names must differ"),
+        ({"temperature": 2.0}, "one threshold for each of the 3 classes"),
+        ({"thresholds": (0.5, 0.5, 0.5)}, "a temperature above 0"),
         ({"preprocess": lambda x: np.asarray(x) / 255}, "preprocess must be made of TensorFlow operations"),
     ],
 )

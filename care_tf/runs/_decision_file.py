@@ -1,0 +1,56 @@
+"""decision.json of a run folder: how the run's probabilities are read, and which images that was chosen on."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from care_tf.boxes.segmentation.image_identity import TrainingImages
+from care_tf.data import Manifest
+from care_tf.errors import InputError
+from care_tf.evaluation.decision_thresholds import Decision, Rule
+from care_tf.files import atomic_path
+
+DECISION = "decision.json"
+
+
+def write_decision(folder: Path, decision: Decision, rule: Rule, rows: Manifest) -> None:
+    """Writes a decision that was made with the images of `rows`."""
+    content = {
+        "temperature": decision.temperature,
+        "thresholds": dict(zip(decision.class_names, decision.thresholds, strict=True)),
+        "rule": str(rule),
+        "manifest": os.path.basename(rows.source),
+        "num_images": len(rows),
+        "images": TrainingImages.of(rows).numbers.tolist(),
+    }
+    with atomic_path(folder / DECISION) as temporary:
+        temporary.write_text(json.dumps(content) + "\n")
+
+
+def read_decision(folder: Path) -> Decision | None:
+    """The decision of a run folder; None where none was made."""
+    content = _read(folder)
+    if content is None:
+        return None
+    return Decision(tuple(content["thresholds"]), content["temperature"], tuple(content["thresholds"].values()))
+
+
+def num_chosen_on(folder: Path, rows: Manifest) -> int:
+    """How many of some images the decision was made with: themselves, or others of their patient or lesion."""
+    content = _read(folder)
+    known = set() if content is None else set(content["images"])
+    return sum(bool(known & set(TrainingImages.of(rows.subset([row])).numbers.tolist())) for row in range(len(rows)))
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    path = folder / DECISION
+    if not path.exists():
+        return None
+    try:
+        content = json.loads(path.read_text())
+        if {"temperature", "thresholds", "images"} <= set(content):
+            return content
+    except ValueError:
+        pass
+    raise InputError(f"{path} must hold a decision. Received something else. Make it anew: care calibrate {folder}.")
