@@ -48,7 +48,7 @@ def compare(
     """
     names, changes = options.split_words(words)
     _check(names, changes, seeds)
-    run_comparison(context, names, changes, _variants(varied, changes), folds, seeds, output, num_resamples, table_only)
+    run_comparison(context, names, changes, variants(varied, changes), folds, seeds, output, num_resamples, table_only)
 
 
 def run_comparison(
@@ -99,21 +99,21 @@ def _check(names: list[str], changes: list[str], seeds: list[int] | None) -> Non
         raise InputError("Both --seeds and seed= were given. Leave one out.")
 
 
-def _variants(varied: tuple[str, ...], changes: list[str]) -> dict[str, list[str]]:
-    """Key -> values of `--vary`."""
-    variants: dict[str, list[str]] = {}
+def variants(varied: tuple[str, ...], changes: list[str]) -> dict[str, list[str]]:
+    """Key -> values of `--vary`, beside the changes key=value."""
+    found: dict[str, list[str]] = {}
     changed = {change.partition("=")[0] for change in changes}
     for given in varied:
         key, _, values = given.partition("=")
         words = options.Words(may_be_empty=True).convert(values, None, None)
         if not key or not words or len(set(words)) < len(words):
             raise InputError(f"--vary takes KEY=VALUE,VALUE with different values. Received {given!r}.")
-        if key in variants or key in changed:
+        if key in found or key in changed:
             raise InputError(f"{key} is set twice: by --vary, and by --vary or {key}= again. Leave one out.")
         if key in ("output", "seed"):
             raise InputError(f"--vary cannot change {key}. Use --output, or --seeds 0,1.")
-        variants[key] = words
-    return variants
+        found[key] = words
+    return found
 
 
 def _check_writable(folder: Path) -> None:

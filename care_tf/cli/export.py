@@ -60,10 +60,9 @@ def write_saved_model(run: "LoadedRun", folder: Path, image_size: tuple[int, int
 
 
 def _export(run: "LoadedRun", folder: Path, image_size: tuple[int, int] | None) -> None:
-    from care_tf.runs.run_calibration import read_decision
     from care_tf.serving import export_saved_model
 
-    decision = read_decision(run.folder)
+    decision = run.decision
     export_saved_model(
         run.care_model,
         folder,
@@ -72,5 +71,6 @@ def _export(run: "LoadedRun", folder: Path, image_size: tuple[int, int] | None) 
         class_names=run.class_names,
         max_pixel_value=run.config.data.max_pixel_value,
         inputs=run.inputs,
-        **({} if decision is None else {"temperature": decision.temperature, "thresholds": decision.thresholds}),
+        temperature=None if decision is None else decision.temperature,
+        thresholds=() if decision is None else decision.thresholds,
     )

@@ -1,6 +1,7 @@
 """`care reproduce`."""
 
 import csv
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import click
 
 from care_tf.cli import options
 from care_tf.cli.commands import Command
-from care_tf.cli.compare import run_comparison
+from care_tf.cli.compare import run_comparison, variants
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.tensorflow_start import quiet_tensorflow
@@ -24,6 +25,13 @@ _RAREST = {"isic2018": "DF", "rsna": "Lung Opacity"}
 @click.argument("name", metavar="TABLE|FIGURE")
 @click.argument("changes", nargs=-1, metavar="[key=value ...]")
 @click.option("--dataset", type=click.Choice(list(_RAREST)), default="isic2018")
+@click.option(
+    "--vary",
+    "varied",
+    multiple=True,
+    metavar="KEY=VALUE,...",
+    help="Other values of what the table varies, such as model.backbone=squeezenet1_1,resnet18.",
+)
 @options.folds(help="Folds to test on. [default: the configurations' own rows]", joined_by=None)
 @click.option("--seeds", type=options.WholeNumbers(), metavar="SEED,...", help="[default: the configurations' own]")
 @options.output(help="Folder. [default: runs/reproduce/DATASET]", required=False)
@@ -35,6 +43,7 @@ def reproduce(
     name: str,
     changes: tuple[str, ...],
     dataset: str,
+    varied: tuple[str, ...],
     folds: list[str] | None,
     seeds: list[int] | None,
     output: Path | None,
@@ -53,7 +62,7 @@ def reproduce(
     quiet_tensorflow()
     from care_tf.runs.comparison_runs import comparison_notes
     from care_tf.runs.reproduced_figures import table_of
-    from care_tf.runs.reproduction import beside_paper
+    from care_tf.runs.reproduction import UNPUBLISHED, beside_paper
 
     table, figure = table_of(name, dataset)
     runs = output if output is not None else Path("runs/reproduce", dataset)
@@ -62,7 +71,11 @@ def reproduce(
         _draw_boxes(dataset, changes, picture)
         return
     names = [f"{dataset}/{config}" for config in table.configs]
-    arguments = (table.varied, folds, seeds, runs, num_resamples, table_only, runs / name, table.fixed)
+    others = variants(varied, list(changes))
+    if not set(others) <= set(table.varied):
+        known = ", ".join(table.varied) or "nothing"
+        raise InputError(f"--vary must name what {name} varies: {known}. Received {', '.join(others)}.")
+    arguments = ({**table.varied, **others}, folds, seeds, runs, num_resamples, table_only, runs / name, table.fixed)
     cells = run_comparison(context, names, list(changes), *arguments)
     with (runs / name / "comparison.csv").open(newline="", encoding="utf-8") as file:
         rows = [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
@@ -70,6 +83,8 @@ def reproduce(
         figure.draw(cells, rows, picture)
         print(f"wrote {picture}")
         return
+    methods = dict.fromkeys(cell.method for cell in cells) if others else table.rows
+    table = dataclasses.replace(table, rows={method: table.rows.get(method, UNPUBLISHED) for method in methods})
     notes = comparison_notes({cell.method: cell.config for cell in cells}, cells)
     text = f"## {name}, {dataset}: {table.title}\n\n{beside_paper(table, rows, _RAREST[dataset])}\n\n{notes}\n"
     _write(runs / name / "paper.md", text)

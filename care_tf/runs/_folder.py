@@ -15,9 +15,11 @@ import tensorflow as tf
 from care_tf.backbones import get_backbone
 from care_tf.data import InputEncoding, Manifest
 from care_tf.errors import InputError
+from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.files import atomic_path
 from care_tf.model import CAREModel
 from care_tf.runs._configured_model import care_model, observed_network
+from care_tf.runs._decision_file import read_decision
 from care_tf.runs._progress import stage_weights
 from care_tf.runs.config import RunConfig, dump_config, load_config
 from care_tf.version import __version__
@@ -38,6 +40,7 @@ class LoadedRun:
       image_size: (height, width) in pixels.
       class_names: In the order of the outputs.
       inputs: How further columns of a manifest are encoded for the network.
+      decision: How its probabilities are read; None where `care calibrate` has not chosen anything.
     """
 
     folder: Path
@@ -47,6 +50,7 @@ class LoadedRun:
     image_size: tuple[int, int]
     class_names: tuple[str, ...]
     inputs: tuple[InputEncoding, ...] = ()
+    decision: Decision | None = None
 
 
 def load_run(folder: str | os.PathLike) -> LoadedRun:
@@ -77,8 +81,8 @@ def load_run(folder: str | os.PathLike) -> LoadedRun:
         raise InputError(f"{folder / CONFIG} does not name data.class_names: it was not written by `care train`.")
     keras.mixed_precision.set_global_policy(config.training.precision)
     model = care_model(config, observed_network(config, classifier), config.stages[-1])
-    inputs = _read_inputs(folder)
-    return LoadedRun(folder, config, model, backbone.preprocess, config.data.image_size_px, class_names, inputs)
+    read = _read_inputs(folder), read_decision(folder)
+    return LoadedRun(folder, config, model, backbone.preprocess, config.data.image_size_px, class_names, *read)
 
 
 def weights_before_attention(run: LoadedRun) -> Path | None:

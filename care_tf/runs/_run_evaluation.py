@@ -27,7 +27,7 @@ from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.metrics import attention_inside_share
 from care_tf.runs import _folder as run_folder
-from care_tf.runs._decision_file import num_chosen_on, read_decision
+from care_tf.runs._decision_file import num_chosen_on
 from care_tf.runs._example_maps import example_maps, selected_rows
 from care_tf.runs._folder import LoadedRun, input_names, load_run
 from care_tf.runs._progress import HISTORY
@@ -113,7 +113,7 @@ def evaluate_run(
     environment = run_folder.read_environment(run.folder)
     # The class with the fewest training images that the test has, too.
     rarest = rarest_class(environment.get("training_images", rows.class_counts), present=rows.class_counts)
-    history = run.folder / HISTORY
+    history, names = run.folder / HISTORY, _display_names(run, other)
     write_report(
         target / run_folder.REPORT,
         title=run.config.title or run.folder.name,
@@ -127,7 +127,8 @@ def evaluate_run(
         differences=differences,
         curves=_curves(rows, result),
         baseline_curves=() if other_result is None else _curves(rows, other_result),
-        reliability=_reliability(run, rows, result, other_result),
+        reliability=_reliability(run, rows, result, other_result, names),
+        names=names,
         calls=calls,
         decision_note=decision_note,
     )
@@ -183,25 +184,35 @@ def _curves(rows: Manifest, result: Predictions) -> list[ClassCurves]:
     return class_curves(rows.labels, result.probabilities, rows.class_names, groups_or_none(rows.groups))
 
 
-def _reliability(run: LoadedRun, rows: Manifest, result: Predictions, baseline: Predictions | None) -> Picture:
-    shown = [] if baseline is None else [("baseline", BASELINE, baseline.probabilities)]
-    shown.append(("this run", RUN, result.probabilities))
-    decision = read_decision(run.folder)
+def _display_names(run: LoadedRun, baseline: LoadedRun | None) -> tuple[str, str]:
+    """What pictures call the baseline and the run: their titles, or their folders where those are one."""
+    own = run.config.title or run.folder.name
+    other = "baseline" if baseline is None else baseline.config.title or baseline.folder.name
+    if own != other or baseline is None:
+        return other, own
+    return str(baseline.folder), str(run.folder)
+
+
+def _reliability(
+    run: LoadedRun, rows: Manifest, result: Predictions, baseline: Predictions | None, names: tuple[str, str]
+) -> Picture:
+    shown = [] if baseline is None else [(names[0], BASELINE, baseline.probabilities)]
+    shown.append((names[1], RUN, result.probabilities))
+    decision = run.decision
     if decision is not None:
-        name = f"this run, temperature {decision.temperature:.2f}"
+        name = f"{names[1]}, temperature {decision.temperature:.2f}"
         shown.append((name, INK, decision.calibrated(result.probabilities)))
     return reliability_figure(rows.labels, shown)
 
 
 def _calls(run: LoadedRun, rows: Manifest, result: Predictions, num_resamples: int) -> tuple[list[CallScores], str]:
     """What the run's thresholds find on these images, and what to say of them."""
-    decision = read_decision(run.folder)
-    if decision is None:
+    if run.decision is None:
         return [], f"No thresholds have been chosen. On validation images: care calibrate {run.folder}"
     num_known = num_chosen_on(run.folder, rows)
     if num_known:
         return [], f"The thresholds were chosen on {num_known} of these images, which therefore cannot judge them."
-    calls = call_scores(rows.labels, result.probabilities, decision, groups_or_none(rows.groups), num_resamples)
+    calls = call_scores(rows.labels, result.probabilities, run.decision, groups_or_none(rows.groups), num_resamples)
     return (
         calls,
         "A class is called where its calibrated probability reaches the threshold chosen on validation images.",

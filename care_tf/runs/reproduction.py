@@ -6,6 +6,8 @@ from typing import Any
 
 # A table's columns, as the figures of a comparison; recall and AUC are those of the rarest class.
 _COLUMNS = {"mean_class_accuracy": "MCA, %", "recall/": "recall, %", "auc/": "AUC"}
+UNPUBLISHED = (None, None, None)
+"""The row of a method that the paper does not have."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -107,8 +107,8 @@ def _check_decision(temperature: float | None, thresholds: Sequence[float | None
     fits = not thresholds if temperature is None else temperature > 0 and len(thresholds) == num_classes
     if not fits:
         raise InputError(
-            f"A decision must be a temperature above 0 and one threshold for each of the {num_classes} classes. Received "
-            f"temperature={temperature} and thresholds={list(thresholds)}. Leave both out for none."
+            f"A decision must be a temperature above 0 and one threshold for each of the {num_classes} classes. "
+            f"Received temperature={temperature} and thresholds={list(thresholds)}. Leave both out for none."
         )
 
 
