@@ -21,9 +21,9 @@ from care_tf.tensorflow_start import quiet_tensorflow
 @click.option("--split", help="Rows with this value in the split column. [default: the run's data.validation]")
 @options.folds(help="Rows of these folds.", joined_by=None)
 def calibrate(run: Path, rule: str, manifest: Path | None, split: str | None, folds: list[str] | None) -> None:
-    """Choose a threshold for each class, and calibrate the probabilities.
+    """Choose a threshold for each class.
 
-    On validation images, never those it is trained or tested on. decision.json in the run folder is what care evaluate
+    Calibrates the probabilities first. On validation images, never those of the training; decision.json in the run folder is what care evaluate
     judges, care export writes into the model and care predict goes by.
     """
     from care_tf.evaluation.decision_thresholds import Rule
