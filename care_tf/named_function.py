@@ -1,18 +1,26 @@
 """Functions of a user's own, named in a configuration or on a command line."""
 
 import importlib
-from collections.abc import Callable
+import inspect
+import os
+import sys
+from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, did_you_mean
+
+
+def is_own(name: str) -> bool:
+    """Whether a name has the form "module:function"."""
+    return ":" in name
 
 
 def named_function(name: str, what: str) -> tuple[ModuleType, Callable[..., Any]]:
     """Imports the function that "module:function" names.
 
     Args:
-      name: "module:function"; the module must be importable.
+      name: "module:function"; the module is looked for in the current folder, too.
       what: What the function is to serve as, for messages: "backbone", "method".
 
     Returns:
@@ -26,15 +34,56 @@ def named_function(name: str, what: str) -> tuple[ModuleType, Callable[..., Any]
       'b'
     """
     module_name, _, function_name = name.partition(":")
+    if os.getcwd() not in sys.path and "" not in sys.path:  # the command `care` starts without it
+        sys.path.append(os.getcwd())
     try:
         module = importlib.import_module(module_name)
     except (ImportError, ValueError) as error:
         raise InputError(
-            f"The {what} {name}: module {module_name!r} cannot be imported ({error}). It must be installed or in a "
-            "folder on PYTHONPATH, on every machine that does the work."
+            f"The {what} {name}: module {module_name!r} cannot be imported ({error}). It must be installed, in "
+            "the current folder or in one on PYTHONPATH, on every machine that does the work."
         ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
         found = "is missing" if function is None else f"is a {type(function).__name__}"
-        raise InputError(f"The {what} {name}: {function_name!r} in {module_name} must be a function; it {found}.")
+        known = [key for key, value in vars(module).items() if callable(value)]
+        raise InputError(
+            f"The {what} {name}: {function_name!r} in {module_name} must be a function; it {found}."
+            f"{did_you_mean(function_name, known)}"
+        )
     return module, function
+
+
+def made_by(
+    name: str, what: str, arguments: Mapping[str, Any], offered: Mapping[str, Any]
+) -> tuple[Callable[[], Any], set[str]]:
+    """What makes a piece of a user's own: the function that "module:function" names, with its arguments.
+
+    Args:
+      name: "module:function"; a class is a function that makes its instances.
+      what: What it is to serve as, for messages: "classification loss".
+      arguments: Given beside the name in a configuration.
+      offered: Further ones, of which it gets those that it names.
+
+    Returns:
+      The function with all its arguments, yet to be called, and the names of those offered that it takes.
+
+    Raises:
+      InputError: As `named_function`, or it does not take these arguments.
+
+    Example:
+      >>> make, taken = made_by("fractions:Fraction", "number", {"numerator": 1}, {"denominator": 2, "color": "red"})
+      >>> make(), taken
+      (Fraction(1, 2), {'denominator'})
+    """
+    _, function = named_function(name, what)
+    try:
+        signature = inspect.signature(function)
+        taken = {key: value for key, value in offered.items() if key in signature.parameters and key not in arguments}
+        signature.bind(**arguments, **taken)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"The {what} {name} must take the arguments beside its name. Received {dict(arguments)} and, where it "
+            f"names them, {', '.join(offered)}: {error}. Correct one of the two."
+        ) from error
+    return lambda: function(**arguments, **taken), set(taken)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from care_tf.errors import InputError, did_you_mean
+from care_tf.named_function import is_own, named_function
 
 ActivationMap = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -122,20 +123,22 @@ def get_activation_map(identifier: str | ActivationMap) -> ActivationMap:
 
     Args:
       identifier: One of "gradcam", "gradcam++", "hirescam", "layercam", "xgradcam", or a differentiable function
-        (features (B, h, w, d), gradients (B, h, w, d)) -> (B, h, w).
+        (features (B, h, w, d), gradients (B, h, w, d)) -> (B, h, w), also by its name, "module:function".
 
     Returns:
       The function.
 
     Raises:
-      InputError: The name is unknown.
+      InputError: The name is unknown, or the function cannot be imported.
     """
     if callable(identifier):
         return identifier
+    if is_own(identifier):
+        return named_function(identifier, "activation map")[1]
     if identifier not in ACTIVATION_MAPS:
         raise InputError(
             f"The argument cam must be one of {', '.join(sorted(ACTIVATION_MAPS))}, or a function of (features, "
-            f"gradients). Received {identifier!r}.{did_you_mean(identifier, ACTIVATION_MAPS)}"
+            f"gradients), also as module:function. Received {identifier!r}.{did_you_mean(identifier, ACTIVATION_MAPS)}"
         )
     return ACTIVATION_MAPS[identifier]
 

@@ -8,10 +8,11 @@ import keras
 from care_tf.backbones._backbone import Weights
 from care_tf.backbones._initial_weights import InitialWeights
 from care_tf.backbones._named_backbones import get_backbone
-from care_tf.backbones._user_builder import build_with_user_function, is_user_builder
+from care_tf.backbones._user_builder import build_with_user_function
 from care_tf.errors import InputError
 from care_tf.keras_generation import dropout as dropout_layer
 from care_tf.keras_generation import seeded_initial_weights
+from care_tf.named_function import is_own
 
 ACTIVATIONS = ("softmax", "sigmoid", None)
 
@@ -80,7 +81,7 @@ def classifier_and_weights(
     """The classifier of `build_classifier`, and where its weights come from."""
     _check_arguments(image_size, num_classes, dropout, activation)
     with seeded_initial_weights(seed):
-        if is_user_builder(name):
+        if is_own(name):
             model = build_with_user_function(name, image_size, num_classes, weights, dropout, inputs)
             return model, InitialWeights(os.fspath(weights or f"{name}'s own"), *[_owners(model)] * 2)
         if inputs:

@@ -5,9 +5,10 @@ from care_tf.backbones._backbone import Backbone
 from care_tf.backbones._keras_hub_networks import HUB_PREFIX, hub_backbone
 from care_tf.backbones._resnet18 import RESNET18
 from care_tf.backbones._small_cnn import SMALL_CNN
-from care_tf.backbones._user_builder import is_user_builder, user_backbone
+from care_tf.backbones._user_builder import user_backbone
 from care_tf.backbones.squeezenet import SQUEEZENET1_1
 from care_tf.errors import InputError, did_you_mean
+from care_tf.named_function import is_own
 
 _NAMED = {backbone.name: backbone for backbone in (RESNET18, RESNET50, RESNET152, VGG19, SQUEEZENET1_1, SMALL_CNN)}
 
@@ -38,7 +39,7 @@ def get_backbone(name: str) -> Backbone:
         return application_backbone(name)
     if name.startswith(HUB_PREFIX):
         return hub_backbone(name)
-    if is_user_builder(name):
+    if is_own(name):
         return user_backbone(name)
     raise InputError(
         f"A backbone must be one of {', '.join(_NAMED)}, {APPLICATION_PREFIX}<Network>, {HUB_PREFIX}<preset>, or "

@@ -12,11 +12,6 @@ from care_tf.errors import InputError
 from care_tf.named_function import named_function
 
 
-def is_user_builder(name: str) -> bool:
-    """Whether a backbone's name has the form "module:function"."""
-    return ":" in name
-
-
 def user_backbone(name: str) -> Backbone:
     """What is known of a user's network: its preprocessing is the module's `preprocess`, or none.
 

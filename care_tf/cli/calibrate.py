@@ -23,8 +23,8 @@ from care_tf.tensorflow_start import quiet_tensorflow
 def calibrate(run: Path, rule: str, manifest: Path | None, split: str | None, folds: list[str] | None) -> None:
     """Choose a threshold for each class.
 
-    Calibrates the probabilities first. On validation images, never those of the training; decision.json in the run folder is what care evaluate
-    judges, care export writes into the model and care predict goes by.
+    Calibrates the probabilities first. On validation images, never those of the training. decision.json in the run
+    folder is what care evaluate judges, care export writes into the model and care predict goes by.
     """
     from care_tf.evaluation.decision_thresholds import Rule
 

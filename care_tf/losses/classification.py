@@ -11,7 +11,8 @@ import tensorflow as tf
 from care_tf.errors import InputError
 from care_tf.losses._class_logits import number_of_outputs
 from care_tf.losses.arguments import checked_counts, checked_weights
-from care_tf.settings import Builder, Choice, Trait
+from care_tf.named_function import is_own, made_by
+from care_tf.settings import Builder, Choice, Entry, Trait, entry_of, setting_arguments, setting_name
 
 
 class ClassWeightedLoss(keras.losses.Loss):
@@ -87,19 +88,28 @@ def named(name: str, *traits: Trait, **arguments: str) -> Callable[[Loss], Loss]
     return listed
 
 
+def classification_loss_entry(setting: Any) -> Entry:
+    """What is known of a setting's loss; nothing of a user's own."""
+    if is_own(setting_name(setting)):
+        return Entry()
+    return entry_of(setting, CLASSIFICATION_LOSSES, "classification loss")
+
+
 def get_classification_loss(
     setting: Any, class_counts: Any, class_weights: Any = None, from_logits: bool = False
-) -> ClassWeightedLoss:
+) -> keras.losses.Loss:
     """The Keras loss that a setting of a configuration means.
 
     Args:
-      setting: A name from `CLASSIFICATION_LOSSES`, or {"name": ..., **arguments}.
+      setting: A name from `CLASSIFICATION_LOSSES`, or {"name": ..., **arguments}; the name may be a user's own,
+        "module:function", which makes a `keras.losses.Loss` from the arguments and those of class_counts, class_weights
+        and from_logits that it names.
       class_counts: (C,), training samples of each class, > 0.
       class_weights: (C,), >= 0; None for ones.
       from_logits: Whether the predictions will be logits.
 
     Returns:
-      A loss with C class weights, which can be changed while training runs.
+      A loss with C class weights, which can be changed while training runs; or the user's own.
 
     Raises:
       InputError: The name or an argument is unknown, an argument is out of range, or there is not one positive count
@@ -109,11 +119,13 @@ def get_classification_loss(
       >>> get_classification_loss({"name": "focal", "gamma": 1}, class_counts=[90, 10]).gamma
       1.0
     """
-    choice = Choice.read(setting, CLASSIFICATION_LOSSES, "classification loss")
-    entry = CLASSIFICATION_LOSSES[choice.name]
     counts = checked_counts(class_counts)
     # Ones instead of None: the loss then knows the number of classes, whoever re-weights it later.
     weights = checked_weights(np.ones(len(counts)) if class_weights is None else class_weights, len(counts))
+    if is_own(setting_name(setting)):
+        return _own_loss(setting, counts, weights, from_logits)
+    choice = Choice.read(setting, CLASSIFICATION_LOSSES, "classification loss")
+    entry = CLASSIFICATION_LOSSES[choice.name]
     from_counts = {"class_counts": counts} if "class_counts" in inspect.signature(entry.build).parameters else {}
     try:
         return entry.build(**choice.arguments, **from_counts, class_weights=weights, from_logits=from_logits)
@@ -121,3 +133,21 @@ def get_classification_loss(
         raise InputError(
             f"The classification loss {choice.name!r}: {error} Its arguments: {entry.described_arguments()}."
         ) from error
+
+
+def _own_loss(setting: Any, counts: np.ndarray, weights: np.ndarray, from_logits: bool) -> keras.losses.Loss:
+    name = setting_name(setting)
+    offered = {"class_counts": counts, "class_weights": weights, "from_logits": from_logits}
+    make, taken = made_by(name, "classification loss", setting_arguments(setting), offered)
+    if (weights != 1).any() and "class_weights" not in taken:
+        raise InputError(
+            f"The classification loss {name} must name class_weights to be weighted. Received a class_weight of the "
+            "stage beside a function that does not. Add that argument, or leave class_weight out."
+        )
+    loss = make()
+    if not isinstance(loss, keras.losses.Loss):
+        raise InputError(
+            f"The classification loss {name} must make a keras.losses.Loss. Received {type(loss).__name__}. Return an "
+            "instance of a subclass, or keras.losses.LossFunctionWrapper(function)."
+        )
+    return loss

@@ -14,6 +14,7 @@ from care_tf.metrics import ClassRecall, MeanClassAccuracy
 from care_tf.model import CAREModel
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.inputs import further_inputs, image_of, symbolic_inputs
+from care_tf.runs._own_pieces import own_metrics
 from care_tf.runs._stage import Stage
 from care_tf.runs.config import RunConfig
 
@@ -111,6 +112,6 @@ def compile_model(config: RunConfig, model: CAREModel, stage: Stage, loss: keras
     model.compile(
         optimizer=optimizer,
         loss=loss,
-        metrics=[accuracy, ClassRecall(rarest, name=METRICS[1])],
+        metrics=[accuracy, ClassRecall(rarest, name=METRICS[1]), *own_metrics(config, train.class_names)],
         jit_compile=training.jit_compile,
     )

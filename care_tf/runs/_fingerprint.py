@@ -23,6 +23,9 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
     if config.data.inputs:
         content["inputs"] = config.data.inputs
     content["model"]["weights"] = _content_digest(config.model.weights)
+    for name in ("callbacks", "metrics"):
+        if not content["training"][name]:
+            del content["training"][name]  # what runs from before they could be named have
     care = config.care.model_dump(mode="json")
     if care["outside"] == "uniform":
         del care["outside"]  # what runs from before there was a choice have

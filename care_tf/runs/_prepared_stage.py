@@ -20,6 +20,7 @@ from care_tf.network.cutting import INPUT_ACTIVATION, cut_network
 from care_tf.network.freezing import Freezer
 from care_tf.network.last_dense import last_dense, reinitialized
 from care_tf.runs._configured_model import METRICS, care_model, compile_model, observed_network
+from care_tf.runs._own_pieces import own_metrics
 from care_tf.runs._rebuilt_classifier import (
     check_classifier,
     compute_classifier,
@@ -99,7 +100,8 @@ def _prepare(
     stage, train, classifier = config.stages[index], rows.train, observed.classifier
     seed = config.seed + STAGE_SEED_STEP * index
     counts = list(train.class_counts.values())
-    _check_monitor(stage, rows.validation is not None)
+    own = [metric.name for metric in own_metrics(config, train.class_names)]
+    _check_monitor(stage, rows.validation is not None, own)
     check_classifier(stage, observed, rows.validation is not None)
     loss = get_classification_loss(stage.loss, counts, class_weights(stage.class_weight, counts, train.class_names))
     embedding_loss = None if stage.embedding_loss is None else get_embedding_loss(stage.embedding_loss)
@@ -181,8 +183,8 @@ def _augmentation(stage: Stage, class_names: tuple[str, ...]) -> Augmentation | 
     return augmentation
 
 
-def _check_monitor(stage: Stage, has_validation: bool) -> None:
-    known = [*LOGGED_MEANS, *(EMBEDDING_MEANS if stage.embedding_loss is not None else ()), *METRICS]
+def _check_monitor(stage: Stage, has_validation: bool, own: list[str]) -> None:
+    known = [*LOGGED_MEANS, *(EMBEDDING_MEANS if stage.embedding_loss is not None else ()), *METRICS, *own]
     known += [f"val_{name}" for name in known] if has_validation else []
     if stage.monitor not in known:
         raise InputError(

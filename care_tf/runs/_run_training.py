@@ -1,6 +1,7 @@
 """A configuration becomes a trained run folder."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from care_tf.network import Anatomy
 from care_tf.runs import _folder as run_folder
 from care_tf.runs._configured_model import build_network, observed_network
 from care_tf.runs._fingerprint import stage_fingerprints
+from care_tf.runs._own_pieces import check_own_pieces, own_callbacks
 from care_tf.runs._prepared_stage import PreparedStage, prepare_stages
 from care_tf.runs._progress import check_progress
 from care_tf.runs._shared_images import SharedImages
@@ -56,7 +58,8 @@ def train_run(
     run_folder.write_environment(folder, run.config, command, run.rows.train, how_built)
     if show_progress:
         print(*how_built.values(), *run.rows.inputs, sep="\n", flush=True)
-    train_stages(run.classifier, run.stages, folder, progress, config.seed, show_progress)
+    own = functools.partial(own_callbacks, run.config)
+    train_stages(run.classifier, run.stages, folder, progress, config.seed, show_progress, own)
     with atomic_path(folder / run_folder.MODEL) as temporary:
         run.classifier.save(temporary)
     return folder
@@ -89,6 +92,7 @@ def prepare_run(config: RunConfig, images: SharedImages | None = None) -> Prepar
     Raises:
       InputError: The configuration or the data are bad.
     """
+    check_own_pieces(config)
     rows = read_training_rows(config)
     train = rows.train
     config = config.model_copy(update={"data": config.data.model_copy(update={"class_names": train.class_names})})

@@ -8,7 +8,7 @@ from typing import Any
 from care_tf.data.sampling import SAMPLING
 from care_tf.errors import InputError
 from care_tf.losses.class_weights import CLASS_WEIGHTS, names_class_weights
-from care_tf.losses.classification import CLASSIFICATION_LOSSES
+from care_tf.losses.classification import classification_loss_entry
 from care_tf.losses.embedding import EMBEDDING_LOSSES
 from care_tf.network.decoupled_classifier import CLASSIFIER_CHANGES
 from care_tf.settings import Choice, Setting, Trait, entry_of, setting_arguments, setting_name
@@ -29,7 +29,8 @@ class Stage:
       patience: Epochs without improvement of `monitor` that end the stage; None runs all epochs.
       min_delta: A fall of the monitored loss by no more than this is no improvement, >= 0.
       monitor: The log that `patience` watches; lower is better.
-      loss: L_c: "cross_entropy", "focal", "ldam", "balanced_softmax" or "logit_adjustment".
+      loss: L_c: "cross_entropy", "focal", "ldam", "balanced_softmax", "logit_adjustment", or a user's own,
+        "module:function".
       class_weight: Weights of the classes in L_c: None, "balanced", "effective_number", or class name -> weight.
       classification_weight: Weight of L_c, >= 0; 0 trains on the embedding loss alone.
       embedding_loss: L_e on the input of the last Dense layer: None, "contrastive", "triplet", "class_center",
@@ -110,7 +111,7 @@ class Stage:
 def _traits(stage: Stage) -> set[Trait]:
     """What a stage's settings do, as far as others may contradict it."""
     traits = {
-        *entry_of(stage.loss, CLASSIFICATION_LOSSES, "classification loss").traits,
+        *classification_loss_entry(stage.loss).traits,
         *entry_of(stage.sampling, SAMPLING, "sampling").traits,
         *entry_of(stage.classifier, CLASSIFIER_CHANGES, "classifier").traits,
     }

@@ -1,5 +1,6 @@
 """Trains the stages of a prepared run in order, resumable at every epoch."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ def train_stages(
     progress: Progress,
     seed: int = 0,
     show_progress: bool = False,
+    own_callbacks: Callable[[Mapping[str, Any]], list[keras.callbacks.Callback]] = lambda offered: [],
 ) -> None:
     """Trains what is left of a run; each stage starts from the weights of the one before, or from those that it names.
 
@@ -37,6 +39,7 @@ def train_stages(
       progress: Where the run stands; brought up to date.
       seed: Of dropout and other random layers, >= 0; each epoch of each stage draws from its own.
       show_progress: Prints one line per epoch with the time left.
+      own_callbacks: Makes a stage's further callbacks from `CALLBACK_ARGUMENTS`.
 
     Raises:
       InputError: A reused stage does not match, the weights to start from do not exist or belong to another network,
@@ -60,6 +63,9 @@ def train_stages(
             callbacks = [_Epochs(stage.settings, index, folder, progress, seed), FiniteLoss()]
             if show_progress:
                 callbacks.append(EpochLines(settings, index))
+            first_epoch = sum(row["stage"] != stage.settings.name for row in progress.rows)
+            offered = {"folder": str(folder), "stage": stage.settings.name, "first_epoch": first_epoch}
+            callbacks += own_callbacks(offered)
             _train_stage(stage, progress, folder, callbacks)
             with atomic_path(weights) as temporary:
                 classifier.save_weights(str(temporary))

@@ -1,6 +1,8 @@
 """The configuration of a run: a YAML file, validated whole, with key=value overrides."""
 
+import dataclasses
 import os
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -8,10 +10,11 @@ from typing import Any, Literal
 import pydantic
 import yaml
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, did_you_mean
 from care_tf.images.bit_depth import LARGEST
 from care_tf.runs._stage import Stage
 from care_tf.runs.named_configs import RUNS, find_config, run_name
+from care_tf.settings import Setting
 
 
 class _Section(pydantic.BaseModel):
@@ -109,7 +112,7 @@ class CareConfig(_Section):
 
     Attributes:
       attention_layer: Layer name or path, "auto", or "backbone" for the backbone's own choice.
-      cam: Activation-map method.
+      cam: Activation-map method, or a user's own, "module:function".
       tau: Cap of the mean attention inside the box.
       lam: Weight of the attention outside the box.
       reduction: "batch" (the paper's), "masked" or "class_balanced".
@@ -136,6 +139,9 @@ class TrainingConfig(_Section):
       clipnorm: Largest norm of each gradient; None for no clipping.
       precision: Keras dtype policy.
       jit_compile: Whether XLA compiles the step.
+      callbacks, metrics: Of a user's own, each "module:function" or {name: module:function, **arguments}: a class, or
+        a function that makes one. A callback is made anew for each stage, and is given those of folder, stage (its
+        name) and first_epoch (the epochs of the stages before) that it names; a metric class_names.
     """
 
     batch_size: pydantic.PositiveInt = 96
@@ -144,6 +150,8 @@ class TrainingConfig(_Section):
     clipnorm: float | None = pydantic.Field(default=None, gt=0.0)
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     jit_compile: bool = False
+    callbacks: tuple[Setting, ...] = ()
+    metrics: tuple[Setting, ...] = ()
 
 
 class RunConfig(_Section):
@@ -298,12 +306,33 @@ def validate_config(content: dict[str, Any], where: str) -> RunConfig:
     try:
         return RunConfig.model_validate(content)
     except pydantic.ValidationError as error:
-        problems = "; ".join(
-            f"{_key_of(content, entry['loc'])}: {entry['msg'].removeprefix('Value error, ').rstrip('.')}"
-            + (f" (received {entry['input']!r})" if not isinstance(entry["input"], dict) else "")
-            for entry in error.errors()
-        )
+        entries = error.errors()
+        # Of stages that are all wrong pydantic also says that there is none.
+        entries = [entry for entry in entries if entry["type"] != "too_short"] or entries
+        problems = "; ".join(f"{_key_of(content, entry['loc'])}: {_problem(entry)}" for entry in entries)
         raise InputError(f"The configuration {where} is not valid: {problems}.") from error
+
+
+def _problem(entry: Any) -> str:
+    """What pydantic found, for people; of an unknown key those that there are."""
+    if entry["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        *above, key = map(str, entry["loc"])
+        known = _keys_of(above)
+        return f"there is no such key.{did_you_mean(key, known)} Known: {', '.join(known)}"
+    text = entry["msg"].removeprefix("Value error, ").rstrip(".")
+    return text if isinstance(entry["input"], dict) else f"{text} (received {entry['input']!r})"
+
+
+def _keys_of(location: Sequence[str]) -> list[str]:
+    """The keys of the section at a location of the schema."""
+    if location[:1] == ["stages"]:
+        return [field.name for field in dataclasses.fields(Stage) if field.name != "name"]
+    section: Any = RunConfig
+    for part in location:
+        types = [section.model_fields[part].annotation]
+        types += typing.get_args(types[0])
+        section = next(each for each in types if isinstance(each, type) and issubclass(each, _Section))
+    return list(section.model_fields)
 
 
 def _key_of(content: dict[str, Any], location: Sequence[Any]) -> str:

@@ -144,9 +144,14 @@ def test_every_method_has_a_change_for_two_cores_and_a_known_baseline(file):
     [
         ("every_stage={name: x}", "every_stage must be a mapping of stage settings"),
         ("stages={a: 3}", "stages.a must be a mapping"),
-        ("colour=red", "colour: Extra inputs"),
-        ("data.colour=red", "data.colour: Extra inputs"),
-        ("stages.pretrain.epoch=3", "epoch: Unexpected"),
+        ("colour=red", "colour: there is no such key. Known: output, title"),
+        ("data.clas_names=[a]", "data.clas_names: there is no such key. Did you mean 'class_names'. Known: manifest"),
+        ("data.test={fold: 3}", "data.test.fold: there is no such key. Did you mean 'folds'. Known: split, folds"),
+        (
+            "stages.pretrain.epoch=3",
+            "pretrain.epoch: there is no such key. Did you mean 'epochs'. Known: epochs",
+        ),
+        ("stages={a: {epoch: 1}}", "Known: epochs, [a-z_, ]*reuse[.]$"),
         ("stages.pretrain.epochs=0", "'pretrain': epochs must be at least 1"),
         ("stages={}", "stages: .*at least 1"),
         ("training.batch_size=many", "training.batch_size: .*received 'many'"),
