@@ -3,7 +3,8 @@
 import dataclasses
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,7 @@ def read_rsna(
     max_images_per_class: Mapping[str, int] | None = PAPER_IMAGES_PER_CLASS,
     mapping_file: str | os.PathLike | None = None,
     seed: int = 0,
+    at_most: bool = True,
 ) -> list[RsnaImage]:
     """Reads the two tables, checks them against each other, and draws the images to use.
 
@@ -67,13 +69,14 @@ def read_rsna(
       mapping_file: RSNA's pneumonia-challenge-dataset-mappings_2018.json. The challenge gives every image a patientId
         of its own, although some show the same patient; this file says which.
       seed: Of the draw. The draw of a class does not depend on the others' numbers.
+      at_most: Whether a class may have fewer images than its number.
 
     Returns:
       The images drawn, in the order of the labels table.
 
     Raises:
-      InputError: A folder, file or column is missing; or the tables, boxes, images and mapping do not agree, with up to
-        20 problems listed.
+      InputError: A folder, file or column is missing; a class has too few images; or the tables, boxes, images and
+        mapping do not agree, with up to 20 problems listed.
 
     Source: Zhuang et al. 2023, section 4.1.1, whose numbers are the default. Its 6,012 is also the challenge's number
     of Lung Opacity images, so the paper may have exchanged two names; but it calls Lung Opacity its rare class and
@@ -86,6 +89,8 @@ def read_rsna(
         raise InputError(f"{root / LABELS_FILE} has no rows.")
     labels = read_classes(root / CLASSES_FILE)
     check_agreement(root, boxes, labels)
+    if not at_most:
+        _check_numbers(root, labels.values(), max_images_per_class or {})
     drawn = _draw(list(boxes), labels, max_images_per_class, seed)
     patients = read_patients(Path(mapping_file), drawn) if mapping_file is not None else {}
     paths = {name: root.absolute() / IMAGE_FOLDER / f"{name}.dcm" for name in drawn}
@@ -175,6 +180,16 @@ def _check_arguments(root: Path, max_images_per_class: Mapping[str, int] | None,
     if not 0 <= seed < 2**32:
         raise InputError(f"seed must lie in [0, 2^32). Received {seed}.")
     check_parts(root, (IMAGE_FOLDER, LABELS_FILE, CLASSES_FILE), "an RSNA Pneumonia Detection Challenge")
+
+
+def _check_numbers(root: Path, labels: Iterable[str], asked: Mapping[str, int]) -> None:
+    found = Counter(labels)
+    short = [f"{found[name]:,} of {number:,} {name}" for name, number in asked.items() if found[name] < number]
+    if short:
+        raise InputError(
+            f"{root} must have as many images of each class as are asked for. Received {', '.join(short)}. "
+            "Is the download complete? Take what there is with --at-most, or everything with --all."
+        )
 
 
 def _draw(

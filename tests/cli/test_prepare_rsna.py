@@ -49,8 +49,8 @@ def download(tmp_path):
 
 def test_it_writes_images_a_manifest_and_a_picture_of_the_boxes(download, tmp_path, run):
     output = tmp_path / "new" / "prepared"
-    code, out, _ = run(rsna, "--root", download, "--output", output, "--image-size", 50, "--num-folds", 3)
-    assert code == 0
+    code, out, _ = run(rsna, "--root", download, "--output", output, "--image-size", 50, "--num-folds", 3, "--at-most")
+    assert code == 0 and "Lung Opacity: 105 asked for, 3 taken" in out
     assert "Lung Opacity           3       3       3" in out
     assert sorted(path.name for path in output.iterdir()) == ["contact_sheet.png", "images", "manifest.csv"]
     manifest = read_manifest(output / "manifest.csv", class_names=_CLASSES)
@@ -69,7 +69,7 @@ def test_it_goes_on_where_it_stopped(download, tmp_path, run):
     output, broken = tmp_path / "out", download / "stage_2_train_images" / "x4.dcm"
     content = broken.read_bytes()
     broken.write_bytes(content[:-100])
-    arguments = ["--root", str(download), "--output", str(output), "--num-folds", "2"]
+    arguments = ["--root", str(download), "--output", str(output), "--num-folds", "2", "--at-most"]
     code, _, err = run(rsna, *arguments)  # and a progress bar
     assert code == 2 and re.search("error: .* has 1 problem: .*x4.dcm: The ", err)
     assert sorted(path.name for path in output.iterdir()) == ["images"]
@@ -95,11 +95,21 @@ def test_the_paper_s_numbers_are_the_default(download, tmp_path, monkeypatch, ru
     assert read_manifest(tmp_path / "all" / "manifest.csv").class_counts["Normal"] == 3
 
 
+def test_fewer_images_than_asked_for_are_refused_and_images_without_patients_are_told(download, tmp_path, run, refuses):
+    arguments = ["--root", str(download), "--output", str(tmp_path / "out"), "--num-folds", "2"]
+    message = refuses(rsna, *arguments)
+    assert "Received 3 of 8,851 Normal, 3 of 6,012 No Lung" in message and "--at-most" in message
+    assert not (tmp_path / "out").exists()
+    for path in (download / "stage_2_train_images").iterdir():
+        _write_dicom(path, np.full((80, 100), 40, np.uint8), "")
+    assert "warning: every image is a group of its own" in run(rsna, *arguments, "--at-most")[2]
+
+
 def test_images_of_a_patient_of_the_mapping_share_a_fold(download, tmp_path, run):
     mapping = [{"subset_img_id": f"x{i}", "img_id": f"{i % 6:08d}_{i:03d}.png"} for i in range(9)]
     (tmp_path / "mapping.json").write_text(json.dumps(mapping))
     output = tmp_path / "out"
-    arguments = ["--root", str(download), "--output", str(output), "--num-folds", "2"]
+    arguments = ["--root", str(download), "--output", str(output), "--num-folds", "2", "--all"]
     run(rsna, *arguments, "--mapping", tmp_path / "mapping.json")
     manifest = read_manifest(output / "manifest.csv")
     assert manifest.groups[:3] == manifest.groups[6:] == ("00000000", "00000001", "00000002")
@@ -111,9 +121,19 @@ def test_the_paper_s_split_by_image_says_how_many_patients_it_tears(download, tm
     mapping = [{"subset_img_id": f"x{i}", "img_id": f"{i % 3:08d}_{i:03d}.png"} for i in range(9)]
     (tmp_path / "mapping.json").write_text(json.dumps(mapping))  # one patient for all images of a class
     (tmp_path / "folds.csv").write_text("patientId,fold\n" + "".join(f"x{i},1\n" for i in range(9)))
-    arguments = ["--root", download, "--output", "out", "--mapping", "mapping.json", "--folds-file", "folds.csv"]
+    arguments = [
+        "--root",
+        download,
+        "--output",
+        "out",
+        "--mapping",
+        "mapping.json",
+        "--folds-file",
+        "folds.csv",
+        "--all",
+    ]
     with pytest.warns(UserWarning, match="^3 of 3 groups have images in train and in test: this split leaks"):
-        run(rsna, *arguments, "--split", "image")
+        run(rsna, *arguments, "--split", "image", "--all")
     manifest = read_manifest(tmp_path / "out" / "manifest.csv")
     assert sorted(manifest.splits) == ["test"] * 3 + ["train"] * 6
     assert sorted(label for label, name in zip(manifest.labels, manifest.splits, strict=True) if name == "test") == [
