@@ -10,13 +10,13 @@ from care_tf.tensorflow_start import quiet_tensorflow
 
 
 @click.command("maps", cls=Command, example="care maps runs/isic2018/csl runs/isic2018/care_csl --output maps.png")
-@click.argument("runs", nargs=-1, required=True, type=options.PATH, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=options.RUN, metavar="RUN...")
 @options.output(help="The picture (PNG).")
 @options.overwrite
 @click.option(
     "--images", type=options.Words(), metavar="NAME,...", help="Which images. [default: the rarest class's, with boxes]"
 )
-@click.option("--manifest", type=options.PATH, help="Manifest CSV. [default: the first run's own]")
+@click.option("--manifest", type=options.MANIFEST, help="Manifest CSV. [default: the first run's own]")
 @click.option("--split", help="Rows with this value in the split column. [default: the first run's data.test]")
 @options.folds(help="Rows of these folds.", joined_by=None)
 @click.option("--count", "num_images", type=options.whole_number, default=6, help="How many, without --images.")

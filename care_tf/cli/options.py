@@ -16,6 +16,33 @@ from care_tf.errors import InputError
 PATH = click.Path(path_type=Path)
 
 
+class FinishedRun(click.Path):
+    """The folder of a finished run; anything else is refused before TensorFlow starts."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from care_tf.runs.run_files import check_finished_run
+
+        folder = Path(os.fsdecode(super().convert(value, param, ctx)))
+        check_finished_run(folder)
+        return folder
+
+
+RUN = FinishedRun(path_type=Path)
+
+
+class ManifestFile(click.Path):
+    """A manifest; one that does not exist is refused before TensorFlow starts."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.exists():
+            raise InputError(f"There is no manifest {path}.")
+        return path
+
+
+MANIFEST = ManifestFile(path_type=Path)
+
+
 class Words(click.ParamType):
     """Words separated by commas -> list; a word that has a comma itself goes in double quotes, as in a CSV file.
 
@@ -91,8 +118,8 @@ image_size = partial(option, "--image-size", type=ImageSize(), joined_by="x", me
 image_format = partial(option, "--format", "format_name", type=AnnotationFormat())
 whole_number = click.IntRange(min=1)
 workers = partial(option, "--workers", type=whole_number, metavar="N", help="Images at a time. [default: one per core]")
-manifest = click.argument("manifest", type=PATH)
-run = click.argument("run", type=PATH)
+manifest = click.argument("manifest", type=MANIFEST)
+run = click.argument("run", type=RUN)
 overwrite = option("--overwrite", is_flag=True, formerly="--force", help="Replace the output if it exists.")
 seed = option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Equal seeds give equal results.")
 resamples = option(

@@ -93,6 +93,11 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.image_paths)
 
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {count:,}" for name, count in self.class_counts.items())
+        images = f"{len(self):,} images, {self.has_boxes.sum():,} with boxes"
+        return f"Manifest({self.source or 'in memory'}: {images}; {counts})"
+
     @property
     def class_counts(self) -> dict[str, int]:
         """Number of images of every class, in the order of `class_names`; 0 included."""

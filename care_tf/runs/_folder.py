@@ -22,10 +22,8 @@ from care_tf.runs._configured_model import care_model, observed_network
 from care_tf.runs._decision_file import read_decision
 from care_tf.runs._progress import stage_weights
 from care_tf.runs.config import RunConfig, dump_config, load_config
+from care_tf.runs.run_files import CONFIG, ENVIRONMENT, INPUTS, MODEL, check_finished_run
 from care_tf.version import __version__
-
-CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.json"
-MODEL, REPORT, PREDICTIONS, INPUTS = "model.keras", "report.html", "predictions.csv", "inputs.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,10 +64,7 @@ def load_run(folder: str | os.PathLike) -> LoadedRun:
       InputError: The folder is not a run, or its training has not finished.
     """
     folder = Path(folder)
-    if not (folder / CONFIG).exists():
-        raise InputError(f"{folder} is not a run folder: it has no {CONFIG}. Make one with `care train`.")
-    if not (folder / MODEL).exists():
-        raise InputError(f"The run {folder} has not finished: it has no {MODEL}. Start `care train` again to continue.")
+    check_finished_run(folder)
     config = load_config(folder / CONFIG)
     backbone = get_backbone(config.model.backbone)  # imports a user's own builder, which registers its layers
     try:

@@ -27,6 +27,7 @@ from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.metrics import attention_inside_share
 from care_tf.runs import _folder as run_folder
+from care_tf.runs import run_files
 from care_tf.runs._decision_file import num_chosen_on
 from care_tf.runs._example_maps import example_maps, selected_rows
 from care_tf.runs._folder import LoadedRun, input_names, load_run
@@ -107,7 +108,7 @@ def evaluate_run(
     calls, decision_note = _calls(run, rows, result, num_resamples)
     metrics["calls"] = [dataclasses.asdict(each) for each in calls]
     target = Path(output) if output is not None else run.folder
-    with atomic_path(target / run_folder.METRICS) as temporary:
+    with atomic_path(target / run_files.METRICS) as temporary:
         temporary.write_text(json.dumps(metrics, indent=2) + "\n")
     write_predictions(target, rows, result)
     environment = run_folder.read_environment(run.folder)
@@ -115,7 +116,7 @@ def evaluate_run(
     rarest = rarest_class(environment.get("training_images", rows.class_counts), present=rows.class_counts)
     history, names = run.folder / HISTORY, _display_names(run, other)
     write_report(
-        target / run_folder.REPORT,
+        target / run_files.REPORT,
         title=run.config.title or run.folder.name,
         scores=scores,
         history=pd.read_csv(history) if history.exists() else pd.DataFrame(),
@@ -229,7 +230,7 @@ def write_predictions(target: Path, rows: Manifest, result: Predictions) -> None
     table.insert(1, "label", [rows.class_names[label] for label in rows.labels])
     table.insert(2, "group", list(rows.groups))
     table["attention_inside"] = result.attention_inside
-    with atomic_path(target / run_folder.PREDICTIONS) as temporary:
+    with atomic_path(target / run_files.PREDICTIONS) as temporary:
         table.to_csv(temporary, index=False)
 
 
@@ -257,4 +258,4 @@ def _summary(scores: Scores, rarest: str, baseline_scores, differences, target: 
             estimates += [differences[key]] if baseline_scores else []
         texts = [f"{estimate_text(estimate, undefined='-'):24}" for estimate in estimates]
         lines.append(f"{title:{width}}{''.join(texts)}".rstrip())
-    return "\n".join([*lines, f"wrote {target / run_folder.REPORT}"])
+    return "\n".join([*lines, f"wrote {target / run_files.REPORT}"])

@@ -13,6 +13,7 @@ from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.network import Anatomy
 from care_tf.runs import _folder as run_folder
+from care_tf.runs import run_files
 from care_tf.runs._configured_model import build_network, observed_network
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._own_pieces import check_own_pieces, own_callbacks
@@ -60,7 +61,7 @@ def train_run(
         print(*how_built.values(), *run.rows.inputs, sep="\n", flush=True)
     own = functools.partial(own_callbacks, run.config)
     train_stages(run.classifier, run.stages, folder, progress, config.seed, show_progress, own)
-    with atomic_path(folder / run_folder.MODEL) as temporary:
+    with atomic_path(folder / run_files.MODEL) as temporary:
         run.classifier.save(temporary)
     return folder
 
@@ -112,5 +113,5 @@ def prepare_run(config: RunConfig, images: SharedImages | None = None) -> Prepar
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"The output {folder} is a file. Choose a folder.")
-    if folder.exists() and any(folder.iterdir()) and not (folder / run_folder.CONFIG).exists():
+    if folder.exists() and any(folder.iterdir()) and not (folder / run_files.CONFIG).exists():
         raise InputError(f"The output folder {folder} holds something that is not a run. Choose another output.")

@@ -16,6 +16,7 @@ from care_tf.errors import InputError
 from care_tf.files import file_sha256
 from care_tf.images.decoding import resize_images
 from care_tf.runs import _folder as run_folder
+from care_tf.runs import run_files
 from care_tf.runs._folder import LoadedRun, load_run
 from care_tf.runs._training_rows import read_training_rows
 
@@ -79,8 +80,8 @@ def attention_method(
         manifests = _own_rows(run)
     trained_on = TrainingImages.of(*manifests)
     settings = {
-        "model_sha256": file_sha256(folder / run_folder.MODEL),
-        "config_sha256": file_sha256(folder / run_folder.CONFIG),
+        "model_sha256": file_sha256(folder / run_files.MODEL),
+        "config_sha256": file_sha256(folder / run_files.CONFIG),
         "saw_sha256": trained_on.sha256,
         "tensorflow": importlib.metadata.version("tensorflow"),
     }

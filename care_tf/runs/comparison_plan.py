@@ -10,7 +10,7 @@ from pathlib import Path
 from care_tf.data import Manifest, get_sampling, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation import MethodSpec
-from care_tf.runs import _folder as run_folder
+from care_tf.runs import run_files
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._progress import check_progress, finished_stages
 from care_tf.runs._training_rows import read_training_rows, select_rows
@@ -49,7 +49,7 @@ class Cell:
     def is_finished(self) -> bool:
         """Whether it has been trained and has predicted its test images, as they are now."""
         record = self.folder / CELL_RECORD
-        if not record.exists() or not (self.folder / run_folder.PREDICTIONS).exists():
+        if not record.exists() or not (self.folder / run_files.PREDICTIONS).exists():
             return False
         return record.read_text() == self.prediction_fingerprint
 
@@ -150,7 +150,7 @@ def earlier_runs(output: Path, cells: Sequence[Cell]) -> tuple[dict[str, RunConf
         folder = record.parent
         if folder in planned:
             continue
-        config = load_config(folder / run_folder.CONFIG).model_copy(update={"output": str(folder)})
+        config = load_config(folder / run_files.CONFIG).model_copy(update={"output": str(folder)})
         if (config.data.manifest, config.data.class_names) != (data.manifest, data.class_names):
             raise InputError(
                 f"{output} holds a comparison on other images: {folder} was tested on {config.data.manifest}. Choose "

@@ -22,7 +22,7 @@ from care_tf.evaluation import (
 )
 from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
-from care_tf.runs import _folder as run_folder
+from care_tf.runs import run_files
 from care_tf.runs._folder import load_run
 from care_tf.runs._run_evaluation import predict_manifest, write_predictions
 from care_tf.runs._run_training import prepare_run, train_run
@@ -120,7 +120,7 @@ def _read_predictions(cell: Cell) -> CellPredictions:
     import pandas as pd
 
     table = pd.read_csv(
-        cell.folder / run_folder.PREDICTIONS, dtype={"label": str, "group": str, "image": str}, keep_default_na=False
+        cell.folder / run_files.PREDICTIONS, dtype={"label": str, "group": str, "image": str}, keep_default_na=False
     )
     class_names = list(cell.config.data.class_names or ())
     return CellPredictions(

@@ -3,13 +3,16 @@
 import sys
 import types
 
+import click
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from care_tf.cli import options
 from care_tf.cli.export import export
 from care_tf.errors import InputError
+from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.model import CAREModel
 
 WHITES = ((255, tf.uint8), (4095, tf.uint16))
@@ -18,6 +21,7 @@ WHITES = ((255, tf.uint8), (4095, tf.uint16))
 def put_load_run(monkeypatch, load_run):
     """The command's own dependency, so that this test needs no trained run."""
     monkeypatch.setitem(sys.modules, "care_tf.runs", types.SimpleNamespace(load_run=load_run))
+    monkeypatch.setattr(options.FinishedRun, "convert", click.Path.convert)
 
 
 def small_run(side):
@@ -30,22 +34,25 @@ def small_run(side):
         image_size=(16, 16),
         class_names=("DF", "NV"),
         inputs=(),
+        decision=Decision(("DF", "NV"), 2.0, (0.2, None)),
         config=types.SimpleNamespace(data=types.SimpleNamespace(max_pixel_value=4095)),
     )
 
 
 @pytest.mark.parametrize(
-    ("side", "options", "size"),
+    ("side", "words", "size"),
     [(16, ["served"], 16), (None, ["served", "--image-size", "20"], 20), (None, ["--output", "served"], 16)],
 )
-def test_a_run_becomes_a_saved_model(run, monkeypatch, tmp_path, side, options, size):
+def test_a_run_becomes_a_saved_model(run, monkeypatch, tmp_path, side, words, size):
     asked = []
     put_load_run(monkeypatch, lambda folder: asked.append(str(folder)) or small_run(side))
-    code, out, _ = run(export, "the_run", *options)
+    code, out, _ = run(export, "the_run", *words)
     assert (code, asked, out) == (0, ["the_run"], "wrote served\n")
     signatures = tf.saved_model.load(str(tmp_path / "served")).signatures
     images = [tf.io.encode_png(tf.fill((size, size, 1), tf.cast(white, dtype))) for white, dtype in WHITES]
-    answers = signatures["serve_bytes"](image_bytes=tf.stack(images))["probabilities"].numpy()
+    outputs = signatures["serve_bytes"](image_bytes=tf.stack(images))
+    answers = outputs["probabilities"].numpy()
+    np.testing.assert_array_equal(outputs["called"], outputs["calibrated"].numpy() >= [0.2, np.inf])
     np.testing.assert_allclose(answers[0], answers[1], rtol=1e-5)  # the run's range of 16-bit PNGs is handed on
     assert signatures["explain"].structured_outputs["attention_map"].shape.as_list() == [None, size, size]
 

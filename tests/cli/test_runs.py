@@ -30,8 +30,14 @@ def test_train_takes_changes_anywhere_and_records_the_command(run, trained):
     assert trained == [(load_config("isic2018/care", ["seed=3", "every_stage.loss=focal"]), ["train", *words])]
 
 
-def test_every_option_of_evaluate_arrives(run, monkeypatch):
+def test_every_option_of_evaluate_arrives(run, monkeypatch, tmp_path):
     calls = []
+    monkeypatch.chdir(tmp_path)
+    Path("m.csv").touch()
+    for folder in (Path("the_run"), Path("other")):
+        folder.mkdir()
+        (folder / "config.yaml").touch()
+        (folder / "model.keras").touch()
     monkeypatch.setattr("care_tf.runs.evaluate_run", lambda *args, **options: calls.append((args, options)) or "good")
     options = "--manifest m.csv --split test --folds 1,2 --baseline other --output out --resamples 5"
     assert run(evaluate, "the_run", *options.split()) == (0, "good\n", "")
@@ -39,6 +45,24 @@ def test_every_option_of_evaluate_arrives(run, monkeypatch):
     given = {"manifest": Path("m.csv"), "split": "test", "folds": ["1", "2"], "baseline": Path("other")}
     assert calls == [((Path("the_run"),), {**given, "output": Path("out"), "num_resamples": 5})] * 2
     assert run(evaluate, "--folds", "1,2", "the_run")[0] == 0  # a list takes no further word
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["there", "--baseline", "nowhere"], "nowhere is not a run folder: it has no config.yaml"),
+        (["unfinished"], "The run unfinished has not finished: it has no model.keras"),
+        (["there", "--manifest", "none.csv"], "There is no manifest none.csv"),
+    ],
+)
+def test_a_wrong_path_is_refused_before_tensorflow_starts(refuses, monkeypatch, tmp_path, words, message):
+    monkeypatch.chdir(tmp_path)
+    for name, files in (("there", ("config.yaml", "model.keras")), ("unfinished", ("config.yaml",))):
+        Path(name).mkdir()
+        for file in files:
+            Path(name, file).touch()
+    monkeypatch.setattr("care_tf.cli.evaluate.quiet_tensorflow", lambda: pytest.fail("TensorFlow starts"))
+    assert message in refuses(evaluate, *words)
 
 
 def test_the_demo_trains_both_runs_away_from_a_checkout(run, trained, monkeypatch, tmp_path):

@@ -296,3 +296,9 @@ def test_a_failed_write_leaves_the_old_manifest(image_folder):
         write_manifest(manifest, path)
     assert path.read_bytes() == before
     assert not list(image_folder.glob(".manifest*"))
+
+
+def test_it_prints_in_one_line():
+    boxes = (np.zeros((0, 4)), np.array([[1, 2, 3, 4]]))
+    manifest = Manifest(("a.png", "b.png"), np.array([0, 1]), ("NV", "DF"), boxes)
+    assert repr(manifest) == "Manifest(in memory: 2 images, 1 with boxes; NV 1, DF 1)"

@@ -94,7 +94,10 @@ def test_reset_forgets(make):
     assert _result(metric, labels, predictions) == _result(make(), labels, predictions)
 
 
-@pytest.mark.parametrize("metric", [MeanClassAccuracy(3, True, "mca"), ClassRecall(2, True), MeanClassAccuracy()])
+@pytest.mark.parametrize(
+    "metric",
+    [MeanClassAccuracy(3, True, "mca"), ClassRecall(2, True), ClassRecall("b", class_names="abc"), MeanClassAccuracy()],
+)
 def test_config_mirrors_the_constructor(metric):
     restored = keras.metrics.deserialize(keras.metrics.serialize(metric))
     assert type(restored) is type(metric)
@@ -142,6 +145,12 @@ def test_shapes_that_do_not_fit_are_refused():
         MeanClassAccuracy(num_classes=7).update_state([0, 1], np.zeros((2, 3), np.float32))
     with pytest.raises(InputError, match=r"class_id=5\) needs predictions with at least 6 classes. Received: 3"):
         ClassRecall(5).update_state([0, 1], np.zeros((2, 3), np.float32))
+    with pytest.raises(InputError, match=r"Received 'DFF' and class_names NV, DF. .* Did you mean 'DF'"):
+        ClassRecall("DFF", class_names=["NV", "DF"])
+    with pytest.raises(InputError, match="Received 'DF' and no class_names"):
+        ClassRecall("DF")
+    with pytest.raises(InputError, match="one of 2 names. Received: 2"):
+        ClassRecall(2, class_names=["NV", "DF"])
     with pytest.raises(InputError, match=r"integer >= 0. Received: class_id=-1"):
         ClassRecall(-1)
 
