@@ -101,6 +101,7 @@ def augmented_classes(class_names: Sequence[str], augmentation: Augmentation) ->
     return None if chosen.all() else chosen
 
 
+@tf.autograph.experimental.do_not_convert
 def augment_batch(
     images: tf.Tensor,
     masks: tf.Tensor | None,

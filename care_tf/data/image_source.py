@@ -1,5 +1,6 @@
 """Where the pipeline gets an image from: the file, or decoded images kept in memory or in one file on disk."""
 
+import functools
 import hashlib
 import os
 from collections.abc import Callable
@@ -49,12 +50,23 @@ def image_loader(manifest: Manifest, image_size: tuple[int, int], cache: Cache) 
 
 def _from_files(manifest: Manifest, image_size: tuple[int, int]) -> ImageLoader:
     paths = tf.constant(manifest.image_paths)
+    decode = _file_decoder(tuple(image_size), manifest.max_pixel_value)
 
+    @tf.autograph.experimental.do_not_convert
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        path = paths[index]
-        return decode_image_named(tf.io.read_file(path), path, image_size, manifest.max_pixel_value)
+        return decode(paths[index])
 
     return load
+
+
+@functools.cache  # traced once for all data sets of a process
+def _file_decoder(image_size: tuple[int, int], max_pixel_value: int | None) -> ImageLoader:
+    """Path -> as `decode_image_named`."""
+
+    def decode(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return decode_image_named(tf.io.read_file(path), path, image_size, max_pixel_value)
+
+    return tf.function(decode, input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
 
 
 def _from_memory(images: np.ndarray, sizes: np.ndarray) -> ImageLoader:

@@ -188,6 +188,7 @@ def example_loader(
     load_mask = _mask_loader(manifest, image_size) if masks else None
     columns = {name: tf.constant(column) for name, column in encoded_inputs(manifest, inputs).items()}
 
+    @tf.autograph.experimental.do_not_convert  # a third of the time that tracing it takes
     def load(index: tf.Tensor) -> dict[str, Any]:
         image, original_size = load_image(index)
         own = {name: column[index] for name, column in columns.items()}
@@ -206,6 +207,7 @@ def _mask_loader(manifest: Manifest, image_size: tuple[int, int]) -> Callable[[t
     mask_paths = tf.constant(manifest.mask_paths)
     has_mask_files = any(manifest.mask_paths)
 
+    @tf.autograph.experimental.do_not_convert
     def load_mask(index: tf.Tensor, original_size: tf.Tensor) -> tf.Tensor:
         own_boxes = boxes[starts[index] : ends[index]]
         scale_xy = tf.cast(image_size[::-1], tf.float32) / tf.cast(original_size[::-1], tf.float32)

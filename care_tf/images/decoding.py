@@ -1,4 +1,7 @@
-"""Encoded images and masks to arrays of the training size, in TensorFlow operations only: they can be served."""
+"""Encoded images and masks to arrays of the training size, in TensorFlow operations only: they can be served.
+
+Nothing here needs AutoGraph, whose conversion would take most of the time that tracing a data set does.
+"""
 
 import contextlib
 import functools
@@ -15,6 +18,7 @@ from care_tf.images.bit_depth import HEAD_BYTES, gray_of_16_bits, is_16_bit_png,
 _HEAD_OF_16_BITS = r"\CPNG\r\n\x1a\n\C{16}\x10\C"  # `is_16_bit_png`, in the graph
 
 
+@tf.autograph.experimental.do_not_convert
 def decode_image(
     contents: tf.Tensor, image_size: tuple[int, int], max_pixel_value: int | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -51,6 +55,7 @@ def resize_images(images: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
 
 
+@tf.autograph.experimental.do_not_convert
 def decode_image_named(
     contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int], max_pixel_value: int | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -71,6 +76,7 @@ def decode_image_named(
     return _orient_and_resize(pixels, contents, image_size)
 
 
+@tf.autograph.experimental.do_not_convert
 def decode_mask_named(contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
     """Decodes one mask; its file may have another size than the image. The error of a corrupt mask names the file.
 
