@@ -74,16 +74,16 @@ def run_comparison(
     folder = output if output is not None else comparison_folder(names)
     quiet_tensorflow()
     from care_tf.runs import comparison_plan, comparison_runs
+    from care_tf.runs.earlier_runs import earlier_runs
 
     methods = comparison_plan.read_methods(names, changes, varied, fixed)
     _check_writable(folder)
     cells = comparison_plan.plan_cells(methods, folds, seeds, folder)
-    earlier_methods, earlier_cells = comparison_plan.earlier_runs(folder, cells)
+    earlier_methods, earlier_cells = earlier_runs(folder, methods, cells, with_others=tables is None)
     if not table_only:
         comparison_runs.run_cells(cells, command=command_line(context))
-    if tables is None:
-        methods, tables = {**earlier_methods, **methods}, folder
-    cells = [*(cell for cell in earlier_cells if cell.method in methods), *cells]
+    methods, cells = {**earlier_methods, **methods}, [*earlier_cells, *cells]
+    tables = folder if tables is None else tables
     print(comparison_runs.write_tables(methods, cells, tables, num_resamples))
     print(f"wrote {tables}/comparison.csv, cells.csv, comparison.md and comparison.png")
     return cells

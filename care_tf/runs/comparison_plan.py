@@ -131,37 +131,6 @@ def _with_own_baseline(name: str, config: RunConfig, methods: Mapping[str, RunCo
     return config
 
 
-def earlier_runs(output: Path, cells: Sequence[Cell]) -> tuple[dict[str, RunConfig], list[Cell]]:
-    """The finished runs that earlier comparisons left in a folder, beside those that are planned now.
-
-    Args:
-      output: Folder of the comparison.
-      cells: Of `plan_cells`.
-
-    Returns:
-      Their methods, and their cells.
-
-    Raises:
-      InputError: They were compared on other images.
-    """
-    planned, data = {cell.folder for cell in cells}, cells[0].config.data
-    methods, earlier = {}, []
-    for record in sorted(output.glob(f"cells/*/*/{CELL_RECORD}")):
-        folder = record.parent
-        if folder in planned:
-            continue
-        config = load_config(folder / run_files.CONFIG).model_copy(update={"output": str(folder)})
-        if (config.data.manifest, config.data.class_names) != (data.manifest, data.class_names):
-            raise InputError(
-                f"{output} holds a comparison on other images: {folder} was tested on {config.data.manifest}. Choose "
-                "another --output."
-            )
-        fold = folder.name.removeprefix("fold").rpartition("_seed")[0]
-        methods[folder.parent.name] = config
-        earlier.append(Cell(folder.parent.name, fold, config, (), record.read_text()))
-    return methods, earlier
-
-
 def method_specs(methods: dict[str, RunConfig]) -> list[MethodSpec]:
     """Names, titles and baselines of `read_methods`; a baseline that is not among them gives no difference."""
     return [
@@ -200,7 +169,7 @@ def plan_cells(
     inputs = list(dict.fromkeys(name for config in methods.values() for name in config.data.inputs))
     manifest = read_manifest(first.manifest, class_names=first.class_names, inputs=inputs)
     for fold, seed, (method, config) in itertools.product(folds or (None,), seeds or (None,), methods.items()):
-        cell = _cell(method, config, manifest, fold, seed, output, trained)
+        cell = planned_cell(method, config, manifest, fold, seed, output, trained)
         for fingerprint in cell.fingerprints:
             trained.setdefault(fingerprint, cell.folder)
         check_progress(cell.folder, cell.fingerprints)
@@ -208,15 +177,16 @@ def plan_cells(
     return cells
 
 
-def _cell(
+def planned_cell(
     method: str,
     config: RunConfig,
     manifest: Manifest,
     fold: str | None,
     seed: int | None,
     output: Path,
-    trained: dict[str, Path],
+    trained: Mapping[str, Path],
 ) -> Cell:
+    """One of `plan_cells`; `trained` is the run folder that has, or will have, trained a stage, by its fingerprint."""
     seed = config.seed if seed is None else seed
     data = config.data if fold is None else _tested_on(config.data, manifest, fold)
     folder = output / "cells" / method / f"fold{fold or NO_FOLD}_seed{seed}"
