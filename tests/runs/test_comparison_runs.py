@@ -142,6 +142,28 @@ def test_settings_vary_where_they_change_something_and_pair_with_the_same_varian
     )
 
 
+def test_variants_of_keys_with_one_ending_have_baselines_of_their_own(configs):
+    varied = {"stages.pretrain.epochs": ["1", "2"], "stages.finetune.epochs": ["1", "2"]}
+    methods = comparison_plan.read_methods(configs[:2], varied=varied)
+    assert len(methods) == 8
+    variant = methods["care@pretrain.epochs=2,finetune.epochs=1"]
+    assert [stage.epochs for stage in variant.stages] == [2, 1]
+    assert {name: c.baseline for name, c in methods.items() if c.baseline} == {
+        name: name.replace("care", "plain") for name in methods if name.startswith("care")
+    }
+
+
+def test_how_attention_is_measured_varies_the_baseline_too(configs):
+    methods = comparison_plan.read_methods(configs[:2], varied={"care.cam": ["gradcam", "layercam"]})
+    assert methods["care@cam=layercam"].baseline == "plain@cam=layercam"
+
+
+def test_two_variants_of_one_name_are_refused(configs):
+    varied = {"data.train_boxes": ["a/boxes.csv", "b/boxes.csv"]}
+    with pytest.raises(InputError, match="two are called 'care@train_boxes=boxes'"):
+        comparison_plan.read_methods(configs[:2], varied=varied)
+
+
 def finish(cell):
     """Leaves what `run_cells` leaves of a finished cell, as far as later comparisons look at it."""
     write_config(cell.folder, cell.config)
