@@ -1,14 +1,44 @@
 """The paper's tables as comparisons: every row is a method of its comparison, and stands beside its own figures."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from care_tf.errors import InputError
+from care_tf.runs import reproduced_figures
 from care_tf.runs.comparison_plan import read_methods
 from care_tf.runs.named_configs import packaged_folder
 from care_tf.runs.reproduced_figures import FIGURES, table_of
 from care_tf.runs.reproduction import TABLES, PaperTable, beside_paper
 
 OWN = [key for key, figure in FIGURES.items() if isinstance(figure.table, PaperTable)]
+
+
+def cell(method, fold, is_finished, seed=0):
+    config = SimpleNamespace(seed=seed, title=None)
+    return SimpleNamespace(
+        method=method, fold=fold, is_finished=is_finished, config=config, folder=f"{method}/{fold}_{seed}"
+    )
+
+
+def test_maps_are_those_of_the_first_fold_and_seed_that_has_all_methods(monkeypatch):
+    drawn = []
+    monkeypatch.setattr(reproduced_figures, "write_run_maps", lambda folders, output, titles: drawn.append(folders))
+    draw = table_of("fig10", "isic2018")[1].draw
+    cells = [cell("baseline", "1", True), cell("care", "1", False), cell("baseline", "2", True)]
+    with pytest.raises(InputError, match="Received no run of care. Leave out --table-only"):
+        draw(cells, [], Path("fig10.png"))
+    draw([*cells, cell("care", "2", True, seed=1), cell("care", "2", True)], [], Path("fig10.png"))
+    assert drawn == [["baseline/2_0", "care/2_0"]]
+
+
+@pytest.mark.parametrize("name", ["fig8", "fig9"])
+def test_no_figure_is_drawn_of_unfinished_runs(name, tmp_path):
+    draw = table_of(name, "isic2018")[1].draw
+    with pytest.raises(InputError, match="Received no run of care"):
+        draw([cell("baseline", "1", True), cell("care", "1", False)], [], tmp_path / "figure.png")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(("name", "dataset"), [*TABLES, *OWN], ids=" ".join)
@@ -59,7 +89,7 @@ def test_figures_without_numbers_of_the_paper_show_ours():
 
 
 def test_what_the_paper_does_not_have_is_refused():
-    with pytest.raises(InputError, match="must be one of table2.*Received 'tabel2'. Did you mean 'table2'"):
+    with pytest.raises(InputError, match="figure must be one of table2.*Received 'tabel2'. Did you mean 'table2'"):
         table_of("tabel2", "isic2018")
     with pytest.raises(InputError, match="has table5 on isic2018 only"):
         table_of("table5", "rsna")
