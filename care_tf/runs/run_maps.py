@@ -11,7 +11,7 @@ from care_tf.data import Manifest
 from care_tf.data.class_focus import rarest_class
 from care_tf.errors import InputError, did_you_mean
 from care_tf.evaluation.map_overlay import full_size, outlined, overlaid, resized, share_inside
-from care_tf.evaluation.picture_grid import Tile, write_picture_grid
+from care_tf.evaluation.picture_grid import Tile, short_name, write_picture_grid
 from care_tf.evaluation.pictures import percent
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs._example_maps import maps_and_classes, prepared_inputs, read_images, selected_rows
@@ -106,7 +106,7 @@ def _row_of(rows: Manifest, name: str) -> int:
 
 def _image_column(rows: Manifest, images: np.ndarray, masks: np.ndarray) -> list[Tile]:
     captions = [
-        f"{rows.class_names[label]}  {Path(path).stem}"
+        f"{rows.class_names[label]}  {short_name(Path(path).stem)}"
         for label, path in zip(rows.labels, rows.image_paths, strict=True)
     ]
     return [
