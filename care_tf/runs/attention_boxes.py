@@ -18,7 +18,7 @@ from care_tf.images.decoding import resize_images
 from care_tf.runs import _folder as run_folder
 from care_tf.runs import run_files
 from care_tf.runs._folder import LoadedRun, load_run
-from care_tf.runs._training_rows import read_training_rows
+from care_tf.runs._seen_images import seen_rows
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,7 +64,7 @@ def attention_method(
         trained on is gone or changed.
     """
     if training_manifest is not None and trained_elsewhere:
-        raise InputError("A training manifest and the word that the run was trained elsewhere exclude each other.")
+        raise InputError("Give --training-manifest or --trained-elsewhere, not both.")
     folder = Path(folder).absolute()
     run = load_run(folder)
     if run.inputs:
@@ -89,11 +89,12 @@ def attention_method(
 
 
 def _own_rows(run: LoadedRun) -> list[Manifest]:
-    rows = read_training_rows(run.config)
-    if run_folder.read_environment(run.folder).get("data_fingerprint") != rows.train.fingerprint():
+    rows, doubt = seen_rows(run)
+    if rows is None or doubt:
         raise InputError(
-            f"The training rows of {run.config.data.manifest} must be those that {run.folder} was trained on. Received "
-            "a manifest that has changed since. Give the manifest of its training images (--training-manifest)."
+            f"A run makes no boxes for its own training images, so these must be known. Received: {doubt} Give the "
+            "manifest of its training images (--training-manifest), or vouch that it saw none of these images "
+            "(--trained-elsewhere)."
         )
     return [rows.train] if rows.validation is None else [rows.train, rows.validation]
 
