@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+import warnings
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.images.decoding import decode_image
 from care_tf.images.pixels import read_image
-from care_tf.runs import load_run
+from care_tf.runs import attention_boxes, load_run
 from care_tf.runs._configured_model import build_network
 from care_tf.runs._folder import write_config
 from care_tf.runs._training_rows import read_training_rows
@@ -114,6 +115,19 @@ def test_a_manifest_that_changed_since_is_refused(run_folder, data, part):
             attention_method(run_folder)
     finally:
         data.write_bytes(before)
+
+
+def test_weights_of_which_nobody_said_what_they_saw_are_named(run_folder, monkeypatch):
+    run = load_run(run_folder)
+    stages = (run.config.stages[0], dataclasses.replace(run.config.stages[1], start_from="other.weights.h5"))
+    changes = {"model": run.config.model.model_copy(update={"weights": "imagenet.h5"}), "stages": stages}
+    run = dataclasses.replace(run, config=run.config.model_copy(update=changes))
+    monkeypatch.setattr(attention_boxes, "load_run", lambda folder: run)
+    with pytest.warns(UserWarning, match="started from imagenet.h5, other.weights.h5: images"):
+        attention_method(run_folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        attention_method(run_folder, trained_elsewhere=True)
 
 
 def test_another_model_or_other_training_images_are_another_setting(run_folder, method):
