@@ -16,7 +16,6 @@ from care_tf.data import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.files import file_sha256
 from care_tf.images.decoding import resize_images
-from care_tf.runs import _folder as run_folder
 from care_tf.runs import run_files
 from care_tf.runs._folder import LoadedRun, load_run
 from care_tf.runs._seen_images import seen_rows
