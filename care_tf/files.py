@@ -18,7 +18,8 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
 
     Works for a file or a folder (whatever the block creates at the yielded path). The temporary name keeps the
     target's suffix, because Keras chooses a format by it. An existing folder is moved aside before the rename and
-    put back if the rename fails, so what was there is never lost to a failure.
+    put back if the rename fails, so what was there is never lost to a failure. A file never replaces a folder, nor a
+    folder a file.
 
     Args:
       target: The path that must end up complete or untouched. Its parent folder is created.
@@ -27,7 +28,8 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
       The path to write to.
 
     Raises:
-      InputError: The folder cannot be made or written to.
+      InputError: The folder cannot be made or written to, or a file was written where a folder is, or a folder where
+        a file is.
     """
     target = Path(target)
     try:
@@ -42,6 +44,9 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
         yield temporary
         if not temporary.exists():
             raise FileNotFoundError(f"nothing was written for {target}")
+        if target.exists() and target.is_dir() != temporary.is_dir():
+            new, old = ("file", "folder") if target.is_dir() else ("folder", "file")
+            raise InputError(f"The output must be a {new}. Received the {old} {target}. Choose another output.")
         if target.is_dir():
             _replace_folder(temporary, target, token)
         else:

@@ -41,6 +41,18 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
     assert os.listdir(tmp_path) == ["run"]
 
 
+def test_a_file_never_replaces_a_folder_nor_a_folder_a_file(tmp_path):
+    target = tmp_path / "run"
+    target.mkdir()
+    kept = target / "kept.txt"
+    kept.touch()
+    with pytest.raises(InputError, match="must be a file. Received the folder .*run"), atomic_path(target) as path:
+        path.touch()
+    with pytest.raises(InputError, match="must be a folder. Received the file .*kept.txt"), atomic_path(kept) as path:
+        path.mkdir()
+    assert os.listdir(target) == ["kept.txt"] and kept.is_file() and os.listdir(tmp_path) == ["run"]
+
+
 def test_temporary_name_keeps_the_suffix_and_stays_beside_the_target(tmp_path):
     with atomic_path(str(tmp_path / "model.keras")) as path:
         assert path.suffix == ".keras"

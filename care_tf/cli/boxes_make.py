@@ -1,5 +1,6 @@
 """`care boxes make`."""
 
+import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -103,10 +104,12 @@ def _made_boxes(manifest: Path, output: Path, choices: dict[str, Any]) -> "MadeB
     from care_tf.data.manifest import read_manifest
 
     # A corrupt image is one failed image, not the end of the run: headers are not checked here.
-    rows = read_manifest(manifest, check_images=False, max_pixel_value=choices.pop("max_pixel_value"))
+    largest = choices.pop("max_pixel_value")
+    rows = read_manifest(manifest, check_images=False, max_pixel_value=largest)
     trained = {name: choices.pop(name) for name in ("model", "run", "training_manifest", "trained_elsewhere")}
     name = choices.pop("method")
-    method = _method(name, **trained)
+    method = _method(name, largest, **trained)
+    rows = dataclasses.replace(rows, max_pixel_value=getattr(method, "max_pixel_value", largest))
     settings = {key: choices.pop(key) for key in _BOX_SETTINGS}
     settings = box_settings_of(name) | {key: value for key, value in settings.items() if value is not None}
     workers = Workers(*(choices.pop(key) for key in ("backend", "workers", "scheduler")))
@@ -117,7 +120,9 @@ def _made_boxes(manifest: Path, output: Path, choices: dict[str, Any]) -> "MadeB
         raise
 
 
-def _method(name: str, model: Path | None, run: Path | None, **trained: Any) -> "SaliencyMethod":
+def _method(
+    name: str, max_pixel_value: int | None, model: Path | None, run: Path | None, **trained: Any
+) -> "SaliencyMethod":
     """The method of a name; attention is brought here, since boxes know nothing of runs."""
     if (name == "attention") != (run is not None) or (run is not None and model is not None):
         raise InputError(
@@ -127,7 +132,13 @@ def _method(name: str, model: Path | None, run: Path | None, **trained: Any) -> 
     if run is not None:
         from care_tf.runs.attention_boxes import attention_method
 
-        return attention_method(run, **trained)
+        method = attention_method(run, **trained)
+        if max_pixel_value not in (None, method.max_pixel_value):
+            raise InputError(
+                f"--max-pixel-value must be the run's own, {method.max_pixel_value}. Received {max_pixel_value}. Leave "
+                "it out."
+            )
+        return method
     from care_tf.boxes.making.methods import get_method
 
     return get_method(name, model=model, **trained)

@@ -1,6 +1,7 @@
 """`care compare`."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,20 +16,27 @@ if TYPE_CHECKING:
     from care_tf.runs.comparison_plan import Cell
 
 
+def comparison_options(folder: str, vary: str) -> Callable:
+    """The options of a comparison, with the default of --output and the help of --vary."""
+    every = (
+        click.option("--vary", "varied", multiple=True, metavar="KEY=VALUE,...", help=vary),
+        options.folds(help="Folds to test on. [default: the configurations' own rows]", joined_by=None),
+        click.option(
+            "--seeds", type=options.WholeNumbers(), metavar="SEED,...", help="[default: the configurations' own]"
+        ),
+        options.output(help=f"Folder. [default: {folder}]", required=False),
+        options.resamples,
+        click.option("--table-only", is_flag=True, help="Train nothing: write what is finished."),
+    )
+    return lambda command: functools.reduce(lambda decorated, option: option(decorated), reversed(every), command)
+
+
 @click.command("compare", cls=Command, example="care compare isic2018/baseline isic2018/care --folds 1,2 --seeds 0,1")
 @options.configs("CONFIG... [key=value ...]")
-@click.option(
-    "--vary",
-    "varied",
-    multiple=True,
-    metavar="KEY=VALUE,...",
-    help="A run for each value of a setting, such as care.tau=.2,.5,.7; several times: each combination.",
+@comparison_options(
+    "runs/DATASET/comparison",
+    "A run for each value of a setting, such as care.tau=.2,.5,.7; several times: each combination.",
 )
-@options.folds(help="Folds to test on. [default: the configurations' own rows]", joined_by=None)
-@click.option("--seeds", type=options.WholeNumbers(), metavar="SEED,...", help="[default: the configurations' own]")
-@options.output(help="Folder. [default: runs/DATASET/comparison]", required=False)
-@options.resamples
-@click.option("--table-only", is_flag=True, help="Train nothing: write what is finished.")
 @click.pass_context
 def compare(
     context: click.Context,
@@ -47,8 +55,9 @@ def compare(
     comparison.csv, cells.csv, comparison.md, comparison.png, and a run folder per cell.
     """
     names, changes = options.split_words(words)
-    _check(names, changes, seeds)
-    run_comparison(context, names, changes, variants(varied, changes), folds, seeds, output, num_resamples, table_only)
+    if not names:
+        raise InputError("Name at least one configuration, such as isic2018/baseline. Received none.")
+    run_comparison(context, names, changes, variants(varied), folds, seeds, output, num_resamples, table_only)
 
 
 def run_comparison(
@@ -69,47 +78,48 @@ def run_comparison(
     `tables` names another folder for them than that of the runs, for the configurations given and no others; those in
     `fixed` are not varied.
     """
+    check_changes(changes, seeds, varied)
     from care_tf.runs.named_configs import comparison_folder
 
     folder = output if output is not None else comparison_folder(names)
     quiet_tensorflow()
     from care_tf.runs import comparison_plan, comparison_runs
+    from care_tf.runs.earlier_runs import earlier_runs
 
     methods = comparison_plan.read_methods(names, changes, varied, fixed)
     _check_writable(folder)
     cells = comparison_plan.plan_cells(methods, folds, seeds, folder)
-    earlier_methods, earlier_cells = comparison_plan.earlier_runs(folder, cells)
+    earlier_methods, earlier_cells = earlier_runs(folder, methods, cells, with_others=tables is None)
     if not table_only:
         comparison_runs.run_cells(cells, command=command_line(context))
-    if tables is None:
-        methods, tables = {**earlier_methods, **methods}, folder
-    cells = [*(cell for cell in earlier_cells if cell.method in methods), *cells]
+    methods, cells = {**earlier_methods, **methods}, [*earlier_cells, *cells]
+    tables = folder if tables is None else tables
     print(comparison_runs.write_tables(methods, cells, tables, num_resamples))
     print(f"wrote {tables}/comparison.csv, cells.csv, comparison.md and comparison.png")
     return cells
 
 
-def _check(names: list[str], changes: list[str], seeds: list[int] | None) -> None:
+def check_changes(changes: Sequence[str], seeds: list[int] | None, varied: Mapping[str, Sequence[str]]) -> None:
+    """Raises InputError for a change key=value that a comparison decides otherwise."""
     keys = {change.partition("=")[0] for change in changes}
-    if not names:
-        raise InputError("Name at least one configuration, such as isic2018/baseline. Received none.")
     if "output" in keys:
         raise InputError("The runs of a comparison lie in its own folder. Give --output FOLDER instead of output=.")
     if "seed" in keys and seeds is not None:
         raise InputError("Both --seeds and seed= were given. Leave one out.")
+    for key in keys & set(varied):
+        raise InputError(f"{key} varies over {', '.join(varied[key])}, so {key}= cannot set it. Leave one out.")
 
 
-def variants(varied: tuple[str, ...], changes: list[str]) -> dict[str, list[str]]:
-    """Key -> values of `--vary`, beside the changes key=value."""
+def variants(varied: tuple[str, ...]) -> dict[str, list[str]]:
+    """Key -> values of `--vary`."""
     found: dict[str, list[str]] = {}
-    changed = {change.partition("=")[0] for change in changes}
     for given in varied:
         key, _, values = given.partition("=")
         words = options.Words(may_be_empty=True).convert(values, None, None)
         if not key or not words or len(set(words)) < len(words):
             raise InputError(f"--vary takes KEY=VALUE,VALUE with different values. Received {given!r}.")
-        if key in found or key in changed:
-            raise InputError(f"{key} is set twice: by --vary, and by --vary or {key}= again. Leave one out.")
+        if key in found:
+            raise InputError(f"--vary must name {key} once, with all its values. Received it twice.")
         if key in ("output", "seed"):
             raise InputError(f"--vary cannot change {key}. Use --output, or --seeds 0,1.")
         found[key] = words

@@ -7,9 +7,8 @@ from typing import Any
 
 import click
 
-from care_tf.cli import options
 from care_tf.cli.commands import Command
-from care_tf.cli.compare import run_comparison, variants
+from care_tf.cli.compare import check_changes, comparison_options, run_comparison, variants
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.tensorflow_start import quiet_tensorflow
@@ -25,18 +24,9 @@ _RAREST = {"isic2018": "DF", "rsna": "Lung Opacity"}
 @click.argument("name", metavar="TABLE|FIGURE")
 @click.argument("changes", nargs=-1, metavar="[key=value ...]")
 @click.option("--dataset", type=click.Choice(list(_RAREST)), default="isic2018")
-@click.option(
-    "--vary",
-    "varied",
-    multiple=True,
-    metavar="KEY=VALUE,...",
-    help="Other values of what the table varies, such as model.backbone=squeezenet1_1,resnet18.",
+@comparison_options(
+    "runs/reproduce/DATASET", "Other values of what the table varies, such as model.backbone=squeezenet1_1,resnet18."
 )
-@options.folds(help="Folds to test on. [default: the configurations' own rows]", joined_by=None)
-@click.option("--seeds", type=options.WholeNumbers(), metavar="SEED,...", help="[default: the configurations' own]")
-@options.output(help="Folder. [default: runs/reproduce/DATASET]", required=False)
-@options.resamples
-@click.option("--table-only", is_flag=True, help="Train nothing: write what is finished.")
 @click.pass_context
 def reproduce(
     context: click.Context,
@@ -68,10 +58,12 @@ def reproduce(
     runs = output if output is not None else Path("runs/reproduce", dataset)
     picture = runs / name / f"{name}.png"
     if table is None:
+        _refuse_ignored(context, name)
+        check_changes(changes, seeds, {})
         _draw_boxes(dataset, changes, picture)
         return
     names = [f"{dataset}/{config}" for config in table.configs]
-    others = variants(varied, list(changes))
+    others = variants(varied)
     if not set(others) <= set(table.varied):
         known = ", ".join(table.varied) or "nothing"
         raise InputError(f"--vary must name what {name} varies: {known}. Received {', '.join(others)}.")
@@ -91,6 +83,19 @@ def reproduce(
     pages = sorted(runs.glob("*/paper.md"), key=lambda page: (len(page.parent.name), page.parent.name))
     _write(runs / "results.md", "\n".join(page.read_text() for page in pages))
     print(f"{text}\nwrote {runs / name}/paper.md, and all that was reproduced in {runs / 'results.md'}")
+
+
+def _refuse_ignored(context: click.Context, name: str) -> None:
+    """Refuses the options of a comparison for a figure that shows no runs."""
+    takes = {"name", "changes", "dataset", "output"}
+    given = [
+        option.opts[0]
+        for option in context.command.params
+        if option.name not in takes
+        and context.get_parameter_source(str(option.name)) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if given:
+        raise InputError(f"{name} shows no runs: it takes --dataset and --output. Received {', '.join(given)}.")
 
 
 def _write(path: Path, text: str) -> None:

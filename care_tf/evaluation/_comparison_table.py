@@ -7,7 +7,7 @@ from typing import Any
 
 from care_tf.csv_files import write_table
 from care_tf.evaluation._method_comparison import CellMean, Comparison, MethodScores, focus_figures
-from care_tf.evaluation.estimate_text import as_fraction, estimate_text
+from care_tf.evaluation.estimate_text import PARTIAL_NOTE, as_fraction, estimate_text, partial_text
 
 _NUMBERS = ("value", "low", "high", "min", "max", "num_cells")
 _COLUMNS = ("method", "figure", *_NUMBERS, "baseline", "difference", *(f"difference_{name}" for name in _NUMBERS[1:]))
@@ -72,8 +72,7 @@ def write_cells_csv(path: str | os.PathLike, comparison: Comparison) -> None:
 def comparison_markdown(comparison: Comparison, focus_classes: Sequence[str], has_ranges: bool = True) -> str:
     """Two Markdown tables, figures and paired differences, and how to read them.
 
-    A difference is bold where its interval excludes 0. "(k of n)" after an interval: only k of the n models have that
-    figure, because the others' folds lack the class or its boxes.
+    A difference is bold where its interval excludes 0. "(k of n)" after an interval: see `PARTIAL_NOTE`.
 
     Args:
       comparison: The comparison.
@@ -122,7 +121,7 @@ def _text(figure: CellMean, num_models: int, has_range: bool, is_difference: boo
     number = functools.partial(as_fraction, is_signed=is_difference)
     text = estimate_text(mean, number)
     text = f"**{text}**" if is_difference and mean.excludes_zero else text
-    text += f" ({figure.num_cells} of {num_models})" if figure.num_cells < num_models else ""
+    text += partial_text(figure.num_cells, num_models)
     return text + (f"<br>{number(figure.minimum)} to {number(figure.maximum)}" if has_range else "")
 
 
@@ -166,7 +165,7 @@ def _notes(
         )
     figures = [(m.figures[name].num_cells, len(m.cells)) for m in comparison.methods for name in names]
     if any(0 < number < total for number, total in figures):
-        notes.append("(k of n): over the k of n models on whose fold the figure is defined; the others lack the class.")
+        notes.append(PARTIAL_NOTE)
     if comparison.unfinished:
         titles = [comparison.method(name).spec.title for name in comparison.unfinished]
         notes.append(f"Unfinished, without any trained model yet: {', '.join(titles)}.")

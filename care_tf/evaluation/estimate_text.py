@@ -4,6 +4,12 @@ from collections.abc import Callable
 
 from care_tf.evaluation.scores import Estimate
 
+PARTIAL_NOTE = (
+    "(k of n): over the k of n models on whose fold the figure is defined; the others lack the class, its boxes, or "
+    "any call of it."
+)
+"""What the end of `partial_text` means."""
+
 
 def as_decimal(value: float) -> str:
     """Three decimals: "0.547"."""
@@ -54,3 +60,13 @@ def estimate_text(
     if estimate is None or estimate.value is None:
         return undefined
     return f"{number(estimate.value)} {interval_text(estimate, number)}".rstrip()
+
+
+def partial_text(number: int, total: int) -> str:
+    """What follows a mean that not all models have: how many do.
+
+    Example:
+      >>> partial_text(1, 2), partial_text(2, 2)
+      (' (1 of 2)', '')
+    """
+    return f" ({number} of {total})" if number < total else ""

@@ -1,4 +1,4 @@
-"""Images in rows and columns, each with a line of text below: maps of several networks on the same images."""
+"""Images in rows and columns, each with a caption below: maps of several networks on the same images."""
 
 import os
 import textwrap
@@ -10,15 +10,29 @@ import numpy as np
 from care_tf.evaluation.pictures import INK, drawing
 from care_tf.files import atomic_path
 
-_TILE_IN = 1.75
-_TITLE_LETTERS = 24  # what fits above a column
+_TILE_IN, _GAP_IN = 1.75, 0.05
+_TITLE_LETTERS, _TITLE_LINE_IN = 24, 0.145  # what fits above a column
+_CAPTION_LETTERS, _CAPTION_LINE_IN = 24, 0.12  # and below a tile
 
 
 class Tile(NamedTuple):
-    """One picture, (H, W, 3) uint8, and the text below it; None for an empty place."""
+    """One picture, (H, W, 3) uint8, and the caption below it, which is wrapped; None for an empty place."""
 
     pixels: np.ndarray | None
     caption: str = ""
+
+
+def short_name(name: str) -> str:
+    """An image's name as it fits below a tile, without its middle where it is longer.
+
+    Example:
+      >>> short_name("ISIC_0024306"), short_name("0004cfab-14fd-4e49-80ba-63a80b6bddd6")
+      ('ISIC_0024306', '0004cfab-14\u202663a80b6bddd6')
+    """
+    if len(name) <= _CAPTION_LETTERS:
+        return name
+    half = _CAPTION_LETTERS // 2
+    return f"{name[: half - 1]}\u2026{name[-half:]}"
 
 
 def write_picture_grid(path: str | os.PathLike, titles: Sequence[str], rows: Sequence[Sequence[Tile]]) -> None:
@@ -29,19 +43,28 @@ def write_picture_grid(path: str | os.PathLike, titles: Sequence[str], rows: Seq
       titles: What stands above each column.
       rows: As many tiles as there are titles in each.
     """
-    tallest = max(
-        tile.pixels.shape[0] / tile.pixels.shape[1] for row in rows for tile in row if tile.pixels is not None
-    )
-    size = _TILE_IN * len(titles), (_TILE_IN * tallest + 0.3) * len(rows) + 0.45
-    with drawing(*size) as figure, atomic_path(path) as temporary:
-        grid = figure.subplots(len(rows), len(titles), squeeze=False)
-        for line, row in zip(grid, rows, strict=True):
-            for axes, tile in zip(line, row, strict=True):
+    titles = [_wrapped(title, _TITLE_LETTERS) for title in titles]
+    rows = [[Tile(tile.pixels, _wrapped(tile.caption, _CAPTION_LETTERS)) for tile in row] for row in rows]
+    tiles = [tile for row in rows for tile in row]
+    tile_height = _TILE_IN * max(t.pixels.shape[0] / t.pixels.shape[1] for t in tiles if t.pixels is not None)
+    head = _TITLE_LINE_IN * max(title.count("\n") + 1 for title in titles) + 0.1
+    pitch = tile_height + _CAPTION_LINE_IN * max(tile.caption.count("\n") + 1 for tile in tiles) + 2 * _GAP_IN
+    width, height = _GAP_IN + (_TILE_IN + _GAP_IN) * len(titles), head + pitch * len(rows)
+    with drawing(width, height) as figure, atomic_path(path) as temporary:
+        figure.set_layout_engine("none")  # every tile has its place, whatever is written around it
+        for line, row in enumerate(rows):
+            for column, tile in enumerate(row):
+                left, bottom = _GAP_IN + (_TILE_IN + _GAP_IN) * column, height - head - pitch * line - tile_height
+                place = (left / width, bottom / height, _TILE_IN / width, tile_height / height)
+                axes = figure.add_axes(place, anchor="N")
                 axes.set_axis_off()
                 if tile.pixels is not None:
                     axes.imshow(tile.pixels)
-                axes.text(0.5, -0.03, tile.caption, transform=axes.transAxes, ha="center", va="top", fontsize=7)
-        for axes, title in zip(grid[0], titles, strict=True):
-            axes.set_title(textwrap.fill(title, _TITLE_LETTERS), fontsize=8.5, loc="center", color=INK)
-        figure.get_layout_engine().set(w_pad=0.03, h_pad=0.02, hspace=0.0, wspace=0.0)  # type: ignore[union-attr, call-arg]
+                axes.text(0.5, -0.02, tile.caption, transform=axes.transAxes, ha="center", va="top", fontsize=7)
+                if line == 0:
+                    axes.set_title(titles[column], fontsize=8.5, loc="center", color=INK)
         figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+
+
+def _wrapped(text: str, letters: int) -> str:
+    return textwrap.fill(text, letters, break_on_hyphens=False)

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.backbones import get_backbone
-from care_tf.data import InputEncoding, Manifest
+from care_tf.data import InputEncoding
 from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.files import atomic_path
@@ -21,6 +21,7 @@ from care_tf.model import CAREModel
 from care_tf.runs._configured_model import care_model, observed_network
 from care_tf.runs._decision_file import read_decision
 from care_tf.runs._progress import stage_weights
+from care_tf.runs._training_rows import TrainingRows
 from care_tf.runs.config import RunConfig, dump_config, load_config
 from care_tf.runs.run_files import CONFIG, ENVIRONMENT, INPUTS, MODEL, check_finished_run
 from care_tf.version import __version__
@@ -112,7 +113,7 @@ def _read_inputs(folder: Path) -> tuple[InputEncoding, ...]:
 
 
 def write_environment(
-    folder: Path, config: RunConfig, command: Sequence[str], train: Manifest, network: dict[str, str]
+    folder: Path, config: RunConfig, command: Sequence[str], rows: TrainingRows, network: dict[str, str]
 ) -> None:
     """Writes what the run ran on: versions, seed, command, data, the network. A resumed run keeps it."""
     if (folder / ENVIRONMENT).exists():
@@ -127,8 +128,8 @@ def write_environment(
         "gpus": [device.name for device in tf.config.list_physical_devices("GPU")],
         "seed": config.seed,
         "command": list(command),
-        "data_fingerprint": train.fingerprint(),
-        "training_images": train.class_counts,
+        **rows.fingerprints(),
+        "training_images": rows.train.class_counts,
         **network,
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
     }

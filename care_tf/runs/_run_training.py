@@ -56,7 +56,7 @@ def train_run(
     run_folder.write_config(folder, run.config)
     run_folder.write_inputs(folder, run.rows.inputs)
     how_built = {"attention": str(run.anatomy), "weights": str(run.weights)}
-    run_folder.write_environment(folder, run.config, command, run.rows.train, how_built)
+    run_folder.write_environment(folder, run.config, command, run.rows, how_built)
     if show_progress:
         print(*how_built.values(), *run.rows.inputs, sep="\n", flush=True)
     own = functools.partial(own_callbacks, run.config)

@@ -24,6 +24,13 @@ class TrainingRows:
     validation: Manifest | None
     inputs: tuple[InputEncoding, ...] = ()
 
+    def fingerprints(self) -> dict[str, str]:
+        """What a run keeps to tell later whether these are the rows that it was trained on."""
+        fingerprints = {"data_fingerprint": self.train.fingerprint()}
+        if self.validation is not None:
+            fingerprints["validation_fingerprint"] = self.validation.fingerprint()
+        return fingerprints
+
 
 def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> TrainingRows:
     """Selects the rows to train and validate on, from the manifest where it has been read already.
@@ -55,15 +62,15 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
             "leave the class out of data.class_names."
         )
     test = select_rows(manifest, data.test, "data.test")
-    check_disjoint(train, test, "data.train", "data.test")
+    _check_disjoint(train, test, "data.train", "data.test")
     kinds = {name: kind for name, kind in data.inputs.items() if kind != "auto"}
     inputs = fit_input_encodings(train, kinds)
     encoded_inputs(test, inputs)  # raises for what training does not have
     if data.validation is None:
         return TrainingRows(train, None, inputs)
     validation = select_rows(manifest, data.validation, "data.validation")
-    check_disjoint(train, validation, "data.train", "data.validation")
-    check_disjoint(validation, test, "data.validation", "data.test")
+    _check_disjoint(train, validation, "data.train", "data.validation")
+    _check_disjoint(validation, test, "data.validation", "data.test")
     encoded_inputs(validation, inputs)
     return TrainingRows(train, validation, inputs)
 
@@ -115,7 +122,7 @@ def _check_class_names(manifest: Manifest, names, where: str) -> None:
         )
 
 
-def check_disjoint(first: Manifest, second: Manifest, first_name: str, second_name: str) -> None:
+def _check_disjoint(first: Manifest, second: Manifest, first_name: str, second_name: str) -> None:
     shared = set(first.image_paths) & set(second.image_paths)
     if shared:
         raise InputError(

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import importlib.metadata
 import os
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,10 +16,9 @@ from care_tf.data import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.files import file_sha256
 from care_tf.images.decoding import resize_images
-from care_tf.runs import _folder as run_folder
 from care_tf.runs import run_files
 from care_tf.runs._folder import LoadedRun, load_run
-from care_tf.runs._training_rows import read_training_rows
+from care_tf.runs._seen_images import seen_rows
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,11 +29,13 @@ class AttentionMethod:
       folder: The run folder.
       settings: What the maps depend on.
       trained_on: The run's training and validation images.
+      max_pixel_value: White in 16-bit PNGs as the run reads them: images are to be read so, too.
     """
 
     folder: str
     settings: dict[str, str]
     trained_on: TrainingImages
+    max_pixel_value: int | None = None
     name: str = "attention"
 
     def __call__(self, image: np.ndarray, image_path: str, group: str, class_name: str) -> np.ndarray:
@@ -62,9 +64,12 @@ def attention_method(
     Raises:
       InputError: The folder is not a finished run, both of the last two are given, or the manifest that the run was
         trained on is gone or changed.
+
+    Warns:
+      UserWarning: It started from the weights of a file, and nobody said what it was trained on.
     """
     if training_manifest is not None and trained_elsewhere:
-        raise InputError("A training manifest and the word that the run was trained elsewhere exclude each other.")
+        raise InputError("Give --training-manifest or --trained-elsewhere, not both.")
     folder = Path(folder).absolute()
     run = load_run(folder)
     if run.inputs:
@@ -78,6 +83,7 @@ def attention_method(
         manifests = [read_manifest(training_manifest, check_images=False)]
     else:
         manifests = _own_rows(run)
+        _warn_of_start_weights(run)
     trained_on = TrainingImages.of(*manifests)
     settings = {
         "model_sha256": file_sha256(folder / run_files.MODEL),
@@ -85,17 +91,31 @@ def attention_method(
         "saw_sha256": trained_on.sha256,
         "tensorflow": importlib.metadata.version("tensorflow"),
     }
-    return AttentionMethod(str(folder), settings, trained_on)
+    return AttentionMethod(str(folder), settings, trained_on, run.config.data.max_pixel_value)
 
 
 def _own_rows(run: LoadedRun) -> list[Manifest]:
-    rows = read_training_rows(run.config)
-    if run_folder.read_environment(run.folder).get("data_fingerprint") != rows.train.fingerprint():
+    rows, doubt = seen_rows(run)
+    if rows is None or doubt:
         raise InputError(
-            f"The training rows of {run.config.data.manifest} must be those that {run.folder} was trained on. Received "
-            "a manifest that has changed since. Give the manifest of its training images (--training-manifest)."
+            f"A run makes no boxes for its own training images, so these must be known. Received: {doubt} Give the "
+            "manifest of its training images (--training-manifest), or vouch that it saw none of these images "
+            "(--trained-elsewhere)."
         )
     return [rows.train] if rows.validation is None else [rows.train, rows.validation]
+
+
+def _warn_of_start_weights(run: LoadedRun) -> None:
+    stages = run.config.stages
+    own = {None, "imagenet", "initial", *(stage.name for stage in stages)}
+    started_from = dict.fromkeys([run.config.model.weights, *(stage.start_from for stage in stages)])
+    files = [str(name) for name in started_from if name not in own]
+    if files:
+        warnings.warn(
+            f"{run.folder} started from {', '.join(files)}: images that those weights were trained on are not refused.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _digests(settings: dict[str, str]) -> tuple[str, str]:

@@ -4,8 +4,9 @@ import dataclasses
 import hashlib
 import itertools
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from care_tf.data import Manifest, get_sampling, read_manifest
 from care_tf.errors import InputError
@@ -17,8 +18,11 @@ from care_tf.runs._training_rows import read_training_rows, select_rows
 from care_tf.runs.config import DataConfig, RunConfig, Selection, load_config
 
 NO_FOLD = "test"
-# Settings that change nothing in a method without attention.
-ATTENTION_KEYS = ("care.", "data.train_box", "data.mask_classes")
+# Settings that change nothing in a method without attention; what is left of care. says how its attention is measured.
+ATTENTION_KEYS = (
+    *("care.tau", "care.lam", "care.reduction", "care.outside", "care.second_order"),
+    *("data.train_boxes", "data.train_box_scale", "data.mask_classes"),
+)
 CELL_RECORD = "cell.json"
 
 
@@ -78,21 +82,27 @@ def read_methods(
       fixed: Names of methods that have no variants at all.
 
     Returns:
-      Name of the file, without .yaml -> configuration; "care@tau=.5" for a variant. A variant's baseline is the same
-      variant of its method's, where that varies, too.
+      Name of the file, without .yaml -> configuration; "care@tau=.5" for a variant, with as much of a key as tells it
+      from the other keys. A variant's baseline is the same variant of its method's, where that varies, too.
 
     Raises:
-      InputError: A configuration is bad, two have one name, or their classes or manifests differ.
+      InputError: A configuration is bad, two methods or variants have one name, or their classes or manifests differ.
     """
     if not paths:
         raise InputError("A comparison needs at least one configuration. Received none.")
-    methods: dict[str, RunConfig] = {}
+    variants: dict[str, _Variant] = {}
     for path in paths:
         name = Path(path).stem
-        if name in methods:
+        if any(variant.method == name for variant in variants.values()):
             raise InputError(f"Methods are called by their files' names, and two are called {name!r}. Rename one.")
-        methods |= _variants(path, name, overrides, {} if name in fixed else varied or {})
-    methods = {name: _with_own_baseline(name, config, methods) for name, config in methods.items()}
+        for variant in _variants(path, name, overrides, {} if name in fixed else varied or {}):
+            if variant.name in variants:
+                raise InputError(
+                    f"Variants are called by their settings, and two are called {variant.name!r}. Rename a file, or "
+                    "vary over other values."
+                )
+            variants[variant.name] = variant
+    methods = {name: _with_own_baseline(variant, variants.values()) for name, variant in variants.items()}
     first_name, first = next(iter(methods.items()))
     for name, config in methods.items():
         if (config.data.manifest, config.data.class_names) != (first.data.manifest, first.data.class_names):
@@ -103,63 +113,49 @@ def read_methods(
     return methods
 
 
+class _Variant(NamedTuple):
+    """A configuration with some settings: their full keys -> values."""
+
+    name: str
+    method: str
+    settings: dict[str, str]
+    config: RunConfig
+
+
 def _variants(
-    path: str | os.PathLike, name: str, overrides: Sequence[str], varied: Mapping[str, Sequence[str]]
-) -> dict[str, RunConfig]:
+    path: str | os.PathLike, method: str, overrides: Sequence[str], varied: Mapping[str, Sequence[str]]
+) -> list[_Variant]:
     config = load_config(path, overrides)
     has_attention = any(stage.alpha > 0 for stage in config.stages)
-    keys = [key for key in varied if has_attention or not key.startswith(ATTENTION_KEYS)]
+    keys = [key for key in varied if has_attention or key not in ATTENTION_KEYS]
     if not keys:
-        return {name: config}
-    variants = {}
+        return [_Variant(method, method, {}, config)]
+    variants = []
     for values in itertools.product(*(varied[key] for key in keys)):
-        settings = list(zip(keys, values, strict=True))
-        words = [f"{key.rpartition('.')[2]}={Path(value).stem if '/' in value else value}" for key, value in settings]
-        variant = load_config(path, [*overrides, *(f"{key}={value}" for key, value in settings)])
-        title = ", ".join([config.title or name, *words])
-        variants[f"{name}@{','.join(words)}"] = variant.model_copy(update={"title": title})
+        settings = dict(zip(keys, values, strict=True))
+        words = [
+            f"{_short_key(key, varied)}={Path(value).stem if '/' in value else value}"
+            for key, value in settings.items()
+        ]
+        variant = load_config(path, [*overrides, *(f"{key}={value}" for key, value in settings.items())])
+        variant = variant.model_copy(update={"title": ", ".join([config.title or method, *words])})
+        variants.append(_Variant(f"{method}@{','.join(words)}", method, settings, variant))
     return variants
 
 
-def _with_own_baseline(name: str, config: RunConfig, methods: Mapping[str, RunConfig]) -> RunConfig:
+def _short_key(key: str, others: Collection[str]) -> str:
+    """The shortest end of a key that no other key has: "tau" for "care.tau"."""
+    parts = key.split(".")
+    ends = [".".join(parts[start:]) for start in reversed(range(len(parts)))]
+    return next((end for end in ends if sum(f".{other}".endswith(f".{end}") for other in others) == 1), key)
+
+
+def _with_own_baseline(variant: _Variant, variants: Iterable[_Variant]) -> RunConfig:
     """The configuration with the variant of its baseline that has the same settings, as far as they change that one."""
-    words = {"", *name.partition("@")[2].split(",")}
-    for other in methods:
-        method, _, own = other.partition("@")
-        if method == config.baseline and set(own.split(",")) <= words:
-            return config.model_copy(update={"baseline": other})
-    return config
-
-
-def earlier_runs(output: Path, cells: Sequence[Cell]) -> tuple[dict[str, RunConfig], list[Cell]]:
-    """The finished runs that earlier comparisons left in a folder, beside those that are planned now.
-
-    Args:
-      output: Folder of the comparison.
-      cells: Of `plan_cells`.
-
-    Returns:
-      Their methods, and their cells.
-
-    Raises:
-      InputError: They were compared on other images.
-    """
-    planned, data = {cell.folder for cell in cells}, cells[0].config.data
-    methods, earlier = {}, []
-    for record in sorted(output.glob(f"cells/*/*/{CELL_RECORD}")):
-        folder = record.parent
-        if folder in planned:
-            continue
-        config = load_config(folder / run_files.CONFIG).model_copy(update={"output": str(folder)})
-        if (config.data.manifest, config.data.class_names) != (data.manifest, data.class_names):
-            raise InputError(
-                f"{output} holds a comparison on other images: {folder} was tested on {config.data.manifest}. Choose "
-                "another --output."
-            )
-        fold = folder.name.removeprefix("fold").rpartition("_seed")[0]
-        methods[folder.parent.name] = config
-        earlier.append(Cell(folder.parent.name, fold, config, (), record.read_text()))
-    return methods, earlier
+    for other in variants:
+        if other.method == variant.config.baseline and other.settings.items() <= variant.settings.items():
+            return variant.config.model_copy(update={"baseline": other.name})
+    return variant.config
 
 
 def method_specs(methods: dict[str, RunConfig]) -> list[MethodSpec]:
@@ -200,7 +196,7 @@ def plan_cells(
     inputs = list(dict.fromkeys(name for config in methods.values() for name in config.data.inputs))
     manifest = read_manifest(first.manifest, class_names=first.class_names, inputs=inputs)
     for fold, seed, (method, config) in itertools.product(folds or (None,), seeds or (None,), methods.items()):
-        cell = _cell(method, config, manifest, fold, seed, output, trained)
+        cell = planned_cell(method, config, manifest, fold, seed, output, trained)
         for fingerprint in cell.fingerprints:
             trained.setdefault(fingerprint, cell.folder)
         check_progress(cell.folder, cell.fingerprints)
@@ -208,15 +204,16 @@ def plan_cells(
     return cells
 
 
-def _cell(
+def planned_cell(
     method: str,
     config: RunConfig,
     manifest: Manifest,
     fold: str | None,
     seed: int | None,
     output: Path,
-    trained: dict[str, Path],
+    trained: Mapping[str, Path],
 ) -> Cell:
+    """One of `plan_cells`; `trained` is the run folder that has, or will have, trained a stage, by its fingerprint."""
     seed = config.seed if seed is None else seed
     data = config.data if fold is None else _tested_on(config.data, manifest, fold)
     folder = output / "cells" / method / f"fold{fold or NO_FOLD}_seed{seed}"

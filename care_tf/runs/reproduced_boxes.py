@@ -8,7 +8,7 @@ import numpy as np
 from care_tf.data import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation.map_overlay import full_size, outlined, overlaid, resized
-from care_tf.evaluation.picture_grid import Tile, write_picture_grid
+from care_tf.evaluation.picture_grid import Tile, short_name, write_picture_grid
 from care_tf.images.pixels import read_image
 
 
@@ -43,7 +43,8 @@ def write_box_figure(
     lines = []
     for index, path in enumerate(shown.image_paths):
         image = read_image(path)
-        line = [Tile(resized(image), Path(path).stem), Tile(outlined(resized(image), _inside(shown, index, image)))]
+        drawn = outlined(resized(image), _inside(shown, index, image))
+        line = [Tile(resized(image), short_name(Path(path).stem)), Tile(drawn)]
         for own, (_, _, maps) in zip(others, made, strict=True):
             saliency = full_size(_map_of(maps, path) / 255, image.shape[:2], path)
             line.append(Tile(outlined(overlaid(image, saliency), _inside(own, index, image))))

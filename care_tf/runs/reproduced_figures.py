@@ -36,37 +36,40 @@ class PaperFigure:
 
 def _maps(*methods: str) -> Draw:
     def draw(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: Path) -> None:
-        first = _first_finished(cells)
-        runs = {
-            c.method: c for c in cells if (c.fold, c.config.seed) == (first.fold, first.config.seed) and c.is_finished
-        }
-        missing = [method for method in methods if method not in runs]
-        if missing:
-            raise InputError(
-                f"The maps are those of {', '.join(methods)} on fold {first.fold}, seed {first.config.seed}. Received "
-                f"no finished run of {', '.join(missing)}. Leave --table-only out to train."
-            )
-        titles = [runs[method].config.title or method for method in methods]
-        write_run_maps([runs[method].folder for method in methods], output, titles=titles)
+        runs = _finished(cells, methods)
+        write_run_maps([run.folder for run in runs], output, titles=[run.config.title or run.method for run in runs])
 
     return draw
 
 
-def _first_finished(cells: Sequence[Cell]) -> Cell:
-    """There is one: the comparison's tables, written before, refuse to be empty."""
-    return next(cell for cell in cells if cell.is_finished)
+def _finished(cells: Sequence[Cell], methods: Sequence[str]) -> list[Cell]:
+    """One finished run of each method, all of the first fold and seed that has them."""
+    finished: dict[tuple[str, int], dict[str, Cell]] = {(cell.fold, cell.config.seed): {} for cell in cells}
+    for cell in cells:
+        if cell.is_finished:
+            finished[cell.fold, cell.config.seed][cell.method] = cell
+    for runs in finished.values():
+        if set(methods) <= set(runs):
+            return [runs[method] for method in methods]
+    missing = min(([method for method in methods if method not in runs] for runs in finished.values()), key=len)
+    raise InputError(
+        f"The figure shows {', '.join(methods)}, each finished on the same fold and seed. Received no run of "
+        f"{', '.join(missing)}. Leave out --table-only and --vary to train what is missing."
+    )
 
 
 def _classes(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: Path) -> None:
-    data = cells[0].config.data
+    methods = ("baseline", "care")
+    data = _finished(cells, methods)[0].config.data
     counts = read_manifest(data.manifest, class_names=data.class_names, check_images=False).class_counts
-    write_class_figure(output, rows, "baseline", "care", rarest_first(counts))
+    write_class_figure(output, rows, *methods, rarest_first(counts))
 
 
 def _training(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: Path) -> None:
     import pandas as pd
 
-    write_training_figure(output, pd.read_csv(_first_finished(cells).folder / HISTORY))
+    (run,) = _finished(cells, ["care_validated"])
+    write_training_figure(output, pd.read_csv(run.folder / HISTORY))
 
 
 _TAUS = tuple(f"care_csl@tau={tau}" for tau in (".2", ".4", ".5", ".7", "1"))
@@ -111,7 +114,9 @@ def table_of(name: str, dataset: str) -> tuple[PaperTable | None, PaperFigure | 
     """
     names = list(dict.fromkeys(name for name, _ in (*TABLES, *FIGURES)))
     if name not in names:
-        raise InputError(f"It must be one of {', '.join(names)}. Received {name!r}.{did_you_mean(name, names)}")
+        raise InputError(
+            f"The table or figure must be one of {', '.join(names)}. Received {name!r}.{did_you_mean(name, names)}"
+        )
     if (name, dataset) in TABLES:
         return TABLES[name, dataset], None
     figure = FIGURES.get((name, dataset))

@@ -1,8 +1,11 @@
 """The paper's tables as comparisons, and its numbers beside ours."""
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from care_tf.evaluation.estimate_text import PARTIAL_NOTE, partial_text
 
 # A table's columns, as the figures of a comparison; recall and AUC are those of the rarest class.
 _COLUMNS = {"mean_class_accuracy": "MCA, %", "recall/": "recall, %", "auc/": "AUC"}
@@ -191,45 +194,48 @@ def beside_paper(table: PaperTable, rows: Sequence[Mapping[str, Any]], rarest: s
     for place, method in enumerate(table.rows):
         cells = [method]
         for name in shown or ["mean_class_accuracy"]:
-            value, is_share = published[name][place], name != "auc/"
-            row = own.get((method, f"{name}{rarest}" if name.endswith("/") else name), {})
-            cells += ["" if value is None else f"{value:g}", _value(row, is_share), _difference(row, is_share)]
+            value, figure = published[name][place], f"{name}{rarest}" if name.endswith("/") else name
+            cells += ["" if value is None else f"{value:g}"]
+            cells += [_text(own, method, figure), _text(own, method, figure, is_difference=True)]
             if name == "recall/":
-                cells.append(_difference(own.get((method, f"recall_at_equal_calls/{rarest}"), {}), is_share=True))
-                cells.append(_value(own.get((method, f"precision/{rarest}"), {}), is_share=True))
+                cells.append(_text(own, method, f"recall_at_equal_calls/{rarest}", is_difference=True))
+                cells.append(_text(own, method, f"precision/{rarest}"))
         lines.append(f"| {' | '.join(cells)} |")
     if "recall/" not in shown:  # the paper gives the mean alone; what happens to the rare class is told all the same
         lines += ["", _rare_class(table, own, rarest)]
-    return "\n".join([*lines, "", f"What differs from the paper: {table.differs}"])
+    text = "\n".join([*lines, "", f"What differs from the paper: {table.differs}"])
+    return f"{text}\n\n{PARTIAL_NOTE}" if re.search(r"\(\d+ of \d+\)", text) else text
 
 
-def _rare_class(table: PaperTable, own: Mapping[tuple[str, str], Mapping[str, Any]], rarest: str) -> str:
+_VALUE = ("value", "low", "high", "num_cells")
+_DIFFERENCE = ("difference", "difference_low", "difference_high", "difference_num_cells")
+_Own = Mapping[tuple[str, str], Mapping[str, Any]]
+"""Method and figure -> its row of `comparison_rows`."""
+
+
+def _rare_class(table: PaperTable, own: _Own, rarest: str) -> str:
     """What the paper's table leaves out: the rarest class's recall, with its precision and at equal calls."""
     header = ["method", f"recall of {rarest}, %", "difference", "at equal calls", "precision, %", "average precision"]
     lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
     for method in table.rows:
-        recall, equal, precision, ranked = (
-            own.get((method, f"{name}/{rarest}"), {})
-            for name in ("recall", "recall_at_equal_calls", "precision", "average_precision")
+        recall, equal, *others = (
+            f"{name}/{rarest}" for name in ("recall", "recall_at_equal_calls", "precision", "average_precision")
         )
-        cells = [method, _value(recall, True), _difference(recall, True), _difference(equal, True)]
-        lines.append(f"| {' | '.join([*cells, _value(precision, True), _value(ranked, False)])} |")
+        differences = [_text(own, method, figure, is_difference=True) for figure in (recall, equal)]
+        cells = [method, _text(own, method, recall), *differences, *(_text(own, method, figure) for figure in others)]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _value(row: Mapping[str, Any], is_share: bool) -> str:
-    return _with_interval(row.get("value"), row.get("low"), row.get("high"), is_share)
-
-
-def _difference(row: Mapping[str, Any], is_share: bool) -> str:
-    value, low, high = (row.get(f"difference{end}") for end in ("", "_low", "_high"))
-    return _with_interval(value, low, high, is_share, sign="+")
-
-
-def _with_interval(value: float | None, low: float | None, high: float | None, is_share: bool, sign: str = "") -> str:
-    """A figure with its interval: a share in percent, anything else as it is; "" where there is none."""
+def _text(own: _Own, method: str, figure: str, is_difference: bool = False) -> str:
+    """A figure with its interval, a share in percent, and of how many models where not all have it; "" for none."""
+    names, sign = (_DIFFERENCE, "+") if is_difference else (_VALUE, "")
+    value, low, high, number = (own.get((method, figure), {}).get(name) for name in names)
     if value is None:
         return ""
+    is_share = not figure.startswith(("auc/", "average_precision/"))
     scale, form = (100, f"{sign}.1f") if is_share else (1, f"{sign}.3f")
     interval = "" if low is None or high is None else f" [{scale * low:{form}}, {scale * high:{form}}]"
-    return f"{scale * value:{form}}{interval}"
+    total = own.get((method, "mean_class_accuracy"), {}).get(names[-1])  # every model has one
+    partial = "" if number is None or total is None else partial_text(int(number), int(total))
+    return f"{scale * value:{form}}{interval}{partial}"

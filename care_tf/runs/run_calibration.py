@@ -2,19 +2,22 @@
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
+from care_tf.boxes.segmentation.image_identity import overlap
 from care_tf.data import Manifest
+from care_tf.errors import InputError
 from care_tf.evaluation.calibration import calibration_statistic, fit_temperature
 from care_tf.evaluation.decision_thresholds import Decision, Rule, choose_thresholds
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs._decision_file import DECISION, write_decision
 from care_tf.runs._example_maps import selected_rows
-from care_tf.runs._folder import input_names, load_run
+from care_tf.runs._folder import LoadedRun, input_names, load_run
 from care_tf.runs._run_evaluation import predict_manifest
-from care_tf.runs._training_rows import check_disjoint, read_training_rows
+from care_tf.runs._seen_images import seen_rows
 
 
 @corrupt_files_refused()
@@ -36,13 +39,16 @@ def calibrate_run(
       What was chosen, as text.
 
     Raises:
-      InputError: The folder is not a finished run, it has no validation images and none are named, or they overlap the
-        images that it was trained on.
+      InputError: The folder is not a finished run, it has no validation images and none are named, or it was trained
+        on some of them, or copies of them.
+
+    Warns:
+      UserWarning: It was trained on other images of their patients or lesions, or it can no longer be told on which.
     """
     rule = Rule.parse(rule) if isinstance(rule, str) else rule
     run = load_run(folder)
     rows = selected_rows(run, "validation", manifest, split, folds, input_names([folder]))
-    check_disjoint(read_training_rows(run.config).train, rows, "the training images", "those to choose on")
+    _check_unseen(run, rows)
     probabilities = predict_manifest(run, rows).probabilities
     temperature = fit_temperature(rows.labels, probabilities)
     decision = Decision(run.class_names, temperature, (None,) * len(run.class_names))
@@ -59,6 +65,33 @@ def calibrate_run(
         f"wrote {run.folder / DECISION}",
     ]
     return "\n".join(lines)
+
+
+def _check_unseen(run: LoadedRun, rows: Manifest) -> None:
+    """Refuses images that the run was trained on, warns of their groups, and where it cannot be told."""
+    known, doubt = seen_rows(run)
+    if doubt:
+        warnings.warn(
+            f"It cannot be told which images {run.folder} was trained on: {doubt} What is chosen on any of them is too "
+            "good.",
+            UserWarning,
+            stacklevel=3,
+        )
+    if known is None:
+        return
+    images, groups = overlap(rows, known.train)
+    if images.any():
+        raise InputError(
+            f"Thresholds must be chosen on images that the run was not trained on. Received {images.sum()} of "
+            f"{len(rows)} that it was, such as {rows.image_paths[int(images.argmax())]}. Choose other splits or folds."
+        )
+    if groups.any():
+        warnings.warn(
+            f"{run.folder} was trained on other images of the patients or lesions of {groups.sum()} of {len(rows)} "
+            "images: what is chosen on them is too good. Split by group.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _calibration_error(rows: Manifest, probabilities: np.ndarray) -> float:

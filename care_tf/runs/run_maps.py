@@ -7,16 +7,17 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from care_tf.boxes.segmentation.image_identity import overlap
 from care_tf.data import Manifest
 from care_tf.data.class_focus import rarest_class
 from care_tf.errors import InputError, did_you_mean
 from care_tf.evaluation.map_overlay import full_size, outlined, overlaid, resized, share_inside
-from care_tf.evaluation.picture_grid import Tile, write_picture_grid
+from care_tf.evaluation.picture_grid import Tile, short_name, write_picture_grid
 from care_tf.evaluation.pictures import percent
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs._example_maps import maps_and_classes, prepared_inputs, read_images, selected_rows
 from care_tf.runs._folder import LoadedRun, input_names, load_run
-from care_tf.runs._training_rows import read_training_rows
+from care_tf.runs._seen_images import seen_rows
 
 
 @corrupt_files_refused()
@@ -33,7 +34,7 @@ def write_run_maps(
     """Writes the true class's attention maps of several runs, a row an image, a column a run, as one PNG file.
 
     Below a map: the class that the run predicts, the share of the map inside the box, and whether the run was trained
-    on the image.
+    or validated on the image or its group, or that this can no longer be told.
 
     Args:
       folders: Finished runs with the same classes.
@@ -88,11 +89,12 @@ def _chosen(rows: Manifest, images: Sequence[str], num_images: int) -> Manifest:
 
 
 def _row_of(rows: Manifest, name: str) -> int:
-    wanted = os.path.normpath(name)
+    # As the manifest spells it, and as the shell completes it.
+    places = {os.path.abspath(os.path.join(folder, name)) for folder in (os.path.dirname(rows.source), "")}
     found = [
         index
         for index, path in enumerate(rows.image_paths)
-        if wanted in (os.path.basename(path), Path(path).stem) or os.path.abspath(wanted) == os.path.abspath(path)
+        if name in (os.path.basename(path), Path(path).stem) or os.path.abspath(path) in places
     ]
     if len(found) == 1:
         return found[0]
@@ -106,7 +108,7 @@ def _row_of(rows: Manifest, name: str) -> int:
 
 def _image_column(rows: Manifest, images: np.ndarray, masks: np.ndarray) -> list[Tile]:
     captions = [
-        f"{rows.class_names[label]}  {Path(path).stem}"
+        f"{rows.class_names[label]}  {short_name(Path(path).stem)}"
         for label, path in zip(rows.labels, rows.image_paths, strict=True)
     ]
     return [
@@ -118,12 +120,26 @@ def _image_column(rows: Manifest, images: np.ndarray, masks: np.ndarray) -> list
 def _map_column(run: LoadedRun, rows: Manifest, images: np.ndarray, masks: np.ndarray) -> list[Tile]:
     pixels, _, labels = read_images(run, rows)
     maps, predicted = maps_and_classes(run, prepared_inputs(run, rows, pixels), labels)
-    trained_on = set(read_training_rows(run.config).train.image_paths)
+    seen = _seen(run, rows)
     tiles = []
     for index, path in enumerate(rows.image_paths):
         attention, mask = full_size(maps[index], masks[index].shape, path), masks[index] > 0
         words = [f"calls {predicted[index]}"]
         words += [f"{percent(share_inside(attention, mask), 0)} inside"] if mask.any() else []
-        words += ["trained on it"] if path in trained_on else []
+        words += [seen[index]] if seen[index] else []
         tiles.append(Tile(outlined(overlaid(images[index], attention), mask), ", ".join(words)))
     return tiles
+
+
+def _seen(run: LoadedRun, rows: Manifest) -> list[str]:
+    """Of each image, whether the run was trained or validated on it or its group; "" where it was not."""
+    known, doubt = seen_rows(run)
+    if known is None or doubt:
+        return ["unknown whether trained on it"] * len(rows)
+    parts = {"validated": known.validation, "trained": known.train}
+    found = {verb: overlap(rows, part) for verb, part in parts.items() if part is not None}
+    words = np.full(len(rows), "", object)
+    for kind in ("groups", "images"):  # what is said last stays
+        for verb, of_part in found.items():
+            words[getattr(of_part, kind)] = f"{verb} on it" if kind == "images" else f"{verb} on its group"
+    return words.tolist()

@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from care_tf.boxes.making.manifest_boxes import MadeBoxes
 from care_tf.cli.boxes_make import make
 from care_tf.data import read_manifest
 
@@ -191,3 +193,17 @@ def test_what_makes_no_sense_is_refused(folder, refuses, options, message):
     assert message in refuses(make, *arguments(folder, *options.pop("more", []), **options))
     assert (folder / "manifest.csv").read_bytes() == before
     assert not (folder / "calls.txt").exists()
+
+
+def test_a_run_reads_images_by_its_own_range(folder, run, refuses, monkeypatch):
+    """16-bit PNGs look to the network as they looked in training, whatever the command says."""
+    red = types.SimpleNamespace(name="attention", settings={}, max_pixel_value=4095)
+    monkeypatch.setattr("care_tf.runs.attention_boxes.attention_method", lambda run, **trained: red)
+    made = []
+    monkeypatch.setattr(
+        "care_tf.boxes.making.manifest_boxes.make_boxes",
+        lambda rows, *rest, **options: made.append(rows.max_pixel_value) or MadeBoxes(rows, ()),
+    )
+    own = arguments(folder, "--run", "a_run", method="attention")
+    assert run(make, *own)[0] == run(make, *own, "--max-pixel-value", "4095")[0] == 0 and made == [4095, 4095]
+    assert "must be the run's own, 4095" in refuses(make, *own, "--max-pixel-value", "255")

@@ -104,6 +104,7 @@ def test_notes_count_the_comparisons():
     assert "The table holds 2 differences, each at 95 %" in text
     assert "about 0.1 of them would exclude 0 by chance; 1 does." in text
     assert "1,000 resamples of the groups (patients or lesions) within each fold (2 folds, 1,000 images in 900" in text
+    assert "the others lack the class, its boxes, or any call of it." in text
     assert "(k of n): over the k of n models" in text and "(k of n)" not in comparison_markdown(_comparison(), [])
     assert "Unfinished" not in text and "Not every method" not in text
 
@@ -129,7 +130,7 @@ def test_csv_files_hold_the_comparison(tmp_path):
     assert float(rows[place]["low"]) == expected[place]["low"]
     of_cells = _read(tmp_path / "new" / "cells.csv")
     assert list(of_cells[0]) == ["method", "fold", "seed", "figure", "value"]
-    assert len(of_cells) == 2 * 2 * 12  # all figures but the three of attention and recall at equal calls
+    assert len(of_cells) == 2 * 2 * 17  # all figures but the three of attention and recall at equal calls
     for method in comparison.methods:
         values = [
             float(row["value"]) for row in of_cells if (row["method"], row["figure"]) == (method.spec.name, "macro_auc")

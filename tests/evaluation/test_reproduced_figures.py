@@ -2,10 +2,11 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from care_tf.evaluation.class_figure import write_class_figure
-from care_tf.evaluation.picture_grid import Tile, write_picture_grid
+from care_tf.evaluation.picture_grid import Tile, short_name, write_picture_grid
 from care_tf.evaluation.training_figure import write_training_figure
 
 RED = np.full((20, 30, 3), (255, 0, 0), np.uint8)
@@ -28,6 +29,16 @@ def test_tiles_stand_in_their_rows_and_columns(tmp_path):
     corners = [pixels[:height, :width], pixels[:height, width:], pixels[height:, :width], pixels[height:, width:]]
     assert [_share(c, (255, 0, 0)) > 0.3 for c in corners] == [True, False, False, True]
     assert [_share(c, (0, 0, 255)) > 0.3 for c in corners] == [False, True, False, False]
+
+
+def test_long_captions_are_wrapped_and_leave_the_images_their_size(tmp_path):
+    long = f"No Lung Opacity / Not Normal  {short_name('0004cfab-14fd-4e49-80ba-63a80b6bddd6')}"
+    sides = []
+    for caption in ("DF", long, f"{long}, unknown whether it was trained on it"):
+        write_picture_grid(tmp_path / "grid.png", ["a", "b"], [[Tile(RED, caption), Tile(RED, caption)]] * 3)
+        pixels = _pixels(tmp_path / "grid.png")
+        sides.append(_share(pixels, (255, 0, 0)) * pixels.shape[0] * pixels.shape[1])
+    assert min(sides) == pytest.approx(sides[0], rel=0.02)
 
 
 def test_every_class_has_its_dots(tmp_path):

@@ -1,7 +1,14 @@
 """A tiny data set and a configuration of it that every test of whole runs shares."""
 
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
+from care_tf.data import read_manifest, write_manifest
 from care_tf.datasets import SyntheticLesions
 from care_tf.runs.config import validate_config
 
@@ -44,3 +51,34 @@ def config_in(data):
 def config(config_in, tmp_path):
     """Makes a configuration; `section__key=value` changes an entry of a section, `section=value` replaces it."""
     return lambda output="run", **changes: config_in(tmp_path / output, **changes)
+
+
+@pytest.fixture
+def seen_run(config, tmp_path):
+    """A run as far as is asked what it has seen, finished on the data as they are now."""
+    from care_tf.runs._training_rows import read_training_rows  # brings TensorFlow
+
+    rows = read_training_rows(config())
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "environment.json").write_text(json.dumps(rows.fingerprints()))
+    return SimpleNamespace(config=config(), folder=folder, class_names=rows.train.class_names)
+
+
+@pytest.fixture
+def elsewhere(data, tmp_path):
+    """Another folder with copies: an image trained on, one validated on, one of a group trained on, an unseen one."""
+    rows = read_manifest(data)
+    chosen = [rows.splits.index(name) for name in ("train", "validation", "test", "test")]
+    chosen[3] += 1
+    part = rows.subset(chosen)
+    paths = []
+    for number, path in enumerate(part.image_paths):
+        paths.append(str(tmp_path / "elsewhere" / "images" / f"{number}.png"))
+        Path(paths[-1]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, paths[-1])
+    groups = ("", "", rows.groups[chosen[0]], "")
+    path = tmp_path / "elsewhere" / "manifest.csv"
+    part = dataclasses.replace(part, image_paths=tuple(paths), groups=groups, splits=("test",) * 4, boxes=())
+    write_manifest(part, path)
+    return path

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pickle
+import warnings
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.images.decoding import decode_image
 from care_tf.images.pixels import read_image
-from care_tf.runs import load_run
+from care_tf.runs import attention_boxes, load_run
 from care_tf.runs._configured_model import build_network
 from care_tf.runs._folder import write_config
 from care_tf.runs._training_rows import read_training_rows
@@ -27,11 +28,12 @@ def run_folder(config_in, tmp_path_factory):
     """What a finished run leaves, with the network's initial weights."""
     folder = tmp_path_factory.mktemp("attention") / "run"
     config = config_in(folder)
-    train = read_training_rows(config).train
+    rows = read_training_rows(config)
+    train = rows.train
     config = config.model_copy(update={"data": config.data.model_copy(update={"class_names": train.class_names})})
     folder.mkdir()
     write_config(folder, config)
-    (folder / "environment.json").write_text(json.dumps({"data_fingerprint": train.fingerprint()}))
+    (folder / "environment.json").write_text(json.dumps(rows.fingerprints()))
     build_network(config, len(train.class_names))[0].save(folder / "model.keras")
     return folder
 
@@ -97,22 +99,35 @@ def test_who_vouches_or_names_the_training_images_is_believed(run_folder, data, 
     assert told(image, trained, "", name).shape == (32, 32)
     with pytest.raises(InputError, match="The model was trained on"):
         told(image, path, "", name)
-    with pytest.raises(InputError, match="exclude each other"):
+    with pytest.raises(InputError, match="not both"):
         attention_method(run_folder, tmp_path / "seen.csv", trained_elsewhere=True)
 
 
-def test_a_manifest_that_changed_since_is_refused(run_folder, data, tmp_path):
+@pytest.mark.parametrize("part", ["train", "validation"])
+def test_a_manifest_that_changed_since_is_refused(run_folder, data, part):
     rows = read_manifest(data)
     labels = rows.labels.copy()
-    train = [row for row, split in enumerate(rows.splits) if split == "train"]
-    labels[train[0]] = (labels[train[0]] + 1) % len(rows.class_names)
+    labels[rows.splits.index(part)] = (labels[rows.splits.index(part)] + 1) % len(rows.class_names)
     before = data.read_bytes()
     try:
         write_manifest(dataclasses.replace(rows, labels=labels), data)
-        with pytest.raises(InputError, match="has changed since. Give the manifest of its training images"):
+        with pytest.raises(InputError, match="have changed since .*run was trained. Give the manifest"):
             attention_method(run_folder)
     finally:
         data.write_bytes(before)
+
+
+def test_weights_of_which_nobody_said_what_they_saw_are_named(run_folder, monkeypatch):
+    run = load_run(run_folder)
+    stages = (run.config.stages[0], dataclasses.replace(run.config.stages[1], start_from="other.weights.h5"))
+    changes = {"model": run.config.model.model_copy(update={"weights": "imagenet.h5"}), "stages": stages}
+    run = dataclasses.replace(run, config=run.config.model_copy(update=changes))
+    monkeypatch.setattr(attention_boxes, "load_run", lambda folder: run)
+    with pytest.warns(UserWarning, match="started from imagenet.h5, other.weights.h5: images"):
+        attention_method(run_folder)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        attention_method(run_folder, trained_elsewhere=True)
 
 
 def test_another_model_or_other_training_images_are_another_setting(run_folder, method):

@@ -11,10 +11,11 @@ from PIL import Image
 
 from care_tf.data import read_manifest, stratified_group_folds, write_manifest
 from care_tf.errors import InputError
-from care_tf.runs import _folder as run_folder
-from care_tf.runs import comparison_plan, evaluate_run, run_maps
+from care_tf.runs import comparison_plan, evaluate_run, run_files, run_maps
 from care_tf.runs import comparison_runs as comparison
+from care_tf.runs._folder import write_config
 from care_tf.runs._progress import Progress
+from care_tf.runs.earlier_runs import earlier_runs
 
 
 @pytest.fixture(scope="module")
@@ -141,22 +142,95 @@ def test_settings_vary_where_they_change_something_and_pair_with_the_same_varian
     )
 
 
+def test_variants_of_keys_with_one_ending_have_baselines_of_their_own(configs):
+    varied = {"stages.pretrain.epochs": ["1", "2"], "stages.finetune.epochs": ["1", "2"]}
+    methods = comparison_plan.read_methods(configs[:2], varied=varied)
+    assert len(methods) == 8
+    variant = methods["care@pretrain.epochs=2,finetune.epochs=1"]
+    assert [stage.epochs for stage in variant.stages] == [2, 1]
+    assert {name: c.baseline for name, c in methods.items() if c.baseline} == {
+        name: name.replace("care", "plain") for name in methods if name.startswith("care")
+    }
+
+
+def test_how_attention_is_measured_varies_the_baseline_too(configs):
+    methods = comparison_plan.read_methods(configs[:2], varied={"care.cam": ["gradcam", "layercam"]})
+    assert methods["care@cam=layercam"].baseline == "plain@cam=layercam"
+
+
+def test_two_variants_of_one_name_are_refused(configs):
+    varied = {"data.train_boxes": ["a/boxes.csv", "b/boxes.csv"]}
+    with pytest.raises(InputError, match="two are called 'care@train_boxes=boxes'"):
+        comparison_plan.read_methods(configs[:2], varied=varied)
+
+
+def finish(cell):
+    """Leaves what `run_cells` leaves of a finished cell, as far as later comparisons look at it."""
+    write_config(cell.folder, cell.config)
+    (cell.folder / comparison_plan.CELL_RECORD).write_text(cell.prediction_fingerprint)
+    (cell.folder / run_files.PREDICTIONS).touch()
+
+
+def finished(paths, output, folds, changes=()):
+    cells = comparison_plan.plan_cells(comparison_plan.read_methods(paths, changes), folds, [0], output)
+    for cell in cells:
+        finish(cell)
+    return cells
+
+
+def earlier(paths, output, folds, changes=(), **options):
+    methods = comparison_plan.read_methods(paths, changes)
+    return earlier_runs(output, methods, comparison_plan.plan_cells(methods, folds, [0], output), **options)
+
+
 def test_finished_runs_of_an_earlier_comparison_are_added(configs, tmp_path, manifest):
     output = tmp_path / "out"
-    earlier = comparison_plan.plan_cells(comparison_plan.read_methods(configs[:2]), ["1"], [0], output)
-    for cell in earlier:
-        run_folder.write_config(cell.folder, cell.config)
-        (cell.folder / comparison_plan.CELL_RECORD).write_text(cell.prediction_fingerprint)
-    cells = comparison_plan.plan_cells(comparison_plan.read_methods(configs[1:]), ["1"], [0], output)
-    methods, added = comparison_plan.earlier_runs(output, cells)
-    assert list(methods) == ["plain"] and [(cell.method, cell.fold, cell.config.seed) for cell in added] == [
-        ("plain", "1", 0)
-    ]
+    finished(configs[:2], output, ["1"])
+    methods, added = earlier(configs[1:], output, ["1"])
+    assert list(methods) == ["plain"] and [str(cell) for cell in added] == ["plain, fold 1, seed 0"]
+    assert added[0].is_finished and added[0].folder == output / "cells" / "plain" / "fold1_seed0"
+    assert earlier(configs[1:], output, ["1"], with_others=False) == ({}, [])
     other = manifest.parent / "other.csv"
     other.write_bytes(manifest.read_bytes())
-    others = comparison_plan.read_methods(configs[:1], [f"data.manifest={other}"])
     with pytest.raises(InputError, match="holds a comparison on other images"):
-        comparison_plan.earlier_runs(output, comparison_plan.plan_cells(others, ["2"], [0], output))
+        earlier(configs[:1], output, ["2"], [f"data.manifest={other}"])
+
+
+def test_a_method_has_the_same_settings_on_every_fold(configs, tmp_path):
+    output = tmp_path / "out"
+    finished(configs[:2], output, ["1"])
+    for changes in (["title=other", "data.cache=null"], ["care.tau=.2"]):  # plain has no attention
+        assert len(earlier(configs[:1], output, ["2"], changes, with_others=False)[1]) == 1
+    for changes, keys in (
+        (["training.batch_size=16", "data.image_size_px=16"], "data.image_size_px, training.batch_size"),
+        (["stages.finetune.loss=focal"], "stages.finetune.loss"),
+        (["care.cam=layercam"], "care.cam"),
+    ):
+        with pytest.raises(InputError, match=f"Received other values of {keys} than those of .*care/fold1_seed0"):
+            earlier(configs[:2], output, ["2"], changes)
+
+
+def test_earlier_runs_on_data_that_changed_since_are_refused(configs, tmp_path, manifest):
+    output = tmp_path / "out"
+    finished(configs[:1], output, ["1"])
+    rows, before = read_manifest(manifest), manifest.read_bytes()
+    try:
+        write_manifest(rows.subset(range(1, len(rows))), manifest)
+        for paths in (configs[:1], configs[1:]):  # whether its method is planned now or not
+            with pytest.raises(InputError, match="Received another manifest, boxes or weights than those of .*fold1"):
+                earlier(paths, output, ["2"])
+    finally:
+        manifest.write_bytes(before)
+
+
+def test_no_images_count_twice(configs, tmp_path, capsys):
+    output = tmp_path / "out"
+    finished(configs[:1], output, None)  # the configuration's own test fold is 3
+    assert earlier(configs[:1], output, ["3"]) == ({}, [])
+    assert "foldtest_seed0 is left out: fold3_seed0 tests the same" in capsys.readouterr().out
+    finished(configs[:1], output, ["3"])
+    assert [cell.fold for cell in earlier(configs[:1], output, ["1"])[1]] == ["3"]
+    assert [cell.fold for cell in earlier(configs[:1], output, None)[1]] == []
 
 
 def test_a_fold_that_nothing_lists_is_tested_on_with_the_listed_ones_in_training(configs, tmp_path):

@@ -43,7 +43,7 @@ def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys, monkeyp
     chosen = calibrate_run(care, "sensitivity=.5")
     decision = json.loads((care / "decision.json").read_text())
     assert f"temperature {decision['temperature']:.3f}" in chosen and set(decision["thresholds"]) <= set(chosen.split())
-    with pytest.raises(InputError, match="the training images and those to choose on share 33 images"):
+    with pytest.raises(InputError, match="Received 33 of 33 that it was, such as"):
         calibrate_run(care, split="train")
 
     summary = evaluate_run(care, baseline=baseline, num_resamples=20)

@@ -1,10 +1,13 @@
 """When two files show the same image, and the check against a network's training images that rests on it."""
 
 import dataclasses
+import functools
 import hashlib
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,13 +36,58 @@ def image_identities(path: str, group: str = "") -> frozenset[str]:
     Raises:
       InputError: The file cannot be read.
     """
-    names = {f"sha256:{file_sha256(path)}"}
+    return _names(path, group) | {f"sha256:{file_sha256(path)}"}
+
+
+def _names(path: str, group: str) -> frozenset[str]:
+    """The identities for which no file is read."""
+    names = set()
     if group:
         names.add(f"group:{group}")
     archive_name = _ARCHIVE_NAME.search(Path(path).name)
     if archive_name:
         names.add(f"isic:{archive_name.group().upper()}")
     return frozenset(names)
+
+
+class Overlap(NamedTuple):
+    """Of each of some images, whether others are known by the same identity.
+
+    Attributes:
+      images: bool (n,), the image itself or a copy of it is among the others.
+      groups: bool (n,), an image of its group is.
+    """
+
+    images: np.ndarray
+    groups: np.ndarray
+
+
+def overlap(rows: Manifest, others: Manifest) -> Overlap:
+    """Which images of `rows` are in `others`, by `image_identities`; of the files, only those of one size are read.
+
+    Raises:
+      InputError: A file cannot be read.
+    """
+    known = frozenset().union(*map(_names, others.image_paths, others.groups))
+    of_size: dict[int, list[str]] = {}
+    for path in others.image_paths:
+        of_size.setdefault(_size(path), []).append(path)
+    content = functools.cache(file_sha256)
+    images, groups = [], []
+    for path, group in zip(rows.image_paths, rows.groups, strict=True):
+        shared = _names(path, group) & known
+        twins = of_size.get(_size(path), [])
+        is_copy = path in twins or any(content(path) == content(twin) for twin in twins)
+        images.append(is_copy or any(name.startswith("isic:") for name in shared))
+        groups.append(f"group:{group}" in shared)
+    return Overlap(np.array(images, bool), np.array(groups, bool))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError as error:
+        raise InputError(f"The image {path} cannot be read: {error.strerror}.") from error
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

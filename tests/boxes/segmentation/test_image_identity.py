@@ -3,7 +3,8 @@ import shutil
 import pytest
 from PIL import Image
 
-from care_tf.boxes.segmentation.image_identity import image_identities
+from care_tf.boxes.segmentation.image_identity import image_identities, overlap
+from care_tf.data import Manifest
 from care_tf.errors import InputError
 
 
@@ -38,6 +39,25 @@ def test_an_archive_name_survives_recompression_and_other_names_do_not_count(tmp
     assert not image_identities(str(one / "image1.jpg")) & image_identities(str(two / "image1.jpg"))
 
 
-def test_a_missing_image_is_refused(tmp_path):
+def rows(folder, *names_and_groups):
+    names, groups = zip(*names_and_groups, strict=True)
+    return Manifest(tuple(str(folder / name) for name in names), [0] * len(names), ("DF",), groups=groups)
+
+
+def test_the_overlap_of_two_manifests_knows_copies_archive_names_and_groups(tmp_path):
+    (tmp_path / "other").mkdir()
+    for number, name in enumerate(("a.png", "c.png", "other/a.png", "ISIC_0000001.png", "other/ISIC_0000001.png")):
+        Image.new("RGB", (4, 4), (number, 2, 3)).save(tmp_path / name)
+    shutil.copy(tmp_path / "a.png", tmp_path / "b.png")
+    others = rows(tmp_path, ("a.png", "p1"), ("ISIC_0000001.png", ""))
+    asked = ("a.png", "p9"), ("b.png", ""), ("c.png", "p1"), ("other/a.png", ""), ("other/ISIC_0000001.png", "p2")
+    found = overlap(rows(tmp_path, *asked), others)
+    assert found.images.tolist() == [True, True, False, False, True]
+    assert found.groups.tolist() == [False, False, True, False, False]
+
+
+def test_a_missing_image_is_refused(image, tmp_path):
     with pytest.raises(InputError, match="There is no file .*c.png"):
         image_identities(str(tmp_path / "c.png"))
+    with pytest.raises(InputError, match="c.png cannot be read"):
+        overlap(rows(tmp_path, ("c.png", "")), rows(tmp_path, ("a.png", "")))

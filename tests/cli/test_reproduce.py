@@ -1,0 +1,80 @@
+"""`care reproduce` from its words to its pages; the runs are faked, the pictures are tested in tests/runs."""
+
+import csv
+
+import pytest
+
+from care_tf.cli import reproduce as command
+from care_tf.cli.reproduce import reproduce
+from care_tf.runs import reproduced_figures
+from care_tf.runs.comparison_plan import Cell, read_methods
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What was to be compared, instead of comparing it: every method has a mean class accuracy of 50 %."""
+    calls = []
+
+    def run_comparison(context, names, changes, varied, folds, seeds, output, resamples, table_only, tables, fixed):
+        calls.append((names, changes, dict(varied), folds, seeds, output, resamples, table_only))
+        methods = read_methods(names, changes, varied, fixed)
+        tables.mkdir(parents=True)
+        with (tables / "comparison.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["method", "figure", "value", "low"])
+            writer.writerows([method, "mean_class_accuracy", 0.5, ""] for method in methods)
+        return [Cell(method, "1", config, (), "") for method, config in methods.items()]
+
+    monkeypatch.setattr(command, "run_comparison", run_comparison)
+    return calls
+
+
+def test_a_table_stands_beside_the_papers_and_all_tables_on_one_page(run, asked, tmp_path):
+    words = "table7 title=x --folds 1,2 --seeds 3 --output out --resamples 5 --table-only"
+    code, out, _ = run(reproduce, *words.split())
+    assert code == 0 and "| care_csl@lam=1.0 | 80.6 | 50.0 |" in out
+    lam = {"care.lam": (".7", "1.0", "1.3")}
+    names = ["isic2018/csl", "isic2018/care_csl"]
+    assert asked == [(names, ["title=x"], lam, ["1", "2"], [3], command.Path("out"), 5, True)]
+    assert (tmp_path / "out" / "table7" / "paper.md").read_text() in out
+    assert run(reproduce, "table10", "--output", "out")[0] == 0
+    titles = [line for line in (tmp_path / "out" / "results.md").read_text().splitlines() if line.startswith("## ")]
+    assert [title.split(",")[0] for title in titles] == ["## table7", "## table10"]
+
+
+def test_other_values_of_what_a_table_varies_have_no_number_of_the_paper(run, refuses, asked):
+    code, out, _ = run(reproduce, "table7", "--vary", "care.lam=2", "--output", "out")
+    assert code == 0 and "| care_csl@lam=2 |  | 50.0 |" in out and "lam=1.0" not in out
+    assert "--vary must name what table7 varies: care.lam" in refuses(reproduce, "table7", "--vary", "care.tau=.2")
+
+
+def test_a_figure_is_drawn_of_finished_runs(run, refuses, asked, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(reproduced_figures, "write_run_maps", lambda *given, **titles: drawn.append((given, titles)))
+    assert "Received no run of baseline, care. Leave out --table-only" in refuses(
+        reproduce, "fig10", "--table-only", "--output", "none"
+    )
+    monkeypatch.setattr(Cell, "is_finished", True)
+    code, out, _ = run(reproduce, "fig10", "--output", "out")
+    assert (code, out) == (0, "wrote out/fig10/fig10.png\n")
+    (folders, picture), titles = drawn[0]
+    assert [folder.name for folder in folders] == ["baseline", "care"] and picture.name == "fig10.png"
+    assert titles == {"titles": ["baseline", "CARE"]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tabel2"], "The table or figure must be one of table2"),
+        (["table5", "--dataset", "rsna"], "has table5 on isic2018 only"),
+        (["table2", "care"], "After the table or figure come changes, key=value. Received 'care'"),
+        (["table6", "care.tau=.3"], "care.tau varies over .2, .4, .5, .7, 1, so care.tau= cannot set it"),
+        (["table2", "output=here"], "Give --output FOLDER instead of output="),
+        (["table2", "seed=1", "--seeds", "2"], "Both --seeds and seed= were given"),
+        (["fig13", "--folds", "1", "--table-only"], "fig13 shows no runs: it takes --dataset and --output. Received"),
+        (["fig13", "output=here"], "Give --output FOLDER instead of output="),
+    ],
+)
+def test_bad_arguments_are_refused(refuses, tmp_path, arguments, message):
+    assert message in refuses(reproduce, *arguments)
+    assert not list(tmp_path.iterdir())
