@@ -43,7 +43,7 @@ class ProgressJournal:
     def __init__(self, output: str | os.PathLike, fingerprint: Mapping[str, Any], refusal: str | None = None):
         self._output = Path(output)
         self._refusal = refusal
-        self.path = self._output.with_name(f".{self._output.name}.progress.jsonl")
+        self.path = journal_path(self._output)
         self.entries: list[dict[str, Any]] = []
         self.changes: list[str] = []
         # As JSON reads it back: a tuple is a list there, and 1.0 == 1.
@@ -112,6 +112,11 @@ class ProgressJournal:
             if self.path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(self.path)):
                 return file
             file.close()
+
+
+def journal_path(output: Path) -> Path:
+    """Where the journal of an output lies, `.NAME.progress.jsonl` beside it."""
+    return output.with_name(f".{output.name}.progress.jsonl")
 
 
 def _read(file: IO[bytes]) -> tuple[Any, list[dict[str, Any]], int]:
