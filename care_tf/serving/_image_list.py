@@ -44,8 +44,8 @@ def find_images(words: Sequence[str | os.PathLike], columns: Sequence[str] = ())
     left_out: collections.Counter[str] = collections.Counter()
     found: dict[str, ImageFile] = {}
     problems = []
-    for word in map(os.fspath, words):
-        for image in _meant_by(word, columns, left_out):
+    for word in words:
+        for image in _meant_by(os.fspath(word), columns, left_out):
             if found.setdefault(image.path, image).cells != image.cells:
                 problems.append(f"{image.path} is given twice, and not with the same {', '.join(columns)}")
     raise_problems("The list of images", problems)

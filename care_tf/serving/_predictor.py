@@ -32,6 +32,7 @@ class Prediction(NamedTuple):
 
     Attributes:
       image: The file.
+      size: Height and width of its image, px.
       probabilities: float32 (C,).
       attention_map: float32 (H,W) in [0, 1] of the predicted class, over the whole image; None where not asked for.
       box: float32 (4,), half-open x0,y0,x1,y1 px of the file's image, around what the map marks; zeros for none.
@@ -39,6 +40,7 @@ class Prediction(NamedTuple):
     """
 
     image: ImageFile
+    size: tuple[int, int]
     probabilities: np.ndarray
     attention_map: np.ndarray | None = None
     box: np.ndarray | None = None
@@ -81,6 +83,8 @@ class Predictor:
       classify: (images float32 (B,H,W,3) RGB 0..255, further inputs as a manifest has them) -> `probabilities`.
       explain: The same -> `attention_map` and `box`, too.
       sha256: Of what the predictions come from.
+      calls: float32 (N,C) -> bool (N,C), the classes that each image is called by thresholds stored with the model;
+        None where it stores none.
 
     Attributes:
       class_names: In the order of the probabilities.
@@ -95,10 +99,11 @@ class Predictor:
         classify: Callable[[tf.Tensor, dict[str, tf.Tensor]], Outputs],
         explain: Callable[[tf.Tensor, dict[str, tf.Tensor]], Outputs],
         sha256: str,
+        calls: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
         self.class_names, self.image_size = description.class_names, description.image_size
         self.focus_class, self.inputs = description.focus_class, description.inputs
-        self.sha256 = sha256
+        self.sha256, self.calls = sha256, calls
         self._max_pixel_value = description.max_pixel_value
         self._classify, self._explain = classify, explain
 
@@ -155,7 +160,7 @@ class Predictor:
         Raises:
           InputError: Images lack the cells of an input.
         """
-        self._check_cells(images)
+        self.check_cells(images)
         for batch in _read_ahead(lambda image: self._read(image, thumbnail), images, batch_size):
             predicted = iter(self._predicted([each for each in batch if isinstance(each, _Read)], attention))
             yield [next(predicted) if isinstance(each, _Read) else each for each in batch]
@@ -179,7 +184,8 @@ class Predictor:
                 found.append(each)
         return found
 
-    def _check_cells(self, images: Sequence[ImageFile]) -> None:
+    def check_cells(self, images: Sequence[ImageFile]) -> None:
+        """Raises an InputError where images lack the cells of an input."""
         names = [encoding.name for encoding in self.inputs]
         lacking = next((image for image in images if not set(names) <= set(image.cells)), None)
         if lacking is not None:
@@ -212,7 +218,7 @@ class Predictor:
             given = {name: values[row] for name, values in found.items()}
             if "box" in given:  # from the classifier's pixels to the image's own
                 given["box"] = given["box"] * np.tile(np.divide(size, self.image_size)[::-1], 2).astype(np.float32)
-            predictions.append(Prediction(image, **given, thumbnail=shown))
+            predictions.append(Prediction(image, size, **given, thumbnail=shown))
         return predictions
 
 

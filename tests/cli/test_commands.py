@@ -110,7 +110,7 @@ def test_examples_can_be_parsed(monkeypatch):
         (["evaluate", "run", "--ouput", "x"], "Did you mean --output?"),
         (["boxes", "export", "m.csv", "--format", "pdf", "--output", "x"], "pdf is not one of coco"),
         (["prepare", "synthetic"], "Missing option --output. See care prepare synthetic --help."),
-        (["predict", "run", "image.png", "--output", "x"], "care predict is not available yet. Export the run"),
+        (["predict", "run", "--output", "x"], "Missing argument IMAGES.... See care predict --help."),
     ],
 )
 def test_what_is_wrong_is_one_line_with_code_2(words, message):
