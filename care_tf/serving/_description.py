@@ -54,12 +54,14 @@ def read_description(saved_model: Path) -> ModelDescription:
         )
     entries = read_json(path)
     decision = entries["decision"]
+    if decision is not None:
+        names, thresholds = tuple(decision["class_names"]), tuple(decision["thresholds"])
+        decision = Decision(names, decision["temperature"], thresholds)
     return ModelDescription(
         class_names=tuple(entries["class_names"]),
         image_size=tuple(entries["image_size"]),
         max_pixel_value=entries["max_pixel_value"],
         inputs=tuple(InputEncoding.from_dict(entry) for entry in entries["inputs"]),
-        decision=decision
-        and Decision(tuple(decision["class_names"]), decision["temperature"], tuple(decision["thresholds"])),
+        decision=decision,
         focus_class=entries["focus_class"],
     )

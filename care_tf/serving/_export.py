@@ -45,8 +45,8 @@ def export_saved_model(
         takes the upper byte of its numbers.
       inputs: How further inputs were encoded: the signatures then take the manifest's own values, numbers (NaN for
         missing) and texts ("" for missing). Other further inputs are taken as the classifier takes them.
-      decision: How the probabilities are read: the signatures then give `calibrated` probabilities and what is `called`,
-        too.
+      decision: How the probabilities are read: the signatures then give `calibrated` probabilities and what is
+        `called`, too.
       focus_class: The class that the model was trained for, such as the rarest: `care predict` sorts by it.
 
     Raises:

@@ -26,12 +26,14 @@ class ShownImage(NamedTuple):
       link: The file, relative to the page.
       probabilities: C of them.
       picture: The name of its pictures.
+      calls: The classes that it is called; None where the model has no thresholds.
     """
 
     path: str
     link: str
-    probabilities: tuple[float, ...]
+    probabilities: Sequence[float]
     picture: str
+    calls: Sequence[str] | None
 
 
 def write_page(
@@ -78,5 +80,6 @@ def _card(image: ShownImage, class_names: Sequence[str], focus: int, folder: Pat
         "value": f"{image.probabilities[focus]:.3f}",
         "top": class_names[top],
         "is_focus": top == focus,
+        "calls": None if image.calls is None else ", ".join(image.calls) or "no class",
         "top_value": f"{image.probabilities[top]:.3f}",
     }

@@ -83,14 +83,13 @@ class Predictor:
       classify: (images float32 (B,H,W,3) RGB 0..255, further inputs as a manifest has them) -> `probabilities`.
       explain: The same -> `attention_map` and `box`, too.
       sha256: Of what the predictions come from.
-      calls: float32 (N,C) -> bool (N,C), the classes that each image is called by thresholds stored with the model;
-        None where it stores none.
 
     Attributes:
       class_names: In the order of the probabilities.
       image_size: Height and width the classifier works at, px.
       focus_class: The class it was trained for; None where unknown.
       inputs: How further inputs are encoded.
+      decision: How its probabilities are calibrated, and from where on a class is called; None where nobody chose.
     """
 
     def __init__(
@@ -99,11 +98,10 @@ class Predictor:
         classify: Callable[[tf.Tensor, dict[str, tf.Tensor]], Outputs],
         explain: Callable[[tf.Tensor, dict[str, tf.Tensor]], Outputs],
         sha256: str,
-        calls: Callable[[np.ndarray], np.ndarray] | None = None,
     ):
         self.class_names, self.image_size = description.class_names, description.image_size
         self.focus_class, self.inputs = description.focus_class, description.inputs
-        self.sha256, self.calls = sha256, calls
+        self.decision, self.sha256 = description.decision, sha256
         self._max_pixel_value = description.max_pixel_value
         self._classify, self._explain = classify, explain
 

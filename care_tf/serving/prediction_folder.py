@@ -77,8 +77,9 @@ def predict_folder(
         write_table(output / BAD_IMAGES, [("image", "reason"), *([_relative(e, output), e["reason"]] for e in bad)])
         if not good:
             raise InputError(f"None of the {len(bad)} images could be read; the first: {bad[0]['reason'].rstrip('.')}.")
-        _write_predictions(model, good, output)
-        shown = [_shown(entry, output) for entry in good]
+        calls = _calls(model, good)
+        _write_predictions(model, good, calls, output)
+        shown = [_shown(entry, None if calls is None else calls[row], output) for row, entry in enumerate(good)]
         write_page(output / PAGE, shown, model.class_names, sorted_by, why, num_bad=len(bad))
     return "\n".join(_summary(len(todo), num_done, good, bad, found.left_out, f"{sorted_by}, {why}", output))
 
@@ -195,24 +196,33 @@ def _write_picture(path: Path, pixels: np.ndarray) -> None:
         ) from error
 
 
-def _write_predictions(model: Predictor, good: Sequence[_Entry], output: Path) -> None:
-    probabilities = np.array([entry["probabilities"] for entry in good], np.float32)
+def _calls(model: Predictor, good: Sequence[_Entry]) -> list[list[str]] | None:
+    """The classes that each image is called; None where the model has no thresholds."""
+    if model.decision is None:
+        return None
+    is_called = model.decision.calls(np.array([entry["probabilities"] for entry in good], np.float32))
+    return [[model.class_names[index] for index in np.flatnonzero(row)] for row in is_called]
+
+
+def _write_predictions(
+    model: Predictor, good: Sequence[_Entry], calls: Sequence[Sequence[str]] | None, output: Path
+) -> None:
     header = ["image", *model.class_names, "top_class", "top_probability", "heatmap"]
     rows = []
-    for entry, top in zip(good, probabilities.argmax(axis=1).tolist(), strict=True):
+    for entry in good:
         values = entry["probabilities"]
+        top = int(np.argmax(values))
         heatmap = HEATMAP.format(entry["picture"])
         row = [_relative(entry, output), *values, model.class_names[top], values[top]]
         rows.append([*row, heatmap if (output / heatmap).exists() else ""])
-    if model.calls is not None:
+    if calls is not None:
         header.append("decision")
-        for row, calls in zip(rows, model.calls(probabilities), strict=True):
-            row.append(";".join(name for name, is_called in zip(model.class_names, calls, strict=True) if is_called))
+        rows = [[*row, ";".join(names)] for row, names in zip(rows, calls, strict=True)]
     write_table(output / PREDICTIONS, [header, *rows])
 
 
-def _shown(entry: _Entry, output: Path) -> ShownImage:
-    return ShownImage(entry["image"], _relative(entry, output), tuple(entry["probabilities"]), entry["picture"])
+def _shown(entry: _Entry, calls: Sequence[str] | None, output: Path) -> ShownImage:
+    return ShownImage(entry["image"], _relative(entry, output), entry["probabilities"], entry["picture"], calls)
 
 
 def _relative(entry: _Entry, output: Path) -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from care_tf.data import InputEncoding
 from care_tf.errors import InputError
+from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.serving import _prediction_page
 from care_tf.serving._description import ModelDescription
 from care_tf.serving._predictor import Predictor
@@ -25,9 +26,9 @@ SIZE = (8, 12)
 class ColorModel(Predictor):
     """Each class's probability is the share of its color; attention is a box in the upper left quarter."""
 
-    def __init__(self, sha256="abc", calls=None, **description):
+    def __init__(self, sha256="abc", **description):
         self.batch_sizes = []
-        super().__init__(ModelDescription(CLASSES, SIZE, **description), self.classify, self.explain_, sha256, calls)
+        super().__init__(ModelDescription(CLASSES, SIZE, **description), self.classify, self.explain_, sha256)
 
     def classify(self, images, cells):
         self.batch_sizes.append(len(images))
@@ -233,12 +234,17 @@ def test_a_full_disk_is_one_line_and_keeps_what_is_done(images, output, monkeypa
     assert model.batch_sizes == [3]
 
 
-def test_decisions_have_a_column_where_the_model_stores_thresholds(images, output):
-    predict_folder(ColorModel(calls=lambda probabilities: probabilities > 0.3), [images], output, heatmaps=False)
-    assert [row["decision"] for row in table(output / "predictions.csv")] == ["red", "green", "blue", "blue"]
-    calls = lambda probabilities: np.array([[False] * 3, [True, False, True], [True] * 3, [False] * 3])  # noqa: E731
-    predict_folder(ColorModel(calls=calls), [images], output, heatmaps=False)  # chosen anew: no image is predicted
-    assert [row["decision"] for row in table(output / "predictions.csv")] == ["", "red;blue", "red;green;blue", ""]
+def test_what_is_called_has_a_column_where_the_model_has_thresholds(images, output):
+    for thresholds, expected in (
+        ((0.3, 0.35, 0.5), ["red", "green", "blue", ""]),
+        ((0.25, None, 0.15), ["red", "blue", "blue", "red;blue"]),  # chosen anew: no image is predicted
+    ):
+        model = ColorModel(decision=Decision(CLASSES, 1.0, thresholds))
+        predict_folder(model, [images], output, sort_by="red", heatmaps=False)
+        assert [row["decision"] for row in table(output / "predictions.csv")] == expected
+    assert model.batch_sizes == []
+    page = (output / "index.html").read_text()
+    assert re.findall(r"<span>called ([^<]*)<", page) == ["red", "red, blue", "blue", "blue"]
 
 
 def test_inputs_come_from_a_manifest_and_images_without_are_refused(images, output):

@@ -13,11 +13,13 @@ from PIL import Image
 from care_tf import serving
 from care_tf.boxes import boxes_from_map
 from care_tf.cli.export import write_saved_model
-from care_tf.data import fit_input_encodings, read_manifest
+from care_tf.data import Manifest, fit_input_encodings, read_manifest
 from care_tf.errors import InputError
+from care_tf.evaluation.decision_thresholds import Decision, Rule
 from care_tf.images.decoding import decode_image
 from care_tf.runs import load_run
 from care_tf.runs._configured_model import build_network
+from care_tf.runs._decision_file import write_decision
 from care_tf.runs._folder import write_config, write_inputs
 from care_tf.runs._run_evaluation import predict_manifest
 from care_tf.runs.config import validate_config
@@ -25,6 +27,7 @@ from care_tf.serving._predictor import BadImage, ImageFile
 
 CLASSES = ("AKIEC", "DF", "NV")
 SIZE = (24, 32)
+DECISION = Decision(CLASSES, 1.5, (0.5, None, 0.25))
 
 
 def write_run(folder, inputs=(), **data):
@@ -43,6 +46,7 @@ def write_run(folder, inputs=(), **data):
     config = validate_config(content, "test")
     write_config(folder, config)
     write_inputs(folder, inputs)
+    write_decision(folder, DECISION, Rule("f1"), Manifest((), np.zeros(0), CLASSES))
     (folder / "environment.json").write_text(json.dumps({"training_images": {"AKIEC": 5, "DF": 2, "NV": 9}}))
     return folder, config
 
@@ -92,6 +96,7 @@ def test_run_export_and_evaluation_agree(predictors, run_folder, photographs):
     assert expected.std(axis=0).min() > 1e-3
     for predictor in predictors:
         assert (predictor.class_names, predictor.image_size, predictor.focus_class) == (CLASSES, SIZE, "DF")
+        assert predictor.decision == DECISION
         found = predictor.predict(rows.image_paths)
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, atol=1e-5)
