@@ -233,17 +233,14 @@ def load(path: str | os.PathLike) -> Predictor:
       InputError: The path is neither.
     """
     path = Path(path)
-    if not path.is_dir():
-        raise InputError(
-            "The model must be a run folder (care train) or a folder that care export wrote. Received "
-            f"{path}, {'a file' if path.exists() else 'which does not exist'}."
-        )
     return _from_saved_model(path) if (path / "saved_model.pb").exists() else _from_run(path)
 
 
 def _from_run(folder: Path) -> Predictor:
     from care_tf.runs import load_run
+    from care_tf.runs.run_files import check_model
 
+    check_model(folder)
     run = load_run(folder)
     description = ModelDescription(
         run.class_names, run.image_size, run.config.data.max_pixel_value, run.inputs, run.decision, run.focus_class
