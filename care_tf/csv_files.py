@@ -6,6 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from care_tf.errors import InputError
@@ -139,6 +140,23 @@ def column_of(path: str | os.PathLike, key: str, column: str, names: Sequence[st
 def composed(text: str) -> str:
     """The one Unicode spelling of a text whose accents may be written in two ways (NFC)."""
     return unicodedata.normalize("NFC", text)
+
+
+def listed_path(name: str, folder: Path) -> str:
+    """The file that a table in a folder names, also with back slashes or the other Unicode spelling of an accent.
+
+    The spelling of the table counts where there is such a file; and where there is none by any spelling.
+    """
+    plain = os.path.normpath(folder / name)
+    if (name.isascii() and "\\" not in name) or os.path.lexists(plain):
+        return plain
+    found = [folder]
+    for part in Path(name.replace("\\", "/")).parts:
+        spellings = {part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD"))}
+        found = [
+            path / spelling for path in found for spelling in sorted(spellings) if os.path.lexists(path / spelling)
+        ]
+    return os.path.normpath(found[0]) if len(found) == 1 else plain
 
 
 def write_table(path: str | os.PathLike, rows: Iterable[Sequence[Any]]) -> None:

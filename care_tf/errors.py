@@ -17,6 +17,17 @@ class InputError(ValueError):
         __init__ = Exception.__init__
 
 
+def reason(error: Exception) -> str:
+    """An error in one line, as the reason why one of many files is left out: with its type where it is a defect.
+
+    Example:
+      >>> reason(InputError("It is cut off.")), reason(KeyError("Rows"))
+      ('It is cut off.', "KeyError: 'Rows'")
+    """
+    name = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+    return " ".join(f"{name}{error}".split())
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown word: " Did you mean ...?" with the nearest known one, or "".
 

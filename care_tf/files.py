@@ -76,6 +76,15 @@ def files_sha256(paths: Iterable[Path]) -> str:
     return hashlib.sha256("".join(f"{path.name} {file_sha256(path)}\n" for path in paths).encode()).hexdigest()
 
 
+def file_state(path: str | os.PathLike) -> tuple[int, int]:
+    """Size in bytes and time of the last change in ns; (-1, -1) where there is no file."""
+    try:
+        state = os.stat(path)
+    except OSError:
+        return -1, -1
+    return state.st_size, state.st_mtime_ns
+
+
 def _replace_folder(new: Path, target: Path, token: str) -> None:
     previous = target.with_name(f".{target.name}.{token}.previous")
     os.replace(target, previous)

@@ -122,7 +122,7 @@ def without(libraries, program):
         ("matplotlib", "from care_tf.evaluation import write_report", "runs"),
         ("skimage", "import care_tf; care_tf.boxes.dsr_saliency", "boxes"),
         ("flask", "from care_tf.boxes.review import serve_review", "boxes"),
-        ("pydicom", "from care_tf.datasets._dicom import read_dicom; read_dicom('a.dcm')", "dicom"),
+        ("pydicom", "from care_tf.datasets.dicom import read_dicom; read_dicom('a.dcm')", "dicom"),
     ],
 )
 def test_a_wing_without_its_extra_is_refused_in_one_line(library, statement, extra):

@@ -25,10 +25,11 @@ LEVELS = [
         "care_tf.network",
     },
     {"care_tf.datasets", "care_tf.model"},
-    {"care_tf.callbacks", "care_tf.evaluation", "care_tf.serving"},
+    {"care_tf.callbacks", "care_tf.evaluation"},
     {"care_tf.boxes"},
     {PUBLIC_NAMES},
     {"care_tf.runs"},
+    {"care_tf.serving"},
     {"care_tf.cli"},
     {"care_tf.__main__", "tools"},
 ]

@@ -62,7 +62,6 @@ def write_saved_model(run: "LoadedRun", folder: Path, image_size: tuple[int, int
 def _export(run: "LoadedRun", folder: Path, image_size: tuple[int, int] | None) -> None:
     from care_tf.serving import export_saved_model
 
-    decision = run.decision
     export_saved_model(
         run.care_model,
         folder,
@@ -71,6 +70,6 @@ def _export(run: "LoadedRun", folder: Path, image_size: tuple[int, int] | None) 
         class_names=run.class_names,
         max_pixel_value=run.config.data.max_pixel_value,
         inputs=run.inputs,
-        temperature=None if decision is None else decision.temperature,
-        thresholds=() if decision is None else decision.thresholds,
+        decision=run.decision,
+        focus_class=run.focus_class,
     )

@@ -30,6 +30,17 @@ class FinishedRun(click.Path):
 RUN = FinishedRun(path_type=Path)
 
 
+class Model(click.Path):
+    """A finished run or a SavedModel; anything else is refused before TensorFlow starts."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        from care_tf.runs.run_files import check_model
+
+        folder = Path(os.fsdecode(super().convert(value, param, ctx)))
+        check_model(folder)
+        return folder
+
+
 class ManifestFile(click.Path):
     """A manifest; one that does not exist is refused before TensorFlow starts."""
 

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import math
 import os
-import unicodedata
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from care_tf.box_geometry import as_boxes
-from care_tf.csv_files import composed, table_rows
+from care_tf.csv_files import composed, listed_path, table_rows
 from care_tf.data._annotation import annotation_problems
 from care_tf.errors import InputError
 from care_tf.file_work import map_files
@@ -89,25 +88,8 @@ def _parse_row(line: int, given: dict[str, str], folder: Path, inputs: Sequence[
         problems.append(f"boxes {cells['boxes']!r} are not a JSON list of [x0, y0, x1, y1]")
     except InputError as error:
         problems.append(str(error))
-    paths = {name: _path_of(cells[name], folder) for name in ("image", "mask") if cells[name]}
+    paths = {name: listed_path(cells[name], folder) for name in ("image", "mask") if cells[name]}
     return ManifestRow(line, {name: composed(text) for name, text in cells.items()} | paths, boxes, problems)
-
-
-def _path_of(name: str, folder: Path) -> str:
-    """The file that a table in a folder names, also with back slashes or the other Unicode spelling of an accent.
-
-    The spelling of the table counts where there is such a file; and where there is none by any spelling.
-    """
-    plain = os.path.normpath(folder / name)
-    if (name.isascii() and "\\" not in name) or os.path.lexists(plain):
-        return plain
-    found = [folder]
-    for part in Path(name.replace("\\", "/")).parts:
-        spellings = {part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD"))}
-        found = [
-            path / spelling for path in found for spelling in sorted(spellings) if os.path.lexists(path / spelling)
-        ]
-    return os.path.normpath(found[0]) if len(found) == 1 else plain
 
 
 def _find_duplicates(rows: list[ManifestRow]) -> None:

@@ -12,6 +12,7 @@ category, is refused: nothing was learned about it.
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -39,6 +40,11 @@ class InputEncoding:
     mean: float = 0.0
     std: float = 1.0
     has_missing: bool = False
+
+    @classmethod
+    def from_dict(cls, entries: Mapping[str, Any]) -> "InputEncoding":
+        """The inverse of `dataclasses.asdict`, through JSON."""
+        return cls(**{**entries, "categories": tuple(entries["categories"])})
 
     @property
     def width(self) -> int:
@@ -79,6 +85,12 @@ class InputEncoding:
         tf.debugging.Assert(is_known, [f"Unknown {self}. Received", values])
         scaled = tf.where(is_missing, 0.0, (values - self.mean) / self.std)
         return tf.stack([scaled, tf.cast(is_missing, tf.float32)][: self.width], axis=1)
+
+    def values(self, cells: Sequence[str]) -> tf.Tensor:
+        """What `encode` takes, from a manifest's cells."""
+        if self.categories:
+            return tf.constant(cells, tf.string)
+        return tf.constant([float(cell or "nan") for cell in cells], tf.float32)
 
     def problem(self, cell: str) -> str | None:
         """What is wrong with a manifest's cell; None where nothing is."""
@@ -127,13 +139,7 @@ def encoded_inputs(manifest: Manifest, encodings: Sequence[InputEncoding]) -> di
         cells = zip(manifest.image_paths, manifest.inputs[encoding.name], strict=True)
         problems += [f"image {path}: {text}" for path, cell in cells if (text := encoding.problem(cell))]
     raise_problems(manifest.source or "The manifest", problems)
-    return {each.name: each.encode(_values(each, manifest.inputs[each.name])).numpy() for each in encodings}
-
-
-def _values(encoding: InputEncoding, cells: Sequence[str]) -> tf.Tensor:
-    if encoding.categories:
-        return tf.constant(cells, tf.string)
-    return tf.constant([float(cell or "nan") for cell in cells], tf.float32)
+    return {each.name: each.encode(each.values(manifest.inputs[each.name])).numpy() for each in encodings}
 
 
 def _fitted(manifest: Manifest, name: str, kind: str | None) -> InputEncoding:

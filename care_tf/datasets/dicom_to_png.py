@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from care_tf.datasets._dicom import DicomHeader, read_dicom, read_dicom_header
+from care_tf.datasets.dicom import DicomHeader, read_dicom, read_dicom_header
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
 from care_tf.file_work import map_files

@@ -92,14 +92,18 @@ class Decision:
     temperature: float
     thresholds: tuple[float | None, ...]
 
+    @property
+    def limits(self) -> list[float]:
+        """The thresholds, infinity for a class without one."""
+        return [np.inf if threshold is None else threshold for threshold in self.thresholds]
+
     def calibrated(self, probabilities: np.ndarray) -> np.ndarray:
         """The network's probabilities (n, C), tempered."""
         return tempered(probabilities, self.temperature)
 
     def calls(self, probabilities: np.ndarray) -> np.ndarray:
         """Which classes each image is called, (n, C) bool, of the network's own probabilities (n, C)."""
-        limits = [np.inf if threshold is None else threshold for threshold in self.thresholds]
-        return self.calibrated(probabilities) >= limits
+        return self.calibrated(probabilities) >= self.limits
 
 
 @dataclasses.dataclass(frozen=True)

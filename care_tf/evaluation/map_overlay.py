@@ -64,12 +64,11 @@ def outlined(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     frame = Image.new("L", (size[0] + 2, size[1] + 2))  # a border of background: a box at the edge is closed too
     frame.paste(inside, (1, 1))
 
-    def ring(outside_px: int) -> np.ndarray:
-        grown = np.asarray(frame.filter(ImageFilter.MaxFilter(2 * outside_px + 1)))
-        shrunk = np.asarray(frame.filter(ImageFilter.MinFilter(2 * _OUTLINE_PX + 1)))
-        return ((grown > 0) & (shrunk == 0))[1:-1, 1:-1]
+    def filtered(kind: type, radius_px: int) -> np.ndarray:
+        return np.asarray(frame.filter(kind(2 * radius_px + 1)))[1:-1, 1:-1] > 0
 
+    around, core = filtered(ImageFilter.MaxFilter, _RIM_PX), filtered(ImageFilter.MinFilter, _OUTLINE_PX)
     drawn = pixels.copy()
-    drawn[ring(_RIM_PX)] = (20, 20, 20)
-    drawn[ring(0)] = (255, 255, 255)
+    drawn[around & ~core] = (20, 20, 20)
+    drawn[(np.asarray(inside) > 0) & ~core] = (255, 255, 255)
     return drawn

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,9 @@ _TRANSPOSITIONS = {
     7: "TRANSVERSE",
     8: "ROTATE_90",
 }
+# Tags of TIFF, and what they and Pillow's modes must be for the pixels to be what `read_tiff` makes of them.
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _BLACK_IS_ZERO = 258, 262, 1
+_EIGHT_BIT_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "YCbCr")
 
 
 def read_image(path: str | os.PathLike, max_pixel_value: int | None = None) -> np.ndarray:
@@ -48,10 +52,45 @@ def read_image(path: str | os.PathLike, max_pixel_value: int | None = None) -> n
         return _gray(numbers, max_pixel_value, path)
     with _named_errors(path, "image"), Image.open(path, formats=("JPEG", "PNG")) as image:
         transposition = _TRANSPOSITIONS.get(exif_orientation(image))
-        pixels = image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB")
+        pixels = _as_rgb(image)
         if transposition is not None:
             pixels = pixels.transpose(Image.Transpose[transposition])
     return np.asarray(pixels)
+
+
+def read_tiff(path: str | os.PathLike, max_pixel_value: int | None = None) -> np.ndarray:
+    """Decodes a TIFF file of one page as `read_image` decodes the same pixels in a PNG, but its orientation is honored.
+
+    Args:
+      path: A TIFF file with 8 bits per channel, or gray with 16.
+      max_pixel_value: The number in 16 bits that is white, as in `read_image`.
+
+    Returns:
+      uint8 (H,W,3) RGB.
+
+    Raises:
+      InputError: The file is missing, cut off or no TIFF, has several pages or other kinds of pixels, or holds numbers
+        above `max_pixel_value`.
+    """
+    from PIL import Image, ImageOps
+
+    check_max_pixel_value(max_pixel_value)
+    with _named_errors(path, "image"), Image.open(path, formats=("TIFF",)) as image:
+        tags = image.tag_v2
+        num_bits, photometric, mode = max(tags.get(_BITS_PER_SAMPLE, (1,))), tags.get(_PHOTOMETRIC), image.mode
+        num_pages = getattr(image, "n_frames", 1)
+        oriented = ImageOps.exif_transpose(image) if num_pages == 1 else image
+    if num_pages > 1:
+        raise InputError(f"{path} must hold one image. Received {num_pages} pages. Save each as a file of its own.")
+    if num_bits == 16 and mode.startswith("I;16") and photometric == _BLACK_IS_ZERO:
+        numbers = np.asarray(oriented).astype(np.int32)
+        return _gray(np.repeat(numbers[..., np.newaxis], 3, axis=2), max_pixel_value, path)
+    if num_bits > 8 or mode not in _EIGHT_BIT_MODES:
+        raise InputError(
+            f"{path} must have 8 bits per channel, or 16 of gray from black to white. Received {num_bits} bits, "
+            f"{mode}. Save it as PNG."
+        )
+    return np.asarray(_as_rgb(oriented))
 
 
 def read_mask(path: str | os.PathLike) -> np.ndarray:
@@ -73,6 +112,10 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
         # Through the palette's colors, not its numbers: published lesion masks have 0 for the lesion.
         channels = np.asarray(image if is_wide else image.convert("RGB"))
     return channels > 0 if channels.ndim == 2 else np.max(channels, axis=-1) > 0
+
+
+def _as_rgb(image: Any) -> Any:
+    return image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB")
 
 
 def _16_bit_numbers(path: str | os.PathLike) -> np.ndarray | None:

@@ -14,9 +14,10 @@ import tensorflow as tf
 
 from care_tf.backbones import get_backbone
 from care_tf.data import InputEncoding
+from care_tf.data.class_focus import focus_classes
 from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision
-from care_tf.files import atomic_path
+from care_tf.files import atomic_path, files_sha256
 from care_tf.model import CAREModel
 from care_tf.runs._configured_model import care_model, observed_network
 from care_tf.runs._decision_file import read_decision
@@ -50,6 +51,18 @@ class LoadedRun:
     class_names: tuple[str, ...]
     inputs: tuple[InputEncoding, ...] = ()
     decision: Decision | None = None
+
+    @property
+    def focus_class(self) -> str | None:
+        """The rarest class in training, among those whose boxes are used where they are named; None where unknown."""
+        class_counts = read_environment(self.folder).get("training_images")
+        return focus_classes(class_counts, self.config.data.mask_classes or ())[0] if class_counts else None
+
+    @property
+    def sha256(self) -> str:
+        """Of what its predictions come from: network, configuration and encoded inputs."""
+        paths = [self.folder / name for name in (MODEL, CONFIG, INPUTS)]
+        return files_sha256(path for path in paths if path.exists())
 
 
 def load_run(folder: str | os.PathLike) -> LoadedRun:
@@ -108,8 +121,7 @@ def input_names(folders: Sequence[str | os.PathLike]) -> list[str]:
 def _read_inputs(folder: Path) -> tuple[InputEncoding, ...]:
     if not (folder / INPUTS).exists():
         return ()
-    entries = json.loads((folder / INPUTS).read_text())
-    return tuple(InputEncoding(**{**entry, "categories": tuple(entry["categories"])}) for entry in entries)
+    return tuple(InputEncoding.from_dict(entry) for entry in json.loads((folder / INPUTS).read_text()))
 
 
 def write_environment(

@@ -1,4 +1,4 @@
-"""From a trained model to a file that needs TensorFlow and nothing else."""
+"""From a trained model to a file that needs TensorFlow and nothing else; from either to predictions of image files."""
 
 import lazy_loader
 

@@ -16,11 +16,8 @@ def attention_box(maps: tf.Tensor, threshold: float = 0.5, min_area_fraction: fl
     """
     height, width = maps.shape[1:]
     marked = (tf.cast(maps, tf.float64) >= threshold) & (maps > 0)
-    components = _components(marked)
-    num_numbers = height * width + 1
-    first = tf.range(tf.shape(maps)[0])[:, tf.newaxis] * num_numbers
-    numbers = tf.reshape(tf.reshape(components, (-1, height * width)) + first, (-1,))
-    areas = tf.math.unsorted_segment_sum(tf.ones_like(numbers), numbers, tf.shape(maps)[0] * num_numbers)
+    numbers = tf.reshape(_components(marked) + _first_of_each(maps), (-1,))
+    areas = tf.math.unsorted_segment_sum(tf.ones_like(numbers), numbers, tf.shape(maps)[0] * (height * width + 1))
     own_areas = tf.reshape(tf.gather(areas, numbers), tf.shape(maps))
     kept = marked & (tf.cast(own_areas, tf.float64) >= min_area_fraction * height * width)
     (x0, x1), (y0, y1) = (_first_and_end(tf.reduce_any(kept, axis=axis)) for axis in (1, 2))
@@ -28,24 +25,34 @@ def attention_box(maps: tf.Tensor, threshold: float = 0.5, min_area_fraction: fl
 
 
 def _components(marked: tf.Tensor) -> tf.Tensor:
-    """The 8-connected components of bool (B,H,W): int32 (B,H,W), one number above 0 for each, 0 outside.
+    """The 8-connected components of bool (B,H,W): int32 (B, H*W), one number above 0 for each, 0 outside.
 
-    Every pixel takes the greatest number around it, then the number of the pixel that has this number: the second step
-    makes the steps a logarithm of the component's length.
+    All pixels of one number take the greatest number that touches any of them, then the number of the pixel that this
+    is the number of: the steps are a logarithm of the component's length, whatever its shape.
     """
     height, width = marked.shape[1:]
-    inside = tf.cast(marked, tf.float32)
-    numbers = inside * tf.reshape(tf.range(1.0, height * width + 1.0), (height, width))
+    inside = tf.cast(tf.reshape(marked, (-1, height * width)), tf.int32)
+    first = _first_of_each(marked)
 
     def grow(numbers: tf.Tensor, _: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        grown = tf.nn.max_pool2d(numbers[..., tf.newaxis], 3, 1, "SAME")[..., 0] * inside
-        flat = tf.reshape(grown, (-1, height * width))
-        with_outside = tf.pad(flat, ((0, 0), (1, 0)))
-        jumped = tf.reshape(tf.gather(with_outside, tf.cast(flat, tf.int32), batch_dims=1), tf.shape(grown))
+        as_image = tf.cast(tf.reshape(numbers, (-1, height, width, 1)), tf.float32)
+        around = tf.reshape(tf.nn.max_pool2d(as_image, 3, 1, "SAME"), (-1, height * width))
+        touching = tf.cast(around, tf.int32) * inside
+        own = numbers + first
+        num_numbers = tf.shape(first)[0] * (height * width + 1)
+        greatest = tf.math.unsorted_segment_max(tf.reshape(touching, (-1,)), tf.reshape(own, (-1,)), num_numbers)
+        grown = tf.gather(greatest, own)
+        jumped = tf.gather(tf.pad(grown, ((0, 0), (1, 0))), grown, batch_dims=1)
         return jumped, tf.reduce_any(jumped != numbers)
 
-    numbers, _ = tf.while_loop(lambda _, has_grown: has_grown, grow, (numbers, tf.constant(True)))
-    return tf.cast(numbers, tf.int32)
+    start = inside * tf.range(1, height * width + 1)
+    return tf.while_loop(lambda _, has_grown: has_grown, grow, (start, tf.constant(True)))[0]
+
+
+def _first_of_each(maps: tf.Tensor) -> tf.Tensor:
+    """int32 (B,1): what tells the numbers of one map, up to H*W, from those of the others."""
+    height, width = maps.shape[1:]
+    return tf.range(tf.shape(maps)[0])[:, tf.newaxis] * (height * width + 1)
 
 
 def _first_and_end(is_set: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
+from care_tf.data.class_focus import check_focus
 from care_tf.data.input_encoding import InputEncoding
 from care_tf.errors import InputError
+from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.files import atomic_path
 from care_tf.images.bit_depth import check_max_pixel_value
 from care_tf.network.inputs import further_inputs, image_of, symbolic_inputs
+from care_tf.serving._description import ModelDescription, write_description
 from care_tf.serving._signatures import ServedClassifier
 
 if TYPE_CHECKING:
@@ -27,8 +30,8 @@ def export_saved_model(
     class_names: Sequence[str],
     max_pixel_value: int | None = None,
     inputs: Sequence[InputEncoding] = (),
-    temperature: float | None = None,
-    thresholds: Sequence[float | None] = (),
+    decision: Decision | None = None,
+    focus_class: str | None = None,
 ) -> None:
     """Writes a SavedModel with the signatures `serving_default`, `serve_bytes`, `explain` and `portable`.
 
@@ -42,13 +45,13 @@ def export_saved_model(
         takes the upper byte of its numbers.
       inputs: How further inputs were encoded: the signatures then take the manifest's own values, numbers (NaN for
         missing) and texts ("" for missing). Other further inputs are taken as the classifier takes them.
-      temperature, thresholds: How the probabilities are read, of `care_tf.evaluation.decision_thresholds.Decision`: the
-        signatures then give `calibrated` probabilities and what is `called`, too.
+      decision: How the probabilities are read: the signatures then give `calibrated` probabilities and what is
+        `called`, too.
+      focus_class: The class that the model was trained for, such as the rarest: `care predict` sorts by it.
 
     Raises:
-      InputError: `path` holds something else, the image size, the class names, thresholds or `inputs` do not fit the
-        classifier,
-        `max_pixel_value` is out of range, or `preprocess` cannot run in a graph.
+      InputError: `path` holds something else, the image size, the class names, the decision or `inputs` do not fit the
+        classifier, `max_pixel_value` is out of range, `focus_class` is no class, or `preprocess` cannot run in a graph.
     """
     _check_target(Path(path))
     _check_image_size(care_model, image_size)
@@ -56,10 +59,16 @@ def export_saved_model(
     _check_preprocess(preprocess, image_size)
     check_max_pixel_value(max_pixel_value)
     _check_inputs(care_model, inputs)
-    _check_decision(temperature, thresholds, len(class_names))
-    served = ServedClassifier(
-        care_model, preprocess, image_size, class_names, max_pixel_value, inputs, temperature, thresholds
+    check_focus([focus_class] if focus_class is not None else [], class_names)
+    if decision is not None and decision.class_names != tuple(class_names):
+        raise InputError(
+            f"The decision must be about the classes {', '.join(class_names)}. Received one about "
+            f"{', '.join(decision.class_names)}."
+        )
+    description = ModelDescription(
+        tuple(class_names), image_size, max_pixel_value, tuple(inputs), decision, focus_class
     )
+    served = ServedClassifier(care_model, preprocess, description)
     signatures = {
         "serving_default": served.serve_images,
         "serve_bytes": served.serve_bytes,
@@ -68,6 +77,7 @@ def export_saved_model(
     }
     with atomic_path(path) as temporary:
         tf.saved_model.save(served, str(temporary), signatures=signatures)
+        write_description(temporary, description)
 
 
 def _check_target(path: Path) -> None:
@@ -101,15 +111,6 @@ def _check_class_names(care_model: "CAREModel", class_names: Sequence[str]) -> N
         )
     if len(set(class_names)) != len(class_names):
         raise InputError(f"class_names must differ from one another. Received {', '.join(class_names)}.")
-
-
-def _check_decision(temperature: float | None, thresholds: Sequence[float | None], num_classes: int) -> None:
-    fits = not thresholds if temperature is None else temperature > 0 and len(thresholds) == num_classes
-    if not fits:
-        raise InputError(
-            f"A decision must be a temperature above 0 and one threshold for each of the {num_classes} classes. "
-            f"Received temperature={temperature} and thresholds={list(thresholds)}. Leave both out for none."
-        )
 
 
 def _check_inputs(care_model: "CAREModel", inputs: Sequence[InputEncoding]) -> None:

@@ -1,7 +1,7 @@
 """The four functions of an exported model, in TensorFlow operations only."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from care_tf.images.decoding import decode_image, resize_images
 from care_tf.keras_generation import tensorflow_variable
 from care_tf.network.inputs import call_classifier, further_inputs
 from care_tf.serving._attention_box import attention_box
+from care_tf.serving._description import ModelDescription
 from care_tf.serving._portable_resize import portable_resize
 
 if TYPE_CHECKING:
@@ -29,26 +30,15 @@ class ServedClassifier(tf.Module):
     Args:
       care_model: The trained `CAREModel`.
       preprocess: float32 RGB 0..255 (B,H,W,3) -> what the classifier takes; TensorFlow operations.
-      image_size: Height and width the classifier works at, px.
-      class_names: One name per class, in the order of the labels.
-      max_pixel_value: As of `decode_image`.
-      temperature: What logits are divided by to calibrate them, or None for no decision.
-      thresholds: A class's calibrated probability that an image is called it from; None for a class that is never
-        called.
-      inputs: How the classifier's further inputs are encoded. Every signature takes each of them by its name: encoded
-        ones as `InputEncoding.encode` does; others, and all of `portable`'s, as the classifier does.
+      description: How it takes images. Every signature takes each further input by its name: encoded ones as
+        `InputEncoding.encode` does; others, and all of `portable`'s, as the classifier does.
     """
 
     def __init__(
         self,
         care_model: "CAREModel",
         preprocess: Callable[[tf.Tensor], tf.Tensor],
-        image_size: tuple[int, int],
-        class_names: Sequence[str],
-        max_pixel_value: int | None = None,
-        inputs: Sequence[InputEncoding] = (),
-        temperature: float | None = None,
-        thresholds: Sequence[float | None] = (),
+        description: ModelDescription,
     ) -> None:
         super().__init__(name="served_classifier")
         self.classifier_variables = [tensorflow_variable(variable) for variable in care_model.classifier.variables]
@@ -64,14 +54,13 @@ class ServedClassifier(tf.Module):
         self._predict = plain(lambda images: call_classifier(care_model.classifier, beside(images), training=False))
         self._attend = plain(lambda images: care_model.predictions_and_attention(beside(images)))
         self._probabilities = plain(care_model.class_probabilities)
-        height, width = image_size
+        height, width = description.image_size
         self._image_size = (height, width)
-        self._class_names = tuple(class_names)
-        self._max_pixel_value = max_pixel_value
-        self._temperature = temperature
-        self._thresholds = [float("inf") if each is None else each for each in thresholds]
+        self._class_names = tuple(description.class_names)
+        self._max_pixel_value = description.max_pixel_value
+        self._decision = description.decision
         if specs := further_inputs(care_model.classifier):
-            self._add_arguments(specs, {encoding.name: encoding for encoding in inputs}, further)
+            self._add_arguments(specs, {encoding.name: encoding for encoding in description.inputs}, further)
 
     def _add_arguments(
         self, specs: dict[str, tf.TensorSpec], encodings: dict[str, InputEncoding], further: dict[str, tf.Tensor]
@@ -155,10 +144,10 @@ class ServedClassifier(tf.Module):
         # Once per image: a server that joins requests to a batch splits every output along its first axis.
         class_names = tf.tile(names[tf.newaxis], (tf.shape(probabilities)[0], 1))
         outputs = {"probabilities": probabilities, "top_class": top_class, "class_names": class_names}
-        if self._temperature is not None:
+        if self._decision is not None:
             logits = tf.math.log(tf.maximum(probabilities, np.finfo(np.float32).tiny))
-            outputs["calibrated"] = tf.nn.softmax(logits / self._temperature)
-            outputs["called"] = outputs["calibrated"] >= tf.constant(self._thresholds)
+            outputs["calibrated"] = tf.nn.softmax(logits / self._decision.temperature)
+            outputs["called"] = outputs["calibrated"] >= tf.constant(self._decision.limits, tf.float32)
         return outputs
 
 

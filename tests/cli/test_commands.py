@@ -88,7 +88,7 @@ def test_help_has_a_purpose_and_an_example(words):
 
 def test_examples_can_be_parsed(monkeypatch):
     """An example with an option that is not there, or without one that is required, would be worse than none."""
-    for kind in (options.FinishedRun, options.ManifestFile):  # what examples name does not exist
+    for kind in (options.FinishedRun, options.Model, options.ManifestFile):  # what examples name does not exist
         monkeypatch.setattr(kind, "convert", click.Path.convert)
     for words, command in COMMANDS.items():
         for line in command._example.splitlines():
@@ -110,7 +110,7 @@ def test_examples_can_be_parsed(monkeypatch):
         (["evaluate", "run", "--ouput", "x"], "Did you mean --output?"),
         (["boxes", "export", "m.csv", "--format", "pdf", "--output", "x"], "pdf is not one of coco"),
         (["prepare", "synthetic"], "Missing option --output. See care prepare synthetic --help."),
-        (["predict", "run", "image.png", "--output", "x"], "care predict is not available yet. Export the run"),
+        (["predict", "run", "a.jpg", "--output", "x"], "run must be a run folder"),
     ],
 )
 def test_what_is_wrong_is_one_line_with_code_2(words, message):

@@ -35,6 +35,7 @@ def small_run(side):
         class_names=("DF", "NV"),
         inputs=(),
         decision=Decision(("DF", "NV"), 2.0, (0.2, None)),
+        focus_class="DF",
         config=types.SimpleNamespace(data=types.SimpleNamespace(max_pixel_value=4095)),
     )
 

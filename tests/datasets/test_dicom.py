@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from care_tf.datasets._dicom import DicomHeader, read_dicom, read_dicom_header
+from care_tf.datasets.dicom import DicomHeader, read_dicom, read_dicom_header
 from care_tf.errors import InputError
 
 pydicom = pytest.importorskip("pydicom")

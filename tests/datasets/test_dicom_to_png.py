@@ -6,7 +6,7 @@ import pytest
 from downloads import write_dicom
 from PIL import Image
 
-from care_tf.datasets._dicom import read_dicom
+from care_tf.datasets.dicom import read_dicom
 from care_tf.datasets.dicom_to_png import convert_dicom, convert_dicoms
 from care_tf.errors import InputError
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from care_tf.data.augmentation import Augmentation
-from care_tf.datasets._dicom import DicomHeader
+from care_tf.datasets.dicom import DicomHeader
 from care_tf.datasets.dicom_to_png import ConvertedDicom
 from care_tf.datasets.rsna import PAPER_IMAGES_PER_CLASS, RsnaImage, read_rsna, rsna_manifest
 from care_tf.datasets.rsna_tables import CLASSES

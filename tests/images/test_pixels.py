@@ -5,7 +5,7 @@ from PIL import Image
 
 from care_tf.errors import InputError
 from care_tf.images.decoding import decode_image, decode_mask_named
-from care_tf.images.pixels import read_image, read_mask
+from care_tf.images.pixels import read_image, read_mask, read_tiff
 
 
 def _random(shape, dtype=np.uint8, top=256):
@@ -64,3 +64,47 @@ def test_bad_files_are_refused(tmp_path):
     (tmp_path / "c.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="image .*c.png cannot be decoded"):
         read_image(tmp_path / "c.png")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA", "P", "1", "I;16"])
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_a_tiff_is_read_as_a_png_of_the_same_pixels(tmp_path, mode, compression):
+    wide = Image.fromarray(_random((6, 9), np.uint16, 65536))
+    image = wide if mode == "I;16" else Image.fromarray(_random((6, 9, 3))).convert(mode)
+    image.save(tmp_path / "a.png")
+    image.save(tmp_path / "a.tif", compression=compression)
+    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), read_image(tmp_path / "a.png"))
+
+
+def test_a_tiff_of_12_bits_is_read_by_its_range(tmp_path):
+    Image.fromarray(_random((6, 9), np.uint16, 4096)).save(tmp_path / "a.tif")
+    Image.fromarray(_random((6, 9), np.uint16, 4096)).save(tmp_path / "a.png")
+    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif", 4095), read_image(tmp_path / "a.png", 4095))
+    with pytest.raises(InputError, match="a.tif: max_pixel_value must be the largest .* Received 1000"):
+        read_tiff(tmp_path / "a.tif", 1000)
+
+
+def test_a_tiffs_orientation_is_honored(tmp_path):
+    pixels = _random((6, 9, 3))
+    Image.fromarray(pixels).save(tmp_path / "a.tif", tiffinfo={0x0112: 6})
+    np.testing.assert_array_equal(read_tiff(tmp_path / "a.tif"), np.rot90(pixels, -1))
+
+
+def test_a_tiff_that_may_be_read_wrongly_is_refused(tmp_path):
+    pages = [Image.fromarray(_random((6, 9, 3)))] * 2
+    pages[0].save(tmp_path / "pages.tif", save_all=True, append_images=pages[1:])
+    Image.fromarray(np.zeros((6, 9), np.float32)).save(tmp_path / "float.tif")
+    Image.fromarray(_random((6, 9), np.uint16, 65536)).save(tmp_path / "inverted.tif", tiffinfo={262: 0})
+    pages[0].convert("CMYK").save(tmp_path / "ink.tif")
+    pages[0].save(tmp_path / "cut.tif")
+    (tmp_path / "cut.tif").write_bytes((tmp_path / "cut.tif").read_bytes()[:60])
+    for name, message in {
+        "pages": "must hold one image. Received 2 pages",
+        "float": "must have 8 bits per channel, .* Received 32 bits, F",
+        "inverted": "Received 16 bits, I;16",
+        "ink": "Received 8 bits, CMYK",
+        "cut": "cut.tif cannot be decoded",
+        "missing": "missing.tif does not exist",
+    }.items():
+        with pytest.raises(InputError, match=message):
+            read_tiff(tmp_path / f"{name}.tif")

@@ -289,7 +289,7 @@ def test_a_former_export_is_replaced_and_survives_a_failure(tmp_path, monkeypatc
 
 def test_a_decision_comes_with_the_probabilities(model, exported, tmp_path):
     decision = Decision(CLASSES, 2.0, (0.4, None, 0.3))
-    signatures = export(model, tmp_path / "model", temperature=2.0, thresholds=decision.thresholds)
+    signatures = export(model, tmp_path / "model", decision=decision)
     images = random_images()
     answer = {name: value.numpy() for name, value in signatures["serving_default"](tf.constant(images)).items()}
     plain = exported[1]["serving_default"](tf.constant(images))
@@ -315,8 +315,7 @@ def test_the_classifier_is_left_as_it_was(tmp_path):
         ({"image_size": (24,)}, "image_size must be"),
         ({"class_names": ("DF", "NV")}, "must name each of the classifier's 3 classes. Received 2: DF, NV"),
         ({"class_names": ("DF", "NV", "DF")}, "class_names must differ"),
-        ({"temperature": 2.0}, "one threshold for each of the 3 classes"),
-        ({"thresholds": (0.5, 0.5, 0.5)}, "a temperature above 0"),
+        ({"decision": Decision(("NV",), 2.0, (0.5,))}, "about the classes AKIEC, DF, NV. Received one about NV"),
         ({"preprocess": lambda x: np.asarray(x) / 255}, "preprocess must be made of TensorFlow operations"),
     ],
 )

@@ -42,7 +42,8 @@ def test_every_tool_has_help_and_nothing_else_to_say(tool, monkeypatch, capsys):
 def test_the_names_of_the_tools_stay():
     assert [tool.stem for tool in TOOLS] == [
         *("compare", "demo", "evaluate", "export", "export_boxes", "import_boxes", "judge_boxes", "make_boxes"),
-        *("make_synthetic", "prepare_isic2018", "prepare_rsna", "review_boxes", "train", "train_segmentation"),
+        *("make_synthetic", "predict", "prepare_isic2018", "prepare_rsna", "review_boxes", "train"),
+        "train_segmentation",
     ]
 
 

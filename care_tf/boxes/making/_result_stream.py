@@ -8,9 +8,10 @@ from care_tf.boxes.making._dask_pool import open_dask_pool
 from care_tf.boxes.making._local_pool import LocalPool
 from care_tf.boxes.making._ray_pool import open_ray_pool
 from care_tf.boxes.making._worker_pool import WorkerDiedError, WorkerPool
-from care_tf.boxes.making.one_image import ImageResult, ImageTask, annotate, file_state
+from care_tf.boxes.making.one_image import ImageResult, ImageTask, annotate
 from care_tf.boxes.making.workers import Workers
 from care_tf.errors import InputError
+from care_tf.files import file_state
 
 
 def stream_results(packed: bytes, tasks: Sequence[ImageTask], workers: Workers) -> Generator[ImageResult, None, None]:

@@ -13,14 +13,15 @@ from typing import Any, Literal
 import numpy as np
 
 from care_tf.boxes.box_details import DETAIL_COLUMNS, details_path
-from care_tf.boxes.making._progress_journal import ProgressJournal
 from care_tf.boxes.making._result_stream import stream_results
 from care_tf.boxes.making.methods import SaliencyMethod
-from care_tf.boxes.making.one_image import BoxSettings, ImageResult, ImageTask, Status, file_state, pack
+from care_tf.boxes.making.one_image import BoxSettings, ImageResult, ImageTask, Status, pack
 from care_tf.boxes.making.workers import Workers
 from care_tf.csv_files import write_table
 from care_tf.data.manifest import Manifest, write_manifest
 from care_tf.errors import InputError
+from care_tf.files import file_state
+from care_tf.progress_journal import ProgressJournal
 from care_tf.version import __version__
 
 # What maps come from, by distribution and module: OpenCV has several distributions of one module.

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import math
-import os
 import pickle
 import time
 import warnings
@@ -17,8 +16,8 @@ import numpy as np
 from care_tf.box_geometry import scale_boxes, validate_boxes
 from care_tf.boxes._from_map import THRESHOLD_RULES, boxes_from_map, check_box_rules
 from care_tf.boxes._map_doubt import box_doubt
-from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.errors import InputError, reason
+from care_tf.files import atomic_path, file_state
 from care_tf.images.pixels import read_image
 from care_tf.tensorflow_start import one_image_per_core
 
@@ -135,8 +134,7 @@ def annotate(packed: bytes, task: ImageTask) -> ImageResult:
         status: Status = "boxes" if boxes else "no box"
     except Exception as error:
         boxes, doubt, status = [], math.nan, "failed"
-        name = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-        message = " ".join(f"{name}{error}".split())
+        message = reason(error)
     seconds = time.perf_counter() - start
     return ImageResult(task.row, status, boxes, doubt, seconds, message, size, modified_ns)
 
@@ -145,15 +143,6 @@ def annotate_in_worker(packed: bytes, task: ImageTask) -> ImageResult:
     """`annotate` in a process of its own, where TensorFlow has not started yet."""
     one_image_per_core()
     return annotate(packed, task)
-
-
-def file_state(path: str) -> tuple[int, int]:
-    """Size in bytes and time of the last change in ns; (-1, -1) where there is no file."""
-    try:
-        state = os.stat(path)
-    except OSError:
-        return -1, -1
-    return state.st_size, state.st_mtime_ns
 
 
 def _image_and_warning(task: ImageTask) -> tuple[np.ndarray, str]:

@@ -22,9 +22,10 @@ class ProgressJournal:
     Args:
       output: The file that the run will write; the journal lies beside it, `.NAME.progress.jsonl`.
       fingerprint: What a finished item depends on beside its own file: method, settings, versions. JSON values.
+      refusal: What the error says where the journal was begun with another fingerprint; None starts it anew.
 
     Raises:
-      InputError: Another run works on the same output, or its folder cannot be written to.
+      InputError: Another run works on the same output, its folder cannot be written to, or `refusal`.
 
     Example:
       >>> import tempfile
@@ -39,9 +40,10 @@ class ProgressJournal:
       ([], ['threshold: 0.5 -> 0.4'])
     """
 
-    def __init__(self, output: str | os.PathLike, fingerprint: Mapping[str, Any]):
+    def __init__(self, output: str | os.PathLike, fingerprint: Mapping[str, Any], refusal: str | None = None):
         self._output = Path(output)
-        self.path = self._output.with_name(f".{self._output.name}.progress.jsonl")
+        self._refusal = refusal
+        self.path = journal_path(self._output)
         self.entries: list[dict[str, Any]] = []
         self.changes: list[str] = []
         # As JSON reads it back: a tuple is a list there, and 1.0 == 1.
@@ -56,6 +58,9 @@ class ProgressJournal:
             self._file.truncate(num_good_bytes)
         else:
             self.changes = list(_differences(first, self._fingerprint)) if first is not None else []
+            if self.changes and self._refusal is not None:
+                self._file.close()
+                raise InputError(f"{self._refusal} ({'; '.join(self.changes)}). Choose another output.")
             self._file.truncate(0)
             self._write(self._fingerprint)
         return self
@@ -107,6 +112,11 @@ class ProgressJournal:
             if self.path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(self.path)):
                 return file
             file.close()
+
+
+def journal_path(output: Path) -> Path:
+    """Where the journal of an output lies, `.NAME.progress.jsonl` beside it."""
+    return output.with_name(f".{output.name}.progress.jsonl")
 
 
 def _read(file: IO[bytes]) -> tuple[Any, list[dict[str, Any]], int]:

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from care_tf.boxes.making._progress_journal import ProgressJournal
 from care_tf.errors import InputError
+from care_tf.progress_journal import ProgressJournal
 
 SETTINGS = {"method": "dsr", "box_settings": {"threshold": 0.5, "scale": 1.0}}
 
@@ -81,6 +81,17 @@ def test_other_settings_start_anew_and_are_named(output):
         assert journal.entries == []  # not what stood there before
 
 
+def test_other_settings_are_refused_where_the_journal_is_to_be_continued(output):
+    written(output, {"image": "a"})
+    with (
+        pytest.raises(InputError, match=r"Another method made it \(method: dsr -> bms\)\. Choose another output"),
+        ProgressJournal(output, {**SETTINGS, "method": "bms"}, "Another method made it"),
+    ):
+        pass
+    with ProgressJournal(output, SETTINGS, "Another method made it") as journal:
+        assert journal.entries == [{"image": "a"}]
+
+
 def test_the_same_settings_change_nothing(output):
     written(output, {"image": "a"}, settings={"sizes": (1, 2), "scale": 1})
     with ProgressJournal(output, {"sizes": [1, 2], "scale": 1.0}) as journal:
@@ -113,7 +124,7 @@ def test_another_output_in_the_same_folder_is_free(output):
 def test_a_killed_run_leaves_no_lock(output):
     program = (
         "import sys, time\n"
-        "from care_tf.boxes.making._progress_journal import ProgressJournal\n"
+        "from care_tf.progress_journal import ProgressJournal\n"
         "with ProgressJournal(sys.argv[1], {}) as journal:\n"
         "    journal.append({'image': 'a'}); print('locked', flush=True); time.sleep(60)\n"
     )
