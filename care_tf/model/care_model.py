@@ -1,6 +1,7 @@
 """CAREModel: a Keras model around an unchanged classifier, trained with the attention loss."""
 
 import dataclasses
+import inspect
 import os
 from typing import Any
 
@@ -14,6 +15,7 @@ from care_tf.losses import AttentionLoss
 from care_tf.losses.embedding import EmbeddingLoss
 from care_tf.metrics import attention_inside_share, embedding_spread
 from care_tf.model._batches import ImageBatch, check_labels, true_class
+from care_tf.model._class_lists import check_class_list, class_names_of
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy
 from care_tf.network.inputs import further_of, image_of, symbolic_inputs
@@ -178,6 +180,29 @@ class CAREModel(keras.Model):
         return self.classifier.export(filepath, *args, **kwargs)
 
     # --- fit and evaluate -------------------------------------------------------------------------------------------
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """Keras's own `fit`, with its arguments.
+
+        Raises:
+          InputError: `validation_data` carries another list of classes (`class_names`) than x.
+        """
+        given = inspect.signature(super().fit).bind(x, *args, **kwargs).arguments
+        self._observed.class_names = class_names_of(x) or self._observed.class_names
+        self._check_class_list(given.get("validation_data"))
+        return super().fit(**given)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Keras's own `evaluate`, with its arguments.
+
+        Raises:
+          InputError: x carries another list of classes (`class_names`) than the training data.
+        """
+        self._check_class_list(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def _check_class_list(self, data: Any) -> None:
+        check_class_list(class_names_of(data), self._observed.class_names, self._observed.num_classes)
 
     def make_train_function(self, force: bool = False):
         """Keras's own function of an epoch's steps, for an optimizer whose variables are there already."""
