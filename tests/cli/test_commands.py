@@ -57,7 +57,7 @@ def test_the_commands_are_those_of_the_documentation():
     assert {" ".join(words) for words, command in COMMANDS.items() if not isinstance(command, click.Group)} == {
         *("train", "evaluate", "predict", "compare", "maps", "reproduce", "export", "demo", "configs show"),
         "completion",
-        *("prepare isic2018", "prepare rsna", "prepare synthetic", "segment train"),
+        *("prepare isic2018", "prepare rsna", "prepare folders", "prepare synthetic", "segment train"),
         *("boxes make", "boxes import", "boxes export", "boxes judge", "boxes review"),
     }
 
