@@ -14,6 +14,7 @@ from . import (
     runs,
     serving,
 )
+from .boxes import manifest_from_folders
 from .model import CAREModel, load_model
 from .version import __version__
 
@@ -30,6 +31,7 @@ __all__ = [
     "images",
     "load_model",
     "losses",
+    "manifest_from_folders",
     "metrics",
     "model",
     "network",

@@ -93,9 +93,14 @@ def sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
 
 
+def number_in(variable: Any) -> float:
+    """The number that a scalar variable holds; `float` does not take one that is mirrored on replicas."""
+    return float(tf.convert_to_tensor(variable))
+
+
 def learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
     """The optimizer's current learning rate."""
-    return float(tf.convert_to_tensor(optimizer.learning_rate))
+    return number_in(optimizer.learning_rate)
 
 
 def set_learning_rate(optimizer: keras.optimizers.Optimizer, value: float) -> None:

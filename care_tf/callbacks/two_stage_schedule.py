@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class TwoStageSchedule(keras.callbacks.Callback):
 
     Stage 1 ("pretrain") ends when the monitored loss has stopped falling (`patience`), or after `pretrain_epochs`.
     Stage 2 ("finetune") starts from its weights with `alpha`, constant or ramped linearly. `fit`'s logs gain `stage`
-    (1 or 2) and `alpha`. When `fit` ends, the model's alpha is what it was before.
+    (1 or 2) and `alpha`. When `fit` ends, the model's alpha is what it was before. A `fit` that ends in stage 1 warns.
 
     An interrupted run resumes in the right stage when `state_path` is kept: use it beside
     `keras.callbacks.BackupAndRestore`, or call `fit` again with `initial_epoch` on a model whose weights and optimizer
@@ -128,6 +129,7 @@ class TwoStageSchedule(keras.callbacks.Callback):
         self._states: dict[int, ScheduleState] = {}
         self._has_begun = False
         self._alpha_before: float | None = None
+        self._has_warned = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Remembers the model's alpha."""
@@ -137,7 +139,7 @@ class TwoStageSchedule(keras.callbacks.Callback):
                 "classifier in care_tf.CAREModel."
             )
         if self._alpha_before is None:  # an interrupted `fit` left the stage's alpha behind
-            self._alpha_before = float(self.model.alpha)
+            self._alpha_before = keras_generation.number_in(self.model.alpha)
         self._has_begun = False
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -162,7 +164,7 @@ class TwoStageSchedule(keras.callbacks.Callback):
             )
         state = self._states[epoch]
         logs["stage"] = 1 if state.finetune_start is None else 2
-        logs["alpha"] = float(self.model.alpha)
+        logs["alpha"] = keras_generation.number_in(self.model.alpha)
         state = self._after_epoch(state, epoch, float(logs[self.monitor]))
         self._states[epoch + 1] = state
         if self.state_path is not None:
@@ -174,9 +176,30 @@ class TwoStageSchedule(keras.callbacks.Callback):
             self.model.stop_training = True
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Gives the model its alpha back."""
+        """Gives the model its alpha back; warns where stage 2 never began."""
         self.model.alpha = self._alpha_before
         self._alpha_before = None
+        last = max(self._states, default=0)
+        if last and self.alpha > 0 and self._states[last].finetune_start in (None, last) and not self._has_warned:
+            self._has_warned = True
+            warnings.warn(
+                f"CARE trained no attention: fit ended in stage 1, after epoch {last}, and alpha stayed 0. Likely "
+                f"cause: {self._why_stage_1(last)}.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _why_stage_1(self, num_epochs: int) -> str:
+        if self.model.stop_training:
+            return (
+                "another callback, such as EarlyStopping, stopped it; let it watch from stage 2 on (start_from_epoch)"
+            )
+        if self.patience is None:
+            return f"fit had {num_epochs} epochs, and pretrain_epochs is {self.pretrain_epochs}; give it more"
+        return (
+            f"{self.monitor} fell until the last {self.patience} epochs; give fit more epochs, raise min_delta, or end "
+            "stage 1 with pretrain_epochs"
+        )
 
     def _after_epoch(self, state: ScheduleState, epoch: int, loss: float) -> ScheduleState:
         if state.finetune_start is not None:

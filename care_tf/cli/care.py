@@ -24,6 +24,7 @@ _COMMANDS = {
 _PREPARE = {
     "isic2018": "prepare_isic2018:isic2018",
     "rsna": "prepare_rsna:rsna",
+    "folders": "prepare_folders:folders",
     "synthetic": "prepare_synthetic:synthetic",
 }
 _BOXES = {

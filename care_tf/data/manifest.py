@@ -212,6 +212,7 @@ _PER_IMAGE = ("image_paths", "labels", "boxes", *_TEXTS)
 def read_manifest(
     path: str | os.PathLike,
     *,
+    like: Manifest | None = None,
     class_names: Sequence[str] | None = None,
     check_images: bool = True,
     max_pixel_value: int | None = None,
@@ -225,6 +226,9 @@ def read_manifest(
 
     Args:
       path: The CSV file, UTF-8.
+      like: The training manifest, for one that is tested on the same network: gives the class names, and
+        `max_pixel_value` and `inputs` where they are not given. A class that is missing here would otherwise shift the
+        labels of those after it.
       class_names: The classes in the order of the labels; by default the names found, sorted. Name them to fix an
         order of your own, and to have a misspelled label refused.
       check_images: Opens every image's header (not its pixels) to check it and the boxes in it.
@@ -236,9 +240,15 @@ def read_manifest(
       The manifest, rows in file order.
 
     Raises:
-      InputError: The file or a column is missing, or some rows are bad: up to 20 are listed, with the total.
+      InputError: The file or a column is missing, some rows are bad (up to 20 are listed, with the total), or `like`
+        stands beside `class_names`.
     """
     path = Path(path)
+    if like is not None:
+        if class_names is not None:
+            raise InputError("Class names are taken from `like`, or named. Received both. Leave one out.")
+        class_names, inputs = like.class_names, inputs or tuple(like.inputs)
+        max_pixel_value = like.max_pixel_value if max_pixel_value is None else max_pixel_value
     _check_input_names(inputs)
     rows = parse_rows(path, class_names=class_names, check_images=check_images, inputs=inputs)
     labels = [row.cells["label"] for row in rows]

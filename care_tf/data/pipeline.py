@@ -90,7 +90,8 @@ def training_dataset(
 
     Returns:
       Batches `({"image": (B,H,W,3), "mask": (B,H,W,1)}, labels)`, float32; an all-zero mask means no box. Each further
-      input is one more key, (B,width).
+      input is one more key, (B,width). The data set's attribute `class_names` is the manifest's, as with Keras's own;
+      `CAREModel` refuses to be evaluated with another list.
 
     Raises:
       InputError: The manifest has fewer than two classes or a class without images, an argument is out of range, the
@@ -112,7 +113,7 @@ def training_dataset(
         return _as_keras_batch(batch, preprocess, len(manifest.class_names) if one_hot else None)
 
     batches = epoch_batches(load, len(manifest), batch_size, seed, first_epoch, order)
-    return _deterministic(batches.map(finish, tf.data.AUTOTUNE))
+    return _deterministic(batches.map(finish, tf.data.AUTOTUNE), manifest)
 
 
 def evaluation_dataset(
@@ -140,7 +141,7 @@ def evaluation_dataset(
     load = example_loader(manifest, image_size, masks=masks, cache=cache, inputs=inputs)
     num_classes = len(manifest.class_names) if one_hot else None
     examples = tf.data.Dataset.range(len(manifest)).map(load, tf.data.AUTOTUNE).batch(batch_size)
-    return _deterministic(examples.map(lambda batch: _as_keras_batch(batch, preprocess, num_classes)))
+    return _deterministic(examples.map(lambda batch: _as_keras_batch(batch, preprocess, num_classes)), manifest)
 
 
 def load_masks(manifest: Manifest, image_size: tuple[int, int], original_sizes: np.ndarray) -> np.ndarray:
@@ -233,10 +234,13 @@ def _manifest_order(num_images: int, seed: int, epoch: tf.Tensor) -> tf.Tensor:
     return tf.range(num_images, dtype=tf.int64)
 
 
-def _deterministic(dataset: tf.data.Dataset) -> tf.data.Dataset:
+def _deterministic(dataset: tf.data.Dataset, manifest: Manifest | None = None) -> tf.data.Dataset:
     options = tf.data.Options()
     options.deterministic = True
-    return dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.with_options(options).prefetch(tf.data.AUTOTUNE)
+    if manifest is not None:
+        dataset.class_names = manifest.class_names
+    return dataset
 
 
 def _check_arguments(manifest: Manifest, image_size: tuple[int, int], batch_size: int) -> None:

@@ -1,4 +1,4 @@
-"""The report's example images: the box, and the attention map before and after stage 2."""
+"""The report's example images: the box with the attention before and after stage 2, or the attention to two classes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -13,19 +13,23 @@ from care_tf.evaluation.pictures import Picture, jpeg_picture, percent
 class View(NamedTuple):
     """What a network makes of an example: its attention map, (class name, whether it is right), the share inside."""
 
+    caption: str
     picture: Picture | None
     predicted: tuple[str, bool] | None
     inside: str | None
 
 
 class ExampleCard(NamedTuple):
-    """One example as the page shows it, before and after stage 2."""
+    """One example as the page shows it.
+
+    The views are those before and after stage 2; without a box, those of the true and of the predicted class.
+    """
 
     name: str
     label: str
     image: Picture
-    before: View
-    after: View
+    has_box: bool
+    views: tuple[View, View]
 
 
 def example_card(example: Mapping[str, Any]) -> ExampleCard:
@@ -34,7 +38,8 @@ def example_card(example: Mapping[str, Any]) -> ExampleCard:
     Args:
       example: "name", "label"; "image" (H, W, 3) uint8; "mask" (H, W) non-zero inside the boxes, or "boxes", a list
         of (x0, y0, x1, y1) in the image's pixels (neither: no box); "attention_before" and "attention_after" (h, w)
-        in [0, 1] at any resolution, and "predicted_before" and "predicted_after" class names: each may be missing.
+        in [0, 1] at any resolution, "attention_predicted", likewise, to the class predicted after stage 2, and
+        "predicted_before" and "predicted_after" class names: each may be missing.
 
     Raises:
       InputError: Missing keys, or arrays of another shape.
@@ -50,18 +55,30 @@ def example_card(example: Mapping[str, Any]) -> ExampleCard:
     mask = _mask(example, image.shape[:2])
     name, label = str(example["name"]), str(example["label"])
 
-    def view(time: str) -> View:
-        attention, found = example.get(f"attention_{time}"), example.get(f"predicted_{time}")
-        predicted = None if found is None else (str(found), str(found) == label)
-        if attention is None:
-            return View(None, predicted, None)
-        full = full_size(attention, mask.shape, name)
-        inside = percent(share_inside(full, mask), 0) if mask.any() else None
-        alt = f"{name}: attention map {time} stage 2" + (f", {inside} inside the box" if inside else "")
-        return View(jpeg_picture(outlined(overlaid(image, full), mask), alt), predicted, inside)
+    has_box = bool(mask.any())
 
-    alt = f"{name}: image of class {label}" + (" with its box outlined" if mask.any() else "")
-    return ExampleCard(name, label, jpeg_picture(outlined(resized(image), mask), alt), view("before"), view("after"))
+    def view(caption: str, attention: Any, predicted_class: Any) -> View:
+        predicted = None if predicted_class is None else (str(predicted_class), str(predicted_class) == label)
+        if attention is None:
+            return View(caption, None, predicted, None)
+        full = full_size(attention, mask.shape, name)
+        inside = percent(share_inside(full, mask), 0) if has_box else None
+        alt = f"{name}: attention map {caption}" + (f", {inside} inside the box" if inside else "")
+        return View(caption, jpeg_picture(outlined(overlaid(image, full), mask), alt), predicted, inside)
+
+    predicted_after = example.get("predicted_after")
+    if not has_box and example.get("attention_predicted") is not None:
+        views = (
+            view("for the true class", example.get("attention_after"), None),
+            view("for the predicted class", example["attention_predicted"], predicted_after),
+        )
+    else:
+        views = (
+            view("before stage 2", example.get("attention_before"), example.get("predicted_before")),
+            view("after stage 2", example.get("attention_after"), predicted_after),
+        )
+    alt = f"{name}: image of class {label}" + (" with its box outlined" if has_box else "")
+    return ExampleCard(name, label, jpeg_picture(outlined(resized(image), mask), alt), has_box, views)
 
 
 def _mask(example: Mapping[str, Any], size: Sequence[int]) -> np.ndarray:

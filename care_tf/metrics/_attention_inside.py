@@ -32,7 +32,7 @@ def attention_inside_share(attention: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
 
 @register
 class AttentionInside(keras.metrics.Metric):
-    """Mean of `attention_inside_share` over the images that have a mask; 0 when none has.
+    """Mean of `attention_inside_share` over the images that have a mask; NaN when none has.
 
     Args:
       name: Name in fit's logs.
@@ -60,4 +60,4 @@ class AttentionInside(keras.metrics.Metric):
 
     def result(self):
         """Mean share over the masked images since the last reset."""
-        return tf.math.divide_no_nan(tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.count))
+        return tf.convert_to_tensor(self.total) / tf.convert_to_tensor(self.count)

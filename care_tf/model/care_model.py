@@ -1,6 +1,7 @@
 """CAREModel: a Keras model around an unchanged classifier, trained with the attention loss."""
 
 import dataclasses
+import inspect
 import os
 from typing import Any
 
@@ -13,7 +14,9 @@ from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
 from care_tf.losses.embedding import EmbeddingLoss
 from care_tf.metrics import attention_inside_share, embedding_spread
+from care_tf.model._attention_watch import AttentionSums, AttentionWatch
 from care_tf.model._batches import ImageBatch, check_labels, true_class
+from care_tf.model._class_lists import check_class_list, class_names_of
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy
 from care_tf.network.inputs import further_of, image_of, symbolic_inputs
@@ -32,6 +35,7 @@ class _Terms:
       attention_loss: Scalar, this replica's part of the global L_a.
       share: (B,), share of each map's energy inside its mask.
       has_mask: bool (B,).
+      sums: For the watch; None without masks.
       embedding: (B, d), the input of the last Dense layer.
       embedding_loss: Scalar, L_e of this replica's images.
     """
@@ -40,8 +44,16 @@ class _Terms:
     attention_loss: Any = 0.0
     share: tf.Tensor | None = None
     has_mask: tf.Tensor | None = None
+    sums: AttentionSums | None = None
     embedding: tf.Tensor | None = None
     embedding_loss: Any = 0.0
+
+
+class _MeanShare(keras.metrics.Mean):
+    """Keras's mean, but NaN of no images: 0 would be a share."""
+
+    def result(self):
+        return self.total / self.count
 
 
 @keras_generation.register
@@ -66,10 +78,10 @@ class CAREModel(keras.Model):
     the network, and the masks keep the images' size.
 
     Logs: `loss`, `classification_loss` (L_c with regularization: what plain Keras calls loss), `attention_loss` (L_a),
-    `attention_inside` (mean share of the map's energy inside the mask over masked images; 0 when there were none),
-    with an embedding loss `embedding_loss` (L_e) and `embedding_spread` (1 for embeddings in all directions, 0 when
-    they have collapsed into one), and the compiled metrics. To monitor one of them, give `EarlyStopping` and its like
-    a `mode`: Keras 3 guesses it for compiled metrics only.
+    `attention_inside` (mean share of the map's energy inside the mask over masked images; `fit` leaves it out where
+    there were none, `evaluate` gives NaN), with an embedding loss `embedding_loss` (L_e) and `embedding_spread` (1 for
+    embeddings in all directions, 0 when they have collapsed into one), and the compiled metrics. To monitor one of
+    them, give `EarlyStopping` and its like a `mode`: Keras 3 guesses it for compiled metrics only.
 
     Args:
       classifier: Any Keras classifier with one output (B, classes): Functional, Sequential, nested, or subclassed.
@@ -132,8 +144,10 @@ class CAREModel(keras.Model):
         self._initial_alpha = _check_alpha(alpha)
         self._alpha = keras_generation.add_scalar(self, "alpha", alpha)
         self._trackers = {
-            name: keras.metrics.Mean(name=name, dtype="float32") for name in LOGGED_MEANS + EMBEDDING_MEANS
+            name: (_MeanShare if name == "attention_inside" else keras.metrics.Mean)(name=name, dtype="float32")
+            for name in LOGGED_MEANS + EMBEDDING_MEANS
         }
+        self._watch = AttentionWatch()
         self._mapper = tf.function(self._map_at_image_size, autograph=False, reduce_retracing=True)
         self._image_shape: list[int | None] | None = None
         if getattr(self.classifier, "inputs", None):
@@ -179,6 +193,38 @@ class CAREModel(keras.Model):
 
     # --- fit and evaluate -------------------------------------------------------------------------------------------
 
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """Keras's own `fit`, with its arguments; warns where attention is not trained though alpha > 0.
+
+        Raises:
+          InputError: `validation_data` carries another list of classes (`class_names`) than x.
+        """
+        given = inspect.signature(super().fit).bind(x, *args, **kwargs).arguments
+        self._observed.class_names = class_names_of(x) or self._observed.class_names
+        self._check_class_list(given.get("validation_data"))
+        return super().fit(**{**given, "callbacks": self._watched(given.get("callbacks"))})
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Keras's own `evaluate`, with its arguments.
+
+        Raises:
+          InputError: x carries another list of classes (`class_names`) than the training data.
+        """
+        self._check_class_list(x)
+        return super().evaluate(x, *args, **kwargs)
+
+    def _watched(self, callbacks: Any) -> Any:
+        """The callbacks of a fit with the watch, which takes what it must out of the logs before others see them."""
+        if not isinstance(callbacks, keras.callbacks.CallbackList):
+            return [self._watch, *tf.nest.flatten(callbacks or [])]
+        if self._watch not in callbacks.callbacks:
+            self._watch.set_model(self)
+            callbacks.callbacks.insert(0, self._watch)
+        return callbacks
+
+    def _check_class_list(self, data: Any) -> None:
+        check_class_list(class_names_of(data), self._observed.class_names, self._observed.num_classes)
+
     def make_train_function(self, force: bool = False):
         """Keras's own function of an epoch's steps, for an optimizer whose variables are there already."""
         if all(layer.built for layer in self._flatten_layers()):
@@ -194,6 +240,7 @@ class CAREModel(keras.Model):
             loss = self._total_loss(x, y, sample_weight, terms, training=True)
             loss = keras_generation.scaled_loss(self.optimizer, loss)
         keras_generation.apply_gradients(self, loss, tape)
+        self._watch.add(terms.sums or AttentionSums(tf.shape(terms.predictions)[0]))
         return self.compute_metrics(x, y, terms.predictions, sample_weight)
 
     def test_step(self, data: Any) -> dict[str, Any]:
@@ -237,14 +284,21 @@ class CAREModel(keras.Model):
         num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
         index = true_class(y, num_outputs) if batch.mask_class is None else batch.mask_class
         index = tf.cast(tf.reshape(index, (-1,)), tf.int32)
-        mask = batch.mask * _counted(index, sample_weight)
+        counted = _counted(index, sample_weight)
+        mask = batch.mask * tf.cast(counted, tf.float32)[:, None, None]
         predictions, attention = self._observed.predict_with_attention(inputs, index, training, self.second_order)
-        has_mask = tf.reduce_any(mask > 0, axis=(1, 2))
+        is_masked = tf.reduce_any(batch.mask > 0, axis=(1, 2))
+        has_mask = is_masked & counted
         num_classes = max(num_outputs, 2)  # one unit means two classes
         weights = self.attention_loss.image_weights(has_mask, index, num_classes, keras_generation.sum_over_replicas)
         per_image = self.attention_loss.per_image(attention, mask)
         local_part = tf.reduce_sum(tf.cast(weights, per_image.dtype) * per_image)
-        return _Terms(predictions, local_part, attention_inside_share(attention, mask), has_mask)
+        is_flat = ~tf.reduce_any(attention > 0, axis=(1, 2))
+        size, count = tf.shape(predictions)[0], tf.math.count_nonzero
+        sums = AttentionSums(
+            size, size, count(is_masked), count(has_mask), count(has_mask & is_flat), tf.reduce_sum(per_image)
+        )
+        return _Terms(predictions, local_part, attention_inside_share(attention, mask), has_mask, sums)
 
     def _total_loss(self, x, y, sample_weight, terms: _Terms, training: bool) -> tf.Tensor:
         """L of Eq. 4, this replica's part of the global mean; updates the logged means."""
@@ -411,8 +465,8 @@ def _check_weight(name: str, weight: float) -> float:
 
 
 def _counted(index: tf.Tensor, sample_weight: Any) -> tf.Tensor:
-    """float32 (B, 1, 1): 0 for images whose mask does not count (class -1, sample weight 0), else 1."""
+    """bool (B,): False for images whose mask does not count (class -1, sample weight 0)."""
     counted = index >= 0
     if sample_weight is not None:
         counted &= tf.reshape(tf.cast(sample_weight, tf.float32), (-1,)) != 0
-    return tf.cast(counted, tf.float32)[:, None, None]
+    return counted

@@ -60,6 +60,7 @@ class ObservedClassifier:
         self._activation_map = get_activation_map(cam)
         self.features_name = None if features is None else _attribute_name(classifier, features, "features")
         self.head_name = None if head is None else _attribute_name(classifier, head, "head")
+        self.class_names: tuple[str, ...] | None = None  # of its training data, where that says so
         self._anatomy: Anatomy | None = None
         self.trace: NetworkTrace | None = None  # what the anatomy was read from
 
@@ -69,6 +70,11 @@ class ObservedClassifier:
         if self._anatomy is None:
             raise InputError("The classifier has no input shape yet: call the model on a batch, or build it, first.")
         return self._anatomy
+
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes the outputs stand for; None before the classifier has an input shape."""
+        return None if self._anatomy is None else max(self._anatomy.num_outputs, 2)
 
     def split(self, x: Any) -> ImageBatch:
         """The parts of a batch's x; see `split_inputs`."""

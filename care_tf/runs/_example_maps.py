@@ -45,15 +45,21 @@ def selected_rows(
 
 
 def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, Any]]:
-    """Images with boxes, rarest class first, and the true class's attention before and after the attention stage."""
-    with_box = list(np.flatnonzero(rows.has_boxes))
-    with_box.sort(key=lambda index: (rows.class_names[rows.labels[index]] != rarest, rows.image_paths[index]))
-    chosen = rows.subset(with_box[:_NUM_EXAMPLES])
-    if len(chosen) == 0:
-        return []
+    """Images, those with boxes and the rarest class first, as `write_report` takes them.
+
+    They have the true class's attention before and after the attention stage, and the predicted class's.
+    """
+    has_boxes = rows.has_boxes
+    order = sorted(
+        range(len(rows)),
+        key=lambda i: (not has_boxes[i], rows.class_names[rows.labels[i]] != rarest, rows.image_paths[i]),
+    )
+    chosen = rows.subset(order[:_NUM_EXAMPLES])
     images, masks, labels = read_images(run, chosen)
     prepared = prepared_inputs(run, chosen, images)
     after_maps, after_classes = maps_and_classes(run, prepared, labels)
+    predicted = np.array([run.class_names.index(name) for name in after_classes])
+    predicted_maps = run.care_model.attention_map(prepared, predicted)
     before_maps: Any = [None] * len(chosen)
     before_classes: Any = before_maps
     earlier = run_folder.weights_before_attention(run)
@@ -70,6 +76,7 @@ def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, 
             "label": run.class_names[labels[index]],
             "attention_before": before_maps[index],
             "attention_after": after_maps[index],
+            "attention_predicted": predicted_maps[index],
             "predicted_before": before_classes[index],
             "predicted_after": after_classes[index],
         }

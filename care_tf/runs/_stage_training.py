@@ -9,6 +9,7 @@ import keras
 from care_tf import keras_generation
 from care_tf.callbacks.finite_loss import FiniteLoss
 from care_tf.callbacks.two_stage_schedule import ramped_alpha
+from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.network.random_layers import set_random_layers
 from care_tf.runs._epoch_lines import EpochLines
@@ -109,9 +110,14 @@ class _Epochs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs, progress = logs or {}, self.progress
+        if self.stage.monitor not in logs:
+            raise InputError(
+                f"Stage {self.stage.name!r}: monitor={self.stage.monitor!r} needs images with boxes. Received none in "
+                f"epoch {epoch + 1}. Available: {', '.join(logs)}."
+            )
         progress.epoch = epoch + 1
         progress.plateau = progress.plateau.after(float(logs[self.stage.monitor]), self.stage.min_delta)
-        row = {"stage": self.stage.name, "epoch": epoch + 1, "alpha": float(self.model.alpha)}
+        row = {"stage": self.stage.name, "epoch": epoch + 1, "alpha": keras_generation.number_in(self.model.alpha)}
         row["learning_rate"] = keras_generation.learning_rate(self.model.optimizer)
         progress.rows.append(row | {name: float(value) for name, value in logs.items()})
         progress.write(self.folder, self.model)

@@ -1,5 +1,7 @@
 import json
+import re
 import types
+import warnings
 
 import keras
 import numpy as np
@@ -39,6 +41,33 @@ def test_stage_one_ends_when_its_rule_says(losses, rule, start):
         schedule.on_epoch_begin(epoch)
         assert (schedule.model.alpha > 0) == (start is not None and epoch >= start)
         schedule.on_epoch_end(epoch, {"classification_loss": loss})
+
+
+@pytest.mark.parametrize(
+    ("losses", "rule", "says"),
+    [
+        ([3, 2, 1], {"patience": 2}, "in stage 1, after epoch 3,.*fell until the last 2 epochs"),
+        ([3, 3, 3], {"patience": 2}, "in stage 1"),  # stage 2 would have begun with the next epoch
+        ([3, 2], {"pretrain_epochs": 5}, "fit had 2 epochs, and pretrain_epochs is 5"),
+        ([3, 3, 3, 3], {"patience": 2}, None),
+        ([3], {"pretrain_epochs": 0}, None),
+        ([3, 2], {"pretrain_epochs": 5, "alpha": 0.0}, None),
+    ],
+)
+def test_a_fit_that_ends_in_stage_one_says_so_once(losses, rule, says):
+    schedule = TwoStageSchedule(**rule, reset_optimizer=False)
+    schedule.set_model(types.SimpleNamespace(alpha=0.6, attention_loss=None, stop_training=False))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            schedule.on_train_begin()
+            for epoch, loss in enumerate(losses):
+                schedule.on_epoch_begin(epoch)
+                schedule.on_epoch_end(epoch, {"classification_loss": loss})
+            schedule.on_train_end()
+    found = [str(warning.message) for warning in caught]
+    assert len(found) == (says is not None)
+    assert says is None or re.search(says, found[0])
 
 
 def test_the_ramp_reaches_alpha():

@@ -69,7 +69,7 @@ def test_the_commands_are_those_of_the_documentation():
             "configs show",
         ),
         "completion",
-        *("prepare isic2018", "prepare rsna", "prepare synthetic", "segment train"),
+        *("prepare isic2018", "prepare rsna", "prepare folders", "prepare synthetic", "segment train"),
         *("boxes make", "boxes import", "boxes export", "boxes judge", "boxes review"),
     }
 

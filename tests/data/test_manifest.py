@@ -302,3 +302,17 @@ def test_it_prints_in_one_line():
     boxes = (np.zeros((0, 4)), np.array([[1, 2, 3, 4]]))
     manifest = Manifest(("a.png", "b.png"), np.array([0, 1]), ("NV", "DF"), boxes)
     assert repr(manifest) == "Manifest(in memory: 2 images, 1 with boxes; NV 1, DF 1)"
+
+
+def test_a_manifest_like_another_has_its_classes_inputs_and_range(image_folder, write_rows):
+    columns = ("image", "label", "age")
+    write_rows(image_folder / "train.csv", [{"image": "image_0.jpg", "label": "a", "age": "3"}], columns)
+    rows = [{"image": f"image_{i}.{'png' if i % 2 else 'jpg'}", "label": "bc"[i], "age": "4"} for i in range(2)]
+    write_rows(image_folder / "test.csv", rows, columns)
+    train = read_manifest(image_folder / "train.csv", class_names=["a", "b", "c"], inputs=["age"], max_pixel_value=4095)
+    like = read_manifest(image_folder / "test.csv", like=train)
+    assert like.class_names == ("a", "b", "c") and like.labels.tolist() == [1, 2]
+    assert like.inputs == {"age": ("4", "4")} and like.max_pixel_value == 4095
+    assert read_manifest(image_folder / "test.csv", like=train, max_pixel_value=255).max_pixel_value == 255
+    with pytest.raises(InputError, match="Received both"):
+        read_manifest(image_folder / "test.csv", like=train, class_names=["b", "c"])

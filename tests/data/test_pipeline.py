@@ -333,3 +333,8 @@ def test_bad_arguments_are_refused(manifest, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match='"memory" or a folder'):
         evaluation_dataset(manifest, _SIZE, 4, cache=tmp_path / "file")
+
+
+def test_datasets_carry_the_class_names(manifest):
+    assert training_dataset(manifest, _SIZE, 4, seed=0).class_names == ("common", "rare")
+    assert evaluation_dataset(manifest, _SIZE, 4).class_names == ("common", "rare")

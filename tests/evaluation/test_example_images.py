@@ -38,11 +38,12 @@ def _pixels(picture):
 
 def test_shares_predictions_and_texts():
     card = example_card(_example())
-    assert card.after.inside == "17\u202f%"  # 200 of 1200 pixels
-    assert card.before.predicted == ("NV", False)
-    assert card.after.predicted == ("DF", True)
+    before, after = card.views
+    assert after.inside == "17\u202f%"  # 200 of 1200 pixels
+    assert before.predicted == ("NV", False)
+    assert after.predicted == ("DF", True)
     assert card.image.alt == "ISIC_1: image of class DF with its box outlined"
-    assert card.after.picture.alt == "ISIC_1: attention map after stage 2, 17\u202f% inside the box"
+    assert after.picture.alt == "ISIC_1: attention map after stage 2, 17\u202f% inside the box"
 
 
 def test_box_is_outlined_in_white_and_nothing_else_changes():
@@ -54,7 +55,7 @@ def test_box_is_outlined_in_white_and_nothing_else_changes():
 
 
 def test_attention_is_bright_where_the_map_is_high():
-    pixels = _pixels(example_card(_example(mask=None)).before.picture)
+    pixels = _pixels(example_card(_example(mask=None)).views[0].picture)
     high, low = pixels[120, 5], pixels[120, 300]
     assert high[1] > low[1] + 80  # the top of the color scale is yellow, the bottom violet
 
@@ -77,12 +78,25 @@ def test_box_over_the_whole_frame_is_outlined_at_the_edge():
 
 def test_everything_but_the_image_may_be_missing():
     card = example_card({"name": "a", "label": "NV", "image": np.zeros((8, 8, 3), np.uint8)})
-    assert card.before == card.after == (None, None, None)
+    assert [view[1:] for view in card.views] == [(None, None, None)] * 2
     assert card.image.alt == "a: image of class NV"
 
 
 def test_image_without_box_has_no_share():
-    assert example_card(_example(mask=np.zeros((30, 40)))).after.inside is None
+    card = example_card(_example(mask=np.zeros((30, 40))))
+    assert not card.has_box and card.views[1].inside is None
+
+
+def test_without_a_box_the_true_and_the_predicted_class_are_shown():
+    other = np.eye(3, dtype=np.float32)
+    card = example_card(_example(mask=None, attention_predicted=other, predicted_after="NV"))
+    assert [view.caption for view in card.views] == ["for the true class", "for the predicted class"]
+    assert [view.predicted for view in card.views] == [None, ("NV", False)]
+    assert card.views[1].picture.uri == example_card(_example(mask=None, attention_after=other)).views[1].picture.uri
+    assert [view.caption for view in example_card(_example(attention_predicted=other)).views] == [
+        "before stage 2",
+        "after stage 2",
+    ]
 
 
 # errors

@@ -99,6 +99,17 @@ def test_equal_arguments_give_equal_bytes(tmp_path):
     assert first == second
 
 
+def test_examples_without_boxes_are_shown_and_not_judged(tmp_path):
+    boxed, unboxed = _arguments()["examples"][0], {"attention_predicted": np.eye(3), "boxes": []}
+    judged, nothing = "Attention to the true class, whatever", "No image tested has a box"
+    examples = {"boxed": [boxed], "both": [boxed, boxed | unboxed], "unboxed": [boxed | unboxed]}
+    texts = {name: _write(tmp_path / name, examples=given)[1].text for name, given in examples.items()}
+    assert [judged in texts[name] for name in examples] == [True, True, False]
+    assert [nothing in texts[name] for name in examples] == [False, False, True]
+    assert ["nothing to judge its maps by" in texts[name] for name in examples] == [False, True, False]
+    assert ["for the predicted class" in texts[name] for name in examples] == [False, True, True]
+
+
 # properties
 
 

@@ -125,6 +125,7 @@ def test_alpha_zero_trains_to_the_weights_of_plain_keras(network, images, name):
         assert weights_difference(plain, model.classifier) < 1e-6
 
 
+@pytest.mark.filterwarnings("ignore:CARE trains no attention")
 def test_images_without_a_mask_give_the_gradient_of_the_classification_loss_alone(network, images):
     image, labels, mask = images
     inputs = ({"image": image, "mask": 0 * mask}, image)
@@ -179,6 +180,7 @@ def test_graph_eager_and_xla_agree(network, images):
     assert max(weights_difference(results[0], other) for other in results[1:]) < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore:CARE trains no attention")
 def test_regularization_does_not_depend_on_alpha(network, images):
     image, labels, mask = images
     classifier = network()
@@ -212,6 +214,7 @@ def test_features_and_head_equal_the_found_layer(network, images):
     assert weights_difference(found, named) < 1e-6
 
 
+@pytest.mark.filterwarnings("ignore:CARE trains no attention")
 @pytest.mark.parametrize("reduction", ["batch", "masked", "class_balanced"])
 def test_any_number_of_masked_images_stays_finite(network, images, reduction):
     image, labels, _ = images

@@ -144,7 +144,7 @@ def test_regularization_does_not_depend_on_the_weights(network, images):
 def test_it_is_saved_and_loaded_with_the_model(network, images, tmp_path):
     image, labels, _ = images
     loss = TripletLoss(margin=0.3, mining="semi_hard")
-    model = compiled(network(), embedding_loss=loss, embedding_weight=0.2, classification_weight=0.9)
+    model = compiled(network(), alpha=0.0, embedding_loss=loss, embedding_weight=0.2, classification_weight=0.9)
     model.fit(image, labels, **SETTINGS)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

@@ -19,7 +19,7 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
 from care_tf import CAREModel
-from care_tf.callbacks import DeferredReweighting
+from care_tf.callbacks import DeferredReweighting, TwoStageSchedule
 from care_tf.losses import AttentionLoss, FocalLoss, LDAMLoss
 
 rng = np.random.default_rng(0)
@@ -35,6 +35,9 @@ def train(strategy, build, x, callbacks):
         model = build()
     data = tf.data.Dataset.from_tensor_slices((x, labels)).batch(8)
     history = model.fit(data, epochs=2, verbose=0, callbacks=callbacks).history
+    if isinstance(model, CAREModel):
+        history["sums"] = tf.convert_to_tensor(model._watch._sums).numpy()
+        assert history["sums"][3] == 4
     return model.get_weights(), history
 
 
@@ -68,7 +71,7 @@ cases += [(lambda name=name: lambda: care(name), batch) for name in ("batch", "m
 for make, x in cases:
     trained = []
     for strategy in (one, two):
-        callbacks = [DeferredReweighting(1, [1.0, 2.0, 5.0])] if x is vectors else []
+        callbacks = [DeferredReweighting(1, [1.0, 2.0, 5.0]) if x is vectors else TwoStageSchedule(1, alpha=0.7)]
         trained.append(train(strategy, make(), x, callbacks))
     for a, b in zip(trained[0][0], trained[1][0]):
         np.testing.assert_allclose(a, b, atol=1e-5)

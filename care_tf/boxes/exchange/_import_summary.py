@@ -54,6 +54,11 @@ class ImportSummary:
     copies: tuple[str, ...] = ()
     num_repeated: int = 0
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a person should look at `text`: something of the file is not in the manifest as it is in the file."""
+        return any((self.unmatched, self.bad, self.clipped, self.outside, self.untold, self.untouched))
+
     def text(self) -> str:
         """Lines to print: what was done, then whatever deserves a look, up to 20 of a kind by name."""
         lines = [

@@ -1,0 +1,142 @@
+"""Says where CARE does nothing without a word: no masks, flat maps, an attention loss that does not fall."""
+
+import math
+import warnings
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from care_tf.keras_generation import number_in
+
+EPOCHS_BEFORE_JUDGING = (6, 10)  # with alpha > 0: for a fit that ends, and for one that goes on
+LEAST_FALL = 0.01  # of the attention loss per counted image, which lies in [-tau, lam]
+_ENDS = 2  # epochs averaged at either end
+_REACHED = 0.9  # of tau: an attention loss that low has nowhere to fall
+
+
+class AttentionSums(NamedTuple):
+    """Sums over the training images of an epoch.
+
+    Attributes:
+      images: All of them.
+      given: Those in batches that have masks.
+      masked: Those with a mask that is not empty.
+      counted: Those of them that enter the attention loss: with a class, and a sample weight other than 0.
+      flat: Those of `counted` whose attention map is flat, and has no gradient.
+      loss: L_a of each image of `counted`, added up.
+    """
+
+    images: Any
+    given: Any = 0.0
+    masked: Any = 0.0
+    counted: Any = 0.0
+    flat: Any = 0.0
+    loss: Any = 0.0
+
+
+class AttentionWatch(keras.callbacks.Callback):
+    """Warns, once each, where attention is not trained though it should be; the first callback of every fit of a model.
+
+    It also takes `attention_inside` out of the logs of an epoch without masks, where it is NaN: `EarlyStopping` and its
+    like say that a log is missing, but take NaN for a number that nothing is better than.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # No Keras metric, which would be logged and saved with the model.
+        self._sums = tf.Variable(
+            tf.zeros(len(AttentionSums._fields)),
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.SUM,
+        )
+        self._has_warned: set[str] = set()
+        self._losses: list[float] = []  # per counted image, of every epoch with alpha > 0 since there was one
+        self._has_seen_start = False
+
+    def add(self, sums: AttentionSums) -> None:
+        """Adds a batch; in the graph of a training step."""
+        self._sums.assign_add(tf.stack([tf.cast(value, tf.float32) for value in sums]))
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Begins a fit, perhaps in the middle of a training."""
+        self._has_seen_start = bool(self._losses)
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Begins to count."""
+        self._has_seen_start |= epoch == 0
+        self._sums.assign(tf.zeros_like(self._sums))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Judges an epoch."""
+        for name in ("attention_inside", "val_attention_inside"):
+            if logs and math.isnan(float(logs.get(name, 0.0))):
+                del logs[name]
+        alpha = number_in(self.model.alpha)
+        sums = AttentionSums(*tf.convert_to_tensor(self._sums).numpy().tolist())
+        if alpha == 0:
+            self._has_seen_start = True  # stage 2 is still to come
+        elif sums.images and not sums.counted:
+            self._warn("masks", f"in epoch {epoch + 1}, with alpha {alpha:g}, {_why_no_mask(sums)}")
+        elif sums.counted:
+            if sums.flat > sums.counted / 2:
+                self._warn("flat", _flat_maps(sums, epoch, self.model))
+            self._losses.append(sums.loss / sums.counted)
+            self._share = sums.counted / sums.images
+            self._judge_losses(EPOCHS_BEFORE_JUDGING[1])
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Judges a fit."""
+        self._judge_losses(EPOCHS_BEFORE_JUDGING[0])
+
+    def _judge_losses(self, num_epochs: int) -> None:
+        if not self._has_seen_start or len(self._losses) < num_epochs:
+            return
+        first, last = sum(self._losses[:_ENDS]) / _ENDS, sum(self._losses[-_ENDS:]) / _ENDS
+        loss = self.model.attention_loss
+        if first - last < LEAST_FALL and last > -_REACHED * loss.tau:
+            weight = number_in(self.model.alpha) * self._share
+            cause = "the layers up to the attention layer may be frozen, or the learning rate too low"
+            if loss.reduction == "batch" and self._share < 0.5:
+                cause = (
+                    f'{self._share:.1%} of the images have a mask, and reduction="batch" averages over all, so their '
+                    f'attention has a weight of {weight:.2g}. Try AttentionLoss(reduction="masked"), or a larger alpha'
+                )
+            self._warn(
+                "loss",
+                f"the attention loss does not fall: per image with a mask it was {first:.3f} in the first {_ENDS} of "
+                f"{len(self._losses)} epochs with alpha > 0, and {last:.3f} in the last {_ENDS}. Likely cause: {cause}",
+            )
+
+    def _warn(self, kind: str, text: str) -> None:
+        if kind not in self._has_warned:
+            self._has_warned.add(kind)
+            warnings.warn(f"CARE trains no attention: {text}.", UserWarning, stacklevel=2)
+
+
+def _why_no_mask(sums: AttentionSums) -> str:
+    if not sums.given:
+        return (
+            'no batch has masks. Likely cause: x is a bare image or a dict without the key "mask"; give {"image": ..., '
+            '"mask": ...}, as `care_tf.data.training_dataset` does'
+        )
+    if not sums.masked:
+        return (
+            f"none of {sums.given:.0f} images has a mask that is not empty. Likely cause: the training images have no "
+            "boxes, or boxes that are not in pixels (fractions cover one pixel at most)"
+        )
+    return (
+        f"all {sums.masked:.0f} images with a mask are left out. Likely cause: their class is -1 (`mask_class`), or "
+        "their sample weight is 0"
+    )
+
+
+def _flat_maps(sums: AttentionSums, epoch: int, model: Any) -> str:
+    layer = model.anatomy.attention_path or "features"
+    return (
+        f"in epoch {epoch + 1}, the attention map at {layer} is flat, without a gradient, on {sums.flat:.0f} of "
+        f"{sums.counted:.0f} images with a mask. Likely cause: the layer's output is zero or the same everywhere (a "
+        "learning rate too high, inputs of another range than the network takes), or the score does not depend on it; "
+        "name another layer in attention_layer"
+    )
