@@ -1,15 +1,17 @@
 """The paper's Fig. 13: an image, its drawn box, and what saliency and segmentation make of it, with their boxes."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from care_tf.box_geometry import union_mask
 from care_tf.data import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation.map_overlay import full_size, outlined, overlaid, resized
 from care_tf.evaluation.picture_grid import Tile, short_name, write_picture_grid
-from care_tf.images.pixels import read_image
+from care_tf.images.pixels import read_image, read_mask
 
 
 def write_box_figure(
@@ -19,10 +21,10 @@ def write_box_figure(
     class_name: str,
     num_images: int = 5,
 ) -> None:
-    """Writes a row per image: the image, its drawn box, and for every method its map and its box.
+    """Writes a row per image: the image, its drawn box or mask, and for every method its map and its box.
 
     Args:
-      manifest: With the drawn boxes.
+      manifest: With the drawn boxes or masks.
       made: Of each method: its title, the manifest that `care boxes make` wrote, and the folder of its --keep-maps.
       output: The PNG file.
       class_name: Images of this class are shown, the first by name that have a drawn box.
@@ -34,8 +36,9 @@ def write_box_figure(
     for title, boxes, maps in made:
         if not Path(boxes).exists() or not maps.is_dir():
             raise InputError(
-                f"{title}: {boxes} and its maps in {maps} must be there. Make both with care boxes make {manifest} "
-                f"--method {title.lower()} --classes {class_name} --output {boxes} --keep-maps {maps}."
+                f"{title}: {boxes} and its maps in {maps} must be there. Received "
+                f"{'no maps' if Path(boxes).exists() else 'no boxes'}. Make them with "
+                f"{_making(manifest, title.lower(), class_name, Path(boxes), maps)}."
             )
     rows = read_manifest(manifest)
     shown = _first_with_boxes(rows, class_name, num_images)
@@ -43,13 +46,13 @@ def write_box_figure(
     lines = []
     for index, path in enumerate(shown.image_paths):
         image = read_image(path)
-        drawn = outlined(resized(image), _inside(shown, index, image))
+        drawn = outlined(resized(image), _region(shown, index, image))
         line = [Tile(resized(image), short_name(Path(path).stem)), Tile(drawn)]
         for own, (_, _, maps) in zip(others, made, strict=True):
             saliency = full_size(_map_of(maps, path) / 255, image.shape[:2], path)
-            line.append(Tile(outlined(overlaid(image, saliency), _inside(own, index, image))))
+            line.append(Tile(outlined(overlaid(image, saliency), _region(own, index, image))))
         lines.append(line)
-    write_picture_grid(output, ["image", "drawn box", *(f"{title}: map and box" for title, _, _ in made)], lines)
+    write_picture_grid(output, ["image", "drawn", *(f"{title}: map and box" for title, _, _ in made)], lines)
 
 
 def _first_with_boxes(rows: Manifest, class_name: str, num_images: int) -> Manifest:
@@ -59,11 +62,19 @@ def _first_with_boxes(rows: Manifest, class_name: str, num_images: int) -> Manif
     return rows.subset(sorted(chosen, key=lambda index: rows.image_paths[index])[:num_images])
 
 
-def _inside(rows: Manifest, index: int, image: np.ndarray) -> np.ndarray:
-    mask = np.zeros(image.shape[:2], bool)
-    for x0, y0, x1, y1 in rows.boxes[index].round().astype(int):
-        mask[y0:y1, x0:x1] = True
-    return mask
+def _making(manifest: str | Path, method: str, class_name: str, boxes: Path, maps: Path) -> str:
+    """The command that makes what is missing; boxes that exist stay as they are, whoever corrected them."""
+    output = maps.with_name(f"{maps.name}.csv") if boxes.exists() else boxes
+    words = [manifest, "--method", method, "--classes", class_name, "--output", output, "--keep-maps", maps]
+    command = f"care boxes make {shlex.join(map(str, words))}"
+    return f"{command} --model FOLDER, of care segment train" if method == "segmentation" else command
+
+
+def _region(rows: Manifest, index: int, image: np.ndarray) -> np.ndarray:
+    """The pixels in an image's boxes, or its mask at its own size."""
+    if rows.mask_paths[index]:
+        return read_mask(rows.mask_paths[index])
+    return union_mask(rows.boxes[index], *image.shape[:2])
 
 
 def _map_of(folder: Path, image_path: str) -> np.ndarray:
