@@ -16,7 +16,7 @@ RUN_NAMES = ("baseline", "CARE")
 
 
 def recall_figure(scores: Scores, baseline: Scores | None = None, names: tuple[str, str] = RUN_NAMES) -> Picture:
-    """Horizontal bars of every class's recall with its interval and counts, rarest class on top."""
+    """Horizontal bars of every class's recall with its interval, a diamond for its precision, rarest class on top."""
     order = sorted(range(len(scores.classes)), key=lambda index: -scores.classes[index].num_images)
     runs = [(scores, RUN, names[1])] if baseline is None else [(baseline, BASELINE, names[0]), (scores, RUN, names[1])]
     thickness = 0.62 / len(runs)
@@ -29,6 +29,9 @@ def recall_figure(scores: Scores, baseline: Scores | None = None, names: tuple[s
                 label = name if row == 0 else None
                 axes.barh(row + shift * thickness, recall.value or 0.0, thickness * 0.92, color=color, label=label)
                 _whisker(axes, recall, row + shift * thickness, INK)
+                precision = run.classes[index].precision.value
+                if precision is not None:  # at the lower edge, away from the recall's interval
+                    axes.scatter([precision], [row + (shift - 0.46) * thickness], edgecolor=color, **_DIAMOND)
         for row, index in enumerate(order):
             numbers = [percent(run.classes[index].recall.value, 0) for run, _, _ in runs]
             axes.text(1.03, row, " \u2192 ".join(numbers), va="center", fontsize=9, clip_on=False)
@@ -36,10 +39,12 @@ def recall_figure(scores: Scores, baseline: Scores | None = None, names: tuple[s
         axes.set_yticks(range(len(order)), labels)
         _share_axis(axes, "recall")
         axes.set_ylim(-0.6, len(order) - 0.4)
-        if baseline is not None:
-            _legend(figure, axes)
-        alt = "Recall by class. " + "; ".join(
-            f"{c.name}: {percent(c.recall.value)}, {c.num_correct} of {c.num_images}" for c in scores.classes
+        axes.scatter([], [], edgecolor=INK, label="precision", **_DIAMOND)
+        _legend(figure, axes)
+        alt = "Recall and precision by class. " + "; ".join(
+            f"{c.name}: {percent(c.recall.value)}, {c.num_correct} of {c.num_images}; {percent(c.precision.value)} of "
+            f"{c.num_calls or 0} calls"
+            for c in scores.classes
         )
         return svg_picture(figure, alt)
 
@@ -128,6 +133,7 @@ def confusion_figure(scores: Scores) -> Picture:
         return svg_picture(figure, "Confusion matrix, by true class. " + "; ".join(rows))
 
 
+_DIAMOND: dict[str, Any] = dict(marker="D", s=20, facecolor="white", linewidth=1.5, zorder=5, clip_on=False)
 _REFERENCE_NAMES = {"uniform": "uniform map", "centered_gaussian": "centered Gaussian"}
 _UNDEFINED = Estimate(None, None, None)
 

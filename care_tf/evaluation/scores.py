@@ -39,9 +39,9 @@ _UNKNOWN = Estimate(None, None, None)  # in the metrics.json of a run evaluated 
 class ClassScores:
     """Scores of one class: recall = num_correct / num_images, precision = num_correct / num_calls.
 
-    What is about ranking is of the class against all others together. Average precision, unlike the AUC, falls with
-    every image of a common class that ranks above one of a rare class. Sensitivity is at the threshold where the
-    specificity is .9, and the reverse.
+    What is about ranking is of the class against all others together. Average precision falls much more than the AUC
+    does with an image of a common class that ranks above those of a rare class. Sensitivity is at the threshold where
+    the specificity is .9, and the reverse.
     """
 
     name: str

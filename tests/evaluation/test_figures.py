@@ -45,7 +45,9 @@ def test_recall_bars_name_every_class_with_its_count():
     texts = _texts(recall_figure(scores))
     assert {"NV (n 20)", "M$E$L <b> (n 10)", "皮肤 (n 5)"} <= {" ".join(t.split()) for t in texts}
     recall = scores.classes[2]
-    assert f"皮肤: {100 * recall.recall.value:.1f}\u202f%, {recall.num_correct} of 5" in recall_figure(scores).alt
+    alt = recall_figure(scores).alt
+    assert f"皮肤: {100 * recall.recall.value:.1f}\u202f%, {recall.num_correct} of 5" in alt
+    assert f"; {100 * recall.precision.value:.1f}\u202f% of {recall.num_calls} calls" in alt and "precision" in texts
 
 
 def test_recall_bars_show_both_runs():
