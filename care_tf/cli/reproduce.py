@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,9 @@ def reproduce(
         figure.draw(cells, rows, picture)
         print(f"wrote {picture}")
         return
+    if figure is not None:
+        with atomic_path(picture) as temporary:  # the comparison's own plot is the figure
+            shutil.copyfile(runs / name / "comparison.png", temporary)
     methods = dict.fromkeys(cell.method for cell in cells) if others else table.rows
     table = dataclasses.replace(table, rows={method: table.rows.get(method, UNPUBLISHED) for method in methods})
     notes = comparison_notes({cell.method: cell.config for cell in cells}, cells)

@@ -23,6 +23,7 @@ def asked(monkeypatch):
             writer = csv.writer(file)
             writer.writerow(["method", "figure", "value", "low"])
             writer.writerows([method, "mean_class_accuracy", 0.5, ""] for method in methods)
+        (tables / "comparison.png").write_bytes(b"plot")
         return [Cell(method, "1", config, (), "") for method, config in methods.items()]
 
     monkeypatch.setattr(command, "run_comparison", run_comparison)
@@ -60,6 +61,12 @@ def test_a_figure_is_drawn_of_finished_runs(run, refuses, asked, monkeypatch):
     (folders, picture), titles = drawn[0]
     assert [folder.name for folder in folders] == ["baseline", "care"] and picture.name == "fig10.png"
     assert titles == {"titles": ["baseline", "CARE"]}
+
+
+def test_the_plot_of_a_comparison_is_a_figure_too(run, asked, tmp_path):
+    code, out, _ = run(reproduce, "fig11", "--output", "out")
+    assert code == 0 and "| care@train_box_scale=.7 |  | 50.0 |" in out
+    assert (tmp_path / "out" / "fig11" / "fig11.png").read_bytes() == b"plot"
 
 
 @pytest.mark.parametrize(
