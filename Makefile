@@ -21,6 +21,9 @@ TESTS_TF215 := -m "not slow or both_generations" $(addprefix tests/,attention ba
 
 # The package, what its tests use, and the tools. INSTALLER=uv takes a fifth of the time, but knows no pip.conf.
 INSTALLER ?= pip
+ifeq ($(filter pip uv,$(INSTALLER)),)
+$(error INSTALLER must be pip or uv, not '$(INSTALLER)')
+endif
 INSTALL_uv = $(1)/bin/python -m pip install --quiet --disable-pip-version-check uv && \
 	$(1)/bin/uv pip install --quiet --python $(1)/bin/python
 INSTALL_pip = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
