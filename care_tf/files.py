@@ -58,6 +58,12 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def check_suffix(path: str | os.PathLike, suffix: str) -> None:
+    """Raises an `InputError` unless a file of this name can end in `suffix`, such as ".onnx"."""
+    if Path(path).suffix != suffix or Path(path).is_dir():
+        raise InputError(f"The file to write must end in {suffix}. Received {path}.")
+
+
 def file_sha256(path: str | os.PathLike) -> str:
     """sha256 (hex) of a file's content.
 

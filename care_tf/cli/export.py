@@ -9,6 +9,7 @@ import click
 from care_tf.cli import options
 from care_tf.cli.commands import Command
 from care_tf.errors import InputError
+from care_tf.files import check_suffix
 from care_tf.tensorflow_start import quiet_tensorflow
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def export(
     path = out if output is None else output
     if path is None or (out is not None and output is not None):
         raise InputError("Give what to write once, as OUT or as --output.")
+    if format_name != "savedmodel":
+        check_suffix(path, f".{format_name}")
     quiet_tensorflow()
     from care_tf.runs import load_run
     from care_tf.serving import convert_to_onnx, convert_to_tflite

@@ -2,14 +2,13 @@
 
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
-from care_tf.files import atomic_path
+from care_tf.files import atomic_path, check_suffix
 
 SIGNATURE = "portable"
 
@@ -25,8 +24,8 @@ def convert_to_tflite(saved_model: str | os.PathLike, path: str | os.PathLike) -
       InputError: The folder is no such model, the path does not end so, or the classifier has operations that
         TensorFlow Lite lacks.
     """
+    check_suffix(path, ".tflite")
     _loaded(saved_model)
-    _check_file(path, ".tflite")
     converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[SIGNATURE])
     try:
         content = converter.convert()
@@ -50,11 +49,11 @@ def convert_to_onnx(saved_model: str | os.PathLike, path: str | os.PathLike) -> 
     Raises:
       InputError: The folder is no such model, the path does not end so, or tf2onnx cannot convert an operation.
     """
+    check_suffix(path, ".onnx")
     require_extra("The format ONNX", "onnx", "tf2onnx")
     import tf2onnx
 
     loaded = _loaded(saved_model)  # kept, because its signature does not keep its variables
-    _check_file(path, ".onnx")
     taken = loaded.signatures[SIGNATURE].structured_input_signature[1]
     names = sorted(taken, key=lambda name: (name != "images", name))
     function = tf.function(
@@ -82,8 +81,3 @@ def _loaded(saved_model: str | os.PathLike) -> Any:
             f"{saved_model}. Export the run again."
         )
     return loaded
-
-
-def _check_file(path: str | os.PathLike, suffix: str) -> None:
-    if Path(path).suffix != suffix or Path(path).is_dir():
-        raise InputError(f"The file to write must end in {suffix}. Received {path}.")

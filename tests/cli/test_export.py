@@ -58,11 +58,17 @@ def test_a_run_becomes_a_saved_model(run, monkeypatch, tmp_path, side, words, si
     assert signatures["explain"].structured_outputs["attention_map"].shape.as_list() == [None, size, size]
 
 
-def test_a_run_becomes_a_tflite_file(run, refuses, monkeypatch, tmp_path):
+def test_a_run_becomes_a_tflite_file(run, monkeypatch, tmp_path):
     put_load_run(monkeypatch, lambda folder: small_run(16))
     assert run(export, "the_run", "--format", "tflite", "served.tflite")[:2] == (0, "wrote served.tflite\n")
     assert [path.name for path in tmp_path.iterdir()] == ["served.tflite"]
-    assert "must end in .tflite. Received served." in refuses(export, "the_run", "--format", "tflite", "served")
+
+
+@pytest.mark.parametrize("format_name", ["tflite", "onnx"])
+def test_a_name_of_another_format_is_refused_before_anything_is_exported(refuses, monkeypatch, format_name):
+    put_load_run(monkeypatch, lambda folder: pytest.fail("was loaded"))
+    message = refuses(export, "the_run", "--format", format_name, "served")
+    assert f"must end in .{format_name}. Received served." in message
 
 
 def test_bad_input_is_one_line_and_exit_code_2(refuses, monkeypatch, tmp_path):
