@@ -36,7 +36,7 @@ from care_tf.errors import InputError
     "--bad",
     type=click.Choice(["refuse", "drop"]),
     default="refuse",
-    help="Entries that should be boxes and are none: without area or position, NaN, of an unknown class or image.",
+    help="Entries that are not valid boxes: without area or position, NaN, of an unknown class or image.",
 )
 @click.option(
     "--outside",

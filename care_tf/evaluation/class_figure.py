@@ -62,8 +62,9 @@ def _dot(axes: Any, row: Mapping[str, Any], place: float, color: str, columns: S
 def _legend(figure: Any, baseline: str, method: str) -> None:
     from matplotlib.lines import Line2D
 
+    interval = "95 % interval over the lesions or patients tested"
     lines = [
-        Line2D([], [], color=color, marker="o", linewidth=2, label=f"{name}, 95 % interval over the images tested")
+        Line2D([], [], color=color, marker="o", linewidth=2, label=f"{name}, {interval}")
         for name, color in ((baseline, BASELINE), (method, RUN))
     ]
     figure.legend(handles=lines, loc="outside lower left", ncols=2, fontsize=9)

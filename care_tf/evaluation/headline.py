@@ -129,7 +129,7 @@ def _headline(
 def _at_equal_calls(key: str, differences: Mapping[str, Estimate]) -> str:
     """What of a difference in recall is not due to calling the class more often; "" for another figure."""
     equal = differences.get(key.replace("recall/", "recall_at_equal_calls/")) if key.startswith("recall/") else None
-    return "" if equal is None else f" At as many calls: {as_difference(key, equal)}."
+    return "" if equal is None else f" At equal calls: {as_difference(key, equal)}."
 
 
 def _is_auc(key: str) -> bool:

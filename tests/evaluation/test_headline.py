@@ -59,6 +59,9 @@ def test_baseline_and_difference_stand_beside_the_value():
     recall = next(h for h in found if h.title == "Recall of DF")
     assert recall.baseline == recall.value == "100.0\u202f%"
     assert recall.verdict.startswith("Higher")
+    equal = {"recall_at_equal_calls/DF": Estimate(0.02, None, None)}
+    found_too = headlines(scores, ["DF"], scores, {"recall/DF": Estimate(0.1, 0.05, 0.2), **equal})
+    assert next(h for h in found_too if h.title == "Recall of DF").verdict.endswith(" At equal calls: +2.0 points.")
     assert found[0].baseline and found[0].difference is None
 
 
