@@ -244,7 +244,7 @@ def test_what_is_called_has_a_column_where_the_model_has_thresholds(images, outp
         assert [row["decision"] for row in table(output / "predictions.csv")] == expected
     assert model.batch_sizes == []
     page = (output / "index.html").read_text()
-    assert re.findall(r"<span>called ([^<]*)<", page) == ["red", "red, blue", "blue", "blue"]
+    assert re.findall(r">called ([^<]*)<", page) == ["red", "red, blue", "blue", "blue"]
 
 
 def test_inputs_come_from_a_manifest_and_images_without_are_refused(images, output):
