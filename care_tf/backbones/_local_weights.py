@@ -44,7 +44,7 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
         with stored_layers(network, file) as layers:
             all_fit = all(layer.fits for layer in layers)
             if all_fit or not file.name.endswith(".weights.h5") or not _keras_loads(network, file):
-                load_all(layers)
+                load_all(network, layers)
     except InputError:
         raise
     except Exception as error:  # h5py and Keras raise whatever their readers do: OSError, KeyError, TypeError ...
@@ -61,7 +61,7 @@ def load_layers(network: keras.Model, path: str | os.PathLike, names: Collection
         chosen = [layer for layer in layers if layer.name in names]
         has_all = all(layer.fits for layer in chosen)
         if has_all:
-            load_all(chosen)
+            load_all(network, chosen)
         return has_all
 
 

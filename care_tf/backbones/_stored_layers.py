@@ -13,6 +13,7 @@ import keras
 
 from care_tf.backbones.layer_changes import innermost_layers
 from care_tf.errors import InputError
+from care_tf.keras_generation import renew_state
 from care_tf.problems import listed
 
 _Stored = list[tuple[str, Sequence[Any]]]  # layers of a file by name, with their arrays
@@ -68,8 +69,8 @@ def stored_layers(network: keras.Model, file: Path) -> Iterator[list[StoredLayer
             yield _best_match(targets, _published_layers(opened.get("model_weights", opened)))
 
 
-def load_all(layers: Sequence[StoredLayer]) -> None:
-    """Fills a network's layers.
+def load_all(network: keras.Model, layers: Sequence[StoredLayer]) -> None:
+    """Fills layers of a network.
 
     Raises:
       ValueError: Some do not fit; it names those that do, and the others with both shapes.
@@ -89,6 +90,7 @@ def load_all(layers: Sequence[StoredLayer]) -> None:
     for layer in layers:
         for variable, array in zip(layer.variables, layer.arrays, strict=True):
             variable.assign(array[()])
+    renew_state(network)
 
 
 def runs_of(names: Sequence[str], chosen: Iterable[str]) -> str:

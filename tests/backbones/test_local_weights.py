@@ -189,6 +189,33 @@ def test_layers_of_other_names_load_in_order_and_layers_in_another_order_by_name
         assert values(small) == {"block1_conv1": [0, 0], "block1_norm": [1] * 4, "block2_conv1": [2, 2]}
 
 
+def normalizing(mean=None):
+    """A network that begins with a Normalization, adapted where a mean is given."""
+    normalization = keras.layers.Normalization(name="normalization")
+    small = keras.Sequential([keras.Input((8, 8, 3)), normalization, keras.layers.Conv2D(4, 3, name="conv")])
+    if mean is not None:
+        normalization.adapt(mean + 5 * IMAGES[:, :8, :8])
+    return small
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".weights.h5", ".keras"])
+def test_the_statistics_of_a_normalization_are_computed_with(suffix, tmp_path):
+    saved, path = normalizing(mean=40), str(tmp_path / f"adapted{suffix}")
+    if suffix == ".h5":
+        values = {layer.name: layer.get_weights() for layer in saved.layers if layer.weights}
+        published_file(path, {name: [(each.shape, 0) for each in arrays] for name, arrays in values.items()})
+        with h5py.File(path, "r+") as file:
+            for name, arrays in values.items():
+                for number, each in enumerate(arrays):
+                    file[name][f"{name}/{number}"][...] = each
+    else:
+        saved.save(path) if suffix == ".keras" else saved.save_weights(path)
+    loaded = normalizing()
+    load_weights(loaded, path)
+    images = IMAGES[:, :8, :8]
+    np.testing.assert_array_equal(loaded(images), saved(images))
+
+
 @pytest.mark.parametrize("names", [["fc1", "fc2"], ["fc1"]])
 def test_chosen_layers_load_where_the_file_has_them(names, tmp_path):
     path, large = published_file(tmp_path / "with_top.h5", constants(small_vgg(with_top=True))), small_vgg(True)
