@@ -33,7 +33,7 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
       network: The network to fill, without a head.
       path: `.h5` / `.weights.h5`: weights of this network, with or without a head after it, as `save_weights` or the
         published files hold them. `.keras`: a whole model, this network alone or with any head after it. Layers that
-        own weights are matched in order, or by name where more of them fit so; the head's are left out.
+        own weights are matched by name, or in order where more of them fit so; the head's are left out.
 
     Raises:
       InputError: The file is missing, unreadable, of another kind, or does not fit; the message names the layers that

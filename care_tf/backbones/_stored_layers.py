@@ -45,7 +45,7 @@ class StoredLayer:
 def stored_layers(network: keras.Model, file: Path) -> Iterator[list[StoredLayer]]:
     """The network's layers that own weights, each with what the file has for it; the arrays can be read inside only.
 
-    Layers are matched in order, the rule of the published files, or by name where more of them fit so; those of
+    Layers are matched by name, or in order, the rule of the published files, where more of them fit so; those of
     `.weights.h5` by the paths that Keras gives them.
 
     Raises:
@@ -104,9 +104,9 @@ def _best_match(targets: _Stored, stored: _Stored) -> list[StoredLayer]:
     nothing: tuple[str, Sequence[Any]] = ("", ())
     by_name = {name: (name, arrays) for name, arrays in stored}
     in_order = itertools.zip_longest(targets, stored[: len(targets)], fillvalue=nothing)
-    candidates = (
-        [StoredLayer(*target, *source) for target, source in in_order],
+    candidates = (  # the first of equals
         [StoredLayer(*target, *by_name.get(target[0], nothing)) for target in targets],
+        [StoredLayer(*target, *source) for target, source in in_order],
     )
     return max(candidates, key=lambda layers: sum(layer.fits for layer in layers))
 

@@ -216,6 +216,18 @@ def test_the_statistics_of_a_normalization_are_computed_with(suffix, tmp_path):
     np.testing.assert_array_equal(loaded(images), saved(images))
 
 
+def test_names_decide_where_order_would_fit_as_well(tmp_path):
+    def two_heads(*names):
+        image = keras.Input((8, 8, 3))
+        both = [keras.layers.Conv2D(4, 3, name=name)(image) for name in names]
+        return keras.Model(image, keras.layers.Add()(both))
+
+    path, network = published_file(tmp_path / "turned.h5", constants(two_heads("b", "a"))), two_heads("a", "b")
+    load_weights(network, path)
+    file_value = {name: number for number, name in enumerate(constants(two_heads("b", "a")))}
+    assert values(network)["a"] == [file_value["a"]] * 2 and values(network)["b"] == [file_value["b"]] * 2
+
+
 @pytest.mark.parametrize("names", [["fc1", "fc2"], ["fc1"]])
 def test_chosen_layers_load_where_the_file_has_them(names, tmp_path):
     path, large = published_file(tmp_path / "with_top.h5", constants(small_vgg(with_top=True))), small_vgg(True)
