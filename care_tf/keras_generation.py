@@ -2,7 +2,7 @@
 
 import contextlib
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -31,6 +31,22 @@ def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     if isinstance(layer, keras.Model):
         return list(layer.layers)
     return list(layer._flatten_layers(include_self=False, recursive=False))
+
+
+def renew_state(model: keras.Model) -> None:
+    """Makes layers that compute with copies of their weights, such as Normalization, copy them anew.
+
+    To be called after weights were assigned; Keras does it where it loads them itself, Keras 2 in `set_weights`, too.
+    """
+    for layer in model._flatten_layers():
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+
+
+def set_weights(model: keras.Model, weights: Sequence[Any]) -> None:
+    """Keras' `set_weights`, after which every layer computes with the weights that it has."""
+    model.set_weights(weights)
+    renew_state(model)
 
 
 def call_model(model: keras.Model, inputs: Any, training: bool | None) -> tf.Tensor:

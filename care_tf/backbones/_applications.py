@@ -95,10 +95,9 @@ def _pretrained(name: str, include_top: bool = False, **settings: Any) -> keras.
         return _constructor(name)(include_top=include_top, weights="imagenet", **settings)
     except Exception as error:  # A failed download is a bare Exception in Keras; the network itself was built before.
         reason = " ".join(str(error).split())
-        file = f"{name.lower()}_*_kernels{'' if include_top else '_notop'}.h5"
         raise InputError(
             f"The ImageNet weights of {name} could not be downloaded ({reason}). On a machine without network, copy "
-            f"Keras's file {file} here and pass its path as weights."
+            "the file that Keras names in this error here, and pass its path as weights."
         ) from error
 
 

@@ -33,7 +33,7 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
       network: The network to fill, without a head.
       path: `.h5` / `.weights.h5`: weights of this network, with or without a head after it, as `save_weights` or the
         published files hold them. `.keras`: a whole model, this network alone or with any head after it. Layers that
-        own weights are matched in order, or by name where more of them fit so; the head's are left out.
+        own weights are matched by name, or in order where more of them fit so; the head's are left out.
 
     Raises:
       InputError: The file is missing, unreadable, of another kind, or does not fit; the message names the layers that
@@ -44,7 +44,7 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
         with stored_layers(network, file) as layers:
             all_fit = all(layer.fits for layer in layers)
             if all_fit or not file.name.endswith(".weights.h5") or not _keras_loads(network, file):
-                load_all(layers)
+                load_all(network, layers)
     except InputError:
         raise
     except Exception as error:  # h5py and Keras raise whatever their readers do: OSError, KeyError, TypeError ...
@@ -61,7 +61,7 @@ def load_layers(network: keras.Model, path: str | os.PathLike, names: Collection
         chosen = [layer for layer in layers if layer.name in names]
         has_all = all(layer.fits for layer in chosen)
         if has_all:
-            load_all(chosen)
+            load_all(network, chosen)
         return has_all
 
 

@@ -13,6 +13,7 @@ import keras
 
 from care_tf.backbones.layer_changes import innermost_layers
 from care_tf.errors import InputError
+from care_tf.keras_generation import renew_state
 from care_tf.problems import listed
 
 _Stored = list[tuple[str, Sequence[Any]]]  # layers of a file by name, with their arrays
@@ -44,7 +45,7 @@ class StoredLayer:
 def stored_layers(network: keras.Model, file: Path) -> Iterator[list[StoredLayer]]:
     """The network's layers that own weights, each with what the file has for it; the arrays can be read inside only.
 
-    Layers are matched in order, the rule of the published files, or by name where more of them fit so; those of
+    Layers are matched by name, or in order, the rule of the published files, where more of them fit so; those of
     `.weights.h5` by the paths that Keras gives them.
 
     Raises:
@@ -68,8 +69,8 @@ def stored_layers(network: keras.Model, file: Path) -> Iterator[list[StoredLayer
             yield _best_match(targets, _published_layers(opened.get("model_weights", opened)))
 
 
-def load_all(layers: Sequence[StoredLayer]) -> None:
-    """Fills a network's layers.
+def load_all(network: keras.Model, layers: Sequence[StoredLayer]) -> None:
+    """Fills layers of a network.
 
     Raises:
       ValueError: Some do not fit; it names those that do, and the others with both shapes.
@@ -89,6 +90,7 @@ def load_all(layers: Sequence[StoredLayer]) -> None:
     for layer in layers:
         for variable, array in zip(layer.variables, layer.arrays, strict=True):
             variable.assign(array[()])
+    renew_state(network)
 
 
 def runs_of(names: Sequence[str], chosen: Iterable[str]) -> str:
@@ -102,9 +104,9 @@ def _best_match(targets: _Stored, stored: _Stored) -> list[StoredLayer]:
     nothing: tuple[str, Sequence[Any]] = ("", ())
     by_name = {name: (name, arrays) for name, arrays in stored}
     in_order = itertools.zip_longest(targets, stored[: len(targets)], fillvalue=nothing)
-    candidates = (
-        [StoredLayer(*target, *source) for target, source in in_order],
+    candidates = (  # the first of equals
         [StoredLayer(*target, *by_name.get(target[0], nothing)) for target in targets],
+        [StoredLayer(*target, *source) for target, source in in_order],
     )
     return max(candidates, key=lambda layers: sum(layer.fits for layer in layers))
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+from care_tf.keras_generation import set_weights
+
 
 def with_changed_layers(
     network: keras.Model,
@@ -27,7 +29,7 @@ def with_changed_layers(
         given = [made[id(tensor)] for tensor in layer.input] if isinstance(layer.input, list) else made[id(layer.input)]
         made[id(layer.output)] = type(layer).from_config(layer.get_config() | change(layer))(given)
     copy = keras.Model(images, made[id(network.output)], name=network.name)
-    copy.set_weights(network.get_weights())
+    set_weights(copy, network.get_weights())
     return copy
 
 

@@ -85,7 +85,7 @@ def _load(network: keras.Model, path: str | os.PathLike) -> None:
 
     try:
         with h5py.File(file, "r") as weights:
-            load_all([_stored_layer(weights, layer) for layer in network.layers if layer.weights])
+            load_all(network, [_stored_layer(weights, layer) for layer in network.layers if layer.weights])
     except OSError as error:
         raise InputError(f"Weights file {path} cannot be read as HDF5 ({error}). It must be {_FILE_LAYOUT}.") from error
     except ValueError as error:

@@ -10,7 +10,6 @@ category, is refused: nothing was learned about it.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,9 +18,11 @@ import tensorflow as tf
 
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
+from care_tf.finite_number import finite_number
 from care_tf.problems import listed, raise_problems
 
 KINDS = ("number", "category")
+_LEAST_STD = 1e-6  # of the mean's size: x - mean is then right to a tenth of the standard deviation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +95,7 @@ class InputEncoding:
 
     def problem(self, cell: str) -> str | None:
         """What is wrong with a manifest's cell; None where nothing is."""
-        if cell in self.categories or (not self.categories and _is_number(cell or ("0" if self.has_missing else ""))):
+        if cell in self.categories or (not self.categories and (_is_number(cell) or (not cell and self.has_missing))):
             return None
         return f"{self.name} is {cell!r}, which no training row has ({self})"
 
@@ -111,7 +112,8 @@ def fit_input_encodings(manifest: Manifest, kinds: Mapping[str, str] | None = No
       One per column, in the manifest's order.
 
     Raises:
-      InputError: A column mixes numbers and other texts, has a cell that is no number, or is the same in all rows.
+      InputError: A column mixes numbers and other texts, has a cell that is no number, or is the same in all rows, but
+        for rounding.
     """
     return tuple(_fitted(manifest, name, (kinds or {}).get(name)) for name in manifest.inputs)
 
@@ -166,11 +168,14 @@ def _fitted(manifest: Manifest, name: str, kind: str | None) -> InputEncoding:
     if is_category:
         return InputEncoding(name, tuple(sorted(set(cells))))
     numbers = np.array(filled, np.float64)
-    return InputEncoding(name, (), float(numbers.mean()), float(numbers.std()), len(filled) < len(cells))
+    mean, std = float(numbers.mean()), float(numbers.std())
+    if not std > max(_LEAST_STD * abs(mean), np.finfo(np.float32).tiny):
+        raise InputError(
+            f"A number must differ between images by more than float32 rounds. Received the mean {mean:.8g} and the "
+            f"standard deviation {std:.3g} for {where}. Subtract what all have in common, or declare it a category."
+        )
+    return InputEncoding(name, (), mean, std, len(filled) < len(cells))
 
 
 def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False
+    return finite_number(cell) is not None

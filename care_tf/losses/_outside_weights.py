@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from care_tf.masks import project_mask
 
-# A cell counts as the mask's where its share of it is half the largest share; the rest is room for rounding.
+# A cell counts as the mask's where its share of it is half the largest around it; the rest is room for rounding.
 _HALF = 0.499
 
 
@@ -14,8 +14,11 @@ def outside_weights(mask: tf.Tensor, map_size: tuple[int | tf.Tensor, int | tf.T
     w_ij = o_ij (1 + d_ij / max d)
 
     o is 1 - mask projected to the map, what the cell weighs in the uniform outer term. d is the Euclidean distance, in
-    the mask's pixels, from the cell's center to that of the nearest cell of the mask: one whose share of the mask is at
-    least half the largest share of any cell, so that a box smaller than a cell has one, too.
+    the mask's pixels, from the cell's center to that of the nearest cell of the mask, one with
+
+    s_ij > 0 and s_ij >= max s / 2 over the 3 x 3 cells around it,
+
+    where s is the mask's share of a cell: a box smaller than a cell has one, too, whatever other boxes there are.
 
     Args:
       mask: float (B, H, W) in [0, 1].
@@ -29,9 +32,11 @@ def outside_weights(mask: tf.Tensor, map_size: tuple[int | tf.Tensor, int | tf.T
       this one is ours.
     """
     outside = project_mask(1.0 - mask, map_size)
-    cells = outside + project_mask(mask, map_size)
-    share = 1.0 - outside / cells
-    is_inside = share >= _HALF * tf.reduce_max(share, axis=(1, 2), keepdims=True)
+    inside = project_mask(mask, map_size)
+    share = inside / (outside + inside)
+    largest = tf.nn.max_pool2d(share[..., tf.newaxis], 3, 1, "SAME")[..., 0]
+    is_empty = tf.reduce_max(share, axis=(1, 2), keepdims=True) == 0.0
+    is_inside = (share >= _HALF * largest) & ((share > 0.0) | is_empty)
     distances = _distances(is_inside, [tf.shape(mask)[axis] for axis in (1, 2)])
     farthest = tf.reduce_max(distances, axis=(1, 2), keepdims=True)
     return tf.stop_gradient(outside * (1.0 + tf.math.divide_no_nan(distances, farthest)))

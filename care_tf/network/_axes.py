@@ -7,6 +7,7 @@ operations below; any other one keeps them where it keeps the shape.
 """
 
 import dataclasses
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ Shape = Sequence[int | None]
 # These read a shape, not values, and copies of a shape.
 SHAPE_ONLY = frozenset({"Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike"})
 _SIDES = ("rows", "columns")
+_END = sys.maxsize  # of a slice without an end
 _WINDOWED = frozenset(
     {
         *("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MaxPool", "AvgPool"),
@@ -54,6 +56,7 @@ _WINDOWED = frozenset(
 _REDUCTIONS = frozenset({"Mean", "Sum", "Max", "Min", "Prod", "All", "Any", "EuclideanNorm", "ArgMax", "ArgMin"})
 _PRODUCTS = frozenset({"MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum"})
 _SELECTIONS = frozenset({"StridedSlice", "Slice", "GatherV2", "Split", "SplitV", "Unpack"})
+_PADS = frozenset({"Pad", "PadV2", "MirrorPad"})
 # What an index may be computed with.
 _FOLDED: dict[str, Callable[..., Any]] = {
     **{"AddV2": np.add, "Sub": np.subtract, "FloorMod": np.mod, "Less": np.less, "GreaterEqual": np.greater_equal},
@@ -61,7 +64,10 @@ _FOLDED: dict[str, Callable[..., Any]] = {
 }
 # What they compute is not to be seen from outside.
 _OPAQUE = frozenset(
-    {"PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf", "Case"}
+    {
+        *("PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile"),
+        *("If", "StatelessIf", "Case", "StatelessCase"),
+    }
 )
 
 
@@ -114,44 +120,99 @@ def leaves_grid_out(operation: tf.Operation, output: tf.Tensor, axes: dict[str, 
         for index, axis in enumerate(axes.get(tensor.name, ())):
             grid = token_grid(axis)
             if grid is not None:
-                kept = _kept_range(operation, output, index, _size(axis))
+                kept = _kept(operation, output, index, _size(axis))
                 return kept is not None and (
-                    kept[1] <= grid.leading or kept[0] >= grid.leading + grid.height * grid.width
+                    kept[-1] < grid.leading or kept[0] >= grid.leading + grid.height * grid.width
                 )
     return False
 
 
-def cut_or_added(operation: tf.Operation, axes: dict[str, Axes]) -> float:
-    """The largest share of the rows or columns that an operation cuts off or pads, 1 where that is not known."""
-    source = axes.get(operation.inputs[0].name, ()) if operation.inputs else ()
-    output = operation.outputs[0]
+def is_opaque(operation: tf.Operation) -> bool:
+    """Whether an operation hides what it does with the image, and has no weights that would make it a layer."""
+    return operation.type in _OPAQUE and not any(tensor.dtype == tf.resource for tensor in operation.inputs)
+
+
+def is_padding(operation: tf.Operation) -> bool:
+    """Whether an operation pads."""
+    return operation.type in _PADS
+
+
+def share_cut(operation: tf.Operation, axes: dict[str, Axes]) -> float:
+    """The largest share of the rows or columns that an operation leaves out, 1 where that is not known.
+
+    Every second entry stands for two: a stride leaves nothing out between the first and the last.
+    """
     if operation.type == "CropAndResize":
         return 1.0
-    if operation.type not in ("StridedSlice", "Slice", "Pad", "PadV2", "MirrorPad") or len(source) != output.shape.rank:
+    if operation.type not in _SELECTIONS:
         return 0.0
+    tensor = operation.inputs[1] if operation.type == "Split" else operation.inputs[0]
+    sides = _sides(axes.get(tensor.name, ()))
+    used = [output for output in operation.outputs if output.consumers()]
+    return max((_cut(operation, output, place, size) for output in used for place, size in sides.items()), default=0.0)
+
+
+def share_added(operation: tf.Operation, axes: dict[str, Axes]) -> float:
+    """The largest share of the padded rows or columns that an operation adds, 1 where that is not known.
+
+    0 for less than the window of the next convolution or pooling: that is what is padded for.
+    """
+    sides = _sides(axes.get(operation.inputs[0].name, ())) if is_padding(operation) else {}
+    paddings = tf.get_static_value(operation.inputs[1]) if sides else None
     shares = [0.0]
-    for place, (axis, size) in enumerate(zip(source, output.shape, strict=True)):
-        before = _size(axis)
-        if (
-            axis[0].kind not in _SIDES
-            or _is_whole(operation, place, len(source))
-            or (size is not None and size == before)
-        ):
-            continue
-        shares.append(1.0 if size is None or before is None else abs(before - size) / max(before, size))
+    for place, size in sides.items():
+        added = None if paddings is None else int(sum(paddings[place]))
+        if added is None or added >= _next_window(operation.outputs[0], place):
+            shares.append(1.0 if added is None or size is None else added / (size + added))
     return max(shares)
 
 
-def _is_whole(operation: tf.Operation, place: int, rank: int) -> bool:
-    """Whether a slice keeps an axis whole, or every second entry of it."""
+def _sides(axes: Axes) -> dict[int, int | None]:
+    """Place -> size of the axes that are the image's rows or columns, and nothing else."""
+    return {place: _size(axis) for place, axis in enumerate(axes) if len(axis) == 1 and axis[0].kind in _SIDES}
+
+
+def _cut(operation: tf.Operation, output: tf.Tensor, place: int, size: int | None) -> float:
+    """The share of an axis that a selection leaves out before the first entry and after the last."""
+    if _is_whole(operation, place):
+        return 0.0
+    kept = _kept(operation, output, place, size)
+    if kept is None or size is None:
+        is_kept = size is not None and output.shape.rank == operation.inputs[0].shape.rank
+        return 0.0 if is_kept and output.shape[place] == size else 1.0
+    first = kept[0] - kept[0] % kept.step  # every second entry stands for two
+    return 1.0 - (min(kept[-1] + kept.step, size) - first) / size
+
+
+def _is_whole(operation: tf.Operation, place: int) -> bool:
+    """Whether a selection keeps an axis whole, or every second entry of it, whatever its size."""
+    if operation.type == "Slice":
+        return [_entry(tensor, place) for tensor in operation.inputs[1:]] == [0, -1]
     if operation.type != "StridedSlice":
-        return False
-    own, stride = _subscript(operation, place, rank), tf.get_static_value(operation.inputs[3])
-    if own is None or (stride is not None and stride[own] != 1):
-        return True
-    begin = tf.get_static_value(operation.inputs[1])
-    starts_at_0 = operation.get_attr("begin_mask") >> own & 1 or (begin is not None and begin[own] == 0)
-    return bool(starts_at_0 and operation.get_attr("end_mask") >> own & 1)
+        return _axis_of(operation) not in (place, None)
+    begin, end, stride, is_dropped = _subscript(operation, place)
+    is_first = begin is not None and stride is not None and 0 <= begin < max(stride, 1)
+    return is_first and end == _END and not is_dropped
+
+
+def _next_window(tensor: tf.Tensor, place: int) -> int:
+    """Length along an axis of the nearest convolution or pooling that reads a tensor, with its dilation; or else 1."""
+    queue, seen = [(tensor, 1)], {tensor.name}
+    for read, dilation in queue:
+        for operation in read.consumers():
+            if operation.type in ("MaxPool", "AvgPool"):
+                return operation.get_attr("ksize")[place]
+            if operation.type in ("Conv2D", "DepthwiseConv2dNative"):
+                first = 2 if operation.get_attr("data_format") == b"NCHW" else 1
+                dilation *= operation.get_attr("dilations")[place]
+                return (operation.inputs[1].shape[place - first] - 1) * dilation + 1
+            is_dilating = operation.type == "SpaceToBatchND"  # TensorFlow's way to dilate
+            for output in operation.outputs:
+                is_as_long = output.shape.rank == 4 and output.shape[place] == tensor.shape[place]
+                if output.name not in seen and (is_as_long or is_dilating):
+                    seen.add(output.name)
+                    queue.append((output, _entry(operation.inputs[1], place - 1) or 1 if is_dilating else dilation))
+    return 1
 
 
 def _other(size: int | None) -> Axis:
@@ -348,12 +409,12 @@ def _selected(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes])
             continue
         size = output.shape[len(result)]
         grid = token_grid(axis)
-        if _is_spatial(axis) and not _keeps_order(operation, place, len(source), _size(axis)):
+        if _is_spatial(axis) and not _keeps_order(operation, place, _size(axis)):
             axis = _other(size)
         elif size != _size(axis) and grid is not None and size is not None:
-            kept = _kept_range(operation, output, place, _size(axis))
+            kept = _kept(operation, output, place, _size(axis))
             end = grid.leading + grid.height * grid.width
-            if kept is None or kept[0] > grid.leading or kept[1] < end or kept[1] - kept[0] != size:
+            if kept is None or kept[0] > grid.leading or kept[-1] + 1 < end or kept != range(kept[0], kept[0] + size):
                 axis = _other(size)
             else:
                 axis = (Atom("tokens", size, grid._replace(leading=grid.leading - kept[0])),)
@@ -361,12 +422,11 @@ def _selected(operation: tf.Operation, output: tf.Tensor, axes: dict[str, Axes])
     return tuple(result)
 
 
-def _keeps_order(operation: tf.Operation, place: int, rank: int, size: int | None) -> bool:
+def _keeps_order(operation: tf.Operation, place: int, size: int | None) -> bool:
     """Whether a selection leaves what it keeps of an axis in order."""
     if operation.type == "StridedSlice":
-        own, stride = _subscript(operation, place, rank), tf.get_static_value(operation.inputs[3])
-        return own is None or (stride is not None and bool(stride[own] > 0))
-    if operation.type != "GatherV2" or tf.get_static_value(operation.inputs[2]) not in (place, place - rank):
+        return (_subscript(operation, place).stride or 0) > 0
+    if operation.type != "GatherV2" or _axis_of(operation) not in (place, None):
         return True
     indices = _static_value(operation.inputs[1])
     return indices is not None and size is not None and bool((np.diff(indices.reshape(-1) % size) == 1).all())
@@ -399,74 +459,86 @@ def _dropped_axes(operation: tf.Operation, rank: int) -> set[int] | None:
     if operation.type == "StridedSlice":
         if operation.get_attr("new_axis_mask"):
             return None
-        mask = operation.get_attr("shrink_axis_mask")
-        return {
-            place
-            for place in range(rank)
-            if (own := _subscript(operation, place, rank)) is not None and mask >> own & 1
-        }
+        return {place for place in range(rank) if _subscript(operation, place).is_dropped}
     if operation.type == "GatherV2":
-        place = tf.get_static_value(operation.inputs[2])
+        place = _axis_of(operation)
         if place is None or operation.inputs[1].shape.rank not in (0, 1):
             return None
-        return {int(place) % rank} if operation.inputs[1].shape.rank == 0 else set()
+        return {place} if operation.inputs[1].shape.rank == 0 else set()
     return {operation.get_attr("axis") % rank} if operation.type == "Unpack" else set()
 
 
-def _subscript(operation: tf.Operation, place: int, rank: int) -> int | None:
-    """Number of the subscript that slices an axis; None where none does: past the last, or under an ellipsis."""
-    count = operation.inputs[1].shape[0] or 0
-    ellipsis = operation.get_attr("ellipsis_mask").bit_length() - 1
-    if ellipsis < 0 or place < ellipsis:
-        return place if place < count else None
-    from_the_end = rank - place
-    return count - from_the_end if from_the_end <= count - 1 - ellipsis else None
+class _Subscript(NamedTuple):
+    """What slices an axis, None where it is not known; without bounds it begins at 0 and ends at `_END`."""
+
+    begin: int | None = 0
+    end: int | None = _END
+    stride: int | None = 1
+    is_dropped: bool = False
 
 
-def _kept_range(operation: tf.Operation, output: tf.Tensor, place: int, size: int | None) -> tuple[int, int] | None:
-    """First and one past the last index that a selection keeps of an axis; None when that is not known."""
+def _subscript(operation: tf.Operation, place: int) -> _Subscript:
+    """What slices an axis in a StridedSlice, which also has subscripts for an ellipsis and for new axes."""
+    rank, count = operation.inputs[0].shape.rank, operation.inputs[1].shape[0] or 0
+    numbers = [number for number in range(count) if not _is_set(operation, "new_axis", number)]
+    ellipsis = next((at for at, own in enumerate(numbers) if _is_set(operation, "ellipsis", own)), len(numbers))
+    before, after = numbers[:ellipsis], numbers[ellipsis + 1 :]
+    if place >= len(before) and rank - place > len(after):
+        return _Subscript()
+    own = before[place] if place < len(before) else after[place - rank]
+    begin, end, stride = (_entry(tensor, own) for tensor in operation.inputs[1:])
+    return _Subscript(
+        0 if _is_set(operation, "begin", own) else begin,
+        _END if _is_set(operation, "end", own) else end,
+        stride,
+        _is_set(operation, "shrink_axis", own),
+    )
+
+
+def _is_set(operation: tf.Operation, mask: str, number: int) -> bool:
+    return bool(operation.get_attr(f"{mask}_mask") >> number & 1)
+
+
+def _entry(vector: tf.Tensor, number: int) -> int | None:
+    """One number of a vector; None where it is not known."""
+    values = tf.get_static_value(vector, partial=True)
+    return None if values is None or values[number] is None else int(values[number])
+
+
+def _axis_of(operation: tf.Operation) -> int | None:
+    """The axis along which a selection that goes along one selects; None where it is not known."""
+    if operation.type == "Unpack":
+        return operation.get_attr("axis") % operation.inputs[0].shape.rank
+    place = tf.get_static_value(operation.inputs[0 if operation.type == "Split" else 2])
+    rank = operation.inputs[1 if operation.type == "Split" else 0].shape.rank
+    return None if place is None else int(place) % rank
+
+
+def _kept(operation: tf.Operation, output: tf.Tensor, place: int, size: int | None) -> range | None:
+    """The indices that a selection keeps of an axis, in order; None when they are not known, or none."""
     if size is None:
         return None
-    values = [tf.get_static_value(tensor) for tensor in operation.inputs]
     if operation.type == "StridedSlice":
-        begin, end, stride = values[1:4]
-        if begin is None or end is None or stride is None:
+        begin, end, stride, is_dropped = _subscript(operation, place)
+        if begin is None or end is None or stride is None or stride < 0:
             return None
-        own = _subscript(operation, place, operation.inputs[0].shape.rank)
-        if own is None:
-            return 0, size
-        if stride[own] != 1:
-            return None
-        start = 0 if operation.get_attr("begin_mask") >> own & 1 else int(begin[own])
-        start += size if start < 0 else 0
-        if operation.get_attr("shrink_axis_mask") >> own & 1:
-            return start, start + 1
-        stop = size if operation.get_attr("end_mask") >> own & 1 else int(end[own])
-        return start, min(stop + size if stop < 0 else stop, size)
+        return range(begin % size, begin % size + 1) if is_dropped else range(size)[begin:end:stride] or None
     if operation.type == "Slice":
-        if values[1] is None or values[2] is None:
+        begin, length = (_entry(tensor, place) for tensor in operation.inputs[1:])
+        if begin is None or length is None:
             return None
-        start, length = int(values[1][place]), int(values[2][place])
-        return start, size if length < 0 else start + length
+        return range(size)[begin : size if length < 0 else begin + length] or None
+    if _axis_of(operation) != place:
+        return None if _axis_of(operation) is None else range(size)
     if operation.type == "GatherV2":
         indices = _static_value(operation.inputs[1])
-        if indices is None or values[2] is None or int(values[2]) % operation.inputs[0].shape.rank != place:
+        if indices is None or not indices.size:
             return None
-        indices = indices.reshape(-1) % size
-        return int(indices.min()), int(indices.max()) + 1
-    if operation.type == "Unpack":
-        number = [part.name for part in operation.outputs].index(output.name)
-        is_along = operation.get_attr("axis") % operation.inputs[0].shape.rank == place
-        return (number, number + 1) if is_along else (0, size)
+        first, last = int((indices % size).min()), int((indices % size).max())
+        return range(first, last + 1, max((last - first) // max(indices.size - 1, 1), 1))
     number = [part.name for part in operation.outputs].index(output.name)
-    axis = tf.get_static_value(operation.inputs[0 if operation.type == "Split" else 2])
-    if axis is None or int(axis) % operation.inputs[1 if operation.type == "Split" else 0].shape.rank != place:
-        return None
-    sizes = [part.shape[place] for part in operation.outputs]
-    if None in sizes:
-        return None
-    start = sum(sizes[:number])
-    return start, start + sizes[number]
+    sizes = [1 if operation.type == "Unpack" else part.shape[place] for part in operation.outputs]
+    return None if None in sizes else range(sum(sizes[:number]), sum(sizes[: number + 1])) or None
 
 
 def _static_value(tensor: tf.Tensor) -> np.ndarray | None:
@@ -537,7 +609,7 @@ _RULES: dict[str, Callable[[tf.Operation, tf.Tensor, dict[str, Axes]], Axes | No
     **dict.fromkeys(_PRODUCTS, _product),
     **dict.fromkeys(_SELECTIONS, _selected),
     **dict.fromkeys(("Reshape", "Squeeze", "ExpandDims"), _reshaped),
-    **dict.fromkeys(("Pad", "PadV2", "MirrorPad"), _padded),
+    **dict.fromkeys(_PADS, _padded),
     **dict.fromkeys(("ReverseV2", "Roll", "TopKV2", "Cumsum", "Cumprod"), _reordered),
     "Pack": _packed,
     "Transpose": _transposed,

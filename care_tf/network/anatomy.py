@@ -3,13 +3,23 @@
 import collections
 import dataclasses
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.network._axes import Axes, TokenGrid, cut_or_added, follow_axes, is_map, token_grid
+from care_tf.network._axes import (
+    Axes,
+    TokenGrid,
+    follow_axes,
+    is_map,
+    is_opaque,
+    is_padding,
+    share_added,
+    share_cut,
+    token_grid,
+)
 from care_tf.network._crossings import crossings, first_weighted, has_variable, is_grid_read, operations_between
 from care_tf.network._second_order import first_order_only
 from care_tf.network.observation import find_path, listing
@@ -18,8 +28,9 @@ from care_tf.network.trace import Call, NetworkTrace
 # Endings that are neither scores nor, through a layer of their own, probabilities.
 SQUASHING_OPS = frozenset({"Softmax", "Sigmoid"})
 BOUNDED = frozenset({"tanh", "softplus", "softsign", "hard_sigmoid", "hard_tanh", "exponential", "sparsemax"})
-# How much of an image, and of a map on every path, a network may cut off or pad: what kernels need, no more.
-MAX_SHARE_OF_IMAGE, MAX_SHARE_OF_MAP = 0.125, 0.25
+# How much a network may cut off or, beyond what windows need, pad: of its image, and of the maps on every path.
+MAX_SHARE_OF_IMAGE = {"crops": 0.0, "pads": 0.125}
+MAX_SHARE_OF_MAP = {"crops": 0.25, "pads": 0.5}
 ACTIVATION_OPS = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid"}
 
 
@@ -144,19 +155,24 @@ def _check_uncropped(trace: NetworkTrace, operations: list[tf.Operation], axes: 
     """Refuses a network that crops or pads its image, or every path's map: the masks would not go with it."""
     weighted = first_weighted(operations, axes)
     on_every_path = {tensor.op for tensor in crossings(trace.image, operations)}
+    left = {(is_image, kind): 1.0 for is_image in (True, False) for kind in MAX_SHARE_OF_MAP}
     for place, operation in enumerate(operations):
-        is_padding = operation.type in ("Pad", "PadV2", "MirrorPad")
-        share = cut_or_added(operation, axes)
-        if place < weighted:
-            is_refused = share > (MAX_SHARE_OF_IMAGE if is_padding else 0)
-        else:
-            is_refused = not is_padding and operation in on_every_path and share > MAX_SHARE_OF_MAP
-        if is_refused:
-            raise InputError(
-                "The network must see the whole image and nothing more, because its masks go with the whole image. "
-                f"Received one that {'pads' if is_padding else 'crops'} the image itself ({operation.name}). Do this "
-                "to images and masks in the pipeline, and leave the layer out."
-            )
+        is_image = place < weighted
+        if is_image and is_opaque(operation):
+            _refuse_view(f"hides what it does with the image in a condition, loop or tf.function ({operation.name})")
+        if not is_image and operation not in on_every_path:
+            continue
+        kind = "pads" if is_padding(operation) else "crops"
+        left[is_image, kind] *= 1.0 - (share_added if kind == "pads" else share_cut)(operation, axes)
+        if 1.0 - left[is_image, kind] > (MAX_SHARE_OF_IMAGE if is_image else MAX_SHARE_OF_MAP)[kind]:
+            _refuse_view(f"{kind} the image itself ({operation.name})")
+
+
+def _refuse_view(received: str) -> NoReturn:
+    raise InputError(
+        "The network must see the whole image and nothing more, because its masks go with the whole image. Received "
+        f"one that {received}. Do this to images and masks in the pipeline, and leave the layer out."
+    )
 
 
 def _find_crossing(trace: NetworkTrace, operations: list[tf.Operation], axes: dict[str, Axes]) -> tuple[Call, str]:

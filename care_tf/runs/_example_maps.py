@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from care_tf.data import Manifest, encoded_inputs, evaluation_dataset, read_manifest
 from care_tf.errors import InputError
+from care_tf.keras_generation import set_weights
 from care_tf.runs import _folder as run_folder
 from care_tf.runs._folder import LoadedRun
 from care_tf.runs._training_rows import select_rows
@@ -67,7 +68,7 @@ def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, 
         weights = run.care_model.classifier.get_weights()
         run.care_model.classifier.load_weights(str(earlier))
         before_maps, before_classes = maps_and_classes(run, prepared, labels)
-        run.care_model.classifier.set_weights(weights)
+        set_weights(run.care_model.classifier, weights)
     return [
         {
             "name": os.path.basename(chosen.image_paths[index]),

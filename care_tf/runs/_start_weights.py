@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from care_tf.errors import InputError
+from care_tf.keras_generation import renew_state, set_weights
 from care_tf.runs._progress import stage_weights
 from care_tf.runs._stage import Stage
 
@@ -18,7 +19,7 @@ def load_start_weights(
     start_from = stages[index].start_from
     earlier = {stage.name: stage_weights(folder, number, stage) for number, stage in enumerate(stages[:index])}
     if start_from == "initial":
-        classifier.set_weights(initial)
+        set_weights(classifier, initial)
     elif start_from is not None:
         _load_matching(classifier, earlier.get(start_from, Path(start_from)), stages[index])
 
@@ -40,15 +41,16 @@ def check_start_weights(classifier: keras.Model, stages: Sequence[Stage]) -> Non
             )
         initial = classifier.get_weights()
         _load_matching(classifier, Path(stage.start_from), stage)
-        classifier.set_weights(initial)
+        set_weights(classifier, initial)
 
 
 def _load_matching(classifier: keras.Model, path: Path, stage: Stage) -> None:
     try:
         if path.suffix == ".keras":
-            classifier.set_weights(keras.models.load_model(path, compile=False).get_weights())
+            set_weights(classifier, keras.models.load_model(path, compile=False).get_weights())
         else:
             classifier.load_weights(str(path))
+            renew_state(classifier)  # Keras 3 leaves it out for published .h5 files
     except Exception as error:  # Keras raises whatever its readers do
         raise InputError(
             f"Stage {stage.name!r}: the weights of start_from={str(path)!r} do not fit {classifier.name!r}: they are "

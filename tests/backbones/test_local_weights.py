@@ -125,7 +125,8 @@ def test_a_failed_download_says_how_to_pass_a_file(name, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))  # An empty cache, wherever this generation of Keras keeps it.
     if KERAS_3:
         monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))
-    with pytest.raises(InputError, match=r"could not be downloaded \(.*no network.*pass its path as weights"):
+    message = r"could not be downloaded \(.*https://[^ ]*h5.*no network.*file that Keras names in this error"
+    with pytest.raises(InputError, match=message):
         get_backbone(name).build_network((224, 224), "imagenet")
     assert len(asked) == 1 and "storage.googleapis.com/tensorflow" in asked[0]
 
@@ -187,6 +188,45 @@ def test_layers_of_other_names_load_in_order_and_layers_in_another_order_by_name
         small = small_vgg(with_top=False)
         load_weights(small, path)
         assert values(small) == {"block1_conv1": [0, 0], "block1_norm": [1] * 4, "block2_conv1": [2, 2]}
+
+
+def normalizing(mean=None):
+    """A network that begins with a Normalization, adapted where a mean is given."""
+    normalization = keras.layers.Normalization(name="normalization")
+    small = keras.Sequential([keras.Input((8, 8, 3)), normalization, keras.layers.Conv2D(4, 3, name="conv")])
+    if mean is not None:
+        normalization.adapt(mean + 5 * IMAGES[:, :8, :8])
+    return small
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".weights.h5", ".keras"])
+def test_the_statistics_of_a_normalization_are_computed_with(suffix, tmp_path):
+    saved, path = normalizing(mean=40), str(tmp_path / f"adapted{suffix}")
+    if suffix == ".h5":
+        values = {layer.name: layer.get_weights() for layer in saved.layers if layer.weights}
+        published_file(path, {name: [(each.shape, 0) for each in arrays] for name, arrays in values.items()})
+        with h5py.File(path, "r+") as file:
+            for name, arrays in values.items():
+                for number, each in enumerate(arrays):
+                    file[name][f"{name}/{number}"][...] = each
+    else:
+        saved.save(path) if suffix == ".keras" else saved.save_weights(path)
+    loaded = normalizing()
+    load_weights(loaded, path)
+    images = IMAGES[:, :8, :8]
+    np.testing.assert_array_equal(loaded(images), saved(images))
+
+
+def test_names_decide_where_order_would_fit_as_well(tmp_path):
+    def two_heads(*names):
+        image = keras.Input((8, 8, 3))
+        both = [keras.layers.Conv2D(4, 3, name=name)(image) for name in names]
+        return keras.Model(image, keras.layers.Add()(both))
+
+    path, network = published_file(tmp_path / "turned.h5", constants(two_heads("b", "a"))), two_heads("a", "b")
+    load_weights(network, path)
+    file_value = {name: number for number, name in enumerate(constants(two_heads("b", "a")))}
+    assert values(network)["a"] == [file_value["a"]] * 2 and values(network)["b"] == [file_value["b"]] * 2
 
 
 @pytest.mark.parametrize("names", [["fc1", "fc2"], ["fc1"]])

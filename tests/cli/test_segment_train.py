@@ -38,7 +38,7 @@ def test_the_options_reach_the_training_and_the_record(run, manifest, tmp_path, 
     assert given | {"seed": 7, "backbone": "resnet18"} | architecture == {
         name: value
         for name, value in settings.items()
-        if name not in ("patience_epochs", "initial_learning_rate", "validation_fraction")
+        if name not in ("patience_epochs", "initial_learning_rate", "validation_fraction", "max_pixel_value")
     }
     assert "wrote 3 networks and segmentation.json to networks" in out
 

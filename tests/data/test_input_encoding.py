@@ -118,6 +118,10 @@ def changed(manifest, **columns):
         (["30", "old", *["40"] * 9], None, "numbers, or categories. Received old among the numbers of age"),
         (["30", "nan", *["40"] * 9], None, "Received nan among"),
         (["30,5", "40,1", *["33,3"] * 9], None, "Received 30,5, 33,3, 40,1 among.*with decimal points"),
+        (["30", "1_1", *["40"] * 9], None, "Received 1_1 among"),
+        (["30", "1e39", *["40"] * 9], None, "Received 1e39 among"),
+        (["20240101", "20240102", *["20240101"] * 9], None, "float32 rounds. Received the mean 20240101.* Subtract"),
+        (["0", "1e-44", *["0"] * 9], None, "float32 rounds. Received the mean"),
         (["x", "y", *["x"] * 9], {"age": "number"}, "Received x, y among"),
         (["30", "", *["30"] * 9], None, "must differ between images. Received '30' alone"),
         ([""] * 11, None, "Received 'empty cells' alone"),
@@ -138,6 +142,9 @@ def test_what_no_training_row_has_is_refused(manifest):
         sex.encode(tf.constant(["other"]))
     with pytest.raises(tf.errors.InvalidArgumentError, match="Unknown age: number"):
         age.encode(tf.constant([np.inf], tf.float32))
+    for cell in ("1_1", "1e39"):
+        with pytest.raises(InputError, match=f"image_0.jpg: age is '{cell}', which no training row has"):
+            encoded_inputs(changed(manifest, age=(cell, *AGES[1:])), encodings)
     with pytest.raises(InputError, match="must have been read with the column age"):
         encoded_inputs(manifest.with_inputs(["sex"]), encodings)
 

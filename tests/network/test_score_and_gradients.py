@@ -97,31 +97,73 @@ def test_logits_in_many_forms_are_read_as_they_are(body):
     assert anatomy.output_activation == "linear" and anatomy.logit_layer is None
 
 
-@pytest.mark.parametrize(
-    "crop", [lambda: layers.CenterCrop(16, 16), lambda: layers.Cropping2D(4)], ids=["CenterCrop", "Cropping2D"]
-)
-def test_a_network_that_crops_its_image_is_refused(crop):
-    # Keras 2's CenterCrop decides in a `tf.cond`, into which nobody looks: there is no map to be found behind it.
-    expected = "must see the whole image.*crops.*images and masks in the pipeline"
-    with pytest.raises(InputError, match=expected if KERAS_3 else f"{expected}|No feature map lies on every path"):
-        study(from_image(lambda image: head(crop()(image))))
+def upper_or_lower_half(image):
+    half = tf.cond(tf.shape(image)[0] > 1, lambda: image[:, :16], lambda: image[:, 16:])
+    return tf.ensure_shape(half, (None, 16, 32, 3))
+
+
+CROPS = {
+    "CenterCrop": lambda: layers.CenterCrop(16, 16),
+    "Cropping2D": lambda: layers.Cropping2D(4),
+    "slice with a stride": lambda: layers.Lambda(lambda image: image[:, 8:24:2, 8:24:2]),
+    "slice of a channel": lambda: layers.Lambda(lambda image: tf.expand_dims(image[:, 8:24, 8:24, 1], -1)),
+    "slice with a new axis": lambda: layers.Lambda(lambda image: image[:, None, 8:24, 8:24][:, 0]),
+    "gather": lambda: layers.Lambda(lambda image: tf.gather(image, np.arange(8, 24), axis=2)),
+    "split": lambda: layers.Lambda(lambda image: tf.split(image, 2, axis=1)[0]),
+    "uneven split": lambda: layers.Lambda(lambda image: tf.split(image, [8, 24], axis=2)[1]),
+    "padding": lambda: layers.ZeroPadding2D(16),
+    "padding twice": lambda: keras.Sequential([layers.ZeroPadding2D(2), layers.ZeroPadding2D(2)]),
+    "condition": lambda: layers.Lambda(upper_or_lower_half),
+}
+if KERAS_3:
+    CROPS["Resizing with bars"] = lambda: layers.Resizing(32, 64, pad_to_aspect_ratio=True)
+
+
+@pytest.mark.parametrize("layer", CROPS)
+def test_a_network_that_shows_another_part_of_its_image_is_refused(layer):
+    expected = "must see the whole image.* that (crops|pads|hides).*images and masks in the pipeline"
+    with pytest.raises(InputError, match=expected):
+        study(from_image(lambda image: head(CROPS[layer]()(image))), "conv")
+
+
+def classified(features):
+    return layers.Dense(3)(layers.GlobalAveragePooling2D()(features))
+
+
+def crop_in_steps(features):
+    for _ in range(3):
+        features = layers.Cropping2D(1)(features)
+    return features
 
 
 @pytest.mark.parametrize(
-    "body",
-    [
-        lambda image: head(layers.ZeroPadding2D(16)(image)),
-        lambda image: layers.Dense(3)(
-            layers.GlobalAveragePooling2D()(
-                layers.Cropping2D(((4, 0), (4, 0)))(layers.Conv2D(4, 3, strides=4, padding="same")(image))
-            )
-        ),
-    ],
-    ids=["padded image", "quarter of the map"],
+    "change",
+    [layers.Cropping2D(((5, 0), (0, 0))), crop_in_steps, layers.ZeroPadding2D(9)],
+    ids=["a third", "an eighth three times", "padded to twice its size and more"],
 )
-def test_a_network_that_shows_another_part_of_its_image_is_refused(body):
+def test_a_network_that_crops_or_pads_every_paths_map_is_refused(change):
+    features = layers.Conv2D(4, 3, strides=2, padding="same", name="conv")
     with pytest.raises(InputError, match="must see the whole image"):
-        study(from_image(body))
+        study(from_image(lambda image: classified(change(features(image)))))
+
+
+def stem_of_resnet(image):
+    x = layers.Conv2D(4, 7, strides=2)(layers.ZeroPadding2D(3)(image))
+    return classified(layers.Conv2D(4, 3)(layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(x))))
+
+
+def dilated(image):
+    return classified(layers.Conv2D(4, 3, dilation_rate=8)(layers.ZeroPadding2D(8)(image)))
+
+
+def space_to_depth(image):
+    parts = [image[:, row::2, column::2] for row in (0, 1) for column in (0, 1)]
+    return head(layers.Concatenate()(parts))
+
+
+@pytest.mark.parametrize("body", [stem_of_resnet, dilated, space_to_depth])
+def test_what_windows_need_and_every_second_pixel_are_fine(body):
+    assert study(from_image(body, size=16)).map_size is not None
 
 
 def test_a_gradient_that_is_stopped_is_refused():

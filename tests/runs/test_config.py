@@ -37,7 +37,6 @@ def test_the_resolved_configuration_reads_back_equal(path, tmp_path):
     assert load_config(tmp_path / "resolved.yaml") == config
 
 
-@pytest.mark.both_generations
 def test_the_weight_decay_that_the_documentation_states_is_that_of_keras():
     assert keras.optimizers.AdamW(1e-4).weight_decay == 0.004
 

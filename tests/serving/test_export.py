@@ -408,19 +408,29 @@ def test_what_cannot_be_converted_is_refused(exported, tmp_path):
 
 def test_further_inputs_are_arguments_of_every_signature(tmp_path):
     images, age, site = keras.Input((*SIZE, 3)), keras.Input((2,), name="age"), keras.Input((3,), name="site")
+    sex = keras.Input((2,), name="sex")
     x = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 5, strides=3, activation="relu")(images))
-    x = keras.layers.Dense(6, activation="tanh")(keras.layers.Concatenate()([x, age, site]))
-    model = CAREModel(keras.Model([images, age, site], keras.layers.Dense(3, activation="softmax")(x)))
-    encoding = InputEncoding("age", mean=50.0, std=10.0, has_missing=True)
-    signatures = export(model, tmp_path / "model", inputs=[encoding])
-    given = random_images()
-    beside = {"age": tf.constant([30.0, np.nan, 50.0, 65.0]), "site": tf.one_hot([0, 2, 1, 1], 3)}
-    numbers = np.array([[-2, 0], [0, 1], [0, 0], [1.5, 0]], np.float32)
-    x = {"image": preprocess(given), "age": numbers, "site": beside["site"]}
-    for name, signature in signatures.items():
-        assert {"age", "site"} < set(signature.structured_input_signature[1]), name
-    answer = signatures["explain"](images=tf.constant(given), **beside)
-    np.testing.assert_allclose(answer["probabilities"], model.predict(x, verbose=0), atol=1e-6)
-    np.testing.assert_allclose(answer["attention_map"], model.attention_map(x), atol=1e-5)
-    with pytest.raises(InputError, match=r"Received sex for one that takes age \(2,\), site \(3,\)"):
-        export(model, tmp_path / "other", inputs=[InputEncoding("sex", ("f", "m"))])
+    x = keras.layers.Dense(6, activation="tanh")(keras.layers.Concatenate()([x, age, site, sex]))
+    model = CAREModel(keras.Model([images, age, site, sex], keras.layers.Dense(3, activation="softmax")(x)))
+    encodings = [InputEncoding("age", mean=50.0, std=10.0, has_missing=True), InputEncoding("sex", ("", "f"))]
+    signatures = export(model, tmp_path / "model", inputs=encodings)
+    given = random_images().round()
+    site = tf.one_hot([0, 2, 1, 1], 3)
+    beside = {"age": tf.constant([30.0, np.nan, 50.0, 65.0]), "sex": tf.constant(["f", "", " f", ""]), "site": site}
+    numbers = tf.constant([[-2.0, 0], [0, 1], [0, 0], [1.5, 0]])
+    encoded = {"age": numbers, "sex": tf.one_hot([1, 0, 1, 0], 2), "site": site}
+    x = {"image": preprocess(given), **encoded}
+    expected = model.predict(x, verbose=0)
+    files = tf.constant([tf.io.encode_png(image).numpy() for image in given.astype("uint8")])
+    answers = {
+        "explain": signatures["explain"](images=tf.constant(given), **beside),
+        "serving_default": signatures["serving_default"](images=tf.constant(given), **beside),
+        "serve_bytes": signatures["serve_bytes"](image_bytes=files, **beside),
+        "portable": signatures["portable"](images=tf.constant(given), **encoded),
+    }
+    assert set(answers) == set(signatures)
+    for name, answer in answers.items():
+        np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5, err_msg=name)
+    np.testing.assert_allclose(answers["explain"]["attention_map"], model.attention_map(x), atol=1e-5)
+    with pytest.raises(InputError, match=r"Received hue for one that takes age \(2,\), site \(3,\), sex \(2,\)"):
+        export(model, tmp_path / "other", inputs=[InputEncoding("hue", ("f", "m"))])

@@ -43,7 +43,7 @@ def parse_coco(document: Any, where: str) -> list[AnnotatedImage]:
     entries: dict[Any, list[tuple]] = {identity: [] for identity in images}
     strays: dict[str, list[InputError]] = {}
     for place, annotation in enumerate(_fields.items(document, "annotations", where)):
-        number = f"annotation {_fields.shown(annotation.get('id', f'at {place}'))}"
+        number = f"annotation {_fields.shown(annotation['id']) if 'id' in annotation else f'at {place}'}"
         image_id = annotation.get("image_id")
         if isinstance(image_id, int | str) and not isinstance(image_id, bool) and image_id in images:
             entries[image_id].append((annotation, names, where, number))

@@ -1,12 +1,12 @@
 """Values out of parsed documents, each of the kind it must have or an `InputError` that says where it is not."""
 
-import math
 import reprlib
 from typing import Any
 
 import numpy as np
 
 from care_tf.errors import InputError
+from care_tf.finite_number import finite_number
 
 MAX_SIZE_PX = 1_000_000  # no image has longer sides; a stated size beyond is a mistake
 _MAX_SHOWN = 150
@@ -14,15 +14,10 @@ _MAX_SHOWN = 150
 
 def number(value: Any, what: str, where: str) -> float:
     """A finite number, given as one or as its text."""
-    is_text = isinstance(value, str) and "_" not in value  # Python would read 1_0 as 10
-    if is_text or (isinstance(value, int | float) and not isinstance(value, bool)):
-        try:
-            result = float(value)
-        except (ValueError, OverflowError):
-            result = math.nan
-        if math.isfinite(result):
-            return result
-    raise InputError(f"{where}: {what} must be a finite number. Received {shown(value)}.")
+    result = finite_number(value)
+    if result is None:
+        raise InputError(f"{where}: {what} must be a finite number. Received {shown(value)}.")
+    return result
 
 
 def numbers(value: Any, count: int, what: str, where: str) -> list[float]:

@@ -23,6 +23,7 @@ _LABELS, _IMAGES = "labels", "images"
 _LISTS = ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt")  # of classes or images, beside data.yaml
 _README = "readme"
 _DECIMALS = 10
+_TOLERANCE = 0.01  # by which Ultralytics lets polygons leave the image
 
 
 def parse_yolo(text: str, where: str, *, name: str, class_names: Sequence[str] | None = None) -> AnnotatedImage:
@@ -33,6 +34,9 @@ def parse_yolo(text: str, where: str, *, name: str, class_names: Sequence[str] |
     | 4                       | x_center, y_center, width, height                                           |
     | 5                       | the same and a confidence, which is ignored                                 |
     | 6, 8, 10, ...           | x, y of a polygon or of the corners of a rotated box: its tight rectangle   |
+
+    A box with key points or with a confidence and a track has as many numbers as a polygon. It is bad, and known by
+    those that are no positions in the image: visibilities of 2, tracks, or a last one of six that is a whole number.
 
     Args:
       text: The file; empty means that the image was looked at and has no box.
@@ -166,9 +170,17 @@ def _box(values: list[float], where: str) -> np.ndarray:
         x, y, width, height = values[:4]
         return np.array([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
     if len(values) >= 6 and len(values) % 2 == 0:
+        strays = [value for value in values if not -_TOLERANCE <= value <= 1 + _TOLERANCE]
+        if strays or (len(values) == 6 and values[-1].is_integer()):
+            stray = _fields.shown((strays or values)[-1])
+            raise InputError(
+                f"{where}: a polygon must have positions between 0 and 1. Received {len(values)} numbers, {stray} "
+                "among them, which may be key points or a track; export boxes or polygons."
+            )
         return tight_box_of_points(np.reshape(values, (-1, 2)))
     raise InputError(
-        f"{where} has {len(values)} numbers after the class; a box has 4, a polygon x,y of at least 3 points."
+        f"{where} has {len(values)} numbers after the class; a box has 4, a polygon x,y of at least 3 points. Key "
+        "points and tracks are not read."
     )
 
 

@@ -92,10 +92,11 @@ def make_boxes(
       The new manifest and the details.
 
     Raises:
-      InputError: An unknown class, split or fold, no such image, an output that is the manifest or another run's, or
-        every image failed.
+      InputError: An unknown class, split or fold, no such image, an output that is the manifest or another run's, a
+        `max_pixel_value` that is not the method's, or every image failed.
     """
     settings, workers = settings or BoxSettings(), workers or Workers()
+    _check_pixel_range(manifest, method)
     tasks = _image_tasks(manifest, _chosen_rows(manifest, classes, split, folds, existing), maps_folder)
     packed = pack(method, settings)
     if output is None:
@@ -113,6 +114,16 @@ def make_boxes(
         error = first if first.endswith((".", "?")) else f"{first}."
         raise InputError(f"All {num_images} images failed, so {output} was not written; the first: {error}")
     return made
+
+
+def _check_pixel_range(manifest: Manifest, method: SaliencyMethod) -> None:
+    trained = getattr(method, "max_pixel_value", manifest.max_pixel_value)
+    if trained != manifest.max_pixel_value:
+        raise InputError(
+            f"Images must be read as the network's training images were, with max_pixel_value {trained}. Received "
+            f"{manifest.max_pixel_value} for {manifest.source}. "
+            + ("Leave --max-pixel-value out." if trained is None else f"Give --max-pixel-value {trained}.")
+        )
 
 
 def _chosen_rows(

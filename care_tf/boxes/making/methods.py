@@ -25,6 +25,7 @@ class SaliencyMethod(Protocol):
     Attributes:
       name: Becomes the `box_source` of the images.
       settings: JSON values that its maps depend on; a run with other settings starts anew.
+      max_pixel_value: Of a network only, and then that of its training images; `make_boxes` refuses others.
     """
 
     @property
@@ -68,6 +69,11 @@ class CrossFittedMethod:
     folder: str
     settings: Mapping[str, Any]
     name: str = "segmentation"
+
+    @property
+    def max_pixel_value(self) -> int | None:
+        """What the networks' training images were read with."""
+        return self.settings["training"].get("max_pixel_value")
 
     def __call__(self, image: np.ndarray, image_path: str, group: str, class_name: str = "") -> np.ndarray:
         """The probability of lesion.

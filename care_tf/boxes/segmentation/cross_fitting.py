@@ -68,7 +68,7 @@ class TrainedModel:
 
 
 def write_record(folder: Path, models: Iterable[TrainedModel], settings: dict[str, Any]) -> None:
-    """Writes segmentation.json: the models, what each saw, and the settings they were trained with."""
+    """Writes segmentation.json: the models, what each saw, and the settings and `max_pixel_value` of their training."""
     record = {
         "settings": settings,
         "models": [{"file": model.file, "sha256": model.sha256, "saw": sorted(model.saw)} for model in models],

@@ -117,7 +117,7 @@ def train_segmentation(
             _train_network(manifest.subset(is_seen), path, settings, number, progress)
         saw = frozenset().union(*(identities[i] for i in np.flatnonzero(is_seen)))
         models.append(TrainedModel(path.name, saw, file_sha256(path)))
-    write_record(folder, models, dataclasses.asdict(settings))
+    write_record(folder, models, {**dataclasses.asdict(settings), "max_pixel_value": manifest.max_pixel_value})
     return models
 
 

@@ -71,6 +71,8 @@ def test_an_annotation_without_a_category_has_no_label():
         ({"images": [{"id": 1, "file_name": "a"}] * 2}, "f has two images with the id 1"),
         ({"images": [{"id": 1, "file_name": "a", "width": -3, "height": 3}]}, "image a: the image's width must be"),
         (_with(image_id=7), "f: annotation 1 belongs to image 7, which the file does not list"),
+        (_with(image_id=7, id="a"), "f: annotation 'a' belongs"),
+        ({"images": [], "annotations": [{"image_id": 7}]}, "f: annotation at 0 belongs to image 7"),
         (_with(category_id=7), "f: annotation 1 has the category 7, which the file does not list"),
         (_with(bbox=[1, 2, 3]), "annotation 1: bbox must be a list of 4 numbers"),
         (_with(bbox=[1, 2, 3, 4, 30]), "bbox has five numbers"),

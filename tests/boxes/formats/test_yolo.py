@@ -116,7 +116,11 @@ def test_a_confidence_is_ignored_and_corners_become_a_rectangle():
     ("text", "message"),
     [
         ("0 .5 .5 .5 .5\n\n0 .5 .5 .5\n", "f.txt, line 3 has 3 numbers after the class"),
-        ("0 .1 .2 .3 .4 .5 .6 .7", "has 7 numbers after the class"),
+        ("0 .1 .2 .3 .4 .5 .6 .7", "has 7 numbers after the class.* Key points and tracks are not read"),
+        ("0 .5 .5 .2 .2 .4 .4 2 .6 .6 1", "f.txt, line 1: a polygon .*Received 10 numbers, 2.0 among them.*key points"),
+        ("0 .5 .5 .2 .2 .93 17", "Received 6 numbers, 17.0 among them, which may be key points or a track"),
+        ("0 .5 .5 .2 .2 .93 1", "Received 6 numbers, 1.0 among them"),
+        ("0 .5 .5 -.02 .2 .9 .9", "Received 6 numbers, -0.02 among them"),
         ("0 .5 .5 .5 x", "f.txt, line 1: a position must be a finite number. Received 'x'"),
         ("0 .5 .5 .5 nan", "a position must be a finite number"),
         ("0 .5 .5 -.5 .5", "has no area"),

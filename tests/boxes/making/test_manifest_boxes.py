@@ -502,3 +502,15 @@ def test_pngs_of_12_bits_are_read_by_their_range_when_asked_and_noted_otherwise(
         found.append((made.details[0].status, made.details[0].message, made.manifest.boxes[0].tolist()))
     assert found[1] == found[2] == ("boxes", "", [[4, 5, 24, 25]])
     assert found[0][0] == "no box" and "the largest value in this 16-bit PNG is 4000 of 65535" in found[0][1]
+
+
+@pytest.mark.parametrize(("trained", "fix"), [(4095, "Give --max-pixel-value 4095"), (None, "Leave --max-pixel-value")])
+def test_images_read_otherwise_than_a_network_was_trained_are_refused(manifest, tmp_path, trained, fix):
+    method = Red(tmp_path)
+    method.max_pixel_value = trained
+    rows = dataclasses.replace(manifest, max_pixel_value=None if trained else 4095)
+    with pytest.raises(InputError, match=f"with max_pixel_value {trained}. Received {rows.max_pixel_value} for.*{fix}"):
+        make_boxes(rows, method, classes=["DF"], workers=ONE_WORKER)
+    assert make_boxes(
+        dataclasses.replace(manifest, max_pixel_value=trained), method, classes=["DF"], workers=ONE_WORKER
+    ).rows("boxes")

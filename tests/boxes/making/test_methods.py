@@ -101,9 +101,10 @@ def test_cross_fitted_networks_segment_what_they_did_not_see(tmp_path, image, im
     models = [TrainedModel("1.keras", image_identities(image_path)), TrainedModel("2.keras", frozenset({"group:p1"}))]
     for model, share in zip(models, (0.25, 1.0), strict=True):
         a_model(folder / model.file, share)
-    write_record(folder, models, {"seed": 0})
+    write_record(folder, models, {"seed": 0, "max_pixel_value": 4095})
     method = in_another_process(get_method("segmentation", model=folder))
-    assert method.name == "segmentation" and method.settings["training"] == {"seed": 0}
+    assert method.name == "segmentation" and method.settings["training"]["seed"] == 0
+    assert method.max_pixel_value == 4095
     assert len(pickle.dumps(method)) < 1000  # every image of a run carries it
     unseen_by_the_second_only = method(image, image_path, "")
     assert unseen_by_the_second_only.shape == (48, 64) and unseen_by_the_second_only.mean() > 0.5

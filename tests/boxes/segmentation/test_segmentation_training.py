@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import json
 import shutil
 
 import keras
@@ -89,7 +90,9 @@ def test_cross_fitted_training_end_to_end(lesions, tmp_path, capsys):
 
 def test_a_second_start_trains_only_what_is_missing(lesions, tmp_path, small_network):
     folder = tmp_path / "networks"
+    lesions = dataclasses.replace(lesions, max_pixel_value=4095)
     train_segmentation(lesions, folder, SETTINGS, show_progress=False)
+    assert read_record(folder)[1] == {**json.loads(json.dumps(dataclasses.asdict(SETTINGS))), "max_pixel_value": 4095}
     first, second = (folder / f"model_{number}.keras" for number in (1, 2))
     times = first.stat().st_mtime_ns, second.stat().st_mtime_ns
     second.unlink()
