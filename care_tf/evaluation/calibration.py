@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from care_tf.errors import InputError
+from care_tf.extras import require_extra
 
 NUM_BINS = 15
 _SMALLEST = np.finfo(np.float32).tiny
@@ -72,6 +73,7 @@ def fit_temperature(labels: np.ndarray, probabilities: np.ndarray) -> float:
 
     Source: Guo et al. 2017, section 4.2; scikit-learn from 1.8 has it for its own classifiers.
     """
+    require_extra("A temperature", "runs", "scipy")
     from scipy.optimize import minimize_scalar
 
     if not len(labels):

@@ -7,6 +7,7 @@ import numpy as np
 from care_tf.evaluation.calibration import NUM_BINS
 from care_tf.evaluation.class_curves import GRID, ClassCurves, Curve
 from care_tf.evaluation.pictures import BASELINE, FAINT, INK, RUN, Picture, drawing, svg_picture
+from care_tf.extras import require_extra
 
 
 def class_curves_figure(curves: ClassCurves, baseline: ClassCurves | None, names: tuple[str, str]) -> Picture:
@@ -56,6 +57,7 @@ def reliability_figure(labels: np.ndarray, runs: Sequence[tuple[str, str, np.nda
       labels: (n,) int.
       runs: Display name, color and probabilities (n, C) of each.
     """
+    require_extra("The picture of reliability", "runs", "sklearn")
     from sklearn.calibration import calibration_curve
 
     texts = []
