@@ -71,7 +71,7 @@ def _export(run: "LoadedRun", folder: Path, image_size: tuple[int, int] | None) 
         preprocess=run.preprocess,
         image_size=image_size or run.image_size,
         class_names=run.class_names,
-        max_pixel_value=run.config.data.max_pixel_value,
+        **run.config.data.reading,
         inputs=run.inputs,
         decision=run.decision,
         focus_class=run.focus_class,

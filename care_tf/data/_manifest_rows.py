@@ -1,4 +1,4 @@
-"""Parsing and checking the rows of a manifest CSV: all problems are collected, then reported together."""
+"""Parsing and checking the rows of a manifest: all problems are collected, then reported together."""
 
 import dataclasses
 import json
@@ -7,11 +7,12 @@ import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from care_tf.box_geometry import as_boxes
-from care_tf.csv_files import composed, listed_path, table_rows
+from care_tf.csv_files import composed, listed_path
 from care_tf.data._annotation import annotation_problems
 from care_tf.errors import InputError
 from care_tf.file_work import map_files
@@ -26,21 +27,59 @@ MAX_ASPECT_RATIO_DIFFERENCE = 0.02  # a mask of another size must still show the
 class ManifestRow:
     """One row: the text of its `COLUMNS` and further inputs, with absolute paths, and its boxes, float32 (k,4)."""
 
-    line: int
+    place: str
     cells: dict[str, str]
     boxes: np.ndarray
     problems: list[str]
 
 
+@dataclasses.dataclass
+class ManifestTable:
+    """Rows as they were given: where they are from, the folder that paths are relative to, and (place, cells)."""
+
+    where: str
+    folder: Path
+    rows: list[tuple[str, dict[str, str]]]
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+
+def table_in_memory(rows: Any, folder: Path, columns: Sequence[str]) -> ManifestTable:
+    """A pandas frame, or mappings, as the rows of a CSV: texts, "" for what is missing, boxes as JSON.
+
+    Raises:
+      InputError: A row lacks one of the columns.
+    """
+    records = rows.to_dict("records") if hasattr(rows, "to_dict") else list(rows)
+    table = ManifestTable("The table", folder, [])
+    for number, record in enumerate(records):
+        missing = [name for name in columns if name not in record]
+        if missing:
+            raise InputError(
+                f"Every row needs {', '.join(columns)}. Received row {number} without {', '.join(missing)}, with "
+                f"{', '.join(map(str, record))}."
+            )
+        table.rows.append((f"row {number}", {str(name): _as_text(value) for name, value in record.items()}))
+    return table
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, list | tuple | np.ndarray):
+        return json.dumps(value, default=lambda part: part.tolist())
+    if isinstance(value, float) and value.is_integer():  # pandas makes whole numbers floats where one is missing
+        return str(int(value))
+    return "" if value is None or str(value) in ("nan", "<NA>", "NaT") else str(value)
+
+
 def parse_rows(
-    path: Path, *, class_names: Sequence[str] | None, check_images: bool, inputs: Sequence[str]
+    table: ManifestTable, *, class_names: Sequence[str] | None, check_images: bool, inputs: Sequence[str]
 ) -> list[ManifestRow]:
-    """All rows of a manifest in file order, all valid; arguments and errors are those of `read_manifest`."""
+    """All rows in order, all valid; arguments and errors are those of `read_manifest`."""
     check_class_names(class_names)
-    problems: list[str] = []
-    table = table_rows(path, ("image", "label", *inputs), problems=problems, kind="manifest")
-    _warn_of_unknown_columns(path, table, inputs)
-    rows = [_parse_row(line, cells, path.absolute().parent, inputs) for line, cells in table]
+    problems = table.problems
+    _warn_of_unknown_columns(table, inputs)
+    rows = [_parse_row(place, cells, table.folder, inputs) for place, cells in table.rows]
     known = {composed(name): name for name in class_names or ()}
     for row in rows:
         label = row.cells["label"]
@@ -55,10 +94,10 @@ def parse_rows(
     found = annotation_problems([row.boxes for row in rows], [row.cells["mask"] for row in rows], widths, heights)
     for i, texts in found.items():
         rows[i].problems += [f"{Path(rows[i].cells['image']).name}: {text}" for text in texts]
-    problems += [f"line {row.line}: {problem}" for row in rows for problem in row.problems]
-    raise_problems(str(path), problems)
+    problems += [f"{row.place}: {problem}" for row in rows for problem in row.problems]
+    raise_problems(table.where, problems)
     if not rows:
-        raise InputError(f"{path} has a header but no rows. A manifest needs one row per image.")
+        raise InputError(f"{table.where} has no rows. A manifest needs one row per image.")
     return rows
 
 
@@ -70,15 +109,15 @@ def check_class_names(class_names: Sequence[str] | None) -> None:
         raise InputError(f"class_names must be a list of different names. Received {class_names!r}.")
 
 
-def _warn_of_unknown_columns(path: Path, table: Sequence[tuple[int, dict[str, str]]], inputs: Sequence[str]) -> None:
-    unknown = [name for name in table[0][1] if name not in (*COLUMNS, *inputs)] if table else []
+def _warn_of_unknown_columns(table: ManifestTable, inputs: Sequence[str]) -> None:
+    unknown = [name for name in table.rows[0][1] if name not in (*COLUMNS, *inputs)] if table.rows else []
     if unknown:
         warnings.warn(
-            f"{path}: the columns {', '.join(unknown)} are ignored; known are {', '.join(COLUMNS)}", stacklevel=4
+            f"{table.where}: the columns {', '.join(unknown)} are ignored; known are {', '.join(COLUMNS)}", stacklevel=5
         )
 
 
-def _parse_row(line: int, given: dict[str, str], folder: Path, inputs: Sequence[str]) -> ManifestRow:
+def _parse_row(place: str, given: dict[str, str], folder: Path, inputs: Sequence[str]) -> ManifestRow:
     cells = {name: given.get(name, "") for name in (*COLUMNS, *inputs)}
     problems = [f"the {name} is empty" for name in ("image", "label") if not cells[name]]
     boxes = as_boxes([], "")
@@ -89,16 +128,16 @@ def _parse_row(line: int, given: dict[str, str], folder: Path, inputs: Sequence[
     except InputError as error:
         problems.append(str(error))
     paths = {name: listed_path(cells[name], folder) for name in ("image", "mask") if cells[name]}
-    return ManifestRow(line, {name: composed(text) for name, text in cells.items()} | paths, boxes, problems)
+    return ManifestRow(place, {name: composed(text) for name, text in cells.items()} | paths, boxes, problems)
 
 
 def _find_duplicates(rows: list[ManifestRow]) -> None:
-    first_line: dict[str, int] = {}
+    first_place: dict[str, str] = {}
     for row in rows:
         image = row.cells["image"]
-        line = first_line.setdefault(image, row.line)
-        if line != row.line and image:
-            row.problems.append(f"image {Path(image).name} is already on line {line}")
+        place = first_place.setdefault(image, row.place)
+        if place != row.place and image:
+            row.problems.append(f"image {Path(image).name} is already on {place}")
 
 
 def _check_image_files(row: ManifestRow) -> ImageHeader | None:

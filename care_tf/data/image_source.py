@@ -14,6 +14,7 @@ from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.images.decoding import decode_image_named, warn_of_dark_images
+from care_tf.images.resize_choice import STRETCH
 
 ImageLoader: TypeAlias = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 Cache: TypeAlias = str | os.PathLike | ImageLoader | None
@@ -24,7 +25,7 @@ def image_loader(manifest: Manifest, image_size: tuple[int, int], cache: Cache) 
 
     Args:
       manifest: The images.
-      image_size: Height and width to resize to, px.
+      image_size: Height and width to resize to, px; the manifest's `resize` says how.
       cache: None decodes the file every time; "memory" keeps the decoded images (n * H * W * 3 bytes); a folder
         keeps them there in one file, for this and later runs, under a key of the manifest's and the files' state; a
         loader made before, for the same images and size, passes through, so that datasets share what it holds.
@@ -50,7 +51,7 @@ def image_loader(manifest: Manifest, image_size: tuple[int, int], cache: Cache) 
 
 def _from_files(manifest: Manifest, image_size: tuple[int, int]) -> ImageLoader:
     paths = tf.constant(manifest.image_paths)
-    decode = _file_decoder(tuple(image_size), manifest.max_pixel_value)
+    decode = _file_decoder(tuple(image_size), manifest.max_pixel_value, manifest.resize)
 
     @tf.autograph.experimental.do_not_convert
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -60,11 +61,11 @@ def _from_files(manifest: Manifest, image_size: tuple[int, int]) -> ImageLoader:
 
 
 @functools.cache  # traced once for all data sets of a process
-def _file_decoder(image_size: tuple[int, int], max_pixel_value: int | None) -> ImageLoader:
+def _file_decoder(image_size: tuple[int, int], max_pixel_value: int | None, resize: str) -> ImageLoader:
     """Path -> as `decode_image_named`."""
 
     def decode(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return decode_image_named(tf.io.read_file(path), path, image_size, max_pixel_value)
+        return decode_image_named(tf.io.read_file(path), path, image_size, max_pixel_value, resize)
 
     return tf.function(decode, input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
 
@@ -108,8 +109,9 @@ def _fill(images: np.ndarray, manifest: Manifest, image_size: tuple[int, int]) -
 
 
 def images_key(manifest: Manifest, image_size: tuple[int, int]) -> str:
-    """16 characters that change with the images' order, range, size and modification time, not with labels or boxes."""
+    """16 characters that change with the images' order, size, modification time and reading, not with labels, boxes."""
     asked = () if manifest.max_pixel_value is None else (manifest.max_pixel_value,)
+    asked = asked if manifest.resize == STRETCH else (*asked, manifest.resize)
     digest = hashlib.sha256(repr((*image_size, *asked)).encode())
     for path in manifest.image_paths:
         status = os.stat(path)

@@ -8,17 +8,18 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from care_tf.box_geometry import shortest
-from care_tf.csv_files import write_table
+from care_tf.csv_files import table_rows, write_table
 from care_tf.data._annotation import annotation_problems
-from care_tf.data._manifest_rows import COLUMNS, check_class_names, parse_rows
+from care_tf.data._manifest_rows import COLUMNS, ManifestTable, check_class_names, parse_rows, table_in_memory
 from care_tf.errors import InputError
 from care_tf.images.bit_depth import check_max_pixel_value
+from care_tf.images.resize_choice import STRETCH, check_resize
 from care_tf.problems import raise_problems
 
 
@@ -40,6 +41,8 @@ class Manifest:
       source: The CSV file or folder this came from, for messages and for paths in `fingerprint`.
       max_pixel_value: The number in 16-bit PNGs that is white, such as 4095 where they hold 12 bits; None takes the
         upper byte of their numbers, with a warning where that leaves images dark. It is not in the CSV.
+      resize: How images get the size of a network: "stretch", or "pad", which keeps their proportions, in the middle of
+        black. Masks and boxes go with them. It is not in the CSV.
 
     Raises:
       InputError: The columns differ in length; two classes have one name; a label is outside the class list; an
@@ -58,9 +61,11 @@ class Manifest:
     inputs: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     source: str = ""
     max_pixel_value: int | None = None
+    resize: str = STRETCH
 
     def __post_init__(self) -> None:
         check_max_pixel_value(self.max_pixel_value)
+        check_resize(self.resize)
         num_images = len(self.image_paths)
         object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
         if not self.boxes:
@@ -199,6 +204,8 @@ class Manifest:
         digest = hashlib.sha256(json.dumps(names).encode())
         if self.max_pixel_value is not None:
             digest.update(json.dumps(self.max_pixel_value).encode())
+        if self.resize != STRETCH:
+            digest.update(json.dumps(self.resize).encode())
         for row in _rows(self, _folder_of(self.source)):
             digest.update(json.dumps(row).encode())
         return digest.hexdigest()
@@ -216,6 +223,7 @@ def read_manifest(
     class_names: Sequence[str] | None = None,
     check_images: bool = True,
     max_pixel_value: int | None = None,
+    resize: str | None = None,
     inputs: Sequence[str] = (),
 ) -> Manifest:
     """Reads and validates a manifest CSV; every bad row is reported with its line number, none is dropped.
@@ -227,12 +235,13 @@ def read_manifest(
     Args:
       path: The CSV file, UTF-8.
       like: The training manifest, for one that is tested on the same network: gives the class names, and
-        `max_pixel_value` and `inputs` where they are not given. A class that is missing here would otherwise shift the
-        labels of those after it.
+        `max_pixel_value`, `resize` and `inputs` where they are not given. A class that is missing here would otherwise
+        shift the labels of those after it.
       class_names: The classes in the order of the labels; by default the names found, sorted. Name them to fix an
         order of your own, and to have a misspelled label refused.
       check_images: Opens every image's header (not its pixels) to check it and the boxes in it.
       max_pixel_value: As of `Manifest`.
+      resize: As of `Manifest`; "stretch" by default.
       inputs: Further columns that a network takes beside the image, such as age and sex; a cell may be empty. See
         `care_tf.data.fit_input_encodings`.
 
@@ -244,15 +253,79 @@ def read_manifest(
         stands beside `class_names`.
     """
     path = Path(path)
-    if like is not None:
-        if class_names is not None:
-            raise InputError("Class names are taken from `like`, or named. Received both. Leave one out.")
-        class_names, inputs = like.class_names, inputs or tuple(like.inputs)
-        max_pixel_value = like.max_pixel_value if max_pixel_value is None else max_pixel_value
+    reading = _reading(like, class_names, max_pixel_value, resize, inputs)
+    problems: list[str] = []
+    lines = table_rows(path, ("image", "label", *reading.inputs), problems=problems, kind="manifest")
+    rows = [(f"line {line}", cells) for line, cells in lines]
+    table = ManifestTable(str(path), path.absolute().parent, rows, problems)
+    return _manifest_of(table, str(path.absolute()), reading, check_images)
+
+
+def manifest_from_rows(
+    rows: Any,
+    folder: str | os.PathLike = ".",
+    *,
+    like: Manifest | None = None,
+    class_names: Sequence[str] | None = None,
+    check_images: bool = True,
+    max_pixel_value: int | None = None,
+    resize: str | None = None,
+    inputs: Sequence[str] = (),
+) -> Manifest:
+    """A manifest of rows in memory: a pandas frame, or mappings; checked as those of a file.
+
+    Args:
+      rows: A pandas `DataFrame`, or one mapping per image, with the columns of `read_manifest`. `boxes` may be lists or
+        arrays (k,4) as well as JSON; None and NaN are empty cells.
+      folder: What paths are relative to.
+      like, class_names, check_images, max_pixel_value, resize, inputs: As of `read_manifest`.
+
+    Returns:
+      The manifest, rows in order.
+
+    Raises:
+      InputError: A column is missing, or some rows are bad: up to 20 are listed, with the total.
+
+    Example:
+      manifest_from_rows([{"image": "1.png", "label": "nevus", "boxes": [[40, 31, 122, 108]]}, ...], "images")
+    """
+    reading = _reading(like, class_names, max_pixel_value, resize, inputs)
+    path = Path(folder).absolute()
+    table = table_in_memory(rows, path, ("image", "label", *reading.inputs))
+    return _manifest_of(table, str(path), reading, check_images)
+
+
+class _Reading(NamedTuple):
+    """What rows are read with, of the arguments of `read_manifest`."""
+
+    class_names: Sequence[str] | None
+    max_pixel_value: int | None
+    resize: str
+    inputs: Sequence[str]
+
+
+def _reading(
+    like: Manifest | None,
+    class_names: Sequence[str] | None,
+    max_pixel_value: int | None,
+    resize: str | None,
+    inputs: Sequence[str],
+) -> _Reading:
+    """What is given, and else what another manifest was read with."""
     _check_input_names(inputs)
-    rows = parse_rows(path, class_names=class_names, check_images=check_images, inputs=inputs)
+    if like is None:
+        return _Reading(class_names, max_pixel_value, resize or STRETCH, inputs)
+    if class_names is not None:
+        raise InputError("Class names are taken from `like`, or named. Received both. Leave one out.")
+    largest = like.max_pixel_value if max_pixel_value is None else max_pixel_value
+    return _Reading(like.class_names, largest, resize or like.resize, inputs or tuple(like.inputs))
+
+
+def _manifest_of(table: ManifestTable, source: str, reading: _Reading, check_images: bool) -> Manifest:
+    given, inputs = reading.class_names, reading.inputs
+    rows = parse_rows(table, class_names=given, check_images=check_images, inputs=inputs)
     labels = [row.cells["label"] for row in rows]
-    names = tuple(class_names) if class_names is not None else tuple(sorted(set(labels)))
+    names = tuple(given) if given is not None else tuple(sorted(set(labels)))
     texts: dict[str, Any] = {name: tuple(row.cells[column] for row in rows) for name, column in _TEXTS.items()}
     return Manifest(
         image_paths=tuple(row.cells["image"] for row in rows),
@@ -260,8 +333,9 @@ def read_manifest(
         class_names=names,
         boxes=tuple(row.boxes for row in rows),
         inputs={name: tuple(row.cells[name] for row in rows) for name in inputs},
-        source=str(path.absolute()),
-        max_pixel_value=max_pixel_value,
+        source=source,
+        max_pixel_value=reading.max_pixel_value,
+        resize=reading.resize,
         **texts,
     )
 

@@ -15,6 +15,8 @@ from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.images.decoding import decode_mask_named
 from care_tf.images.rasterizing import rasterize_boxes
+from care_tf.images.resize_choice import STRETCH
+from care_tf.images.resizing import placement
 
 Preprocess: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
@@ -74,7 +76,7 @@ def training_dataset(
 
     Args:
       manifest: The training images, at least one of every class.
-      image_size: Height and width, px.
+      image_size: Height and width, px; the manifest's `resize` says how images of other proportions get it.
       batch_size: Images per batch; the last batch of an epoch may be smaller.
       seed: Of order and augmentation.
       augmentation: None changes no image.
@@ -211,13 +213,15 @@ def _mask_loader(manifest: Manifest, image_size: tuple[int, int]) -> Callable[[t
     @tf.autograph.experimental.do_not_convert
     def load_mask(index: tf.Tensor, original_size: tf.Tensor) -> tf.Tensor:
         own_boxes = boxes[starts[index] : ends[index]]
-        scale_xy = tf.cast(image_size[::-1], tf.float32) / tf.cast(original_size[::-1], tf.float32)
-        mask = rasterize_boxes(own_boxes, scale_xy, *image_size)
+        place = placement(original_size, image_size, manifest.resize)
+        scale_xy = tf.cast(place.size[::-1], tf.float32) / tf.cast(original_size[::-1], tf.float32)
+        offset_xy = None if manifest.resize == STRETCH else tf.cast((place.left, place.top), tf.float32)
+        mask = rasterize_boxes(own_boxes, scale_xy, *image_size, offset_xy)
         if not has_mask_files:
             return mask
         path = mask_paths[index]
         return tf.cond(
-            tf.equal(path, ""), lambda: mask, lambda: decode_mask_named(tf.io.read_file(path), path, image_size)
+            tf.equal(path, ""), lambda: mask, lambda: decode_mask_named(tf.io.read_file(path), path, image_size, place)
         )
 
     return load_mask

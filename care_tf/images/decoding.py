@@ -7,6 +7,7 @@ import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -14,13 +15,15 @@ from care_tf.errors import InputError
 from care_tf.file_work import map_files
 from care_tf.images._exif import jpeg_orientation
 from care_tf.images.bit_depth import HEAD_BYTES, gray_of_16_bits, is_16_bit_png, warn_if_dark
+from care_tf.images.resize_choice import STRETCH
+from care_tf.images.resizing import Placement, padded, resize_images
 
 _HEAD_OF_16_BITS = r"\CPNG\r\n\x1a\n\C{16}\x10\C"  # `is_16_bit_png`, in the graph
 
 
 @tf.autograph.experimental.do_not_convert
 def decode_image(
-    contents: tf.Tensor, image_size: tuple[int, int], max_pixel_value: int | None = None
+    contents: tf.Tensor, image_size: tuple[int, int], max_pixel_value: int | None = None, resize: str = STRETCH
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes, orients and resizes one image.
 
@@ -33,31 +36,22 @@ def decode_image(
       image_size: Height and width to resize to, px.
       max_pixel_value: The number in a 16-bit PNG that is white, in [1, 65535], and what is above it, too; None takes
         the upper byte of its numbers. Other files are read as ever.
+      resize: "stretch" or "pad", as of `resize_images`.
 
     Returns:
       float32 (H,W,3) RGB, whole numbers 0..255, and int32 (2,): height and width before resizing, oriented.
     """
     pixels = tf.minimum(_pixels(contents, max_pixel_value), 255)
-    return _orient_and_resize(pixels, contents, image_size)
-
-
-def resize_images(images: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
-    """How every image gets the size of training: bilinear with antialiasing, rounded.
-
-    Args:
-      images: (B,h,w,3) or (h,w,3) RGB, 0..255.
-      image_size: Height and width to resize to, px.
-
-    Returns:
-      float32 (B,H,W,3) or (H,W,3), whole numbers 0..255.
-    """
-    resized = tf.image.resize(images, image_size, method="bilinear", antialias=True)
-    return tf.clip_by_value(tf.round(resized), 0.0, 255.0)
+    return _orient_and_resize(pixels, contents, image_size, resize)
 
 
 @tf.autograph.experimental.do_not_convert
 def decode_image_named(
-    contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int], max_pixel_value: int | None = None
+    contents: tf.Tensor,
+    path: tf.Tensor,
+    image_size: tuple[int, int],
+    max_pixel_value: int | None = None,
+    resize: str = STRETCH,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """`decode_image` for data pipelines: the error of a corrupt image names the file.
 
@@ -73,11 +67,13 @@ def decode_image_named(
         message = f"this image has pixels above max_pixel_value, {max_pixel_value}; set it to the largest there can be"
         with tf.control_dependencies([tf.debugging.Assert(tf.reduce_max(pixels) <= 255, [message, path])]):
             pixels = tf.identity(pixels)
-    return _orient_and_resize(pixels, contents, image_size)
+    return _orient_and_resize(pixels, contents, image_size, resize)
 
 
 @tf.autograph.experimental.do_not_convert
-def decode_mask_named(contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+def decode_mask_named(
+    contents: tf.Tensor, path: tf.Tensor, image_size: tuple[int, int], place: Placement | None = None
+) -> tf.Tensor:
     """Decodes one mask; its file may have another size than the image. The error of a corrupt mask names the file.
 
     A pixel is set when the mask is nonzero (in any channel, after applying a palette) at the pixel's center: for a
@@ -88,11 +84,15 @@ def decode_mask_named(contents: tf.Tensor, path: tf.Tensor, image_size: tuple[in
       contents: Scalar string, the bytes of a PNG file with 1 to 16 bits per channel.
       path: Scalar string, for the message.
       image_size: Height and width of the result, px.
+      place: Where its image lies in the result, with zeros around; None: all over.
 
     Returns:
       float32 (H,W,1) in {0, 1}. Evaluating it raises `tf.errors.InvalidArgumentError` for a corrupt mask.
     """
-    return _resize_mask(_decoded_or_named(_mask_pixels, contents, path, tf.uint16, "mask"), image_size)
+    pixels = _decoded_or_named(_mask_pixels, contents, path, tf.uint16, "mask")
+    place = place or Placement(0, 0, *image_size)
+    mask = padded(_resize_mask(pixels, place.size), place, image_size)
+    return tf.ensure_shape(mask, (*image_size, 1))
 
 
 def warn_of_dark_images(paths: Iterable[str]) -> None:
@@ -152,19 +152,19 @@ def _decoded_or_named(
 
 
 def _orient_and_resize(
-    image: tf.Tensor, contents: tf.Tensor, image_size: tuple[int, int]
+    image: tf.Tensor, contents: tf.Tensor, image_size: tuple[int, int], resize: str
 ) -> tuple[tf.Tensor, tf.Tensor]:
     orientation = jpeg_orientation(contents)
     image = tf.cond(tf.equal(orientation, 1), lambda: image, lambda: _transpose_and_flip(image, orientation))
-    return resize_images(image, image_size), tf.shape(image)[:2]
+    return resize_images(image, image_size, resize), tf.shape(image)[:2]
 
 
-def _resize_mask(pixels: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+def _resize_mask(pixels: tf.Tensor, size: tuple[Any, Any]) -> tf.Tensor:
     region = tf.reduce_any(pixels > 0, axis=-1, keepdims=True)
-    resized = tf.image.resize(tf.cast(region, tf.uint8), image_size, method="nearest")
+    resized = tf.image.resize(tf.cast(region, tf.uint8), size, method="nearest")
     covers_none = tf.reduce_any(region) & ~tf.reduce_any(resized > 0)
-    resized = tf.cond(covers_none, lambda: _centroid_pixel(region[..., 0], image_size), lambda: resized)
-    return tf.ensure_shape(tf.cast(resized, tf.float32), (*image_size, 1))
+    resized = tf.cond(covers_none, lambda: _centroid_pixel(region[..., 0], size), lambda: resized)
+    return tf.cast(resized, tf.float32)
 
 
 def _transpose_and_flip(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -176,12 +176,12 @@ def _transpose_and_flip(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     return tf.cond(flip_rows, lambda: tf.reverse(image, [0]), lambda: image)
 
 
-def _centroid_pixel(region: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+def _centroid_pixel(region: tf.Tensor, size: tuple[Any, Any]) -> tf.Tensor:
     """bool (h,w) -> uint8 (H,W,1) with the one pixel set that holds the region's centroid."""
-    scale = tf.cast(image_size, tf.float32) / tf.cast(tf.shape(region), tf.float32)
+    scale = tf.cast(size, tf.float32) / tf.cast(tf.shape(region), tf.float32)
     centroid = (tf.reduce_mean(tf.cast(tf.where(region), tf.float32), axis=0) + 0.5) * scale
     pixel = tf.cast(tf.floor(centroid), tf.int32)
-    return tf.tensor_scatter_nd_update(tf.zeros((*image_size, 1), tf.uint8), [pixel], tf.ones((1, 1), tf.uint8))
+    return tf.tensor_scatter_nd_update(tf.zeros((*size, 1), tf.uint8), [pixel], tf.ones((1, 1), tf.uint8))
 
 
 @contextlib.contextmanager

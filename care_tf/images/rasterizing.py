@@ -3,7 +3,9 @@
 import tensorflow as tf
 
 
-def rasterize_boxes(boxes: tf.Tensor, scale_xy: tf.Tensor, height: int, width: int) -> tf.Tensor:
+def rasterize_boxes(
+    boxes: tf.Tensor, scale_xy: tf.Tensor, height: int, width: int, offset_xy: tf.Tensor | None = None
+) -> tf.Tensor:
     """The pixels that scaled boxes cover, in the graph.
 
     A pixel is set when its center lies in a scaled half-open box; a box that covers no center sets the one pixel
@@ -11,13 +13,15 @@ def rasterize_boxes(boxes: tf.Tensor, scale_xy: tf.Tensor, height: int, width: i
 
     Args:
       boxes: float32 (k,4) half-open boxes x0,y0,x1,y1 in the original image's pixels; k may be 0 and unknown.
-      scale_xy: float32 (2,) new width / old width, new height / old height.
+      scale_xy: float32 (2,) new width / old width, new height / old height. For boxes in fractions of the image: W, H.
       height, width: H and W of the mask, px.
+      offset_xy: float32 (2,), left and top of the image in the mask, px; None: it fills the mask.
 
     Returns:
       float32 (H,W,1) in {0, 1}.
     """
     scaled = tf.reshape(boxes, (-1, 2, 2)) * scale_xy
+    scaled = scaled if offset_xy is None else scaled + offset_xy
     in_columns, column_of_center = _inside_along_axis(scaled[:, :, 0], width)
     in_rows, row_of_center = _inside_along_axis(scaled[:, :, 1], height)
     covers_none = ~(tf.reduce_any(in_columns, axis=1) & tf.reduce_any(in_rows, axis=1))[:, tf.newaxis]

@@ -32,8 +32,7 @@ def selected_rows(
     They have the further columns `inputs`.
     """
     source = run.config.data.manifest if manifest is None else manifest
-    largest = run.config.data.max_pixel_value
-    rows = read_manifest(source, class_names=run.class_names, inputs=inputs, max_pixel_value=largest)
+    rows = read_manifest(source, class_names=run.class_names, inputs=inputs, **run.config.data.reading)
     if split is None and folds is None:
         selection = getattr(run.config.data, part)
         if selection is None:
@@ -87,7 +86,7 @@ def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, 
 
 def read_images(run: LoadedRun, rows: Manifest) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All images of the rows at the run's size, RGB 0..255 (n,H,W,3), their masks (n,H,W), and labels (n,)."""
-    rows = dataclasses.replace(rows, max_pixel_value=run.config.data.max_pixel_value)
+    rows = dataclasses.replace(rows, **run.config.data.reading)
     inputs, labels = next(iter(evaluation_dataset(rows, run.image_size, len(rows), masks=True)))
     return inputs["image"].numpy(), inputs["mask"].numpy()[..., 0], labels.numpy()
 

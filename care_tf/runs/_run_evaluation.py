@@ -25,6 +25,7 @@ from care_tf.evaluation.pictures import BASELINE, INK, RUN, Picture
 from care_tf.evaluation.scores import Scores
 from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
+from care_tf.images.resize_choice import PAD
 from care_tf.metrics import attention_inside_share
 from care_tf.runs import _folder as run_folder
 from care_tf.runs import run_files
@@ -33,6 +34,8 @@ from care_tf.runs._example_maps import example_maps, selected_rows
 from care_tf.runs._folder import LoadedRun, input_names, load_run
 from care_tf.runs._progress import HISTORY
 from care_tf.runs.config import dump_config
+
+_REFERENCE_SIZE = (128, 128)  # of the masks that reference maps are held against
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +85,7 @@ def evaluate_run(
     inputs = input_names([folder] if baseline is None else [folder, baseline])
     rows = selected_rows(run, "test", manifest, split, folds, inputs)
     result = predict_manifest(run, rows)
-    scores = _scores(rows, result, num_resamples)
+    scores = _scores(run, rows, result, num_resamples)
     metrics: dict[str, Any] = {"manifest": os.path.basename(rows.source), "scores": scores.to_dict()}
     baseline_scores = differences = other_result = None
     if other is not None:
@@ -92,7 +95,7 @@ def evaluate_run(
                 "figures cannot be compared."
             )
         other_result = predict_manifest(other, rows)
-        baseline_scores = _scores(rows, other_result, num_resamples)
+        baseline_scores = _scores(other, rows, other_result, num_resamples)
         differences = paired_difference(
             rows.labels,
             other_result.probabilities,
@@ -139,7 +142,7 @@ def evaluate_run(
 def predict_manifest(run: LoadedRun, rows: Manifest) -> Predictions:
     """Predicts every image and measures the true class's attention where an image has boxes."""
     batch_size = run.config.training.batch_size
-    rows = dataclasses.replace(rows, max_pixel_value=run.config.data.max_pixel_value)
+    rows = dataclasses.replace(rows, **run.config.data.reading)
     dataset = evaluation_dataset(
         rows, run.image_size, batch_size, preprocess=run.preprocess, masks=True, inputs=run.inputs
     )
@@ -161,11 +164,15 @@ def predict_manifest(run: LoadedRun, rows: Manifest) -> Predictions:
     return Predictions(np.concatenate(probabilities), np.concatenate(shares))
 
 
-def _scores(rows: Manifest, result: Predictions, num_resamples: int) -> Scores:
+def _scores(run: LoadedRun, rows: Manifest, result: Predictions, num_resamples: int) -> Scores:
     references = None
     with_box = np.flatnonzero(~np.isnan(result.attention_inside))
     if len(with_box):
-        batches = evaluation_dataset(rows.subset(with_box), (128, 128), 32, masks=True)
+        boxed = dataclasses.replace(rows.subset(with_box), **run.config.data.reading)
+        height, width = _REFERENCE_SIZE
+        if boxed.resize == PAD:  # how much is padded depends on the frame's proportions
+            height, width = (max(round(side * height / max(run.image_size)), 1) for side in run.image_size)
+        batches = evaluation_dataset(boxed, (height, width), 32, masks=True)
         found = attention_references(mask for inputs, _ in batches for mask in inputs["mask"].numpy())
         references = {name: np.full(len(rows), np.nan) for name in found}
         for name, values in found.items():

@@ -43,7 +43,7 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
     if manifest is None:
         manifest = read_manifest(data.manifest, class_names=data.class_names, inputs=list(data.inputs))
     manifest = manifest.with_inputs(data.inputs)  # one that several runs share may have more
-    manifest = dataclasses.replace(manifest, max_pixel_value=data.max_pixel_value)
+    manifest = dataclasses.replace(manifest, **data.reading)
     _check_class_names(manifest, data.mask_classes or (), "data.mask_classes")
     _check_class_names(manifest, data.max_images_per_class, "data.max_images_per_class")
     train = select_rows(manifest, data.train, "data.train")

@@ -15,7 +15,7 @@ from care_tf.boxes.segmentation.image_identity import TrainingImages
 from care_tf.data import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.files import file_sha256
-from care_tf.images.decoding import resize_images
+from care_tf.images.resizing import map_of_image, resize_images
 from care_tf.runs import run_files
 from care_tf.runs._folder import LoadedRun, load_run
 from care_tf.runs._seen_images import seen_rows
@@ -131,9 +131,9 @@ def _loaded(
     predict = tf.function(run.care_model.predictions_and_attention, autograph=False, reduce_retracing=True)
 
     def attend(image: np.ndarray, class_index: int) -> np.ndarray:
-        resized = resize_images(tf.constant(image[np.newaxis]), run.image_size)
+        resized = resize_images(tf.constant(image[np.newaxis]), run.image_size, run.config.data.resize)
         _, attention = predict(run.preprocess(resized), tf.constant([class_index]))
-        at_image_size = tf.image.resize(attention[..., tf.newaxis], image.shape[:2], method="bilinear")
-        return np.clip(at_image_size[0, ..., 0].numpy(), 0.0, 1.0)
+        size = image.shape[:2]
+        return np.clip(map_of_image(attention, size, run.image_size, run.config.data.resize, size)[0], 0.0, 1.0)
 
     return run.class_names, attend

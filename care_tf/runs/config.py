@@ -64,6 +64,8 @@ class DataConfig(_Section):
       cache: "memory" or a folder keeps decoded images; None decodes each time.
       max_pixel_value: The number in 16-bit PNGs that is white, such as 4095 where they hold 12 bits; the exported model
         reads them so, too. None takes the upper byte of their numbers, with a warning where that leaves images dark.
+      resize: How images get the size: "stretch", or "pad", which keeps their proportions, in the middle of black; in
+        training, evaluation, maps and the exported model.
     """
 
     manifest: str
@@ -79,6 +81,12 @@ class DataConfig(_Section):
     inputs: dict[str, Literal["auto", "number", "category"]] = {}
     cache: str | None = None
     max_pixel_value: int | None = pydantic.Field(default=None, ge=1, le=LARGEST, strict=True)
+    resize: Literal["stretch", "pad"] = "stretch"
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """How images are read, as arguments of `Manifest`, which are not in its CSV."""
+        return {"max_pixel_value": self.max_pixel_value, "resize": self.resize}
 
     @pydantic.field_validator("inputs", mode="before")
     @classmethod

@@ -7,6 +7,7 @@ from pathlib import Path
 from care_tf.data.input_encoding import InputEncoding
 from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision
+from care_tf.images.resize_choice import STRETCH
 from care_tf.text_files import read_json
 
 _FILE = Path("assets.extra", "care_tf.json")  # the folder that TensorFlow leaves to others in a SavedModel
@@ -23,6 +24,7 @@ class ModelDescription:
       inputs: How its further inputs are encoded.
       decision: How its probabilities are calibrated, and from where on a class is called; None where nobody chose.
       focus_class: The class it was trained for, such as the rarest; None where nobody said.
+      resize: How images get the size: "stretch" or "pad".
     """
 
     class_names: tuple[str, ...]
@@ -31,6 +33,7 @@ class ModelDescription:
     inputs: tuple[InputEncoding, ...] = ()
     decision: Decision | None = None
     focus_class: str | None = None
+    resize: str = STRETCH
 
 
 def write_description(saved_model: Path, description: ModelDescription) -> None:
@@ -64,4 +67,5 @@ def read_description(saved_model: Path) -> ModelDescription:
         inputs=tuple(InputEncoding.from_dict(entry) for entry in entries["inputs"]),
         decision=decision,
         focus_class=entries["focus_class"],
+        resize=entries["resize"],
     )

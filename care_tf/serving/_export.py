@@ -13,6 +13,7 @@ from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.files import atomic_path
 from care_tf.images.bit_depth import check_max_pixel_value
+from care_tf.images.resize_choice import STRETCH, check_resize
 from care_tf.network.inputs import further_inputs, image_of, symbolic_inputs
 from care_tf.serving._description import ModelDescription, write_description
 from care_tf.serving._signatures import ServedClassifier
@@ -29,6 +30,7 @@ def export_saved_model(
     image_size: tuple[int, int],
     class_names: Sequence[str],
     max_pixel_value: int | None = None,
+    resize: str = STRETCH,
     inputs: Sequence[InputEncoding] = (),
     decision: Decision | None = None,
     focus_class: str | None = None,
@@ -43,6 +45,7 @@ def export_saved_model(
       class_names: One name per class, in the order of the labels; two for a classifier of one sigmoid unit.
       max_pixel_value: The number in a 16-bit PNG sent to `serve_bytes` that is white, and what is above it, too; None
         takes the upper byte of its numbers.
+      resize: How images of other proportions get the size: "stretch", or "pad"; as in training.
       inputs: How further inputs were encoded: the signatures then take the manifest's own values, numbers (NaN for
         missing) and texts ("" for missing). Other further inputs are taken as the classifier takes them.
       decision: How the probabilities are read: the signatures then give `calibrated` probabilities and what is
@@ -51,13 +54,15 @@ def export_saved_model(
 
     Raises:
       InputError: `path` holds something else, the image size, the class names, the decision or `inputs` do not fit the
-        classifier, `max_pixel_value` is out of range, `focus_class` is no class, or `preprocess` cannot run in a graph.
+        classifier, `max_pixel_value` or `resize` is out of range, `focus_class` is no class, or `preprocess` cannot run
+        in a graph.
     """
     _check_target(Path(path))
     _check_image_size(care_model, image_size)
     _check_class_names(care_model, class_names)
     _check_preprocess(preprocess, image_size)
     check_max_pixel_value(max_pixel_value)
+    check_resize(resize)
     _check_inputs(care_model, inputs)
     check_focus([focus_class] if focus_class is not None else [], class_names)
     if decision is not None and decision.class_names != tuple(class_names):
@@ -66,7 +71,7 @@ def export_saved_model(
             f"{', '.join(decision.class_names)}."
         )
     description = ModelDescription(
-        tuple(class_names), image_size, max_pixel_value, tuple(inputs), decision, focus_class
+        tuple(class_names), image_size, max_pixel_value, tuple(inputs), decision, focus_class, resize
     )
     served = ServedClassifier(care_model, preprocess, description)
     signatures = {

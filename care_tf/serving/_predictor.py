@@ -12,7 +12,9 @@ import tensorflow as tf
 
 from care_tf.errors import InputError, reason
 from care_tf.files import files_sha256
-from care_tf.images.decoding import resize_images
+from care_tf.images.resize_choice import STRETCH
+from care_tf.images.resizing import map_of_image, resize_images
+from care_tf.serving._attention_box import attention_box
 from care_tf.serving._description import ModelDescription, read_description
 from care_tf.serving._image_files import read_pixels
 from care_tf.serving._signatures import Outputs, ServedClassifier
@@ -102,7 +104,7 @@ class Predictor:
         self.class_names, self.image_size = description.class_names, description.image_size
         self.focus_class, self.inputs = description.focus_class, description.inputs
         self.decision, self.sha256 = description.decision, sha256
-        self._max_pixel_value = description.max_pixel_value
+        self._max_pixel_value, self._resize = description.max_pixel_value, description.resize
         self._classify, self._explain = classify, explain
 
     def predict(
@@ -198,7 +200,7 @@ class Predictor:
             return BadImage(image, f"{image.path}: {'; '.join(problems)}.")
         try:
             pixels = read_pixels(image.path, self._max_pixel_value)
-            resized = resize_images(tf.constant(pixels), self.image_size).numpy()
+            resized = resize_images(tf.constant(pixels), self.image_size, self._resize).numpy()
             shown = None if thumbnail is None else thumbnail(pixels)
         except Exception as error:  # one file in a thousand must not end the work on the others
             return BadImage(image, reason(error))
@@ -214,6 +216,10 @@ class Predictor:
         predictions = []
         for row, (image, _, size, shown) in enumerate(batch):
             given = {name: values[row] for name, values in found.items()}
+            if attention and self._resize != STRETCH:  # of the frame that was sent: the image's own part of it
+                maps = tf.constant(given["attention_map"][np.newaxis])
+                own = map_of_image(maps, tf.constant(size), self.image_size, self._resize, self.image_size)
+                given |= {"attention_map": own[0].numpy(), "box": attention_box(own)[0].numpy()}
             if "box" in given:  # from the classifier's pixels to the image's own
                 given["box"] = given["box"] * np.tile(np.divide(size, self.image_size)[::-1], 2).astype(np.float32)
             predictions.append(Prediction(image, size, **given, thumbnail=shown))
@@ -243,7 +249,13 @@ def _from_run(folder: Path) -> Predictor:
     check_model(folder)
     run = load_run(folder)
     description = ModelDescription(
-        run.class_names, run.image_size, run.config.data.max_pixel_value, run.inputs, run.decision, run.focus_class
+        run.class_names,
+        run.image_size,
+        run.config.data.max_pixel_value,
+        run.inputs,
+        run.decision,
+        run.focus_class,
+        run.config.data.resize,
     )
     served = ServedClassifier(run.care_model, run.preprocess, description)
 

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from care_tf.data.input_encoding import InputEncoding
-from care_tf.images.decoding import decode_image, resize_images
+from care_tf.images.decoding import decode_image
+from care_tf.images.resizing import map_of_image, resize_images
 from care_tf.keras_generation import tensorflow_variable
 from care_tf.network.inputs import call_classifier, further_inputs
 from care_tf.serving._attention_box import attention_box
@@ -58,6 +59,7 @@ class ServedClassifier(tf.Module):
         self._image_size = (height, width)
         self._class_names = tuple(description.class_names)
         self._max_pixel_value = description.max_pixel_value
+        self._resize_choice = description.resize
         self._decision = description.decision
         if specs := further_inputs(care_model.classifier):
             self._add_arguments(specs, {encoding.name: encoding for encoding in description.inputs}, further)
@@ -98,7 +100,8 @@ class ServedClassifier(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), tf.float32, name="images")])
     def portable(self, images: tf.Tensor) -> Outputs:
         """`serve_images` in operations that TFLite and ONNX have, too."""
-        return self._classes(self._predict(self._preprocess(portable_resize(images, self._image_size))))
+        resized = portable_resize(images, self._image_size, self._resize_choice)
+        return self._classes(self._predict(self._preprocess(resized)))
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
     def serve_bytes(self, image_bytes: tf.Tensor) -> Outputs:
@@ -111,7 +114,7 @@ class ServedClassifier(tf.Module):
           As `serve_images`.
         """
         images = tf.map_fn(
-            lambda contents: decode_image(contents, self._image_size, self._max_pixel_value)[0],
+            lambda contents: decode_image(contents, self._image_size, self._max_pixel_value, self._resize_choice)[0],
             image_bytes,
             fn_output_signature=tf.TensorSpec((*self._image_size, 3), tf.float32),
         )
@@ -129,13 +132,15 @@ class ServedClassifier(tf.Module):
           the classifier works at, and `box` (B,4) float32, half-open x0,y0,x1,y1 px of the images as they were sent.
         """
         predictions, attention = self._attend(self._prepare(images))
-        resized = tf.image.resize(attention[..., tf.newaxis], self._image_size, method="bilinear")[..., 0]
+        given_size = tf.shape(images)[1:3]
+        resized = map_of_image(attention, given_size, self._image_size, self._resize_choice, self._image_size)
+        resized = tf.ensure_shape(resized, (None, *self._image_size))
         scale_xy = tf.shape(images)[2:0:-1] / tf.constant(self._image_size[::-1])
         box = attention_box(resized) * tf.cast(tf.tile(scale_xy, (2,)), tf.float32)
         return {**self._classes(predictions), "attention_map": resized, "box": box}
 
     def _prepare(self, images: tf.Tensor) -> tf.Tensor:
-        return self._preprocess(_resize(images, self._image_size))
+        return self._preprocess(_resize(images, self._image_size, self._resize_choice))
 
     def _classes(self, predictions: tf.Tensor) -> Outputs:
         probabilities = self._probabilities(predictions)
@@ -151,8 +156,8 @@ class ServedClassifier(tf.Module):
         return outputs
 
 
-def _resize(images: tf.Tensor, image_size: tuple[int, int]) -> tf.Tensor:
+def _resize(images: tf.Tensor, image_size: tuple[int, int], resize: str) -> tf.Tensor:
     """The data pipeline's resize; images that have the size pass untouched."""
     has_size = tf.reduce_all(tf.equal(tf.shape(images)[1:3], image_size))
-    resized = tf.cond(has_size, lambda: images, lambda: resize_images(images, image_size))
+    resized = tf.cond(has_size, lambda: images, lambda: resize_images(images, image_size, resize))
     return tf.ensure_shape(resized, (None, *image_size, 3))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from care_tf.data import Manifest, read_manifest, write_manifest
+from care_tf.data import Manifest, manifest_from_rows, read_manifest, write_manifest
 from care_tf.errors import InputError
 
 
@@ -316,3 +316,44 @@ def test_a_manifest_like_another_has_its_classes_inputs_and_range(image_folder, 
     assert read_manifest(image_folder / "test.csv", like=train, max_pixel_value=255).max_pixel_value == 255
     with pytest.raises(InputError, match="Received both"):
         read_manifest(image_folder / "test.csv", like=train, class_names=["b", "c"])
+
+
+def test_rows_in_memory_are_those_of_a_file(image_folder):
+    import pandas as pd
+
+    expected = read_manifest(image_folder / "manifest.csv")
+    frame = pd.read_csv(image_folder / "manifest.csv")  # NaN for what is missing
+    records = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    for record in records:
+        record["boxes"] = None if record["boxes"] is None else np.array(json.loads(record["boxes"]))
+    for rows in (frame, records):
+        manifest = manifest_from_rows(rows, image_folder)
+        assert manifest.fingerprint() == expected.fingerprint() and manifest.class_names == expected.class_names
+    assert manifest_from_rows(frame[:1], image_folder, like=expected).class_names == expected.class_names
+
+
+def test_numbers_in_memory_are_written_as_in_a_file(image_folder):
+    row = {"image": image_folder / "image_0.jpg", "label": "a", "fold": 2.0, "age": 3.5, "boxes": [[0, 1, 2.5, 3]]}
+    manifest = manifest_from_rows([row], inputs=["age"])
+    assert manifest.folds == ("2",) and manifest.inputs == {"age": ("3.5",)}
+    assert manifest.boxes[0].tolist() == [[0, 1, 2.5, 3]]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image": "none.png"}, "The table has 1 problem: row 1: image .*none.png does not exist"),
+        ({"boxes": [[1, 2, 3]]}, r"row 1: image_1.png: boxes must be a list of \[x0, y0, x1, y1\]"),
+        ({"boxes": [[0, 0, 99, 3]]}, "row 1: image_1.png: box .* leaves the image"),
+        ({"image": "image_0.jpg"}, "row 1: image image_0.jpg is already on row 0"),
+    ],
+)
+def test_bad_rows_in_memory_are_refused(image_folder, change, message):
+    rows = [{"image": "image_0.jpg", "label": "a"}, {"image": "image_1.png", "label": "b"} | change]
+    with pytest.raises(InputError, match=message):
+        manifest_from_rows(rows, image_folder)
+
+
+def test_rows_in_memory_need_their_columns():
+    with pytest.raises(InputError, match="Received row 0 without label, with image, class"):
+        manifest_from_rows([{"image": "a.png", "class": "x"}])

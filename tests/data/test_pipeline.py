@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -338,3 +340,21 @@ def test_bad_arguments_are_refused(manifest, tmp_path):
 def test_datasets_carry_the_class_names(manifest):
     assert training_dataset(manifest, _SIZE, 4, seed=0).class_names == ("common", "rare")
     assert evaluation_dataset(manifest, _SIZE, 4).class_names == ("common", "rare")
+
+
+def test_padded_images_keep_their_proportions_with_masks_and_boxes(manifest, tmp_path):
+    region = np.zeros((20, 40), np.uint8)
+    region[4:12, 10:30] = 255  # the box below at twice the size
+    Image.fromarray(region).save(tmp_path / "mask.png")
+    boxes = (np.float32([[5, 2, 15, 6]]), np.zeros((0, 4), np.float32))
+    pair = Manifest(manifest.image_paths[:2], [0, 1], ("a", "b"), boxes, ("", str(tmp_path / "mask.png")), resize="pad")
+    images, masks, _ = _rows(evaluation_dataset(pair, (16, 16), 2, masks=True))
+    assert images[:, 4:12].any() and not images[:, :4].any() and not images[:, 12:].any()
+    expected = np.zeros((16, 16), bool)
+    expected[4:12] = union_mask(boxes[0] * 0.8, 8, 16)
+    for mask in masks:
+        np.testing.assert_array_equal(mask[..., 0] > 0, expected)
+    cached, _, _ = _rows(evaluation_dataset(pair, (16, 16), 2, masks=True, cache=tmp_path / "cache"))
+    np.testing.assert_array_equal(cached, images)
+    stretched = evaluation_dataset(dataclasses.replace(pair, resize="stretch"), (16, 16), 2, cache=tmp_path / "cache")
+    assert next(iter(stretched))[0][:, 0].numpy().any()  # not what is in the cache

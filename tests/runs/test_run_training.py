@@ -115,6 +115,7 @@ def test_fingerprints_change_with_what_a_stage_depends_on(config):
         {"every_stage": {}},
         {"data__image_size_px": 48},
         {"data__max_pixel_value": 4095},
+        {"data__resize": "pad"},
     ):
         assert changed(0, **change) and changed(1, **change)
 

@@ -24,6 +24,12 @@ def test_training_boxes_of_another_size_keep_their_centers_and_stay_in_the_image
     assert plain.fingerprint() != larger.fingerprint()
 
 
+def test_all_parts_are_resized_alike(config):
+    assert {read_training_rows(config()).train.resize} == {"stretch"}
+    rows = read_training_rows(config(data__resize="pad"))
+    assert rows.validation is not None and rows.train.resize == rows.validation.resize == "pad"
+
+
 def test_masks_have_no_size_to_change(config, data, tmp_path):
     rows = read_manifest(data)
     Image.fromarray(np.full((32, 32), 255, np.uint8)).save(tmp_path / "mask.png")

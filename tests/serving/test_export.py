@@ -148,6 +148,29 @@ def test_images_of_another_size_are_resized_as_in_the_data_pipeline(exported):
         np.testing.assert_array_equal(given["probabilities"], expected["probabilities"])
 
 
+def test_padded_images_are_those_of_the_data_pipeline_and_the_map_is_that_of_the_image(model, tmp_path):
+    signatures, (top, bottom) = export(model, tmp_path / "model", resize="pad"), (6, 18)
+    images = np.round(random_images(size=(21, 56)))  # 12 x 32 px in the frame
+    framed = np.zeros((4, *SIZE, 3), np.float32)
+    framed[:, top:bottom] = tf.round(tf.image.resize(images, (12, 32), antialias=True))
+    expected = softmax(slow_logits(model.classifier, framed))
+    outputs = {
+        name: signatures[name](images=tf.constant(images)) for name in ("serving_default", "portable", "explain")
+    }
+    for each in outputs.values():
+        np.testing.assert_allclose(
+            each["probabilities"], expected, rtol=2e-3
+        )  # `portable` rounds some halves otherwise
+    contents = [tf.io.encode_png(image.astype(np.uint8)).numpy() for image in images]
+    from_bytes = signatures["serve_bytes"](image_bytes=tf.constant(contents))["probabilities"]
+    np.testing.assert_allclose(from_bytes, expected, rtol=1e-4)
+    inside = model.attention_map(preprocess(framed))[:, top:bottom]
+    attention = outputs["explain"]["attention_map"].numpy()
+    np.testing.assert_allclose(attention, tf.image.resize(inside[..., None], SIZE)[..., 0], atol=1e-4)
+    for image_map, box in zip(attention, outputs["explain"]["box"].numpy(), strict=True):
+        np.testing.assert_allclose([box], boxes_from_map(image_map) * np.tile([56 / 32, 21 / 24], 2), rtol=1e-6)
+
+
 def test_order_and_size_of_the_batch_do_not_matter(exported):
     images = random_images()
     together = exported[1]["serving_default"](images=tf.constant(images))["probabilities"].numpy()

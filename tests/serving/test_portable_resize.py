@@ -4,21 +4,33 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from care_tf.images.decoding import resize_images
+from care_tf.images.resize_choice import RESIZES
+from care_tf.images.resizing import padded, placement, resize_images
 from care_tf.serving._portable_resize import portable_resize
 
 
 @pytest.fixture(scope="module")
-def resize():
-    signature = [tf.TensorSpec((None, None, None, 3), tf.float32)]
-    return tf.function(lambda images: portable_resize(images, (24, 32)), input_signature=signature, autograph=False)
+def resizes():
+    def traced(choice):
+        signature = [tf.TensorSpec((None, None, None, 3), tf.float32)]
+        function = lambda images: portable_resize(images, (24, 32), choice)  # noqa: E731
+        return tf.function(function, input_signature=signature, autograph=False)
+
+    return {choice: traced(choice) for choice in RESIZES}
 
 
-@pytest.mark.parametrize("size", [(61, 50), (12, 9), (24, 64), (23, 32), (150, 200), (1, 1)])
-def test_values_are_those_of_training_but_for_halves(resize, size):
+@pytest.fixture
+def resize(resizes):
+    return resizes["stretch"]
+
+
+@pytest.mark.parametrize("choice", RESIZES)
+@pytest.mark.parametrize("size", [(61, 50), (12, 9), (24, 64), (23, 32), (150, 200), (1, 1), (7, 300)])
+def test_values_are_those_of_training_but_for_halves(resizes, size, choice):
     images = np.random.default_rng(5).integers(0, 256, (3, *size, 3)).astype(np.float32)
-    found, expected = resize(images).numpy(), resize_images(images, (24, 32)).numpy()
-    exact = tf.image.resize(images, (24, 32), antialias=True).numpy()
+    found, expected = resizes[choice](images).numpy(), resize_images(images, (24, 32), choice).numpy()
+    place = placement(np.array(size), (24, 32), choice)
+    exact = padded(tf.image.resize(images, place.size, antialias=True), place, (24, 32)).numpy()
     is_half = np.abs(np.abs(exact - np.floor(exact)) - 0.5) < 1e-3
     np.testing.assert_array_equal(found[~is_half], expected[~is_half])
     np.testing.assert_allclose(found, expected, atol=1)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sys
 
 import keras
@@ -101,6 +102,24 @@ def test_run_export_and_evaluation_agree(predictors, run_folder, photographs):
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, atol=1e-5)
         np.testing.assert_allclose(predictor.predict(photographs.parent / "b.png"), expected[1:2], atol=1e-5)
+
+
+def test_padded_images_are_predicted_and_explained_as_they_are_evaluated(run_folder, photographs, tmp_path):
+    keras.utils.set_random_seed(1)
+    folder, _ = write_run(tmp_path / "padded", resize="pad")
+    shutil.copy(run_folder / "model.keras", folder)
+    write_saved_model(load_run(folder), tmp_path / "exported")
+    rows = read_manifest(photographs, class_names=CLASSES)
+    expected = predict_manifest(load_run(folder), rows).probabilities
+    signatures = tf.saved_model.load(str(tmp_path / "exported")).signatures
+    for path in (folder, tmp_path / "exported"):
+        found = serving.load(path).explain(rows.image_paths)
+        np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
+        for row in (0, 1):
+            sent = tf.constant(np.asarray(Image.open(rows.image_paths[row]).convert("RGB"), np.float32))[tf.newaxis]
+            told = signatures["explain"](sent)
+            np.testing.assert_allclose(found.attention_maps[row], told["attention_map"][0], atol=2e-3)
+            np.testing.assert_allclose(found.boxes[row], told["box"][0], atol=2.0)
 
 
 def test_explain_is_the_models_map_and_its_box_in_the_images_own_pixels(predictors, run_folder, photographs):

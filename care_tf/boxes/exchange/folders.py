@@ -1,5 +1,6 @@
 """Folders of classes and the boxes of an annotation tool, as one manifest."""
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from care_tf.boxes.exchange.importing import import_boxes
 from care_tf.boxes.formats import detect_format, read_annotations
 from care_tf.data.manifest import Manifest
 from care_tf.datasets.class_folders import read_class_folders
+from care_tf.images.resize_choice import STRETCH
 
 PathOrPaths = str | os.PathLike | Sequence[str | os.PathLike]
 
@@ -21,6 +23,8 @@ def manifest_from_folders(
     annotation_format: str | None = None,
     labels: Sequence[str] | None = None,
     group_pattern: str | None = None,
+    max_pixel_value: int | None = None,
+    resize: str = STRETCH,
 ) -> Manifest:
     """A manifest of folders of classes, with the boxes of annotation files; nothing is written.
 
@@ -35,6 +39,7 @@ def manifest_from_folders(
       labels: Takes boxes of these labels only; None takes all.
       group_pattern: Regular expression that finds the patient or lesion in an image's path below `root`, such as
         `(patient\\d+)_`; None: every image is one of its own.
+      max_pixel_value, resize: As of `Manifest`.
 
     Returns:
       The manifest, sorted by path, classes sorted.
@@ -50,7 +55,7 @@ def manifest_from_folders(
     manifest, summary = read_folders(root, boxes, annotation_format, labels, group_pattern)
     if summary is not None and summary.is_doubtful:
         warnings.warn(f"Not all boxes came in as they are.\n{summary.text()}", UserWarning, stacklevel=2)
-    return manifest
+    return dataclasses.replace(manifest, max_pixel_value=max_pixel_value, resize=resize)
 
 
 def read_folders(
