@@ -41,6 +41,7 @@ MAY_BRING_TENSORFLOW = (
     *("care_tf.attention", "care_tf.backbones", "care_tf.losses", "care_tf.metrics", "care_tf.network"),
     *("care_tf.model", "care_tf.callbacks", "care_tf.serving"),
     *("care_tf.data.activation_cache", "care_tf.data.augmentation", "care_tf.data.epochs", "care_tf.data.image_source"),
+    "care_tf.data._dataset_masks",
     "care_tf.data.input_encoding",
     *("care_tf.data.pipeline", "care_tf.data.sampling"),
     "care_tf.boxes.segmentation",

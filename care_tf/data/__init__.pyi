@@ -1,3 +1,4 @@
+from ._dataset_masks import with_masks
 from .augmentation import Augmentation, augment_batch, flip_signs
 from .epochs import epoch_order, num_drawn
 from .image_source import image_loader
@@ -29,5 +30,6 @@ __all__ = [
     "stratified_group_folds",
     "stratified_image_split",
     "training_dataset",
+    "with_masks",
     "write_manifest",
 ]

@@ -23,7 +23,7 @@ def annotation_problems(
       heights: The images' heights, px: (n,), or one; inf where unknown.
 
     Returns:
-      Row -> its problems; without the rows that are good.
+      Row -> its problems; without the rows that are good. That all boxes are fractions is a problem of the first.
 
     Example:
       >>> annotation_problems([np.array([[0, 0, 2, 2]]), np.zeros((0, 4))], ["mask.png", "mask.png"])
@@ -48,6 +48,9 @@ def annotation_problems(
                 problems.setdefault(row, []).append(f"boxes must be (k,4). Received the shape {np.shape(own)}")
         return problems
     row_of_box = np.repeat(np.arange(num_images), num_boxes)
+    if every.min() >= 0 and every.max() <= 1 and np.any((every > 0) & (every < 1)):
+        text = "all boxes lie within one pixel, as fractions of the image do; multiply them by its width and height"
+        problems.setdefault(int(row_of_box[0]), []).append(text)
     sides = (np.broadcast_to(np.asarray(side, np.float64), num_images)[row_of_box] for side in (widths, heights))
     for position, problem in box_problems(every, *sides).items():
         problems.setdefault(int(row_of_box[position]), []).append(problem)

@@ -160,7 +160,7 @@ def load_masks(manifest: Manifest, image_size: tuple[int, int], original_sizes: 
     masks = np.empty((len(manifest), *image_size, 1), np.float32)
     if len(manifest):
         sizes = tf.data.Dataset.from_tensor_slices(np.asarray(original_sizes, np.int32)).enumerate()
-        loaded = sizes.map(_mask_loader(manifest, image_size), tf.data.AUTOTUNE)
+        loaded = sizes.map(mask_loader(manifest, image_size), tf.data.AUTOTUNE)
         for i, mask in enumerate(loaded.as_numpy_iterator()):
             masks[i] = mask
     return masks
@@ -188,7 +188,7 @@ def example_loader(
     """
     load_image: ImageLoader = image_loader(manifest, image_size, cache)
     labels = tf.constant(manifest.labels)
-    load_mask = _mask_loader(manifest, image_size) if masks else None
+    load_mask = mask_loader(manifest, image_size) if masks else None
     columns = {name: tf.constant(column) for name, column in encoded_inputs(manifest, inputs).items()}
 
     @tf.autograph.experimental.do_not_convert  # a third of the time that tracing it takes
@@ -201,7 +201,7 @@ def example_loader(
     return load
 
 
-def _mask_loader(manifest: Manifest, image_size: tuple[int, int]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def mask_loader(manifest: Manifest, image_size: tuple[int, int]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """(index, original size) -> mask: from the boxes, or from the mask file where there is one."""
     boxes = tf.concat([tf.zeros((0, 4)), *(boxes for boxes in manifest.boxes if len(boxes))], axis=0)
     num_boxes = tf.constant([len(boxes) for boxes in manifest.boxes])

@@ -48,6 +48,14 @@ def test_a_wrong_shape_is_reported_beside_other_problems():
     }
 
 
+def test_fractions_of_the_image_are_no_boxes():
+    fractions, none, pixels = np.array([[0.1, 0.2, 1.0, 0.6]]), np.zeros((0, 4)), np.array([[0, 0, 1, 1]])
+    ((row, (text,)),) = annotation_problems([none, fractions, fractions], [""] * 3).items()
+    assert row == 1 and "all boxes lie within one pixel, as fractions of the image do" in text
+    assert annotation_problems([pixels, none], ["", ""]) == {}
+    assert annotation_problems([fractions, pixels * 9], ["", ""]) == {}
+
+
 # where all users meet
 
 
