@@ -1,4 +1,5 @@
 import _thread
+import signal
 import threading
 import time
 
@@ -37,8 +38,16 @@ def test_a_bar_counts_the_items(capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("progress", ["", "working"])
-def test_other_errors_and_interrupts_cancel_what_waits(progress):
+def test_other_errors_and_interrupts_cancel_what_waits(progress, interruptible):
     started = []
 
     def work(number):

@@ -36,7 +36,7 @@ def small_run(side):
         inputs=(),
         decision=Decision(("DF", "NV"), 2.0, (0.2, None)),
         focus_class="DF",
-        config=types.SimpleNamespace(data=types.SimpleNamespace(max_pixel_value=4095)),
+        config=types.SimpleNamespace(data=types.SimpleNamespace(reading={"max_pixel_value": 4095})),
     )
 
 
