@@ -15,6 +15,7 @@ from care_tf.evaluation.map_overlay import full_size, outlined, overlaid, resize
 from care_tf.evaluation.picture_grid import Tile, short_name, write_picture_grid
 from care_tf.evaluation.pictures import percent
 from care_tf.images.decoding import corrupt_files_refused
+from care_tf.images.resize_choice import STRETCH
 from care_tf.runs._example_maps import maps_and_classes, prepared_inputs, read_images, selected_rows
 from care_tf.runs._folder import LoadedRun, input_names, load_run
 from care_tf.runs._seen_images import seen_rows
@@ -49,8 +50,8 @@ def write_run_maps(
       The rows shown.
 
     Raises:
-      InputError: A folder is not a finished run, classes differ, an image is not there or its name is not unique, or
-        no image has a box.
+      InputError: A folder is not a finished run, classes or frames differ, an image is not there or its name is not
+        unique, or no image has a box.
     """
     if not folders:
         raise InputError("Maps need at least one run folder. Received none.")
@@ -65,6 +66,12 @@ def write_run_maps(
             shown, masks, _ = read_images(run, rows)
             shown = shown.round().astype(np.uint8)
             columns.append(_image_column(rows, shown, masks))
+            frame = _frame_of(run)
+        elif _frame_of(run) != frame:
+            raise InputError(
+                f"Runs must show images in one frame, to be laid side by side. Received {frame} in {folders[0]} and "
+                f"{_frame_of(run)} in {folder}. Show them one by one."
+            )
         elif run.class_names != rows.class_names:
             raise InputError(
                 f"Runs must have the same classes. Received {', '.join(rows.class_names)} in {folders[0]} and "
@@ -75,6 +82,13 @@ def write_run_maps(
     assert rows is not None
     write_picture_grid(output, ["image and box", *(titles or names)], list(zip(*columns, strict=True)))
     return rows
+
+
+def _frame_of(run: LoadedRun) -> str:
+    """What of an image is where in a run's maps, which may have any size."""
+    if run.config.data.resize == STRETCH:
+        return "stretched images"
+    return "images padded to {} x {} px".format(*run.image_size)
 
 
 def _chosen(rows: Manifest, images: Sequence[str], num_images: int) -> Manifest:

@@ -1,6 +1,7 @@
 """A comparison of methods from the configurations to the tables, interrupted on the way."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,12 @@ def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_pa
     assert run_maps._chosen(shown, [f"{name}.jpg"], 6).image_paths == shown.image_paths[1:]
     with pytest.raises(InputError, match=f"'{name}x' is not among .*Did you mean '{name}'"):
         run_maps.write_run_maps([plan()[0].folder], tmp_path / "none.png", [f"{name}x"])
+    padded = shutil.copytree(plan()[0].folder, tmp_path / "padded") / "config.yaml"
+    padded.write_text(padded.read_text().replace("resize: stretch", "resize: pad"))
+    with pytest.raises(
+        InputError, match="in one frame.* Received stretched images in .* and images padded to 32 x 32 px"
+    ):
+        run_maps.write_run_maps([plan()[0].folder, padded.parent], tmp_path / "none.png")
 
     # A cell is an ordinary run: trained alone, without what it shared, it says the same.
     cell = plan()[1]
