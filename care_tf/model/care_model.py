@@ -49,8 +49,8 @@ class _Terms:
     embedding_loss: Any = 0.0
 
 
-class _MeanShare(keras.metrics.Mean):
-    """Keras's mean, but NaN of no images: 0 would be a share."""
+class Mean(keras.metrics.Mean):
+    """Keras's mean, but NaN of no images: 0 would be a share. Keras 2 finds saved state by the name of the class."""
 
     def result(self):
         return self.total / self.count
@@ -144,7 +144,7 @@ class CAREModel(keras.Model):
         self._initial_alpha = _check_alpha(alpha)
         self._alpha = keras_generation.add_scalar(self, "alpha", alpha)
         self._trackers = {
-            name: (_MeanShare if name == "attention_inside" else keras.metrics.Mean)(name=name, dtype="float32")
+            name: (Mean if name == "attention_inside" else keras.metrics.Mean)(name=name, dtype="float32")
             for name in LOGGED_MEANS + EMBEDDING_MEANS
         }
         self._watch = AttentionWatch()

@@ -98,7 +98,7 @@ def test_a_fit_without_masks_warns_and_does_not_log_a_share(network, images, tmp
     model.compile("sgd", "sparse_categorical_crossentropy")
     stop = keras.callbacks.EarlyStopping("attention_inside", mode="max", patience=1)
     best = keras.callbacks.ModelCheckpoint(
-        tmp_path / "best.keras", "val_attention_inside", mode="max", save_best_only=True
+        str(tmp_path / "best.keras"), "val_attention_inside", mode="max", save_best_only=True
     )
     data = tf.data.Dataset.from_tensor_slices((image, labels)).batch(8)
     with warnings.catch_warnings(record=True) as caught:
