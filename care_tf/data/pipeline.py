@@ -191,7 +191,7 @@ def example_loader(
     load_mask = mask_loader(manifest, image_size) if masks else None
     columns = {name: tf.constant(column) for name, column in encoded_inputs(manifest, inputs).items()}
 
-    @tf.autograph.experimental.do_not_convert  # a third of the time that tracing it takes
+    @tf.autograph.experimental.do_not_convert  # nearly half of the time that building a data set takes
     def load(index: tf.Tensor) -> dict[str, Any]:
         image, original_size = load_image(index)
         own = {name: column[index] for name, column in columns.items()}
