@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from downloads import write_table
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from care_tf.data.augmentation import Augmentation
@@ -203,6 +203,7 @@ def test_boxes_are_clipped_and_scaled_with_the_image(size, png_size, corners):
     images = _images([("a", "Lung Opacity"), ("b", "Normal"), ("c", "Lung Opacity"), ("d", "Normal")])
     boxed = RsnaImage("a", "/d/a.dcm", "Lung Opacity", np.array([[x, y, x + width, y + height]]))
     conversions = [_converted(str(i), size, png_size) for i in range(4)]
+    assume(max(expected) > 1)  # a manifest refuses boxes within one pixel: they look like fractions of the image
     if np.float32(expected[0]) < np.float32(expected[2]) and np.float32(expected[1]) < np.float32(expected[3]):
         (box,) = _deal([boxed, *images[1:]], conversions, num_folds=2).boxes[0]
         np.testing.assert_allclose(box, expected, rtol=1e-6, atol=1e-6)
