@@ -189,7 +189,8 @@ def focus_figures(comparison: Comparison, focus_classes: Sequence[str]) -> dict[
     titles = {"mean_class_accuracy": "Mean class accuracy", "macro_auc": "Macro AUC"}
     for name in dict.fromkeys(focus_classes):
         of_class = {"recall": "recall", "recall_at_equal_calls": "recall at equal calls", "precision": "precision"}
-        of_class |= {"average_precision": "average precision", "auc": "AUC", "attention_inside": "attention inside"}
+        of_class |= {"f1": "F1", "average_precision": "average precision", "auc": "AUC"}
+        of_class |= {"attention_inside": "attention inside"}
         titles |= {f"{figure}/{name}": f"{name} {title}" for figure, title in of_class.items()}
     found = [figures for m in comparison.methods for figures in (m.figures, m.differences) if figures]
     return {key: title for key, title in titles.items() if any(figures[key].num_cells for figures in found)}

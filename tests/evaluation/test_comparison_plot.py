@@ -135,7 +135,7 @@ def test_without_baselines_there_is_one_row_of_panels():
 
 def test_without_attention_there_is_no_column_for_it():
     figure = comparison_figure(_comparison(has_boxes=False), ["DF"])
-    assert len(figure.axes) == 2 * 7 and "DF attention inside" not in _texts(figure)
+    assert len(figure.axes) == 2 * 8 and "DF attention inside" not in _texts(figure)
 
 
 def test_unfinished_method_has_its_row_and_no_dot():

@@ -31,7 +31,7 @@ def _comparison(num_groups=900, care_cells=KEYS, difference=None, title="CARE"):
         "recall/DF": _mean(0.25, 0.0, 0.5, 0.25),
         "auc/DF": _mean(0.9, 0.85, 0.95, 0.88, 0.92),
         "attention_inside/DF": NOTHING,
-        **dict.fromkeys(("precision/DF", "average_precision/DF", "recall_at_equal_calls/DF"), NOTHING),
+        **dict.fromkeys(("precision/DF", "f1/DF", "average_precision/DF", "recall_at_equal_calls/DF"), NOTHING),
     }
     differences = {
         name: NOTHING for name in figures
@@ -70,17 +70,17 @@ def _read(path):
 
 def test_rows_hold_every_number_of_a_figure():
     rows = comparison_rows(_comparison())
-    assert len(rows) == 2 * 9
+    assert len(rows) == 2 * 10
     assert rows[0] == {
         "method": "ce", "figure": "mean_class_accuracy", "value": 0.5474, "low": 0.52, "high": 0.5751, "min": 0.5,
         "max": 0.5948, "num_cells": 2, "baseline": None, "difference": None, "difference_low": None,
         "difference_high": None, "difference_min": None, "difference_max": None, "difference_num_cells": None,
     }  # fmt: skip
-    assert {k: v for k, v in rows[9].items() if k.startswith(("base", "diff"))} == {
+    assert {k: v for k, v in rows[10].items() if k.startswith(("base", "diff"))} == {
         "baseline": "ce", "difference": 0.04, "difference_low": 0.01, "difference_high": 0.072,
         "difference_min": -0.003, "difference_max": 0.08, "difference_num_cells": 2,
     }  # fmt: skip
-    assert rows[3]["num_cells"] == 1 and rows[2]["num_cells"] == rows[11]["difference_num_cells"] == 0
+    assert rows[3]["num_cells"] == 1 and rows[2]["num_cells"] == rows[12]["difference_num_cells"] == 0
 
 
 def test_figures_table_shows_value_interval_and_range():

@@ -289,7 +289,7 @@ def test_without_any_attention_the_comparison_still_stands():
 def test_figures_in_focus_follow_the_classes_in_focus():
     titles = focus_figures(_compare(_cells()), ["DF", "MEL", "DF"])
     assert titles["attention_inside/DF"] == "DF attention inside"
-    assert "attention_inside/MEL" not in titles and len(titles) == 2 + 6 + 5
+    assert "attention_inside/MEL" not in titles and len(titles) == 2 + 7 + 6
 
 
 def test_folds_tell_their_size():
