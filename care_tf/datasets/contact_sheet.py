@@ -2,6 +2,8 @@
 
 import math
 import os
+import textwrap
+from collections.abc import Callable
 
 import numpy as np
 
@@ -11,7 +13,8 @@ from care_tf.files import atomic_path
 from care_tf.images.pixels import read_image
 
 _TILE_PX = 200
-_CAPTION_PX = 16
+_LINE_PX, _NUM_LINES = 13, 3  # of a caption: up to two of the class, one of the file
+_CAPTION_PX = _LINE_PX * _NUM_LINES + 3
 _NUM_COLUMNS = 6
 _MAX_TILES = 24
 _BOX_COLOR = (0, 230, 60)
@@ -44,9 +47,21 @@ def write_contact_sheet(manifest: Manifest, path: str | os.PathLike, *, seed: in
         left, top = place % num_columns * _TILE_PX, place // num_columns * row_height
         sheet.paste(_tile(manifest, i), (left, top + _CAPTION_PX))
         name = os.path.splitext(os.path.basename(manifest.image_paths[i]))[0]
-        draw.text((left + 3, top + 2), f"{manifest.class_names[manifest.labels[i]]} {name}", fill=(255, 255, 255))
+        for line, text in enumerate(_caption(manifest.class_names[manifest.labels[i]], name, draw.textlength)):
+            draw.text((left + 3, top + 2 + line * _LINE_PX), text, fill=(255, 255, 255))
     with atomic_path(path) as temporary:
         sheet.save(temporary)
+
+
+def _caption(class_name: str, file_name: str, width_of: Callable[[str], float]) -> list[str]:
+    """What fits above a tile: one line, or the class on up to two and the file's name, without its middle, below."""
+    if width_of(f"{class_name} {file_name}") <= _TILE_PX - 6:
+        return [f"{class_name} {file_name}"]
+    letters = next(n for n in range(_TILE_PX, 0, -1) if width_of("n" * n) <= _TILE_PX - 6)
+    lines = textwrap.wrap(class_name, letters, max_lines=_NUM_LINES - 1, placeholder=" ...")
+    if len(file_name) > letters:
+        file_name = f"{file_name[: letters // 2 - 2]}...{file_name[-(letters // 2 - 1) :]}"
+    return [*lines, file_name]
 
 
 def _tile(manifest: Manifest, row: int):

@@ -33,7 +33,7 @@ def recall_figure(scores: Scores, baseline: Scores | None = None, names: tuple[s
     runs = [(scores, RUN, names[1])] if baseline is None else [(baseline, BASELINE, names[0]), (scores, RUN, names[1])]
     thickness = 0.62 / len(runs)
     labels = [wrapped(f"{scores.classes[index].name}  (n {scores.classes[index].num_images})") for index in order]
-    with drawing(5.1, 0.9 + _pitch(0.52, labels) * len(order)) as figure:
+    with drawing(5.1, 0.7 + _legend_height(names) + _pitch(0.52, labels) * len(order)) as figure:
         axes = figure.add_subplot()
         for number, (run, color, name) in enumerate(runs):
             shift = (len(runs) - 1) / 2 - number
@@ -66,7 +66,7 @@ def attention_figure(scores: Scores, baseline: Scores | None = None, names: tupl
     order = [index for index, c in enumerate(scores.classes) if c.num_boxes and c.attention_inside.value is not None]
     order.sort(key=lambda index: -scores.classes[index].num_images)
     labels = [wrapped(f"{scores.classes[i].name}  (boxes {scores.classes[i].num_boxes})") for i in order]
-    with drawing(5.1, 0.9 + _pitch(0.52, labels) * len(order)) as figure:
+    with drawing(5.1, 0.7 + _legend_height(names) + _pitch(0.52, labels) * len(order)) as figure:
         axes = figure.add_subplot()
         for row, index in enumerate(order):
             own = scores.classes[index]
@@ -101,7 +101,8 @@ def difference_figure(
     shown = [(labels[key], differences[key]) for key in labels if differences.get(key, _UNDEFINED).value is not None]
     titles = [wrapped(label, 32) for label, _ in shown]
     higher = [wrapped(f"{name} higher", 56) for name in names]
-    with drawing(5.1, 0.9 + _pitch(0.34, titles) * len(shown)) as figure:
+    heads = 0.2 * sum(name.count("\n") + 2 for name in higher)
+    with drawing(5.1, 0.5 + heads + _pitch(0.34, titles) * len(shown)) as figure:
         axes = figure.add_subplot()
         axes.axvline(0.0, color=INK, linewidth=1)
         for row, (_, estimate) in enumerate(reversed(shown)):
@@ -112,7 +113,11 @@ def difference_figure(
         axes.set_xlim(-reach, reach)
         axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.0f}".replace("-", "\u2212") if value else "0")
         gap = " \u00b7 points \u00b7 " if len("".join(higher)) <= 40 else "\npoints\n"
-        axes.set_xlabel(f"\u2190 {higher[0]}{gap}{higher[1]} \u2192", fontsize=10 if "\n" not in gap else 9)
+        text = f"\u2190 {higher[0]}{gap}{higher[1]} \u2192"
+        if "\n" in gap:  # too wide to stand below the axes alone
+            figure.supxlabel(text, fontsize=9)
+        else:
+            axes.set_xlabel(text)
         hide_spines(axes, "left")
         axes.grid(axis="y", visible=False)
         alt = "Paired differences. " + "; ".join(f"{label}: {_points(estimate)}" for label, estimate in shown)
@@ -215,6 +220,13 @@ def _legend(figure: Any, axes: Any) -> None:
     figure.legend(
         handles, labels, loc="outside upper left", ncols=columns, fontsize=9, handletextpad=0.4, columnspacing=1.2
     )
+
+
+def _legend_height(names: Sequence[str]) -> float:
+    """Inches that a legend of two runs and two signs takes."""
+    if max(map(len, names)) <= 24:
+        return 0.2 if len("".join(names)) <= 24 else 0.4
+    return 0.4 + 0.2 * sum(num_lines([wrapped(name, 60)]) for name in names)
 
 
 def _pitch(least: float, labels: Sequence[str]) -> float:

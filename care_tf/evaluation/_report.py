@@ -24,7 +24,7 @@ from care_tf.evaluation.decision_thresholds import CallScores
 from care_tf.evaluation.gallery_choice import MAX_MISTAKES
 from care_tf.evaluation.headline import as_interval, as_value, headlines
 from care_tf.evaluation.page import render_page
-from care_tf.evaluation.pictures import BASELINE, RUN, Picture
+from care_tf.evaluation.pictures import BASELINE, RUN, Picture, shortened
 from care_tf.evaluation.scores import ClassScores, Estimate, Scores
 from care_tf.files import atomic_path
 
@@ -136,6 +136,7 @@ def write_report(path: str | os.PathLike, report: Report) -> None:
         "title": report.title,
         "scores": report.run.scores,
         "names": report.names,
+        "short_name": shortened(report.names[0]),
         "colors": {"run": RUN, "baseline": BASELINE},
         "focus": [c for c in report.run.scores.classes if c.name in report.focus],
         "examples": [example_card(example) for example in report.examples],
@@ -166,7 +167,7 @@ def _figures(report: Report) -> dict[str, Any]:
     scores, names, differences = report.run.scores, report.names, report.differences
     baseline = report.baseline.scores if report.baseline else None
     return {
-        "headlines": headlines(scores, report.focus, baseline, differences, names[0]),
+        "headlines": headlines(scores, report.focus, baseline, differences, shortened(names[0])),
         "recall": recall_figure(scores, baseline, names),
         "attention": attention_figure(scores, baseline, names) if _has_attention(scores) else None,
         "differences": difference_figure(differences, _difference_labels(scores), names) if differences else None,

@@ -108,6 +108,16 @@ def wrapped(text: str, letters: int = 28) -> str:
     return textwrap.fill(text, letters, break_on_hyphens=False)
 
 
+def shortened(name: str, letters: int = 26) -> str:
+    """A name without its end where it is long, for a place that cannot hold it.
+
+    Example:
+      >>> shortened("CARE"), shortened("Cost-sensitive learning with rotation")
+      ('CARE', 'Cost-sensitive learning w\u2026')
+    """
+    return name if len(name) <= letters else f"{name[: letters - 1].rstrip()}\u2026"
+
+
 def num_lines(texts: Iterable[str]) -> int:
     """The lines of the text with the most."""
     return max((text.count("\n") + 1 for text in texts), default=1)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from care_tf.evaluation import GalleryGroup
 from care_tf.evaluation.gallery_choice import GalleryChoice, chosen_mistakes, chosen_right
-from care_tf.evaluation.pictures import percent
+from care_tf.evaluation.pictures import percent, shortened
 from care_tf.runs._example_maps import drawn_examples
 from care_tf.runs._run_predictions import EvaluatedRun
 
@@ -24,7 +24,7 @@ def gallery_groups(
     mistakes = chosen_mistakes(rows.labels, probabilities, rows.class_names, focus)
     right = chosen_right(rows.labels, probabilities, rows.class_names)
     positions = [position for choice in (*mistakes, *right) for position in choice.positions]
-    notes = ["" if baseline is None else _prediction(baseline, names[0], position) for position in positions]
+    notes = ["" if baseline is None else _prediction(baseline, shortened(names[0]), position) for position in positions]
     examples = drawn_examples(own.run, rows.subset(positions)) if positions else []
     drawn = {place: {**example, "note": note} for place, example, note in zip(positions, examples, notes, strict=True)}
 

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from care_tf.evaluation import Report, paired_difference, write_report
 from care_tf.evaluation.decision_thresholds import CallScores
 from care_tf.evaluation.estimate_text import estimate_text
 from care_tf.evaluation.headline import estimate_of
+from care_tf.evaluation.pictures import shortened
 from care_tf.evaluation.scores import Estimate
 from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
@@ -114,7 +114,7 @@ def _summary(report: Report, target: Path) -> str:
         f"attention_inside/{focus}": f"attention inside {focus}",
     }
     width = max(map(len, figures.values())) + 2
-    columns = [textwrap.shorten(run.name, 22, placeholder=" \u2026") for run in runs]
+    columns = [shortened(run.name, 22) for run in runs]
     columns += ["difference"] if report.differences else []
     scores = report.run.scores
     lines = [f"{scores.num_images} images, {scores.num_groups} groups; 95 % intervals over groups"]
