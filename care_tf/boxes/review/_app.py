@@ -1,12 +1,14 @@
 """The web application of a review: one page, its images by number, and one request that saves a decision."""
 
+import contextlib
 import dataclasses
 import json
 import secrets
+from collections.abc import Iterator
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from care_tf.boxes.review._served_image import browser_image
+from care_tf.boxes.review._served_image import browser_image, browser_thumbnail, browser_values
 from care_tf.boxes.review._session import ReviewProgress, ReviewSession
 from care_tf.errors import InputError
 
@@ -19,6 +21,8 @@ _ASSETS = {
     "page.css": "text/css",
     "page.js": "text/javascript",
     "stage.js": "text/javascript",
+    "strip.js": "text/javascript",
+    "window.js": "text/javascript",
     "geometry.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
@@ -85,12 +89,26 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
 
     @routes.get("/images/<int:number>")
     def image(number: int) -> "flask.Response":
+        with _unreadable():
+            data, media_type = browser_image(_known(session, number), session.manifest.max_pixel_value)
+        return flask.Response(data, mimetype=media_type)
+
+    @routes.get("/thumbnails/<int:number>")
+    def thumbnail(number: int) -> "flask.Response":
         path = _known(session, number)
         try:
-            data, media_type = browser_image(path, session.manifest.max_pixel_value)
-        except InputError as error:
-            flask.abort(422, str(error))
-        return flask.Response(data, mimetype=media_type)
+            return flask.Response(browser_thumbnail(path, session.manifest.max_pixel_value), mimetype="image/jpeg")
+        except InputError:
+            return flask.Response(status=204)  # the image itself says why
+
+    @routes.get("/values/<int:number>")
+    def values(number: int) -> "flask.Response":
+        with _unreadable():
+            found = browser_values(_known(session, number), session.manifest.max_pixel_value)
+        if found is None:
+            return flask.Response(status=204)
+        header = f"{found.width} {found.height} {found.white}"
+        return flask.Response(found.data, mimetype="application/octet-stream", headers={"X-Values": header})
 
     @routes.post("/decisions/<int:number>")
     def decide(number: int) -> "flask.Response":
@@ -128,6 +146,16 @@ def _known(session: ReviewSession, number: int) -> str:
         return session.image_path(number)
     except InputError as error:
         flask.abort(404, str(error))
+
+
+@contextlib.contextmanager
+def _unreadable() -> Iterator[None]:
+    import flask
+
+    try:
+        yield
+    except InputError as error:
+        flask.abort(422, str(error))
 
 
 def _json_object(request: "flask.Request") -> dict[str, Any]:
