@@ -58,7 +58,7 @@ class Values(NamedTuple):
 
 
 def browser_values(path: str | os.PathLike, max_pixel_value: int | None = None) -> Values | None:
-    """An image's own numbers where they are finer than the 8 bits that a browser shows: of a gray 16-bit PNG; else None.
+    """An image's own numbers where they are finer than the 8 bits of a browser: of a gray 16-bit PNG; else None.
 
     Raises:
       InputError: The file cannot be read.
@@ -79,11 +79,11 @@ def browser_thumbnail(path: str | os.PathLike, max_pixel_value: int | None = Non
     from PIL import Image, UnidentifiedImageError
 
     pixels = None
-    with contextlib.suppress(OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
-        with Image.open(path, formats=("JPEG",)) as image:
-            if image.mode in _PLAIN_MODES and exif_orientation(image) == 1:
-                image.draft(image.mode, (_THUMBNAIL_PX, _THUMBNAIL_PX))  # decodes no more than is needed
-                pixels = np.asarray(image.convert("RGB"))
+    unreadable = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
+    with contextlib.suppress(*unreadable), Image.open(path, formats=("JPEG",)) as image:
+        if image.mode in _PLAIN_MODES and exif_orientation(image) == 1:
+            image.draft(image.mode, (_THUMBNAIL_PX, _THUMBNAIL_PX))  # decodes no more than is needed
+            pixels = np.asarray(image.convert("RGB"))
     thumbnail = Image.fromarray(read_image(path, max_pixel_value) if pixels is None else pixels)
     thumbnail.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
     buffer = io.BytesIO()
