@@ -87,6 +87,22 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
     def state() -> "flask.Response":
         return flask.jsonify(items=session.items(), progress=_progress(session.progress()), output=session.output.name)
 
+    @routes.post("/decisions/<int:number>")
+    def decide(number: int) -> "flask.Response":
+        _known(session, number)
+        content = _json_object(flask.request)
+        progress = session.decide(number, content.get("decision", ""), content.get("boxes", []))
+        return flask.jsonify(item=session.item(number), progress=_progress(progress))
+
+    _add_images(routes, session)
+    app.register_blueprint(routes)
+    return app
+
+
+def _add_images(routes: "flask.Blueprint", session: ReviewSession) -> None:
+    """What a browser asks for an image: its pixels, a thumbnail, and its own values where they are finer."""
+    import flask
+
     @routes.get("/images/<int:number>")
     def image(number: int) -> "flask.Response":
         with _unreadable():
@@ -109,16 +125,6 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
             return flask.Response(status=204)
         header = f"{found.width} {found.height} {found.white}"
         return flask.Response(found.data, mimetype="application/octet-stream", headers={"X-Values": header})
-
-    @routes.post("/decisions/<int:number>")
-    def decide(number: int) -> "flask.Response":
-        _known(session, number)
-        content = _json_object(flask.request)
-        progress = session.decide(number, content.get("decision", ""), content.get("boxes", []))
-        return flask.jsonify(item=session.item(number), progress=_progress(progress))
-
-    app.register_blueprint(routes)
-    return app
 
 
 def _stranger(request: "flask.Request", token: str) -> str:
