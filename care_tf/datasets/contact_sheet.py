@@ -2,6 +2,7 @@
 
 import math
 import os
+import textwrap
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from care_tf.files import atomic_path
 from care_tf.images.pixels import read_image
 
 _TILE_PX = 200
-_CAPTION_PX = 16
+_LINE_PX, _CLASS_LINES = 13, 3  # of a caption
 _NUM_COLUMNS = 6
 _MAX_TILES = 24
 _BOX_COLOR = (0, 230, 60)
@@ -36,17 +37,43 @@ def write_contact_sheet(manifest: Manifest, path: str | os.PathLike, *, seed: in
     chosen = np.sort(np.random.default_rng(seed).permutation(candidates)[:_MAX_TILES])
     if not len(chosen):
         raise InputError(f"The manifest {manifest.source} has no images to draw.")
+    captions = [_caption(*_names(manifest, i)) for i in chosen.tolist()]
+    caption_px = _LINE_PX * max(map(len, captions)) + 3
     num_columns = min(_NUM_COLUMNS, len(chosen))
-    row_height = _TILE_PX + _CAPTION_PX
+    row_height = _TILE_PX + caption_px
     sheet = Image.new("RGB", (num_columns * _TILE_PX, math.ceil(len(chosen) / num_columns) * row_height), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     for place, i in enumerate(chosen.tolist()):
         left, top = place % num_columns * _TILE_PX, place // num_columns * row_height
-        sheet.paste(_tile(manifest, i), (left, top + _CAPTION_PX))
-        name = os.path.splitext(os.path.basename(manifest.image_paths[i]))[0]
-        draw.text((left + 3, top + 2), f"{manifest.class_names[manifest.labels[i]]} {name}", fill=(255, 255, 255))
+        sheet.paste(_tile(manifest, i), (left, top + caption_px))
+        for line, text in enumerate(captions[place]):
+            draw.text((left + 3, top + 2 + line * _LINE_PX), text, fill=(255, 255, 255))
     with atomic_path(path) as temporary:
         sheet.save(temporary)
+
+
+def _names(manifest: Manifest, row: int) -> tuple[str, str]:
+    """The class and the file's name without its ending."""
+    return manifest.class_names[manifest.labels[row]], os.path.splitext(os.path.basename(manifest.image_paths[row]))[0]
+
+
+def _caption(class_name: str, file_name: str) -> list[str]:
+    """What fits above a tile: one line, or the class on up to three and the file's name, without its middle, below."""
+    from PIL import ImageFont
+
+    font = ImageFont.load_default()
+
+    def letters(text: str) -> int:
+        return int(len(text) * (_TILE_PX - 8) / max(font.getlength(text), 1))
+
+    together = f"{class_name} {file_name}"
+    if len(together) <= letters(together):
+        return [together]
+    lines = textwrap.wrap(class_name, max(letters(class_name), 8), max_lines=_CLASS_LINES, placeholder=" ...")
+    if len(file_name) > letters(file_name):
+        half = letters(file_name) // 2
+        file_name = f"{file_name[: half - 2]}...{file_name[2 - half :]}"
+    return [*lines, file_name]
 
 
 def _tile(manifest: Manifest, row: int):

@@ -3,7 +3,7 @@ from ._comparison_plot import comparison_figure, write_comparison_plot
 from ._comparison_table import comparison_markdown, comparison_rows, write_cells_csv, write_comparison_csv
 from ._method_comparison import Comparison, compare_methods
 from ._reference_maps import attention_references
-from ._report import write_report
+from ._report import GalleryGroup, Report, ReportedRun, write_report
 from .bootstrap import group_bootstrap
 from .scores import ClassScores, Estimate, Scores, evaluate_predictions, paired_difference
 
@@ -12,7 +12,10 @@ __all__ = [
     "ClassScores",
     "Comparison",
     "Estimate",
+    "GalleryGroup",
     "MethodSpec",
+    "Report",
+    "ReportedRun",
     "Scores",
     "attention_references",
     "compare_methods",

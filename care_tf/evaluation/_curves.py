@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from care_tf.errors import InputError
-from care_tf.evaluation.pictures import FAINT, INK, Picture, drawing, svg_picture
+from care_tf.evaluation.pictures import FAINT, INK, Picture, drawing, svg_picture, wrapped
 
 _PANELS = (
     ("classification_loss", "Classification loss"),
@@ -103,7 +103,7 @@ def _draw_panel(axes: Any, title: str, lines: Sequence[tuple[str, np.ndarray, st
         color = (_LINE_COLORS[0] if dash == "-" else FAINT) if is_pair else _LINE_COLORS[number]
         epochs = np.arange(1, len(values) + 1)
         marker = "o" if np.isfinite(values).sum() == 1 else None
-        axes.plot(epochs, values, dash, color=color, linewidth=1.8, label=name, marker=marker)
+        axes.plot(epochs, values, dash, color=color, linewidth=1.8, label=wrapped(name, 34), marker=marker)
     axes.set_title(title, pad=17)
     axes.set_xlabel("epoch")
     axes.xaxis.get_major_locator().set_params(integer=True)

@@ -1,5 +1,6 @@
 """The report of a run: one HTML file that holds everything it shows."""
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,9 +9,8 @@ from typing import Any
 from care_tf.data.class_focus import rarest_class
 from care_tf.errors import InputError
 from care_tf.evaluation._curves import curves_figure, history_rows
-from care_tf.evaluation._example_images import example_card
+from care_tf.evaluation._example_images import ExampleCard, example_card, gallery_card
 from care_tf.evaluation._figures import (
-    RUN_NAMES,
     attention_figure,
     confusion_figure,
     difference_figure,
@@ -21,9 +21,10 @@ from care_tf.evaluation._weighted_statistics import CLASS_FIGURES
 from care_tf.evaluation.class_curves import ClassCurves
 from care_tf.evaluation.curve_figures import class_curves_figure
 from care_tf.evaluation.decision_thresholds import CallScores
+from care_tf.evaluation.gallery_choice import MAX_MISTAKES
 from care_tf.evaluation.headline import as_interval, as_value, headlines
 from care_tf.evaluation.page import render_page
-from care_tf.evaluation.pictures import BASELINE, RUN, Picture
+from care_tf.evaluation.pictures import BASELINE, RUN, Picture, shortened
 from care_tf.evaluation.scores import ClassScores, Estimate, Scores
 from care_tf.files import atomic_path
 
@@ -41,86 +42,148 @@ _COLUMNS = {
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 
 
-def write_report(
-    path: str | os.PathLike,
-    *,
-    title: str,
-    scores: Scores,
-    history: Any = (),
-    examples: Sequence[Mapping[str, Any]] = (),
-    config_text: str = "",
-    environment: Mapping[str, Any] | None = None,
-    baseline_scores: Scores | None = None,
-    differences: Mapping[str, Estimate] | None = None,
-    focus_classes: Sequence[str] | None = None,
-    names: tuple[str, str] = RUN_NAMES,
-    curves: Sequence[ClassCurves] = (),
-    baseline_curves: Sequence[ClassCurves] = (),
-    reliability: Picture | None = None,
-    calls: Sequence[CallScores] = (),
-    decision_note: str = "",
-) -> None:
+@dataclasses.dataclass(frozen=True)
+class ReportedRun:
+    """What a report shows of one run.
+
+    Attributes:
+      name: What figures and tables call it.
+      scores: Of `evaluate_predictions`.
+      curves: Of `class_curves`.
+    """
+
+    name: str
+    scores: Scores
+    curves: Sequence[ClassCurves] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class GalleryGroup:
+    """Images of one kind in a report's gallery.
+
+    Attributes:
+      title: What they have in common.
+      examples: Those shown, see `gallery_card`.
+      total: How many there are.
+    """
+
+    title: str
+    examples: Sequence[Mapping[str, Any]]
+    total: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+    """What a report shows.
+
+    Attributes:
+      title: Heading of the page.
+      run: The run that it is about.
+      baseline: The run that it is compared with, on the same images, or None.
+      differences: Run minus baseline, of `paired_difference`, or None.
+      focus_classes: Classes the run is about, named in the headline; the rarest class when None.
+      history: The run's epochs, see `curves_figure`.
+      examples: Example images, see `example_card`.
+      mistakes, right: Galleries of images that are predicted wrong, and right.
+      reliability: Of `reliability_figure`.
+      calls: Of `call_scores`: what the run's thresholds find on these images.
+      decision_note: Where the thresholds come from, or why there are none.
+      config_text: The resolved configuration as YAML.
+      environment: Versions, seed, command, data fingerprint: name -> value.
+    """
+
+    title: str
+    run: ReportedRun
+    baseline: ReportedRun | None = None
+    differences: Mapping[str, Estimate] | None = None
+    focus_classes: Sequence[str] | None = None
+    history: Any = ()
+    examples: Sequence[Mapping[str, Any]] = ()
+    mistakes: Sequence[GalleryGroup] = ()
+    right: Sequence[GalleryGroup] = ()
+    reliability: Picture | None = None
+    calls: Sequence[CallScores] = ()
+    decision_note: str = ""
+    config_text: str = ""
+    environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Of the baseline ("" without one) and of the run."""
+        return self.baseline.name if self.baseline else "", self.run.name
+
+    @property
+    def focus(self) -> list[str]:
+        """The classes in focus."""
+        if self.focus_classes is not None:
+            return list(self.focus_classes)
+        return [rarest_class({c.name: c.num_images for c in self.run.scores.classes})]
+
+
+def write_report(path: str | os.PathLike, report: Report) -> None:
     """Writes the report; the file needs no network, no other file and no script.
 
     Args:
       path: The HTML file to write.
-      title: Heading of the page.
-      scores: Scores of the run, of `evaluate_predictions`.
-      history: The run's epochs, see `curves_figure`.
-      examples: Example images, see `example_card`.
-      config_text: The resolved configuration as YAML.
-      environment: Versions, seed, command, data fingerprint: name -> value.
-      baseline_scores: Scores of the baseline on the same images, or None.
-      differences: Run minus baseline, of `paired_difference`, or None.
-      focus_classes: Classes the run is about, named in the headline; the rarest class when None.
-      names: Display names of the baseline and of the run.
-      curves, baseline_curves: Of `class_curves`, of the run and of the baseline.
-      reliability: Of `reliability_figure`.
-      calls: Of `call_scores`: what the run's thresholds find on these images.
-      decision_note: Where the thresholds come from, or why there are none.
+      report: What it shows.
 
     Raises:
       InputError: A baseline with other classes, differences without a baseline, an unknown class in focus, or
-        examples and history that `example_card` and `curves_figure` refuse.
+        examples and history that `example_card`, `gallery_card` and `curves_figure` refuse.
     """
-    _check_comparable(scores, baseline_scores, differences)
-    class_counts = {c.name: c.num_images for c in scores.classes}
-    focus = list(focus_classes) if focus_classes is not None else [rarest_class(class_counts)]
+    _check_comparable(report)
     page = {
-        "title": title,
-        "scores": scores,
-        "names": names,
+        "title": report.title,
+        "scores": report.run.scores,
+        "names": report.names,
+        "short_name": shortened(report.names[0]),
         "colors": {"run": RUN, "baseline": BASELINE},
-        "headlines": headlines(scores, focus, baseline_scores, differences),
-        "focus": [c for c in scores.classes if c.name in focus],
-        "examples": [example_card(example) for example in examples],
-        "recall": recall_figure(scores, baseline_scores, names),
-        "attention": attention_figure(scores, baseline_scores, names) if _has_attention(scores) else None,
-        "differences": difference_figure(differences, _difference_labels(scores), names) if differences else None,
-        "confusion": confusion_figure(scores),
-        "curves": curves_figure(history),
-        "class_curves": _curve_pictures(curves, baseline_curves, names),
-        "reliability": reliability,
-        "calls": [_call_row(each) for each in calls],
-        "decision_note": decision_note,
-        "calibration_error": _with_interval("calibration_error", scores.calibration_error),
-        "num_stages": len({row["stage"] for row in history_rows(history)}),
+        "focus": [c for c in report.run.scores.classes if c.name in report.focus],
+        "examples": [example_card(example) for example in report.examples],
+        "mistakes": _gallery(report.mistakes),
+        "right": _gallery(report.right),
+        "max_mistakes": MAX_MISTAKES,
+        "num_mistakes": sum(c.num_images - c.num_correct for c in report.run.scores.classes),
+        "num_stages": len({row["stage"] for row in history_rows(report.history)}),
+        "calls": [_call_row(each) for each in report.calls],
+        "decision_note": report.decision_note,
+        "calibration_error": _with_interval("calibration_error", report.run.scores.calibration_error),
         "class_figures": {key: _COLUMNS[key] for key in CLASS_FIGURES},
-        "table": [_table_row(c) for c in scores.classes],
-        "config_text": config_text,
-        "environment": dict(environment or {}),
+        "table": [_table_row(c) for c in report.run.scores.classes],
+        "config_text": report.config_text,
+        "environment": report.environment,
+        **_figures(report),
     }
     html = render_page(_TEMPLATE, page)
     with atomic_path(path) as temporary:
         temporary.write_text(html, encoding="utf-8")
 
 
-def _check_comparable(scores: Scores, baseline: Scores | None, differences: Mapping[str, Estimate] | None) -> None:
-    if baseline is None:
-        if differences:
-            raise InputError("Differences are shown beside a baseline. Received: none. Pass baseline_scores as well.")
+def _gallery(groups: Sequence[GalleryGroup]) -> list[tuple[str, list[ExampleCard], int]]:
+    return [(group.title, [gallery_card(each) for each in group.examples], group.total) for group in groups]
+
+
+def _figures(report: Report) -> dict[str, Any]:
+    scores, names, differences = report.run.scores, report.names, report.differences
+    baseline = report.baseline.scores if report.baseline else None
+    return {
+        "headlines": headlines(scores, report.focus, baseline, differences, shortened(names[0])),
+        "recall": recall_figure(scores, baseline, names),
+        "attention": attention_figure(scores, baseline, names) if _has_attention(scores) else None,
+        "differences": difference_figure(differences, _difference_labels(scores), names) if differences else None,
+        "confusion": confusion_figure(scores),
+        "curves": curves_figure(report.history),
+        "class_curves": _curve_pictures(report),
+        "reliability": report.reliability,
+    }
+
+
+def _check_comparable(report: Report) -> None:
+    if report.baseline is None:
+        if report.differences:
+            raise InputError("Differences are shown beside a baseline. Received: none. Pass baseline as well.")
         return
-    own, other = ([(c.name, c.num_images) for c in run.classes] for run in (scores, baseline))
+    own, other = ([(c.name, c.num_images) for c in run.scores.classes] for run in (report.run, report.baseline))
     if own != other:
         raise InputError(
             "A baseline is compared on the same images of the same classes. "
@@ -141,13 +204,11 @@ def _difference_labels(scores: Scores) -> dict[str, str]:
     return labels | {f"attention_inside/{name}": f"Attention {name}" for name in names}
 
 
-def _curve_pictures(
-    curves: Sequence[ClassCurves], baseline: Sequence[ClassCurves], names: tuple[str, str]
-) -> dict[str, Picture]:
+def _curve_pictures(report: Report) -> dict[str, Picture]:
     """Class -> its picture, the rarest class first."""
-    others = {each.name: each for each in baseline}
-    ordered = sorted(curves, key=lambda each: each.num_positive)
-    return {each.name: class_curves_figure(each, others.get(each.name), names) for each in ordered}
+    others = {each.name: each for each in (report.baseline.curves if report.baseline else ())}
+    ordered = sorted(report.run.curves, key=lambda each: each.num_positive)
+    return {each.name: class_curves_figure(each, others.get(each.name), report.names) for each in ordered}
 
 
 def _call_row(calls: CallScores) -> dict[str, Any]:

@@ -4,13 +4,13 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from care_tf.evaluation.pictures import BASELINE, FAINT, INK, RUN, drawing, hide_spines
+from care_tf.evaluation.pictures import BASELINE, FAINT, INK, RUN, drawing, hide_spines, shortened
 from care_tf.files import atomic_path
 
 _PANELS = {
     "recall": "Recall",
     "precision": "Precision",
-    "recall_at_equal_calls": "Recall beyond the baseline's\nat equal calls",
+    "recall_at_equal_calls": "Recall beyond that of\n{}\nat equal calls",
 }
 _FIGURE = ("value", "low", "high")
 _DIFFERENCE = ("difference", "difference_low", "difference_high")
@@ -37,7 +37,7 @@ def write_class_figure(
                     continue
                 _dot(axes, own.get((baseline, key), {}), place - 0.15, BASELINE)
                 _dot(axes, own.get((method, key), {}), place + 0.15, RUN)
-            axes.set_title(title)
+            axes.set_title(title.format(shortened(baseline, 30)))
             axes.locator_params(axis="x", nbins=5)
             if name == "recall_at_equal_calls":
                 axes.axvline(0.0, color=INK, linewidth=1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from care_tf.evaluation.calibration import NUM_BINS
 from care_tf.evaluation.class_curves import GRID, ClassCurves, Curve
-from care_tf.evaluation.pictures import BASELINE, FAINT, INK, RUN, Picture, drawing, svg_picture
+from care_tf.evaluation.pictures import BASELINE, FAINT, INK, RUN, Picture, drawing, svg_picture, wrapped
 from care_tf.extras import require_extra
 
 
@@ -31,12 +31,13 @@ def class_curves_figure(curves: ClassCurves, baseline: ClassCurves | None, names
                     axes.scatter([x], [y], s=46, color=color, edgecolor=INK, linewidth=0.8, zorder=5)
         ranking.plot([0, 1], [0, 1], ":", color=FAINT)
         retrieval.axhline(share, linestyle=":", color=FAINT)
-        ranking.set(title=f"{curves.name}: ROC", xlabel="1 \u2212 specificity", ylabel="recall (sensitivity)")
-        retrieval.set(title=f"{curves.name}: precision and recall", xlabel="recall (sensitivity)", ylabel="precision")
+        heads = [f"{curves.name}: ROC", f"{curves.name}: precision and recall"]
+        heads = [wrapped(head, 44) for head in heads]
+        ranking.set(title=heads[0], xlabel="1 \u2212 specificity", ylabel="recall (sensitivity)")
+        retrieval.set(title=heads[1], xlabel="recall (sensitivity)", ylabel="precision")
         for axes in (ranking, retrieval):
             axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
-        handles, labels = ranking.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=2, fontsize=9)
+        _legend(figure, ranking, 110)
         alt = f"Curves of {curves.name}, {curves.num_positive} of {curves.num_images} images. " + "; ".join(
             f"{name}: recall {100 * run.roc.value[10]:.0f} % at a false positive rate of 10 %, "
             f"precision {100 * run.precision.value[50]:.0f} % at a recall of 50 %"
@@ -73,5 +74,13 @@ def reliability_figure(labels: np.ndarray, runs: Sequence[tuple[str, str, np.nda
             axes.scatter(said, right, s=sizes, color=color, edgecolor=INK, linewidth=0.6, label=name, zorder=4)
             texts.append(f"{name}: says {100 * sure.mean():.1f} %, is right {100 * is_right.mean():.1f} %")
         axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.03), xlabel="probability of the predicted class", ylabel="share right")
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=9)
+        _legend(figure, axes, 56)
         return svg_picture(figure, "Reliability. " + "; ".join(texts))
+
+
+def _legend(figure, axes, letters: int) -> None:
+    """The runs' names above, side by side where a line of so many letters holds them."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = 2 if 2 * max(map(len, labels)) + 6 <= letters else 1
+    labels = [wrapped(label, letters) for label in labels]
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, fontsize=9)

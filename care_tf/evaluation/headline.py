@@ -27,10 +27,11 @@ def headlines(
     focus_classes: Sequence[str],
     baseline: Scores | None = None,
     differences: Mapping[str, Estimate] | None = None,
+    baseline_name: str = "the baseline",
 ) -> list[Headline]:
     """Mean class accuracy, macro AUC, and recall with precision, ranking and attention of the classes in focus.
 
-    Args: as for `write_report`.
+    Args: as of `Report`, and what the baseline is called.
 
     Raises:
       InputError: A class in focus that is not in the scores.
@@ -52,7 +53,7 @@ def headlines(
         if own.attention_inside.value is not None:
             note = f"share of the map's energy, {own.num_boxes} boxes"
             rows.append((f"Attention inside the box of {name}", note, f"attention_inside/{name}"))
-    return [_headline(*row, scores, baseline, differences) for row in rows]
+    return [_headline(*row, scores, baseline, differences, baseline_name) for row in rows]
 
 
 def estimate_of(scores: Scores, key: str) -> Estimate:
@@ -96,13 +97,13 @@ def as_difference(key: str, estimate: Estimate) -> str:
     return f"{numbers[0]}{unit}" + (f" ({numbers[1]}\u00a0to\u00a0{numbers[2]})" if len(numbers) == 3 else "")
 
 
-def verdict(estimate: Estimate) -> str:
+def verdict(estimate: Estimate, baseline_name: str = "the baseline") -> str:
     """Whether the data show a difference, in one plain sentence."""
     if estimate.value is None or estimate.low is None:
         return "Not comparable on these images."
     if not estimate.excludes_zero:
         return "No difference shown: the interval includes 0."
-    return f"{'Higher' if estimate.value > 0 else 'Lower'} than the baseline: the interval excludes 0."
+    return f"{'Higher' if estimate.value > 0 else 'Lower'} than {baseline_name}: the interval excludes 0."
 
 
 def _headline(
@@ -112,6 +113,7 @@ def _headline(
     scores: Scores,
     baseline: Scores | None,
     differences: Mapping[str, Estimate] | None,
+    baseline_name: str,
 ) -> Headline:
     own = estimate_of(scores, key)
     difference = (differences or {}).get(key)
@@ -122,7 +124,9 @@ def _headline(
         interval=as_interval(key, own),
         baseline=None if baseline is None else as_value(key, estimate_of(baseline, key).value),
         difference=None if difference is None else as_difference(key, difference),
-        verdict=None if difference is None else verdict(difference) + _at_equal_calls(key, differences or {}),
+        verdict=None
+        if difference is None
+        else verdict(difference, baseline_name) + _at_equal_calls(key, differences or {}),
     )
 
 

@@ -9,17 +9,28 @@ from care_tf.extras import require_extra
 
 require_extra(__name__, "runs", "matplotlib")
 
-_WIDTH_PX = 320
+_SIDE_PX = 320
 _OUTLINE_PX = 4
 _RIM_PX = 2
 
 
-def resized(image: np.ndarray) -> np.ndarray:
-    """The image at the width of a page's pictures, (h, 320, 3) uint8."""
+def shown_size(height: int, width: int, side_px: int = _SIDE_PX) -> tuple[int, int]:
+    """Height and width of an image whose longer side is that of a page's pictures.
+
+    Example:
+      >>> shown_size(450, 600), shown_size(3000, 1000)
+      ((240, 320), (320, 107))
+    """
+    scale = side_px / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def resized(image: np.ndarray, side_px: int = _SIDE_PX) -> np.ndarray:
+    """The image, its proportions kept, with so many pixels on its longer side: (h, w, 3) uint8."""
     from PIL import Image
 
-    height = max(1, round(image.shape[0] * _WIDTH_PX / image.shape[1]))
-    return np.asarray(Image.fromarray(image).resize((_WIDTH_PX, height), Image.Resampling.BICUBIC))
+    height, width = shown_size(image.shape[0], image.shape[1], side_px)
+    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
 
 
 def full_size(attention: Any, size: tuple[int, ...], name: str) -> np.ndarray:
@@ -43,13 +54,13 @@ def share_inside(attention: np.ndarray, mask: np.ndarray) -> float | None:
     return float(attention[mask].sum()) / energy if energy > 0 else None
 
 
-def overlaid(image: np.ndarray, attention: np.ndarray) -> np.ndarray:
+def overlaid(image: np.ndarray, attention: np.ndarray, side_px: int = _SIDE_PX) -> np.ndarray:
     """The gray image under the map's colors, so that the lesion's own colors are not read as attention."""
     from matplotlib import colormaps
     from PIL import Image
 
-    base = np.asarray(Image.fromarray(resized(image)).convert("L"), np.float32)[..., np.newaxis]
-    heat = resized((colormaps["viridis"](attention)[..., :3] * 255).astype(np.uint8)).astype(np.float32)
+    base = np.asarray(Image.fromarray(resized(image, side_px)).convert("L"), np.float32)[..., np.newaxis]
+    heat = resized((colormaps["viridis"](attention)[..., :3] * 255).astype(np.uint8), side_px).astype(np.float32)
     return np.clip(0.45 * base + 0.55 * heat, 0, 255).astype(np.uint8)
 
 

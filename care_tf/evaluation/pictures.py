@@ -3,8 +3,9 @@
 import base64
 import contextlib
 import io
+import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -82,18 +83,44 @@ def svg_picture(figure: "Figure", alt: str) -> Picture:
     return Picture("data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode(), alt)
 
 
-def jpeg_picture(pixels: np.ndarray, alt: str) -> Picture:
+def jpeg_picture(pixels: np.ndarray, alt: str, quality: int = 88) -> Picture:
     """An RGB image as a JPEG data URI.
 
     Args:
       pixels: (H, W, 3) uint8.
       alt: What the image shows, in words.
+      quality: Of the JPEG, 1 to 95.
     """
     from PIL import Image
 
     buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="JPEG", quality=88)
+    Image.fromarray(pixels).save(buffer, format="JPEG", quality=quality)
     return Picture("data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode(), alt)
+
+
+def wrapped(text: str, letters: int = 28) -> str:
+    """A name on as many lines as it needs beside an axis.
+
+    Example:
+      >>> wrapped("nevus"), wrapped("benign keratosis-like lesion (solar lentigo)", 24)
+      ('nevus', 'benign keratosis-like\nlesion (solar lentigo)')
+    """
+    return textwrap.fill(text, letters, break_on_hyphens=False)
+
+
+def shortened(name: str, letters: int = 26) -> str:
+    """A name without its end where it is long, for a place that cannot hold it.
+
+    Example:
+      >>> shortened("CARE"), shortened("Cost-sensitive learning with rotation")
+      ('CARE', 'Cost-sensitive learning w\u2026')
+    """
+    return name if len(name) <= letters else f"{name[: letters - 1].rstrip()}\u2026"
+
+
+def num_lines(texts: Iterable[str]) -> int:
+    """The lines of the text with the most."""
+    return max((text.count("\n") + 1 for text in texts), default=1)
 
 
 def percent(value: float | None, digits: int = 1) -> str:

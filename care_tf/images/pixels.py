@@ -114,6 +114,18 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
     return channels > 0 if channels.ndim == 2 else np.max(channels, axis=-1) > 0
 
 
+def gray_16_bit_values(path: str | os.PathLike) -> np.ndarray | None:
+    """The numbers of a gray PNG with 16 bits, as they are stored: int32 (H,W); None for any other file.
+
+    Raises:
+      InputError: The file is missing or cut off.
+    """
+    numbers = _16_bit_numbers(path)
+    if numbers is None or (numbers[..., :1] != numbers[..., 1:]).any():
+        return None
+    return numbers[..., 0]
+
+
 def _as_rgb(image: Any) -> Any:
     return image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB")
 

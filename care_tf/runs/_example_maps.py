@@ -2,15 +2,20 @@
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
 
+from care_tf.box_geometry import union_mask
 from care_tf.data import Manifest, encoded_inputs, evaluation_dataset, read_manifest
 from care_tf.errors import InputError
+from care_tf.evaluation.map_overlay import resized
+from care_tf.images.pixels import read_image, read_mask
+from care_tf.images.resizing import map_of_image
 from care_tf.keras_generation import set_weights
+from care_tf.metrics import attention_inside_share
 from care_tf.runs import _folder as run_folder
 from care_tf.runs._folder import LoadedRun
 from care_tf.runs._training_rows import select_rows
@@ -55,33 +60,78 @@ def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, 
         key=lambda i: (not has_boxes[i], rows.class_names[rows.labels[i]] != rarest, rows.image_paths[i]),
     )
     chosen = rows.subset(order[:_NUM_EXAMPLES])
-    images, masks, labels = read_images(run, chosen)
-    prepared = prepared_inputs(run, chosen, images)
-    after_maps, after_classes = maps_and_classes(run, prepared, labels)
-    predicted = np.array([run.class_names.index(name) for name in after_classes])
-    predicted_maps = run.care_model.attention_map(prepared, predicted)
-    before_maps: Any = [None] * len(chosen)
-    before_classes: Any = before_maps
+    examples = drawn_examples(run, chosen)
     earlier = run_folder.weights_before_attention(run)
     if earlier is not None:
         weights = run.care_model.classifier.get_weights()
         run.care_model.classifier.load_weights(str(earlier))
-        before_maps, before_classes = maps_and_classes(run, prepared, labels)
+        for example, before in zip(examples, drawn_examples(run, chosen), strict=True):
+            for key in ("attention", "inside", "predicted"):
+                example[f"{key}_before"] = before[f"{key}_after"]
         set_weights(run.care_model.classifier, weights)
-    return [
-        {
-            "name": os.path.basename(chosen.image_paths[index]),
-            "image": images[index].round().astype(np.uint8),
-            "mask": masks[index],
-            "label": run.class_names[labels[index]],
-            "attention_before": before_maps[index],
-            "attention_after": after_maps[index],
-            "attention_predicted": predicted_maps[index],
-            "predicted_before": before_classes[index],
-            "predicted_after": after_classes[index],
-        }
-        for index in range(len(chosen))
-    ]
+    return examples
+
+
+def drawn_examples(run: LoadedRun, rows: Manifest) -> list[dict[str, Any]]:
+    """Images as they are, not as the network sees them, with the true and the predicted class's attention.
+
+    Returns:
+      What `example_card` and `gallery_card` take: "..._after" is what the run does now.
+    """
+    batch = run.config.training.batch_size
+    parts = [rows.subset(range(start, min(start + batch, len(rows)))) for start in range(0, len(rows), batch)]
+    return [example for part in parts for example in _drawn_batch(run, part)]
+
+
+def _drawn_batch(run: LoadedRun, rows: Manifest) -> list[dict[str, Any]]:
+    images, masks, labels = read_images(run, rows)
+    prepared = prepared_inputs(run, rows, images)
+    model = run.care_model
+    probabilities = model.class_probabilities(model(prepared, training=False)).numpy()
+    predicted = probabilities.argmax(axis=1)
+    maps = {"after": model.attention_map(prepared, labels), "predicted": model.attention_map(prepared, predicted)}
+    inside = {which: attention_inside_share(of_class, masks).numpy() for which, of_class in maps.items()}
+    examples = []
+    for index, (label, guess) in enumerate(zip(labels, predicted, strict=True)):
+        image, mask, to_image = _shown(run, rows, index)
+        examples.append(
+            {
+                "name": os.path.basename(rows.image_paths[index]),
+                "image": image,
+                "mask": mask,
+                "label": run.class_names[label],
+                "predicted_after": run.class_names[guess],
+                "probability_true": probabilities[index, label],
+                "probability_predicted": probabilities[index, guess],
+                **{f"attention_{which}": to_image(of_class[index]) for which, of_class in maps.items()},
+                **{f"inside_{which}": shares[index] for which, shares in inside.items()},
+            }
+        )
+    return examples
+
+
+def _shown(
+    run: LoadedRun, rows: Manifest, index: int
+) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """An image in its own proportions, where its boxes are, and what lays the network's maps over it."""
+    from PIL import Image
+
+    pixels = read_image(rows.image_paths[index], run.config.data.max_pixel_value)
+    image = resized(pixels)
+    size, original = image.shape[:2], tf.constant(pixels.shape[:2])
+    if rows.mask_paths[index]:
+        region = Image.fromarray(read_mask(rows.mask_paths[index]))
+        mask = np.asarray(region.resize(size[::-1], Image.Resampling.NEAREST))
+    else:
+        boxes = np.asarray(rows.boxes[index], np.float32).reshape(-1, 4)
+        mask = union_mask(boxes * (np.array(size * 2)[::-1] / np.array(pixels.shape[:2] * 2)[::-1]), *size)
+        mask = mask if len(boxes) else np.zeros(size, bool)
+
+    def to_image(attention: np.ndarray) -> np.ndarray:
+        maps = tf.constant(attention[np.newaxis])
+        return map_of_image(maps, original, run.image_size, run.config.data.resize, size)[0].numpy()
+
+    return image, mask, to_image
 
 
 def read_images(run: LoadedRun, rows: Manifest) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

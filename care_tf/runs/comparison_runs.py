@@ -24,7 +24,7 @@ from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs import run_files
 from care_tf.runs._folder import load_run
-from care_tf.runs._run_evaluation import predict_manifest, write_predictions
+from care_tf.runs._run_predictions import predict_manifest, write_predictions
 from care_tf.runs._run_training import prepare_run, train_run
 from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._training_rows import read_training_rows, select_rows

@@ -16,7 +16,7 @@ from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs._decision_file import DECISION, write_decision
 from care_tf.runs._example_maps import selected_rows
 from care_tf.runs._folder import LoadedRun, input_names, load_run
-from care_tf.runs._run_evaluation import predict_manifest
+from care_tf.runs._run_predictions import predict_manifest
 from care_tf.runs._seen_images import seen_rows
 
 

@@ -64,10 +64,20 @@ def test_confusion_matrix_writes_every_count():
             assert str(count) in texts
 
 
+def test_long_class_names_are_wrapped_and_the_matrix_numbers_them():
+    names = [f"{'Actinic keratosis / ' * 4}{letter}" for letter in "ABC"]
+    labels = np.repeat([0, 1, 2], 4)
+    scores = evaluate_predictions(labels, np.eye(3)[labels[::-1]], names, num_resamples=5)
+    texts = [" ".join(text.split()) for text in _texts(confusion_figure(scores))]
+    assert {"1", "2", "3"} <= set(texts) and not any(len(text) > 40 for text in texts)
+    bars = _texts(recall_figure(scores, scores, (names[0], names[1])))
+    assert max(map(len, bars)) <= 60  # a line of the legend
+
+
 def test_attention_figure_shows_classes_with_boxes_beside_the_references():
     picture = attention_figure(_scores(), _scores(1))
     texts = {" ".join(t.split()) for t in _texts(picture)}
-    assert {"皮肤 (boxes 5)", "uniform map", "centered Gaussian", "baseline", "CARE"} <= texts
+    assert {"皮肤 (boxes 5)", "uniform map", "centered Gaussian", "baseline", "run"} <= texts
     assert not any(text.startswith("NV") for text in texts)
     assert "uniform map 40.0\u202f%, centered Gaussian 70.0\u202f%" in picture.alt
 

@@ -1,11 +1,14 @@
+import base64
+import io
 import re
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from care_tf.errors import InputError
-from care_tf.evaluation._report import write_report
+from care_tf.evaluation._report import GalleryGroup, Report, ReportedRun, write_report
 from care_tf.evaluation.scores import evaluate_predictions, paired_difference
 
 EVIL = "<script>alert(1)</script>"
@@ -54,7 +57,7 @@ def _arguments(names=("NV", "MEL", "DF")):
     scores, (_, after, share_after, _) = _run(1, names)
     return {
         "title": "CARE on lesions",
-        "scores": scores,
+        "run": ReportedRun("CARE", scores),
         "history": [{"stage": s, "epoch": i, "loss": 1.0, "val_macro_auc": 0.5} for i, s in enumerate([1, 1, 2])],
         "examples": [
             {"name": f"image {EVIL}", "label": names[2], "image": np.zeros((9, 12, 3), np.uint8),
@@ -62,7 +65,7 @@ def _arguments(names=("NV", "MEL", "DF")):
         ],
         "config_text": f"alpha: 0.5  # {EVIL}\n",
         "environment": {"keras": "3.15", "command": EVIL},
-        "baseline_scores": baseline,
+        "baseline": ReportedRun("cross-entropy", baseline),
         "differences": paired_difference(
             labels, before, after, names, groups, share_before, share_after, num_resamples=20
         ),
@@ -70,7 +73,7 @@ def _arguments(names=("NV", "MEL", "DF")):
 
 
 def _write(path, **changes):
-    write_report(path, **{**_arguments(), **changes})
+    write_report(path, Report(**{**_arguments(), **changes}))
     text = path.read_text(encoding="utf-8")
     return text, _Page(text)
 
@@ -79,11 +82,11 @@ def _write(path, **changes):
 
 
 def test_page_holds_what_was_given(tmp_path):
-    scores = _arguments()["scores"]
+    scores = _arguments()["run"].scores
     _, page = _write(tmp_path / "report.html")
     for expected in (
         "CARE on lesions", "35 images of 18 patients or lesions", "not a medical device", "Recall of DF",
-        f"{100 * scores.mean_class_accuracy.value:.1f}\u202f%", "baseline", "One image of DF is 20.0 points",
+        f"{100 * scores.mean_class_accuracy.value:.1f}\u202f%", "cross-entropy", "One image of DF is 20.0 points",
         "Where the network looks", "Training", "alpha: 0.5", "3.15", "20 resamples",
     ):  # fmt: skip
         assert expected in page.text
@@ -128,13 +131,47 @@ def test_names_cannot_inject_markup(tmp_path):
     assert EVIL in page.text
 
 
+def test_runs_are_called_by_their_names(tmp_path):
+    texts = [_write(tmp_path / "report.html")[1].text, _write(tmp_path / "long.html", run=_named("a" * 90))[1].text]
+    for text in texts:
+        assert "cross-entropy" in text and "baseline" not in text.lower()
+    assert "a" * 90 in texts[1]
+
+
+def _named(name):
+    return ReportedRun(name, _arguments()["run"].scores)
+
+
+def test_a_gallery_says_how_many_there_are_and_keeps_proportions(tmp_path):
+    example = _arguments()["examples"][0] | {"attention_predicted": np.eye(3), "note": "cross-entropy: MEL 51 %"}
+    example |= {"image": np.zeros((90, 30, 3), np.uint8), "boxes": [], "probability_true": 0.1}
+    example |= {"probability_predicted": 0.8}
+    group = GalleryGroup("DF, missed", [example], 7)
+    right = GalleryGroup("DF", [example | {"predicted_after": "DF", "probability_predicted": 0.1}], 3)
+    _, page = _write(tmp_path / "report.html", mistakes=[group], right=[right])
+    for expected in (
+        "DF, missed 1 of 7",
+        "for DF, 10\u202f%",
+        "NV 80\u202f%",
+        "cross-entropy: MEL 51 %",
+        "Right of each",
+    ):
+        assert expected in page.text
+    sizes = [_size(image) for image in page.images if "attention map" in image["alt"] or "of class" in image["alt"]]
+    assert sizes.count((85, 256)) == 5  # three pictures of the mistake, two of the right one
+
+
+def _size(image):
+    return Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))).size
+
+
 # edges
 
 
 def test_run_alone_needs_only_scores(tmp_path):
-    write_report(tmp_path / "report.html", title="alone", scores=_run(0)[0])
+    write_report(tmp_path / "report.html", Report("alone", ReportedRun("alone", _run(0)[0])))
     page = _Page((tmp_path / "report.html").read_text(encoding="utf-8"))
-    assert not any(words in page.text for words in ("baseline", "Training", "Where the network looks"))
+    assert not any(words in page.text for words in ("baseline", "Training", "Where the network looks", "Mistakes"))
     assert len(page.images) == 3  # recall, attention, confusion
 
 
@@ -149,10 +186,10 @@ def test_classes_in_focus_are_named(tmp_path):
 def test_baseline_on_other_images_is_refused(tmp_path):
     other = evaluate_predictions(np.array([0, 1, 2]), np.eye(3), ["NV", "MEL", "DF"], num_resamples=5)
     with pytest.raises(InputError, match=r"compared on the same images of the same classes. Received: .*'NV', 1"):
-        _write(tmp_path / "report.html", baseline_scores=other)
+        _write(tmp_path / "report.html", baseline=ReportedRun("other", other))
     assert not list(tmp_path.iterdir())
 
 
 def test_differences_without_a_baseline_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"beside a baseline. Received: none"):
-        _write(tmp_path / "report.html", baseline_scores=None)
+        _write(tmp_path / "report.html", baseline=None)

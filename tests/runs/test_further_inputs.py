@@ -15,7 +15,7 @@ from care_tf.errors import InputError
 from care_tf.runs import _example_maps, load_run, train_run
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._folder import input_names
-from care_tf.runs._run_evaluation import predict_manifest
+from care_tf.runs._run_predictions import predict_manifest
 from care_tf.runs._training_rows import read_training_rows
 from care_tf.runs.attention_boxes import attention_method
 

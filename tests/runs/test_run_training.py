@@ -13,7 +13,7 @@ from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.runs import evaluate_run, load_run, train_run
 from care_tf.runs._fingerprint import stage_fingerprints
-from care_tf.runs._run_evaluation import predict_manifest
+from care_tf.runs._run_predictions import predict_manifest
 from care_tf.runs._training_rows import read_training_rows
 from care_tf.runs.run_calibration import calibrate_run
 

@@ -22,7 +22,7 @@ from care_tf.runs import load_run
 from care_tf.runs._configured_model import build_network
 from care_tf.runs._decision_file import write_decision
 from care_tf.runs._folder import write_config, write_inputs
-from care_tf.runs._run_evaluation import predict_manifest
+from care_tf.runs._run_predictions import predict_manifest
 from care_tf.runs.config import validate_config
 from care_tf.serving._predictor import BadImage, ImageFile
 

@@ -1,12 +1,14 @@
 """The web application of a review: one page, its images by number, and one request that saves a decision."""
 
+import contextlib
 import dataclasses
 import json
 import secrets
+from collections.abc import Iterator
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from care_tf.boxes.review._served_image import browser_image
+from care_tf.boxes.review._served_image import browser_image, browser_thumbnail, browser_values
 from care_tf.boxes.review._session import ReviewProgress, ReviewSession
 from care_tf.errors import InputError
 
@@ -19,6 +21,8 @@ _ASSETS = {
     "page.css": "text/css",
     "page.js": "text/javascript",
     "stage.js": "text/javascript",
+    "strip.js": "text/javascript",
+    "window.js": "text/javascript",
     "geometry.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
@@ -83,15 +87,6 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
     def state() -> "flask.Response":
         return flask.jsonify(items=session.items(), progress=_progress(session.progress()), output=session.output.name)
 
-    @routes.get("/images/<int:number>")
-    def image(number: int) -> "flask.Response":
-        path = _known(session, number)
-        try:
-            data, media_type = browser_image(path, session.manifest.max_pixel_value)
-        except InputError as error:
-            flask.abort(422, str(error))
-        return flask.Response(data, mimetype=media_type)
-
     @routes.post("/decisions/<int:number>")
     def decide(number: int) -> "flask.Response":
         _known(session, number)
@@ -99,8 +94,37 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
         progress = session.decide(number, content.get("decision", ""), content.get("boxes", []))
         return flask.jsonify(item=session.item(number), progress=_progress(progress))
 
+    _add_images(routes, session)
     app.register_blueprint(routes)
     return app
+
+
+def _add_images(routes: "flask.Blueprint", session: ReviewSession) -> None:
+    """What a browser asks for an image: its pixels, a thumbnail, and its own values where they are finer."""
+    import flask
+
+    @routes.get("/images/<int:number>")
+    def image(number: int) -> "flask.Response":
+        with _unreadable():
+            data, media_type = browser_image(_known(session, number), session.manifest.max_pixel_value)
+        return flask.Response(data, mimetype=media_type)
+
+    @routes.get("/thumbnails/<int:number>")
+    def thumbnail(number: int) -> "flask.Response":
+        path = _known(session, number)
+        try:
+            return flask.Response(browser_thumbnail(path, session.manifest.max_pixel_value), mimetype="image/jpeg")
+        except InputError:
+            return flask.Response(status=204)  # the image itself says why
+
+    @routes.get("/values/<int:number>")
+    def values(number: int) -> "flask.Response":
+        with _unreadable():
+            found = browser_values(_known(session, number), session.manifest.max_pixel_value)
+        if found is None:
+            return flask.Response(status=204)
+        header = f"{found.width} {found.height} {found.white}"
+        return flask.Response(found.data, mimetype="application/octet-stream", headers={"X-Values": header})
 
 
 def _stranger(request: "flask.Request", token: str) -> str:
@@ -128,6 +152,16 @@ def _known(session: ReviewSession, number: int) -> str:
         return session.image_path(number)
     except InputError as error:
         flask.abort(404, str(error))
+
+
+@contextlib.contextmanager
+def _unreadable() -> Iterator[None]:
+    import flask
+
+    try:
+        yield
+    except InputError as error:
+        flask.abort(422, str(error))
 
 
 def _json_object(request: "flask.Request") -> dict[str, Any]:

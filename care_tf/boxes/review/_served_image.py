@@ -1,16 +1,19 @@
 """The bytes a browser gets, so that it shows the pixels the boxes are measured in."""
 
+import contextlib
 import io
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from care_tf.images.bit_depth import HEAD_BYTES, is_16_bit_png
-from care_tf.images.header import ORIENTATION_TAG
-from care_tf.images.pixels import read_image
+from care_tf.images.bit_depth import HEAD_BYTES, LARGEST, is_16_bit_png
+from care_tf.images.header import ORIENTATION_TAG, exif_orientation
+from care_tf.images.pixels import gray_16_bit_values, read_image
 
 _PLAIN_MODES = ("RGB", "L")
+_THUMBNAIL_PX = 128
 
 
 def browser_image(path: str | os.PathLike, max_pixel_value: int | None = None) -> tuple[bytes, str]:
@@ -43,6 +46,49 @@ def browser_image(path: str | os.PathLike, max_pixel_value: int | None = None) -
     except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError):
         pass  # read_image fails the same way and says it well
     return _png(read_image(path, max_pixel_value)), "image/png"
+
+
+class Values(NamedTuple):
+    """The numbers of a 16-bit PNG: uint16, little-endian, row by row; `white` is the one that is shown as white."""
+
+    data: bytes
+    width: int
+    height: int
+    white: int
+
+
+def browser_values(path: str | os.PathLike, max_pixel_value: int | None = None) -> Values | None:
+    """An image's own numbers where they are finer than the 8 bits of a browser: of a gray 16-bit PNG; else None.
+
+    Raises:
+      InputError: The file cannot be read.
+    """
+    numbers = gray_16_bit_values(path)
+    if numbers is None:
+        return None
+    height, width = numbers.shape
+    return Values(numbers.astype("<u2").tobytes(), width, height, max_pixel_value or LARGEST)
+
+
+def browser_thumbnail(path: str | os.PathLike, max_pixel_value: int | None = None) -> bytes:
+    """A small JPEG of an image.
+
+    Raises:
+      InputError: The file cannot be read.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    pixels = None
+    unreadable = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
+    with contextlib.suppress(*unreadable), Image.open(path, formats=("JPEG",)) as image:
+        if image.mode in _PLAIN_MODES and exif_orientation(image) == 1:
+            image.draft(image.mode, (_THUMBNAIL_PX, _THUMBNAIL_PX))  # decodes no more than is needed
+            pixels = np.asarray(image.convert("RGB"))
+    thumbnail = Image.fromarray(read_image(path, max_pixel_value) if pixels is None else pixels)
+    thumbnail.thumbnail((_THUMBNAIL_PX, _THUMBNAIL_PX))
+    buffer = io.BytesIO()
+    thumbnail.save(buffer, "JPEG", quality=75)
+    return buffer.getvalue()
 
 
 def _png(pixels: np.ndarray) -> bytes:

@@ -2,6 +2,8 @@
 
 import { moveBox, resizeBox, sameBoxes } from "./geometry.js";
 import { Stage } from "./stage.js";
+import { Strip } from "./strip.js";
+import { Window } from "./window.js";
 
 const token = location.pathname.split("/")[1];
 const find = (id) => document.getElementById(id);
@@ -21,7 +23,21 @@ const visited = []; // where "previous" goes
 const drafts = new Map(); // item -> {boxes, undo, redo}: edits that were not accepted survive a look elsewhere
 const pictures = new Map(); // image number -> promise of a decoded image
 
-const stage = new Stage(find("stage"), { onEdit: edit, onChange: renderStage });
+const stage = new Stage(find("stage"), {
+  onEdit: edit,
+  onChange: renderStage,
+  // As viewers do: to the right a wider window, down a lower level, which is brighter.
+  onWindow: (right, down) => view.adjust(-down, right),
+});
+const view = new Window({ onChange: renderWindow });
+const strip = new Strip(find("strip"), {
+  onJump: jump,
+  mark: (item) => ({
+    state: item.decision || "open",
+    sign: (DONE[item.decision] ?? "").slice(0, 1),
+    title: `${item.label}, ${item.name}: ${DONE[item.decision]?.slice(2) ?? "not reviewed"}`,
+  }),
+});
 
 // ---------------------------------------------------------------- images
 
@@ -41,6 +57,14 @@ async function loadPicture(url) {
     throw new Error(`This image cannot be shown: ${problem}. Skip it.`);
   }
   return image;
+}
+
+/** The file's own values, where they are finer than what is shown: {values, size, largest, white}; else null. */
+async function loadValues(number) {
+  const answer = await fetch(`values/${number}`);
+  if (answer.status !== 200) return null;
+  const [width, height, white] = answer.headers.get("X-Values").split(" ").map(Number);
+  return { values: new Uint16Array(await answer.arrayBuffer()), size: [width, height], largest: 65535, white };
 }
 
 function prefetch() {
@@ -65,12 +89,14 @@ async function show(index) {
   find("message").hidden = true;
   const item = items[index];
   stage.show(null, []);
+  view.show(null);
   render();
   const patience = setTimeout(() => message("Loading …"), 200);
   try {
     const image = await picture(item.number);
     if (current !== index || !find("end").hidden) return;
     stage.show(image, draft().boxes);
+    view.show(image, () => loadValues(item.number));
     isShown = true;
     find("message").hidden = true;
   } catch (error) {
@@ -99,6 +125,31 @@ function advance() {
   const next = nextIndex(current);
   if (next === null) showEnd();
   else show(next);
+}
+
+function jump(index) {
+  const isEnd = !find("end").hidden;
+  if (!isEnd && index === current) return;
+  if (!isEnd) visited.push(current);
+  show(index);
+  find("stage").focus();
+}
+
+/** Goes to a number in the strip, or to the next image whose name holds a text. */
+function jumpTo(text) {
+  const wanted = text.trim().toLowerCase();
+  const holds = (item) => item.name.toLowerCase().includes(wanted);
+  const number = /^\d+$/.test(wanted) && Number(wanted) <= items.length ? Number(wanted) - 1 : -1;
+  const later = items.findIndex((item, index) => index > current && holds(item));
+  const index = number >= 0 ? number : later >= 0 ? later : items.findIndex(holds);
+  if (wanted && index >= 0) jump(index);
+  else toast(`No image has this number or name`);
+}
+
+function setWindowing(isOn) {
+  stage.isWindowing = isOn;
+  document.body.classList.toggle("windowing-on", isOn);
+  find("window-mode").setAttribute("aria-pressed", String(isOn));
 }
 
 function skip() {
@@ -257,6 +308,8 @@ function render() {
   find("decision").textContent = isEnd ? "" : (DONE[item.decision] ?? "");
   find("decision").className = item.decision;
   find("skip").disabled = isEnd;
+  if (document.activeElement !== find("jump")) find("jump").value = isEnd ? "" : `${current + 1} / ${items.length}`;
+  strip.select(isEnd ? -1 : current);
   find("reject").disabled = !isShown;
   renderStage();
 }
@@ -282,6 +335,15 @@ function renderStage() {
         : "No box yet · drag over the lesion to draw one";
 }
 
+function renderWindow() {
+  const { isOn } = view;
+  find("window-state").hidden = !isOn;
+  find("window-reset").hidden = !isOn && !view.kept.size;
+  find("window-reset").firstChild.textContent = isOn ? "As it is " : "Last window ";
+  const kind = view.values ? "the file's values" : "of the 8 bits shown";
+  find("window-state").textContent = `level ${Math.round(view.level)}, width ${Math.round(view.width)}, ${kind}`;
+}
+
 function renderProgress({ total, reviewed, accepted, corrected, rejected, seconds_left: secondsLeft }) {
   const counts = { accepted, corrected, rejected };
   for (const [name, count] of Object.entries(counts)) {
@@ -291,6 +353,7 @@ function renderProgress({ total, reviewed, accepted, corrected, rejected, second
   find("counts").textContent = Object.entries(parts).map(([mark, count]) => `${mark} ${count}`).join("   ");
   find("counts").title = `${accepted} accepted, ${corrected} corrected, ${rejected} without a lesion box`;
   find("reviewed").textContent = `${reviewed} of ${total} reviewed`;
+  strip.draw();
   find("time-left").textContent = secondsLeft === null || reviewed === total ? "" : `about ${duration(secondsLeft)} left`;
 }
 
@@ -337,7 +400,11 @@ const COMMANDS = {
   f: () => setFilter(!openOnly),
   o: () => isShown && edit(items[current].proposed, -1),
   b: () => stage.boxes.length && stage.select((stage.selected + 1) % stage.boxes.length),
-  escape: () => (stage.drag ? stage.cancel() : stage.select(-1)),
+  escape: () => (stage.drag ? stage.cancel() : stage.isWindowing ? setWindowing(false) : stage.select(-1)),
+  w: () => setWindowing(!stage.isWindowing),
+  v: () => isShown && view.toggle(),
+  j: () => find("jump").select(),
+  t: () => document.body.classList.toggle("strip-hidden"),
   delete: remove,
   backspace: remove,
   0: () => stage.fit(),
@@ -347,10 +414,10 @@ const COMMANDS = {
   "?": () => find("keys").showModal(),
 };
 // Held down, these would decide about images that nobody saw.
-const ONCE = new Set(["a", "enter", "r", "s", "p", "f"]);
+const ONCE = new Set(["a", "enter", "r", "s", "p", "f", "w", "v", "j", "t"]);
 
 function onKey(event) {
-  if (!items.length || find("keys").open || event.altKey) return;
+  if (!items.length || find("keys").open || event.altKey || event.target === find("jump")) return;
   const key = event.key.toLowerCase();
   const onButton = event.target instanceof HTMLButtonElement && (key === "enter" || key === " ");
   if (onButton || (stage.drag && key !== "escape")) return;
@@ -360,7 +427,9 @@ function onKey(event) {
     else if (key === "y") command = () => undo("redo", "undo");
     else if (ARROWS[event.key] && stage.selected >= 0) command = () => nudge(ARROWS[event.key], event);
   } else if (ARROWS[event.key]) {
-    if (stage.selected >= 0) command = () => nudge(ARROWS[event.key], event);
+    const [right, down] = ARROWS[event.key];
+    if (stage.isWindowing) command = () => isShown && view.adjust(-down * 0.02, right * 0.02);
+    else if (stage.selected >= 0) command = () => nudge(ARROWS[event.key], event);
     else if (event.repeat) return;
     else if (event.key === "ArrowLeft") command = previous;
     else if (event.key === "ArrowRight") command = skip;
@@ -390,12 +459,18 @@ function onClick(id, action) {
 
 const BUTTONS = {
   accept: "a", reject: "r", skip: "s", previous: "p", filter: "f", restore: "o", help: "?",
-  "zoom-in": "+", "zoom-out": "-", "zoom-fit": "0",
+  "window-mode": "w", "window-reset": "v", "zoom-in": "+", "zoom-out": "-", "zoom-fit": "0",
 };
 for (const [id, key] of Object.entries(BUTTONS)) onClick(id, COMMANDS[key]);
 onClick("look-again", lookAgain);
 onClick("close-keys", () => find("keys").close());
 addEventListener("keydown", onKey);
+find("jump").addEventListener("focus", (event) => event.target.select());
+find("jump").addEventListener("blur", render);
+find("jump").addEventListener("keydown", (event) => {
+  if (event.key === "Enter") jumpTo(event.target.value);
+  if (event.key === "Enter" || event.key === "Escape") find("stage").focus();
+});
 addEventListener("keyup", (event) => hold(event.key.toLowerCase(), false));
 addEventListener("blur", () => [" ", "h"].forEach((key) => hold(key, false)));
 addEventListener("beforeunload", (event) => {
@@ -406,6 +481,7 @@ async function start() {
   const state = await (await fetch("state")).json();
   items = state.items;
   document.title = `Box review: ${state.output}`;
+  strip.show(items);
   renderProgress(state.progress);
   find("stage").focus();
   const first = items.findIndex((item) => !item.decision);

@@ -9,14 +9,17 @@ const MAX_SCALE = 40;
 const CURSORS = { n: "ns", s: "ns", e: "ew", w: "ew", nw: "nwse", se: "nwse", ne: "nesw", sw: "nesw" };
 
 export class Stage {
-  /** `onEdit(boxes, selected)` is called for a finished edit, `onChange()` after anything visible changed. */
-  constructor(root, { onEdit, onChange }) {
-    Object.assign(this, { root, onEdit, onChange, image: null, boxes: [], selected: -1 });
+  /** `onEdit(boxes, selected)` is called for a finished edit, `onChange()` after anything visible changed,
+   * `onWindow(right, down)` for a drag that windows: by shares of the stage since the last call. */
+  constructor(root, { onEdit, onChange, onWindow }) {
+    Object.assign(this, { root, onEdit, onChange, onWindow, image: null, boxes: [], selected: -1 });
     this.svg = root.querySelector("svg");
     this.view = { x: 0, y: 0, scale: 1, isFit: true };
     this.pointers = new Map();
     this.drag = null;
     this.isPanning = false;
+    this.isWindowing = false;
+    root.addEventListener("contextmenu", (event) => this.image && event.preventDefault());
     root.addEventListener("pointerdown", (event) => this.#down(event));
     root.addEventListener("pointermove", (event) => this.#move(event));
     root.addEventListener("pointerup", (event) => this.#up(event));
@@ -31,7 +34,7 @@ export class Stage {
 
   /** Shows a loaded image, or nothing for null. */
   show(image, boxes) {
-    this.image?.remove();
+    for (const node of this.root.querySelectorAll(".picture, .windowed")) node.remove();
     Object.assign(this, { image, boxes, selected: -1, drag: null });
     this.pointers.clear();
     if (image) {
@@ -81,7 +84,9 @@ export class Stage {
     if (this.image) {
       const { width, height } = this.size;
       const style = { left: x, top: y, width: width * scale, height: height * scale };
-      for (const [name, value] of Object.entries(style)) this.image.style.setProperty(name, `${value}px`);
+      for (const node of this.root.querySelectorAll(".picture, .windowed")) {
+        for (const [name, value] of Object.entries(style)) node.style.setProperty(name, `${value}px`);
+      }
     }
     const onStage = (box) => [box[0] * scale + x, box[1] * scale + y, box[2] * scale + x, box[3] * scale + y];
     const shapes = this.image ? this.boxes.map((box, index) => boxShape(onStage(box), box, index === this.selected)) : [];
@@ -106,7 +111,7 @@ export class Stage {
   }
 
   #down(event) {
-    if (!this.image || event.button === 2 || event.target.closest("button, .panel")) return;
+    if (!this.image || event.target.closest("button, .panel")) return;
     event.preventDefault(); // no text selection, no autoscroll
     this.root.focus({ preventScroll: true });
     this.root.setPointerCapture(event.pointerId);
@@ -117,6 +122,10 @@ export class Stage {
       return;
     }
     const before = { boxes: this.boxes, selected: this.selected };
+    if (event.button === 2 || (this.isWindowing && event.button === 0)) {
+      this.drag = { kind: "window", start: point, last: point, ...before };
+      return;
+    }
     if (event.button === 1 || this.isPanning) {
       this.drag = { kind: "pan", start: point, view: this.view, ...before };
       return;
@@ -144,6 +153,12 @@ export class Stage {
       this.draw();
       return;
     }
+    if (drag.kind === "window") {
+      const { clientWidth, clientHeight } = this.root;
+      this.onWindow((point.x - drag.last.x) / clientWidth, (point.y - drag.last.y) / clientHeight);
+      drag.last = point;
+      return;
+    }
     const { scale } = this.view;
     if (drag.kind === "add") {
       const box = spanBox(this.#inImage(drag.start), this.#inImage(point), this.size);
@@ -163,7 +178,7 @@ export class Stage {
     this.pointers.delete(event.pointerId);
     const { drag } = this;
     this.drag = null;
-    if (drag?.hasMoved && drag.kind !== "pan") {
+    if (drag?.hasMoved && drag.kind !== "pan" && drag.kind !== "window") {
       const boxes = this.boxes;
       this.boxes = drag.boxes;
       this.onEdit(boxes, this.selected);

@@ -36,7 +36,7 @@ def _post(client, number=0, content=GOOD, *, headers=OWN, **options):
 
 
 def test_the_page_and_what_it_needs_are_served(client):
-    scripts = dict.fromkeys(("page.js", "stage.js", "geometry.js"), "text/javascript")
+    scripts = dict.fromkeys(("page.js", "stage.js", "geometry.js", "strip.js", "window.js"), "text/javascript")
     kinds = {"": "text/html", "page.css": "text/css", "icon.svg": "image/svg+xml", **scripts}
     for name, kind in kinds.items():
         reply = _get(client, f"/{TOKEN}/{name}")
@@ -44,6 +44,13 @@ def test_the_page_and_what_it_needs_are_served(client):
         # Nothing comes from elsewhere, and nothing inline, which the content security policy forbids.
         text = reply.text.replace("http://www.w3.org/", "")
         assert "http://" not in text and "https://" not in text and "style=" not in text and "onclick" not in text
+
+
+def test_thumbnails_and_values_are_served_by_number(client):
+    thumbnail = _get(client, f"/{TOKEN}/thumbnails/1")
+    assert (thumbnail.status_code, thumbnail.mimetype) == (200, "image/jpeg") and len(thumbnail.data) < 4000
+    assert _get(client, f"/{TOKEN}/values/1").status_code == 204  # 8 bits: nothing finer than what is shown
+    assert {_get(client, f"/{TOKEN}/{kind}/3").status_code for kind in ("thumbnails", "values")} == {404}
 
 
 def test_the_state_holds_the_queue_and_the_progress(client):

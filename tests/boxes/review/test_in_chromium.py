@@ -322,11 +322,114 @@ def test_nothing_scrolls_at_1280_by_800(person):
     )
     assert sizes == [[0, 0]] * 4
     picture, stage = (person.page.locator(name).bounding_box() for name in (".picture", "#stage"))
-    assert stage["width"] == 1280 and stage["height"] > 680
+    assert stage["width"] == 1280 - 92 and stage["height"] > 680
     assert picture["height"] > 640 and picture["width"] / picture["height"] == pytest.approx(4 / 3, rel=1e-3)
     for button in person.page.locator("button:visible").all():
         frame = button.bounding_box()
         assert frame["x"] + frame["width"] <= 1280 and frame["y"] + frame["height"] <= 800
+
+
+def test_a_window_changes_what_is_seen_and_nothing_else(person):
+    person.sees("a")
+    page, stored = (
+        person.page,
+        (person.review.manifest.image_paths[0], read_image(person.review.manifest.image_paths[0])),
+    )
+    page.mouse.move(*person.at(80, 70))
+    page.mouse.down(button="right")
+    page.mouse.move(*person.at(60, 40))
+    page.mouse.up(button="right")
+    page.wait_for_selector("#window-state:visible")
+    assert "of the 8 bits shown" in page.locator("#window-state").inner_text()
+    assert "window" in page.locator(".picture").evaluate("image => image.style.filter")
+    assert person.boxes() == [A_BOX] and not page.get_by_text("edited, not saved").is_visible()
+    person.press("v")
+    assert page.locator(".picture").evaluate("image => image.style.filter") == "none"
+    person.press("w", "ArrowUp", "ArrowRight")  # no box moves while the arrows window
+    person.drag((80, 70), (100, 60))
+    assert person.boxes() == [A_BOX]
+    person.press("a")
+    person.waits_until_saved(1)
+    assert person.saved("a") == ([A_BOX], "reviewed:dsr")
+    np.testing.assert_array_equal(read_image(stored[0]), stored[1])
+    person.sees("b")
+    assert not page.locator("#window-state").is_visible()  # every image is first seen as it is
+    person.press("Escape")
+    person.drag((130, 80), (135, 80))  # edits again
+    assert person.boxes()[1] == [105, 50, 165, 120]
+
+
+def test_sixteen_bits_are_windowed_on_the_files_values(manifest_path, page, serve):
+    numbers = np.tile(np.linspace(0, 4095, 200).astype(np.uint16), (150, 1))
+    Image.fromarray(numbers).save(manifest_path.parent / "a.png")
+    person = Reviewer(page, review := open_review(manifest_path, order="manifest", max_pixel_value=4095), serve(review))
+    person.sees("a")
+    person.press("w", *["ArrowLeft"] * 20)
+    page.wait_for_selector(".windowed:visible")
+    words = page.locator("#window-state").inner_text()
+    level, width = (float(part.split()[-1]) for part in words.split(", ")[:2])
+    assert "the file's values" in words and level == 2048 and width == round(4095 * np.exp(-1.2))
+    row = page.locator(".windowed").evaluate(
+        "canvas => [...canvas.getContext('2d').getImageData(0, 75, 200, 1).data].filter((_, i) => i % 4 === 0)"
+    )
+    low = 2047.5 - 4095 * np.exp(-1.2) / 2
+    expected = np.clip(255 * (numbers[0] - low) / (4095 * np.exp(-1.2)), 0, 255)
+    np.testing.assert_allclose(row, expected, atol=0.51)
+    frames = [page.locator(name).bounding_box() for name in (".picture", ".windowed")]
+    assert frames[0] == frames[1]
+
+
+def test_the_strip_jumps_and_shows_what_was_decided(person):
+    person.sees("a")
+    entries = person.page.locator("#strip button")
+    assert [entries.nth(i).get_attribute("title")[:2] for i in range(3)] == ["1.", "2.", "3."]
+    entries.nth(1).click()
+    person.sees("b")
+    person.press("a")
+    person.sees("c")
+    assert "accepted" in entries.nth(1).get_attribute("class") and entries.nth(1).inner_text() == "✓"
+    person.press("p")
+    person.sees("b")
+    person.press("j", *"a.png", "Enter")
+    person.sees("a")
+    person.press("j", "3", "Enter")
+    person.sees("c")
+    assert person.review.progress().reviewed == 1  # what is typed into the field decides nothing
+    person.press("t")
+    assert not person.page.locator("#strip").is_visible()
+
+
+def test_a_long_strip_asks_for_what_is_in_sight(person, manifest_path):
+    requests = []
+    person.page.on("request", lambda request: requests.append(request.url))
+    person.sees("a")
+    state = person.page.evaluate("fetch('state').then(answer => answer.json())")
+    state["items"] = [{**state["items"][0], "name": f"{i}.png"} for i in range(5000)]
+    person.page.route("**/state", lambda route: route.fulfill(json=state))
+    person.page.reload()
+    person.sees("0")
+    strip = person.page.locator("#strip")
+    for top in range(0, 300_000, 30_000):
+        strip.evaluate("(strip, top) => (strip.scrollTop = top)", top)
+    person.page.wait_for_function("[...document.querySelectorAll('#strip img')].every(image => image.complete)")
+    assert person.page.locator("#strip button").count() < 30
+    assert sum("thumbnails" in url for url in requests) < 300  # a slow machine rests between two steps
+
+
+def test_nothing_covers_the_state_at_700_px(person):
+    page = person.page
+    page.set_viewport_size({"width": 700, "height": 700})
+    person.sees("a")
+    person.press("w", "ArrowUp", "ArrowRight")
+    person.press("Escape")
+    person.drag((80, 70), (90, 80))
+    person.press("Control+y")  # says something
+    for name in ("#reviewed", "#label", "#name", "#edited", "#window-state", "#accept", "#reject", "#jump", "#help"):
+        frame = page.locator(name).bounding_box()
+        assert frame and frame["x"] >= 0 and frame["x"] + frame["width"] <= 700, name
+        middle = [frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2]
+        assert page.evaluate("([x, y, name]) => !!document.elementFromPoint(x, y).closest(name)", [*middle, name]), name
+    assert page.evaluate("document.documentElement.scrollWidth") == 700
 
 
 def test_keyboard_focus_is_visible(person):

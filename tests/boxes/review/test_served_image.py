@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from care_tf.boxes.review._served_image import browser_image
+from care_tf.boxes.review._served_image import browser_image, browser_thumbnail, browser_values
 from care_tf.errors import InputError
 from care_tf.images.pixels import read_image
 
@@ -93,3 +93,24 @@ def test_sixteen_bits_go_out_by_the_range_that_was_asked_for(tmp_path):
         assert media_type == "image/png"
         shown = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
         np.testing.assert_array_equal(shown, read_image(tmp_path / "a.png", 4095))
+
+
+def test_values_are_those_of_gray_16_bit_files_only(tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    numbers = _random((6, 9), np.uint16, 4096)
+    cv2.imwrite(str(tmp_path / "gray.png"), numbers)
+    found = browser_values(tmp_path / "gray.png", 4095)
+    np.testing.assert_array_equal(np.frombuffer(found.data, "<u2").reshape(found.height, found.width), numbers)
+    assert found.white == 4095 and browser_values(tmp_path / "gray.png").white == 65535
+    cv2.imwrite(str(tmp_path / "color.png"), _random((6, 9, 3), np.uint16, 4096))
+    Image.fromarray(_random((6, 9))).save(tmp_path / "gray8.png")
+    assert browser_values(tmp_path / "color.png") is browser_values(tmp_path / "gray8.png") is None
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png"])
+def test_thumbnails_are_small_and_turned_as_the_image_is(tmp_path, name):
+    Image.fromarray(np.full((300, 900, 3), 90, np.uint8)).save(tmp_path / name, exif=_exif(6))
+    with Image.open(io.BytesIO(browser_thumbnail(tmp_path / name))) as thumbnail:
+        assert thumbnail.size == ((43, 128) if name == "a.jpg" else (128, 43))
+    with pytest.raises(InputError, match="gone.png does not exist"):
+        browser_thumbnail(tmp_path / "gone.png")

@@ -1,0 +1,56 @@
+"""What a run's report takes from its images: their own proportions, and the class in focus."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from care_tf.data.manifest import Manifest
+from care_tf.runs._example_maps import _shown
+from care_tf.runs._run_report import focus_class
+
+
+def _rows(path, labels=(0,), boxes=((),), names=("DF", "NV", "VASC")):
+    return Manifest(
+        image_paths=tuple(f"{path}{i or ''}" for i in range(len(labels))),
+        labels=np.array(labels),
+        class_names=names,
+        boxes=tuple(np.array(own, np.float32).reshape(-1, 4) for own in boxes),
+    )
+
+
+def _run(folder, **data):
+    settings = {"resize": "stretch", "max_pixel_value": None, "mask_classes": None, **data}
+    return SimpleNamespace(folder=folder, image_size=(32, 32), config=SimpleNamespace(data=SimpleNamespace(**settings)))
+
+
+@pytest.mark.parametrize("resize", ["stretch", "pad"])
+def test_an_image_its_box_and_its_map_keep_the_files_proportions(tmp_path, resize):
+    path = str(tmp_path / "a.png")
+    Image.fromarray(np.zeros((20, 80, 3), np.uint8)).save(path)
+    image, mask, to_image = _shown(_run(tmp_path, resize=resize), _rows(path, boxes=[[[0, 0, 40, 10]]]), 0)
+    assert image.shape == (80, 320, 3)
+    expected = np.zeros((80, 320), bool)
+    expected[:40, :160] = True
+    np.testing.assert_array_equal(mask, expected)
+    # The upper left quarter of the image, as the network sees it: of a padded one rows 12 to 20 of 32 are the image.
+    attention = np.zeros((32, 32), np.float32)
+    attention[slice(0, 16) if resize == "stretch" else slice(12, 16), :16] = 1
+    shown = to_image(attention)
+    assert shown.shape == (80, 320)
+    assert shown[:25, :145].min() > 0.9 and shown[55:].max() < 0.1 and shown[:, 175:].max() < 0.1
+
+
+def test_the_class_in_focus_is_the_rarest_of_those_with_boxes(tmp_path):
+    box = [[0, 0, 4, 4]]
+
+    def focus(boxes, **data):
+        rows = _rows("x", (0, 1, 1, 1, 2, 2), boxes)
+        return focus_class(SimpleNamespace(run=_run(tmp_path, **data), rows=rows))
+
+    none = [[]] * 6
+    assert focus(none) == "DF"
+    assert focus([[], box, [], [], box, []]) == "VASC"
+    assert focus([[], box, [], [], [], []]) == "NV"
+    assert focus([box] * 6, mask_classes=("NV", "VASC")) == "VASC"
