@@ -10,15 +10,16 @@ from care_tf.extras import require_extra
 require_extra(__name__, "runs", "matplotlib")
 
 _WIDTH_PX = 320
+_MAX_HEIGHT_PX = 4 * _WIDTH_PX  # a strip one pixel wide must not become a picture of gigabytes
 _OUTLINE_PX = 4
 _RIM_PX = 2
 
 
 def resized(image: np.ndarray) -> np.ndarray:
-    """The image at the width of a page's pictures, (h, 320, 3) uint8."""
+    """The image at the width of a page's pictures, (h, 320, 3) uint8, h at most 1280."""
     from PIL import Image
 
-    height = max(1, round(image.shape[0] * _WIDTH_PX / image.shape[1]))
+    height = min(max(1, round(image.shape[0] * _WIDTH_PX / image.shape[1])), _MAX_HEIGHT_PX)
     return np.asarray(Image.fromarray(image).resize((_WIDTH_PX, height), Image.Resampling.BICUBIC))
 
 

@@ -125,6 +125,17 @@ def test_attention_map_is_that_of_the_model_in_memory(model, exported):
     np.testing.assert_allclose(attention, model.attention_map(preprocess(images)), atol=1e-4)
 
 
+def test_the_map_of_any_class_is_that_of_the_model_in_memory(model, exported):
+    images, index = random_images(), np.array([2, 0, 1, 1], np.int32)
+    outputs = exported[1]["explain_class"](images=tf.constant(images), class_index=tf.constant(index))
+    expected = model.attention_map(preprocess(images), class_index=index)
+    np.testing.assert_allclose(outputs["attention_map"], expected, atol=1e-4)
+    np.testing.assert_allclose(outputs["box"], [boxes_from_map(each)[0] for each in outputs["attention_map"].numpy()])
+    explained = exported[1]["explain"](images=tf.constant(images))
+    np.testing.assert_allclose(outputs["probabilities"], explained["probabilities"], rtol=1e-6)
+    assert set(outputs) == set(explained)
+
+
 def test_nested_classifier(tmp_path):
     model, images = care_model(nested=True), random_images()
     outputs = export(model, tmp_path / "model")["explain"](images=tf.constant(images))
@@ -134,7 +145,7 @@ def test_nested_classifier(tmp_path):
 
 def test_signatures_and_shapes(exported):
     signatures = exported[1]
-    assert set(signatures) == {"serving_default", "serve_bytes", "explain", "portable"}
+    assert set(signatures) == {"serving_default", "serve_bytes", "explain", "explain_class", "portable"}
     assert signatures["explain"].structured_outputs["box"].shape.as_list() == [None, 4]
     assert set(signatures["serving_default"].structured_outputs) == {"probabilities", "top_class", "class_names"}
     assert signatures["explain"].structured_outputs["attention_map"].shape.as_list() == [None, *SIZE]
@@ -438,7 +449,7 @@ def test_further_inputs_are_arguments_of_every_signature(tmp_path):
     encodings = [InputEncoding("age", mean=50.0, std=10.0, has_missing=True), InputEncoding("sex", ("", "f"))]
     signatures = export(model, tmp_path / "model", inputs=encodings)
     given = random_images().round()
-    site = tf.one_hot([0, 2, 1, 1], 3)
+    site, index = tf.one_hot([0, 2, 1, 1], 3), tf.constant([0, 1, 2, 0])
     beside = {"age": tf.constant([30.0, np.nan, 50.0, 65.0]), "sex": tf.constant(["f", "", " f", ""]), "site": site}
     numbers = tf.constant([[-2.0, 0], [0, 1], [0, 0], [1.5, 0]])
     encoded = {"age": numbers, "sex": tf.one_hot([1, 0, 1, 0], 2), "site": site}
@@ -447,6 +458,7 @@ def test_further_inputs_are_arguments_of_every_signature(tmp_path):
     files = tf.constant([tf.io.encode_png(image).numpy() for image in given.astype("uint8")])
     answers = {
         "explain": signatures["explain"](images=tf.constant(given), **beside),
+        "explain_class": signatures["explain_class"](images=tf.constant(given), class_index=index, **beside),
         "serving_default": signatures["serving_default"](images=tf.constant(given), **beside),
         "serve_bytes": signatures["serve_bytes"](image_bytes=files, **beside),
         "portable": signatures["portable"](images=tf.constant(given), **encoded),
@@ -455,5 +467,7 @@ def test_further_inputs_are_arguments_of_every_signature(tmp_path):
     for name, answer in answers.items():
         np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5, err_msg=name)
     np.testing.assert_allclose(answers["explain"]["attention_map"], model.attention_map(x), atol=1e-5)
+    other = model.attention_map(x, class_index=index.numpy())
+    np.testing.assert_allclose(answers["explain_class"]["attention_map"], other, atol=1e-5)
     with pytest.raises(InputError, match=r"Received hue for one that takes age \(2,\), site \(3,\), sex \(2,\)"):
         export(model, tmp_path / "other", inputs=[InputEncoding("hue", ("f", "m"))])
