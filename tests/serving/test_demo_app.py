@@ -149,7 +149,7 @@ def png_of(width, height):
         (encoded(kind="TIFF")[:100], 422, "The image image cannot be decoded"),
         (b"\x89PNG\r\n\x1a\n", 422, "The image image cannot be decoded"),
         (b"\0" * 128 + b"DICM" + b"\1" * 50, 422, "image: "),
-        (form(b"broken", name="../../etc/a\nb.dcm"), 422, "a b.dcm: The file is not a DICOM file"),
+        (form(b"broken", name="..\\x/etc/a b.dcm"), 422, "a b.dcm: The file is not a DICOM file"),
         (png_of(50_000, 1001), 413, "image must have at most 50,000,000 pixels, and 30,000 on a side"),
         (png_of(30_001, 1), 413, "30,000 on a side"),
         (png_of(2**31 - 1, 2**31 - 1), 413, "50,000,000 pixels"),
