@@ -14,6 +14,7 @@ _DICOM_SUFFIXES = (".dcm", ".dicom")
 _STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DICOM_MARK, _DICOM_MARK_AT = b"DICM", 128
+_DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax
 _MAX_SIDE_PX = 30_000
 
 
@@ -45,11 +46,15 @@ def refuse_large(path: AnyFile, max_pixels: int) -> None:
 
     Raises:
       TooLargeError: It has more than `max_pixels`, or a side of more than 30,000 px.
-      InputError: As `read_pixels`, as far as the header shows.
+      InputError: As `read_pixels`, as far as the header shows; or a DICOM file is deflated, its header too, so that
+        reading this much could take any memory.
     """
     from PIL import Image
 
     if _kind(path) == "DICOM":
+        with open_file(path) as file:
+            if _DEFLATED in file.read():
+                raise InputError(f"{path} must not be deflated. Received a deflated DICOM file. Save it uncompressed.")
         _, width, height = read_dicom_header(path)
     else:
         with named_errors(path, "image"), open_file(path) as file:

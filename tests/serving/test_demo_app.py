@@ -189,6 +189,13 @@ def test_what_states_too_many_pixels_is_not_decoded(client, monkeypatch, tmp_pat
         assert post(client, contents).status_code == 413
 
 
+def test_a_deflated_dicom_file_is_refused_before_it_is_inflated(client, tmp_path):
+    uid = pytest.importorskip("pydicom").uid
+    path = write_dicom(tmp_path / "a.dcm", np.zeros((2, 2), np.uint8), syntax=uid.DeflatedExplicitVRLittleEndian)
+    reply = post(client, path.read_bytes())
+    assert reply.status_code == 422 and "must not be deflated" in reply.json["error"]
+
+
 def test_uploads_stay_in_memory(client, monkeypatch):
     for name in ("TemporaryFile", "NamedTemporaryFile", "SpooledTemporaryFile", "mkstemp"):
         monkeypatch.setattr(tempfile, name, lambda *_, **__: pytest.fail("went to a file"))

@@ -1,4 +1,4 @@
-"""The demo's page in a real browser: images are chosen and dropped, a class is chosen, a bad file is told."""
+"""The demo's page in a real browser: images are chosen, a class is chosen, a bad file is told."""
 
 import threading
 

@@ -1,8 +1,11 @@
 """The exported model against NumPy, against the model in memory, and in a process that has only TensorFlow."""
 
+import base64
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -209,6 +212,25 @@ def test_joined_requests_give_what_each_gives_alone(exported, signature):
             np.testing.assert_array_equal(values, expected)
         else:
             np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["inputs", "instances"])
+def test_the_rest_call_of_the_documentation_is_what_the_signature_takes(exported, form):
+    """TensorFlow Serving: {"b64": ...} is an element of a string tensor; a list of instances is stacked by name."""
+    text = Path(__file__).parents[2].joinpath("docs/serving.md").read_text(encoding="utf-8")
+    pattern = {"inputs": r"printf '(.*)' ", "instances": r"The row form sends `(.*)` and gets"}[form]
+    (body,) = re.findall(pattern, text)
+    contents = encoded_images()[0]
+    encoded = base64.b64encode(contents).decode()
+    request = json.loads(body.replace("%s", encoded).replace('"..."', f'"{encoded}"'))
+    rows = request.get("instances", [{}])
+    columns = request.get("inputs", {name: [row[name] for row in rows] for name in rows[0]})
+    given = {name: tf.constant([base64.b64decode(each["b64"]) for each in column]) for name, column in columns.items()}
+    outputs = exported[1][request["signature_name"]](**given)
+    expected = exported[1]["serve_bytes"](image_bytes=tf.constant([contents]))
+    np.testing.assert_array_equal(outputs["probabilities"], expected["probabilities"])
+    answer = json.loads(re.search(r"```json\n(\{\"outputs.*?)```", text, re.DOTALL)[1])["outputs"]
+    assert {name: np.ndim(column) for name, column in answer.items()} == {k: v.ndim for k, v in outputs.items()}
 
 
 @pytest.mark.parametrize("size", [SIZE, (61, 50)])

@@ -36,6 +36,21 @@ def test_values_are_those_of_training_but_for_halves(resizes, size, choice):
     np.testing.assert_allclose(found, expected, atol=1)
 
 
+@pytest.mark.parametrize("choice", RESIZES)
+def test_onnx_resizes_alike(resizes, choice):
+    tf2onnx = pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    spec = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
+    model, _ = tf2onnx.convert.from_function(resizes[choice], [spec])
+    session = runtime.InferenceSession(model.SerializeToString())
+    for size in [(61, 50), (9, 12), (24, 32), (50, 200), (150, 40), (1, 1)]:
+        images = np.random.default_rng(7).integers(0, 256, (2, *size, 3)).astype(np.float32)
+        (found,) = session.run(None, {"images": images})
+        expected = resizes[choice](images).numpy()
+        np.testing.assert_allclose(found, expected, atol=1)
+        assert (found != expected).mean() < 1e-3  # halves, rounded the other way
+
+
 def test_images_of_the_size_pass_untouched(resize):
     images = np.random.default_rng(6).uniform(-3, 300, (2, 24, 32, 3)).astype(np.float32)
     np.testing.assert_array_equal(resize(images), images)
