@@ -309,8 +309,8 @@ def _from_run(folder: Path) -> Predictor:
     served = ServedClassifier(run.care_model, run.preprocess, description)
 
     def call(name: str) -> Any:
-        function = getattr(served, name)
-        return lambda images, further, *index: function(images, *index, *([further] if further else []))
+        # Looked up at each call: the lambda keeps `served`, which its functions refer to weakly.
+        return lambda images, further, *index: getattr(served, name)(images, *index, *([further] if further else []))
 
     return Predictor(description, call("serve_images"), call("explain"), run.sha256, call("explain_class"))
 

@@ -8,13 +8,14 @@ from care_tf.images.resize_choice import RESIZES
 from care_tf.images.resizing import padded, placement, resize_images
 from care_tf.serving._portable_resize import portable_resize
 
+IMAGES = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
+
 
 @pytest.fixture(scope="module")
 def resizes():
     def traced(choice):
-        signature = [tf.TensorSpec((None, None, None, 3), tf.float32)]
         function = lambda images: portable_resize(images, (24, 32), choice)  # noqa: E731
-        return tf.function(function, input_signature=signature, autograph=False)
+        return tf.function(function, input_signature=[IMAGES], autograph=False)
 
     return {choice: traced(choice) for choice in RESIZES}
 
@@ -40,8 +41,7 @@ def test_values_are_those_of_training_but_for_halves(resizes, size, choice):
 def test_onnx_resizes_alike(resizes, choice):
     tf2onnx = pytest.importorskip("tf2onnx")
     runtime = pytest.importorskip("onnxruntime")
-    spec = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
-    model, _ = tf2onnx.convert.from_function(resizes[choice], [spec])
+    model, _ = tf2onnx.convert.from_function(resizes[choice], [IMAGES])
     session = runtime.InferenceSession(model.SerializeToString())
     for size in [(61, 50), (9, 12), (24, 32), (50, 200), (150, 40), (1, 1)]:
         images = np.random.default_rng(7).integers(0, 256, (2, *size, 3)).astype(np.float32)
