@@ -18,7 +18,9 @@ def requirements(name: str, extra: str = "") -> list[str]:
     return chosen
 
 
-EXTRAS = {extra: requirements("requirements.txt", extra) for extra in ("runs", "boxes", "segmentation", "dicom")}
+EXTRAS = {
+    extra: requirements("requirements.txt", extra) for extra in ("runs", "boxes", "segmentation", "serve", "dicom")
+}
 for extra in ("dicom", "dask", "ray", "hub", "onnx"):
     EXTRAS[extra] = EXTRAS.get(extra, []) + requirements(f"requirements-{extra}.txt")
 _, _, version = (ROOT / "care_tf" / "version.py").read_text(encoding="utf-8").partition("__version__ = ")

@@ -10,6 +10,7 @@ _COMMANDS = {
     "calibrate": "calibrate:calibrate",
     "evaluate": "evaluate:evaluate",
     "predict": "predict:predict",
+    "serve": "serve:serve",
     "compare": "compare:compare",
     "maps": "maps:maps",
     "reproduce": "reproduce:reproduce",

@@ -1,7 +1,6 @@
 """Grayscale DICOM files as a viewer would show them, in 8 bits; the only module that imports pydicom."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,6 +9,7 @@ import numpy as np
 from care_tf.datasets._dicom_display import gray_levels
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
+from care_tf.file_in_memory import AnyFile, open_file
 
 _GRAYSCALE = ("MONOCHROME1", "MONOCHROME2")
 _MAX_BITS = 16
@@ -33,7 +33,7 @@ class DicomHeader(NamedTuple):
     height: int
 
 
-def read_dicom_header(path: str | os.PathLike) -> DicomHeader:
+def read_dicom_header(path: AnyFile) -> DicomHeader:
     """Reads three entries of a DICOM file, without its pixels.
 
     Raises:
@@ -47,7 +47,7 @@ def read_dicom_header(path: str | os.PathLike) -> DicomHeader:
         return DicomHeader(str(dataset.get("PatientID") or "").strip(), width, height)
 
 
-def read_dicom(path: str | os.PathLike, window: int | str | None = None) -> np.ndarray:
+def read_dicom(path: AnyFile, window: int | str | None = None) -> np.ndarray:
     """Decodes a DICOM file and applies what it says about its display.
 
     stored value -> modality (rescale slope and intercept, or a lookup table) -> view (a lookup table, or a window)
@@ -183,25 +183,26 @@ def _decoded(dataset: Any, syntax: Any) -> np.ndarray:
         raise InputError(f"{compression}: {' '.join(str(error).split())}. Copy it again, or {fix}.") from error
 
 
-def _read(path: str | os.PathLike, **options: Any) -> Any:
+def _read(path: AnyFile, **options: Any) -> Any:
     require_extra("Reading DICOM files", "dicom", "pydicom")
     import pydicom
 
     try:
-        return pydicom.dcmread(path, **options)
+        with open_file(path) as file:
+            return pydicom.dcmread(file, **options)
     except FileNotFoundError:
         raise InputError("There is no such file.") from None
     except pydicom.errors.InvalidDicomError:
         pass
-    with contextlib.suppress(Exception):  # whatever is no DICOM file makes it raise anything
-        dataset = pydicom.dcmread(path, force=True, **options)  # without the preamble that starts a file
+    with contextlib.suppress(Exception), open_file(path) as file:  # whatever is no DICOM file makes it raise anything
+        dataset = pydicom.dcmread(file, force=True, **options)  # without the preamble that starts a file
         if dataset.get("Rows"):
             return dataset
     raise InputError("The file is not a DICOM file: its header is missing.")
 
 
 @contextlib.contextmanager
-def _named_errors(path: str | os.PathLike) -> Iterator[None]:
+def _named_errors(path: AnyFile) -> Iterator[None]:
     """Turns everything into an `InputError` that names the file: a broken one makes pydicom raise whatever it meets."""
     try:
         yield

@@ -1,6 +1,7 @@
 """Whole images and masks as NumPy arrays at their own size, for everything that is not a training pipeline."""
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
+from care_tf.file_in_memory import AnyFile, open_file
 from care_tf.images.bit_depth import HEAD_BYTES, check_max_pixel_value, gray_of_16_bits, is_16_bit_png, warn_if_dark
 from care_tf.images.header import exif_orientation
 
@@ -27,14 +29,14 @@ _BITS_PER_SAMPLE, _PHOTOMETRIC, _BLACK_IS_ZERO = 258, 262, 1
 _EIGHT_BIT_MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "YCbCr")
 
 
-def read_image(path: str | os.PathLike, max_pixel_value: int | None = None) -> np.ndarray:
+def read_image(path: AnyFile, max_pixel_value: int | None = None) -> np.ndarray:
     """Decodes an image as the training pipeline does, without resizing it.
 
     A JPEG's EXIF orientation is honored, a PNG's is not; grayscale, palette and 16-bit become 8-bit RGB, and an alpha
     channel is dropped.
 
     Args:
-      path: A JPEG or PNG file.
+      path: A JPEG or PNG file, on disk or in memory.
       max_pixel_value: The number in a 16-bit PNG that is white, in [1, 65535]; other files are read as ever. None takes
         the upper byte of its numbers, with a warning where that leaves the image dark.
 
@@ -50,7 +52,7 @@ def read_image(path: str | os.PathLike, max_pixel_value: int | None = None) -> n
     numbers = _16_bit_numbers(path)
     if numbers is not None:
         return _gray(numbers, max_pixel_value, path)
-    with _named_errors(path, "image"), Image.open(path, formats=("JPEG", "PNG")) as image:
+    with named_errors(path, "image"), open_file(path) as file, Image.open(file, formats=("JPEG", "PNG")) as image:
         transposition = _TRANSPOSITIONS.get(exif_orientation(image))
         pixels = _as_rgb(image)
         if transposition is not None:
@@ -58,11 +60,11 @@ def read_image(path: str | os.PathLike, max_pixel_value: int | None = None) -> n
     return np.asarray(pixels)
 
 
-def read_tiff(path: str | os.PathLike, max_pixel_value: int | None = None) -> np.ndarray:
+def read_tiff(path: AnyFile, max_pixel_value: int | None = None) -> np.ndarray:
     """Decodes a TIFF file of one page as `read_image` decodes the same pixels in a PNG, but its orientation is honored.
 
     Args:
-      path: A TIFF file with 8 bits per channel, or gray with 16.
+      path: A TIFF file with 8 bits per channel, or gray with 16, on disk or in memory.
       max_pixel_value: The number in 16 bits that is white, as in `read_image`.
 
     Returns:
@@ -75,7 +77,7 @@ def read_tiff(path: str | os.PathLike, max_pixel_value: int | None = None) -> np
     from PIL import Image, ImageOps
 
     check_max_pixel_value(max_pixel_value)
-    with _named_errors(path, "image"), Image.open(path, formats=("TIFF",)) as image:
+    with named_errors(path, "image"), open_file(path) as file, Image.open(file, formats=("TIFF",)) as image:
         tags = image.tag_v2
         num_bits, photometric, mode = max(tags.get(_BITS_PER_SAMPLE, (1,))), tags.get(_PHOTOMETRIC), image.mode
         num_pages = getattr(image, "n_frames", 1)
@@ -107,7 +109,7 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
     """
     from PIL import Image
 
-    with _named_errors(path, "mask"), Image.open(path, formats=("PNG",)) as image:
+    with named_errors(path, "mask"), Image.open(path, formats=("PNG",)) as image:
         is_wide = image.mode.startswith("I") or image.mode == "1"
         # Through the palette's colors, not its numbers: published lesion masks have 0 for the lesion.
         channels = np.asarray(image if is_wide else image.convert("RGB"))
@@ -130,27 +132,28 @@ def _as_rgb(image: Any) -> Any:
     return image.convert("RGBA").convert("RGB") if image.mode == "P" else image.convert("RGB")
 
 
-def _16_bit_numbers(path: str | os.PathLike) -> np.ndarray | None:
+def _16_bit_numbers(path: AnyFile) -> np.ndarray | None:
     """int32 (H,W,3), RGB, of a PNG with 16 bits per channel; None for any other file."""
     from PIL import Image
 
-    with _named_errors(path, "image"):
-        with open(path, "rb") as file:
+    with named_errors(path, "image"):
+        with open_file(path) as file:
             head = file.read(HEAD_BYTES)
-        if not is_16_bit_png(head):
-            return None
-        with Image.open(path, formats=("PNG",)) as image:
+            if not is_16_bit_png(head):
+                return None
+            contents = head + file.read()
+        with Image.open(io.BytesIO(contents), formats=("PNG",)) as image:
             pixels = np.asarray(image)  # decoded even where Pillow keeps the upper bytes only: it finds what is cut off
             is_gray = image.mode.startswith("I")
     if not is_gray:
         require_extra("Reading 16-bit PNGs in color", "boxes", "cv2")
         import cv2
 
-        pixels = np.asarray(cv2.imread(os.fspath(path), cv2.IMREAD_UNCHANGED))[..., 2::-1]
+        pixels = np.asarray(cv2.imdecode(np.frombuffer(contents, np.uint8), cv2.IMREAD_UNCHANGED))[..., 2::-1]
     return np.broadcast_to(np.atleast_3d(pixels), (*pixels.shape[:2], 3)).astype(np.int32)
 
 
-def _gray(numbers: np.ndarray, max_pixel_value: int | None, path: str | os.PathLike) -> np.ndarray:
+def _gray(numbers: np.ndarray, max_pixel_value: int | None, path: AnyFile) -> np.ndarray:
     """uint8, as the pipeline's decoder gives it."""
     largest = int(numbers.max())
     if max_pixel_value is None:
@@ -166,7 +169,7 @@ def _gray(numbers: np.ndarray, max_pixel_value: int | None, path: str | os.PathL
 
 
 @contextlib.contextmanager
-def _named_errors(path: str | os.PathLike, kind: str) -> Iterator[None]:
+def named_errors(path: AnyFile, kind: str) -> Iterator[None]:
     """Turns whatever Pillow raises into one `InputError` that names the file."""
     from PIL import Image
 

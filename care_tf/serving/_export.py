@@ -35,7 +35,7 @@ def export_saved_model(
     decision: Decision | None = None,
     focus_class: str | None = None,
 ) -> None:
-    """Writes a SavedModel with the signatures `serving_default`, `serve_bytes`, `explain` and `portable`.
+    """Writes a SavedModel with the signatures `serving_default`, `serve_bytes`, `explain`, `explain_class`, `portable`.
 
     Args:
       care_model: The trained model; it is not changed.
@@ -78,6 +78,7 @@ def export_saved_model(
         "serving_default": served.serve_images,
         "serve_bytes": served.serve_bytes,
         "explain": served.explain,
+        "explain_class": served.explain_class,
         "portable": served.portable,
     }
     with atomic_path(path) as temporary:

@@ -4,18 +4,25 @@ from pathlib import Path
 
 import numpy as np
 
-from care_tf.datasets.dicom import read_dicom
+from care_tf.datasets.dicom import read_dicom, read_dicom_header
 from care_tf.errors import InputError
-from care_tf.images.pixels import read_image, read_tiff
+from care_tf.file_in_memory import AnyFile, open_file
+from care_tf.images.pixels import named_errors, read_image, read_tiff
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _DICOM_SUFFIXES = (".dcm", ".dicom")
 _STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DICOM_MARK, _DICOM_MARK_AT = b"DICM", 128
+_DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax
+_MAX_SIDE_PX = 30_000
 
 
-def read_pixels(path: str, max_pixel_value: int | None = None) -> np.ndarray:
+class TooLargeError(InputError):
+    """An image of more pixels than are decoded for whoever asks."""
+
+
+def read_pixels(path: AnyFile, max_pixel_value: int | None = None) -> np.ndarray:
     """Decodes an image file at its own size.
 
     Args:
@@ -28,14 +35,38 @@ def read_pixels(path: str, max_pixel_value: int | None = None) -> np.ndarray:
     Raises:
       InputError: The file is missing, or cannot be read.
     """
-    head = _head(path)
-    if _is_dicom(path, head):
+    kind = _kind(path)
+    if kind == "DICOM":
         return np.repeat(read_dicom(path)[..., np.newaxis], 3, axis=2)
-    if head.startswith(_TIFF_STARTS):
-        return read_tiff(path, max_pixel_value)
-    if head.startswith(_STARTS):
-        return read_image(path, max_pixel_value)
-    raise InputError(f"{path} must be a PNG, JPEG, TIFF or DICOM file. Received one that starts with {head[:4]!r}.")
+    return (read_tiff if kind == "TIFF" else read_image)(path, max_pixel_value)
+
+
+def refuse_large(path: AnyFile, max_pixels: int) -> None:
+    """Refuses an image by the size that its header states, before anything is decoded.
+
+    Raises:
+      TooLargeError: It has more than `max_pixels`, or a side of more than 30,000 px.
+      InputError: As `read_pixels`, as far as the header shows; or a DICOM file is deflated, its header too, so that
+        reading this much could take any memory.
+    """
+    from PIL import Image
+
+    if _kind(path) == "DICOM":
+        with open_file(path) as file:
+            if _DEFLATED in file.read():
+                raise InputError(f"{path} must not be deflated. Received a deflated DICOM file. Save it uncompressed.")
+        _, width, height = read_dicom_header(path)
+    else:
+        with named_errors(path, "image"), open_file(path) as file:
+            try:
+                with Image.open(file, formats=("JPEG", "PNG", "TIFF")) as image:
+                    width, height = image.size
+            except Image.DecompressionBombError:  # Pillow's own limit
+                width = height = _MAX_SIDE_PX + 1
+    if width * height > max_pixels or max(width, height) > _MAX_SIDE_PX:
+        raise TooLargeError(
+            f"{path} must have at most {max_pixels:,} pixels, and {_MAX_SIDE_PX:,} on a side. Received more. Shrink it."
+        )
 
 
 def is_image_file(path: str) -> bool:
@@ -46,14 +77,25 @@ def is_image_file(path: str) -> bool:
         return False
 
 
-def _is_dicom(path: str, head: bytes) -> bool:
+def _kind(path: AnyFile) -> str:
+    head = _head(path)
+    if _is_dicom(path, head):
+        return "DICOM"
+    if head.startswith(_TIFF_STARTS):
+        return "TIFF"
+    if head.startswith(_STARTS):
+        return "PNG or JPEG"
+    raise InputError(f"{path} must be a PNG, JPEG, TIFF or DICOM file. Received one that starts with {head[:4]!r}.")
+
+
+def _is_dicom(path: AnyFile, head: bytes) -> bool:
     # The mark comes first: the 128 bytes in front of it may be those of a TIFF file.
-    return head[_DICOM_MARK_AT:] == _DICOM_MARK or Path(path).suffix.lower() in _DICOM_SUFFIXES
+    return head[_DICOM_MARK_AT:] == _DICOM_MARK or Path(str(path)).suffix.lower() in _DICOM_SUFFIXES
 
 
-def _head(path: str) -> bytes:
+def _head(path: AnyFile) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return file.read(_DICOM_MARK_AT + len(_DICOM_MARK))
     except FileNotFoundError:
         raise InputError(f"The image {path} does not exist.") from None

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from care_tf.errors import InputError, reason
+from care_tf.errors import InputError, did_you_mean, reason
+from care_tf.file_in_memory import AnyFile, FileInMemory
 from care_tf.files import files_sha256
 from care_tf.images.resize_choice import STRETCH
 from care_tf.images.resizing import map_of_image, resize_images
@@ -23,10 +24,22 @@ _BATCH_SIZE = 32
 
 
 class ImageFile(NamedTuple):
-    """An image, and the cells of its row in a manifest: what the network takes beside it."""
+    """An image, and the cells of its row in a manifest: what the network takes beside it.
+
+    Attributes:
+      path: The file, or the name of one that is in memory.
+      cells: Column -> cell.
+      contents: Of a file in memory; None reads `path`.
+    """
 
     path: str
     cells: Mapping[str, str] = {}
+    contents: bytes | None = None
+
+    @property
+    def file(self) -> AnyFile:
+        """What to read."""
+        return self.path if self.contents is None else FileInMemory(self.path, self.contents)
 
 
 class Prediction(NamedTuple):
@@ -36,7 +49,7 @@ class Prediction(NamedTuple):
       image: The file.
       size: Height and width of its image, px.
       probabilities: float32 (C,).
-      attention_map: float32 (H,W) in [0, 1] of the predicted class, over the whole image; None where not asked for.
+      attention_map: float32 (H,W) in [0, 1] of one class, over the whole image; None where not asked for.
       box: float32 (4,), half-open x0,y0,x1,y1 px of the file's image, around what the map marks; zeros for none.
       thumbnail: What the caller made of the image's pixels.
     """
@@ -85,6 +98,8 @@ class Predictor:
       classify: (images float32 (B,H,W,3) RGB 0..255, further inputs as a manifest has them) -> `probabilities`.
       explain: The same -> `attention_map` and `box`, too.
       sha256: Of what the predictions come from.
+      explain_class: (Images, further inputs, `class_index` int32 (B,)) -> the same of these classes; None where the
+        model was exported without.
 
     Attributes:
       class_names: In the order of the probabilities.
@@ -92,6 +107,7 @@ class Predictor:
       focus_class: The class it was trained for; None where unknown.
       inputs: How further inputs are encoded.
       decision: How its probabilities are calibrated, and from where on a class is called; None where nobody chose.
+      explains_any_class: Whether maps of other classes than the predicted ones can be had.
     """
 
     def __init__(
@@ -100,12 +116,14 @@ class Predictor:
         classify: Callable[[tf.Tensor, dict[str, tf.Tensor]], Outputs],
         explain: Callable[[tf.Tensor, dict[str, tf.Tensor]], Outputs],
         sha256: str,
+        explain_class: Callable[[tf.Tensor, dict[str, tf.Tensor], tf.Tensor], Outputs] | None = None,
     ):
         self.class_names, self.image_size = description.class_names, description.image_size
         self.focus_class, self.inputs = description.focus_class, description.inputs
         self.decision, self.sha256 = description.decision, sha256
         self._max_pixel_value, self._resize = description.max_pixel_value, description.resize
-        self._classify, self._explain = classify, explain
+        self._classify, self._explain, self._explain_class = classify, explain, explain_class
+        self.explains_any_class = explain_class is not None
 
     def predict(
         self, paths: Sequence[str | os.PathLike], inputs: Mapping[str, Sequence[Any]] | None = None
@@ -126,13 +144,16 @@ class Predictor:
         return np.array([each.probabilities for each in found], np.float32).reshape(-1, len(self.class_names))
 
     def explain(
-        self, paths: Sequence[str | os.PathLike], inputs: Mapping[str, Sequence[Any]] | None = None
+        self,
+        paths: Sequence[str | os.PathLike],
+        inputs: Mapping[str, Sequence[Any]] | None = None,
+        class_name: str | None = None,
     ) -> Explanation:
-        """The probabilities of images, and where the predicted classes were seen.
+        """The probabilities of images, and where one class was seen: `class_name`, or each image's predicted one.
 
-        Args and Raises: as in `predict`.
+        Other Args and Raises: as in `predict`.
         """
-        found = self._all(paths, inputs, attention=True)
+        found = self._all(paths, inputs, attention=True, class_name=class_name)
         shapes = {"probabilities": (len(self.class_names),), "attention_map": self.image_size, "box": (4,)}
         return Explanation(
             *(
@@ -146,6 +167,7 @@ class Predictor:
         images: Sequence[ImageFile],
         *,
         attention: bool,
+        class_name: str | None = None,
         batch_size: int = _BATCH_SIZE,
         thumbnail: Callable[[np.ndarray], np.ndarray] | None = None,
     ) -> Iterator[list[Prediction | BadImage]]:
@@ -154,18 +176,41 @@ class Predictor:
         Args:
           images: The files.
           attention: Whether attention maps and boxes are asked for.
+          class_name: Of which class; None: of each image's predicted one.
           batch_size: Images per batch.
           thumbnail: uint8 (h,w,3) RGB -> what is kept of the pixels with the prediction; None keeps nothing.
 
         Raises:
-          InputError: Images lack the cells of an input.
+          InputError: Images lack the cells of an input, there is no such class, or its maps cannot be had.
         """
         self.check_cells(images)
+        class_index = None if class_name is None else self._checked_class(class_name)
         for batch in _read_ahead(lambda image: self._read(image, thumbnail), images, batch_size):
-            predicted = iter(self._predicted([each for each in batch if isinstance(each, _Read)], attention))
+            predicted = iter(
+                self._predicted([each for each in batch if isinstance(each, _Read)], attention, class_index)
+            )
             yield [next(predicted) if isinstance(each, _Read) else each for each in batch]
 
-    def _all(self, paths: Any, inputs: Mapping[str, Sequence[Any]] | None, attention: bool) -> list[Prediction]:
+    def _checked_class(self, class_name: str) -> int:
+        if class_name not in self.class_names:
+            raise InputError(
+                f"The class to explain must be one of {', '.join(self.class_names)}. Received {class_name!r}."
+                f"{did_you_mean(class_name, self.class_names)}"
+            )
+        if not self.explains_any_class:
+            raise InputError(
+                f"The SavedModel must have the signature explain_class to explain {class_name}. Received one of an "
+                "earlier version. Export the run again, or leave the class out."
+            )
+        return self.class_names.index(class_name)
+
+    def _all(
+        self,
+        paths: Any,
+        inputs: Mapping[str, Sequence[Any]] | None,
+        attention: bool,
+        class_name: str | None = None,
+    ) -> list[Prediction]:
         paths = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
         for name, values in (inputs or {}).items():
             if len(values) != len(paths):
@@ -177,6 +222,7 @@ class Predictor:
                 for row, path in enumerate(paths)
             ],
             attention=attention,
+            class_name=class_name,
         ):
             for each in batch:
                 if isinstance(each, BadImage):
@@ -199,19 +245,22 @@ class Predictor:
         if problems:
             return BadImage(image, f"{image.path}: {'; '.join(problems)}.")
         try:
-            pixels = read_pixels(image.path, self._max_pixel_value)
+            pixels = read_pixels(image.file, self._max_pixel_value)
             resized = resize_images(tf.constant(pixels), self.image_size, self._resize).numpy()
             shown = None if thumbnail is None else thumbnail(pixels)
         except Exception as error:  # one file in a thousand must not end the work on the others
             return BadImage(image, reason(error))
         return _Read(image, resized, pixels.shape[:2], shown)
 
-    def _predicted(self, batch: Sequence[_Read], attention: bool) -> list[Prediction]:
+    def _predicted(self, batch: Sequence[_Read], attention: bool, class_index: int | None) -> list[Prediction]:
         if not batch:
             return []
         images = tf.constant(np.stack([each.resized for each in batch]))
         cells = {each.name: each.values([read.image.cells[each.name] for read in batch]) for each in self.inputs}
-        outputs = (self._explain if attention else self._classify)(images, cells)
+        if attention and self._explain_class is not None and class_index is not None:
+            outputs = self._explain_class(images, cells, tf.fill((len(batch),), class_index))
+        else:
+            outputs = (self._explain if attention else self._classify)(images, cells)
         found = {name: outputs[name].numpy() for name in ("probabilities", "attention_map", "box") if name in outputs}
         predictions = []
         for row, (image, _, size, shown) in enumerate(batch):
@@ -260,9 +309,10 @@ def _from_run(folder: Path) -> Predictor:
     served = ServedClassifier(run.care_model, run.preprocess, description)
 
     def call(name: str) -> Any:
-        return lambda images, further: getattr(served, name)(images, *([further] if further else []))
+        # Looked up at each call: the lambda keeps `served`, which its functions refer to weakly.
+        return lambda images, further, *index: getattr(served, name)(images, *index, *([further] if further else []))
 
-    return Predictor(description, call("serve_images"), call("explain"), run.sha256)
+    return Predictor(description, call("serve_images"), call("explain"), run.sha256, call("explain_class"))
 
 
 def _from_saved_model(folder: Path) -> Predictor:
@@ -282,8 +332,12 @@ def _from_saved_model(folder: Path) -> Predictor:
     def call(name: str) -> Any:
         return lambda images, further: loaded.signatures[name](images=images, **further)
 
+    def explain_class(images: tf.Tensor, further: dict[str, tf.Tensor], index: tf.Tensor) -> Any:
+        return loaded.signatures["explain_class"](images=images, class_index=index, **further)
+
     contents = [folder / "saved_model.pb", *sorted((folder / "variables").iterdir())]
-    return Predictor(description, call("serving_default"), call("explain"), files_sha256(contents))
+    any_class = explain_class if "explain_class" in loaded.signatures else None  # earlier exports have none
+    return Predictor(description, call("serving_default"), call("explain"), files_sha256(contents), any_class)
 
 
 def _read_ahead(

@@ -1,4 +1,4 @@
-"""The four functions of an exported model, in TensorFlow operations only."""
+"""The five functions of an exported model, in TensorFlow operations only."""
 
 import functools
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class ServedClassifier(tf.Module):
             return {"image": images, **further} if further else images
 
         self._predict = plain(lambda images: call_classifier(care_model.classifier, beside(images), training=False))
-        self._attend = plain(lambda images: care_model.predictions_and_attention(beside(images)))
+        self._attend = plain(lambda images, index: care_model.predictions_and_attention(beside(images), index))
         self._probabilities = plain(care_model.class_probabilities)
         height, width = description.image_size
         self._image_size = (height, width)
@@ -71,11 +71,12 @@ class ServedClassifier(tf.Module):
         named = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in specs.items()}
 
         def with_arguments(function: Any, known: dict[str, InputEncoding]) -> Any:
-            def signature(images: tf.Tensor, given: dict[str, tf.Tensor]) -> Outputs:
+            def signature(*own_and_given: Any) -> Outputs:
+                *own, given = own_and_given
                 further.update(
                     {name: known[name].encode(value) if name in known else value for name, value in given.items()}
                 )
-                return function.python_function(images)
+                return function.python_function(*own)
 
             arguments = named | {name: encoding.spec for name, encoding in known.items()}
             return tf.function(signature, input_signature=[*function.input_signature, arguments])
@@ -131,7 +132,28 @@ class ServedClassifier(tf.Module):
           The outputs of `serve_images`, `attention_map` (B,H,W) float32 in [0, 1] over the whole image, at the size
           the classifier works at, and `box` (B,4) float32, half-open x0,y0,x1,y1 px of the images as they were sent.
         """
-        predictions, attention = self._attend(self._prepare(images))
+        return self._explained(images, None)
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec((None, None, None, 3), tf.float32, name="images"),
+            tf.TensorSpec((None,), tf.int32, name="class_index"),
+        ]
+    )
+    def explain_class(self, images: tf.Tensor, class_index: tf.Tensor) -> Outputs:
+        """`explain` for a class of the client's choice.
+
+        Args:
+          images: As in `serve_images`.
+          class_index: (B,) int32, which class's map each image gets, counted in the order of `class_names`.
+
+        Returns:
+          As `explain`.
+        """
+        return self._explained(images, class_index)
+
+    def _explained(self, images: tf.Tensor, class_index: tf.Tensor | None) -> Outputs:
+        predictions, attention = self._attend(self._prepare(images), class_index)
         given_size = tf.shape(images)[1:3]
         resized = map_of_image(attention, given_size, self._image_size, self._resize_choice, self._image_size)
         resized = tf.ensure_shape(resized, (None, *self._image_size))

@@ -4,24 +4,25 @@ import collections
 import contextlib
 import os
 import sys
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from care_tf.box_geometry import shortest, union_mask
+from care_tf.box_geometry import shortest
 from care_tf.csv_files import write_table
 from care_tf.errors import InputError, did_you_mean
-from care_tf.evaluation.map_overlay import full_size, outlined, overlaid, resized
+from care_tf.evaluation.map_overlay import resized
 from care_tf.file_work import map_files
 from care_tf.files import atomic_path, file_state
 from care_tf.problems import listed
 from care_tf.progress_journal import ProgressJournal, journal_path
+from care_tf.serving._heatmap import heatmap
 from care_tf.serving._image_list import PREDICTIONS, find_images
 from care_tf.serving._prediction_page import HEATMAP, THUMBNAIL, ShownImage, write_page
 from care_tf.serving._predictor import BadImage, ImageFile, Prediction, Predictor
+from care_tf.serving._reading_warnings import reading_warnings
 
 BAD_IMAGES, PAGE = "bad_images.csv", "index.html"
 
@@ -167,18 +168,9 @@ def _entry(found: Prediction | BadImage, name: str, output: Path) -> _Entry:
     assert found.thumbnail is not None
     _write_picture(output / THUMBNAIL.format(name), found.thumbnail)
     if found.attention_map is not None:
-        _write_picture(output / HEATMAP.format(name), _heatmap(found, found.thumbnail, name))
+        _write_picture(output / HEATMAP.format(name), heatmap(found, found.thumbnail))
     probabilities = [shortest(each) for each in found.probabilities.tolist()]
     return {**entry, "cells": dict(found.image.cells), "probabilities": probabilities, "picture": name}
-
-
-def _heatmap(found: Prediction, thumbnail: np.ndarray, name: str) -> np.ndarray:
-    height, width = thumbnail.shape[:2]
-    drawn = overlaid(thumbnail, full_size(found.attention_map, (height, width), name))
-    if found.box is None or not found.box.any():
-        return drawn
-    scale = np.array([width, height, width, height]) / np.tile(found.size[::-1], 2)
-    return outlined(drawn, union_mask(found.box * scale, height, width))
 
 
 def _write_picture(path: Path, pixels: np.ndarray) -> None:
@@ -251,15 +243,9 @@ def _summary(
 
 @contextlib.contextmanager
 def _first_warning_shown() -> Iterator[None]:
-    """Prints one warning of all that reading thousands of images gives, and how many more there are.
-
-    What pydicom warns of is left out: it may quote a patient's data.
-    """
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        warnings.filterwarnings("ignore", module=r"pydicom(\..*)?")
+    """Prints one warning of all that reading thousands of images gives, and how many more there are."""
+    with reading_warnings() as texts:
         yield
-    texts = dict.fromkeys(str(each.message) for each in caught if each.category is UserWarning)
     if texts:
         more = f"; {len(texts) - 1} more such warnings" if len(texts) > 1 else ""
-        print(f"warning: {next(iter(texts))}{more}", file=sys.stderr)
+        print(f"warning: {texts[0]}{more}", file=sys.stderr)

@@ -61,6 +61,7 @@ def test_the_commands_are_those_of_the_documentation():
             "calibrate",
             "evaluate",
             "predict",
+            "serve",
             "compare",
             "maps",
             "reproduce",

@@ -1,8 +1,11 @@
 """The exported model against NumPy, against the model in memory, and in a process that has only TensorFlow."""
 
+import base64
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -125,6 +128,17 @@ def test_attention_map_is_that_of_the_model_in_memory(model, exported):
     np.testing.assert_allclose(attention, model.attention_map(preprocess(images)), atol=1e-4)
 
 
+def test_the_map_of_any_class_is_that_of_the_model_in_memory(model, exported):
+    images, index = random_images(), np.array([2, 0, 1, 1], np.int32)
+    outputs = exported[1]["explain_class"](images=tf.constant(images), class_index=tf.constant(index))
+    expected = model.attention_map(preprocess(images), class_index=index)
+    np.testing.assert_allclose(outputs["attention_map"], expected, atol=1e-4)
+    np.testing.assert_allclose(outputs["box"], [boxes_from_map(each)[0] for each in outputs["attention_map"].numpy()])
+    explained = exported[1]["explain"](images=tf.constant(images))
+    np.testing.assert_allclose(outputs["probabilities"], explained["probabilities"], rtol=1e-6)
+    assert set(outputs) == set(explained)
+
+
 def test_nested_classifier(tmp_path):
     model, images = care_model(nested=True), random_images()
     outputs = export(model, tmp_path / "model")["explain"](images=tf.constant(images))
@@ -134,7 +148,7 @@ def test_nested_classifier(tmp_path):
 
 def test_signatures_and_shapes(exported):
     signatures = exported[1]
-    assert set(signatures) == {"serving_default", "serve_bytes", "explain", "portable"}
+    assert set(signatures) == {"serving_default", "serve_bytes", "explain", "explain_class", "portable"}
     assert signatures["explain"].structured_outputs["box"].shape.as_list() == [None, 4]
     assert set(signatures["serving_default"].structured_outputs) == {"probabilities", "top_class", "class_names"}
     assert signatures["explain"].structured_outputs["attention_map"].shape.as_list() == [None, *SIZE]
@@ -198,6 +212,25 @@ def test_joined_requests_give_what_each_gives_alone(exported, signature):
             np.testing.assert_array_equal(values, expected)
         else:
             np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("form", ["inputs", "instances"])
+def test_the_rest_call_of_the_documentation_is_what_the_signature_takes(exported, form):
+    """TensorFlow Serving: {"b64": ...} is an element of a string tensor; a list of instances is stacked by name."""
+    text = Path(__file__).parents[2].joinpath("docs/serving.md").read_text(encoding="utf-8")
+    pattern = {"inputs": r"printf '(.*)' ", "instances": r"The row form sends `(.*)` and gets"}[form]
+    (body,) = re.findall(pattern, text)
+    contents = encoded_images()[0]
+    encoded = base64.b64encode(contents).decode()
+    request = json.loads(body.replace("%s", encoded).replace('"..."', f'"{encoded}"'))
+    rows = request.get("instances", [{}])
+    columns = request.get("inputs", {name: [row[name] for row in rows] for name in rows[0]})
+    given = {name: tf.constant([base64.b64decode(each["b64"]) for each in column]) for name, column in columns.items()}
+    outputs = exported[1][request["signature_name"]](**given)
+    expected = exported[1]["serve_bytes"](image_bytes=tf.constant([contents]))
+    np.testing.assert_array_equal(outputs["probabilities"], expected["probabilities"])
+    answer = json.loads(re.search(r"```json\n(\{\"outputs.*?)```", text, re.DOTALL)[1])["outputs"]
+    assert {name: np.ndim(column) for name, column in answer.items()} == {k: v.ndim for k, v in outputs.items()}
 
 
 @pytest.mark.parametrize("size", [SIZE, (61, 50)])
@@ -438,7 +471,7 @@ def test_further_inputs_are_arguments_of_every_signature(tmp_path):
     encodings = [InputEncoding("age", mean=50.0, std=10.0, has_missing=True), InputEncoding("sex", ("", "f"))]
     signatures = export(model, tmp_path / "model", inputs=encodings)
     given = random_images().round()
-    site = tf.one_hot([0, 2, 1, 1], 3)
+    site, index = tf.one_hot([0, 2, 1, 1], 3), tf.constant([0, 1, 2, 0])
     beside = {"age": tf.constant([30.0, np.nan, 50.0, 65.0]), "sex": tf.constant(["f", "", " f", ""]), "site": site}
     numbers = tf.constant([[-2.0, 0], [0, 1], [0, 0], [1.5, 0]])
     encoded = {"age": numbers, "sex": tf.one_hot([1, 0, 1, 0], 2), "site": site}
@@ -447,6 +480,7 @@ def test_further_inputs_are_arguments_of_every_signature(tmp_path):
     files = tf.constant([tf.io.encode_png(image).numpy() for image in given.astype("uint8")])
     answers = {
         "explain": signatures["explain"](images=tf.constant(given), **beside),
+        "explain_class": signatures["explain_class"](images=tf.constant(given), class_index=index, **beside),
         "serving_default": signatures["serving_default"](images=tf.constant(given), **beside),
         "serve_bytes": signatures["serve_bytes"](image_bytes=files, **beside),
         "portable": signatures["portable"](images=tf.constant(given), **encoded),
@@ -455,5 +489,7 @@ def test_further_inputs_are_arguments_of_every_signature(tmp_path):
     for name, answer in answers.items():
         np.testing.assert_allclose(answer["probabilities"], expected, atol=1e-5, err_msg=name)
     np.testing.assert_allclose(answers["explain"]["attention_map"], model.attention_map(x), atol=1e-5)
+    other = model.attention_map(x, class_index=index.numpy())
+    np.testing.assert_allclose(answers["explain_class"]["attention_map"], other, atol=1e-5)
     with pytest.raises(InputError, match=r"Received hue for one that takes age \(2,\), site \(3,\), sex \(2,\)"):
         export(model, tmp_path / "other", inputs=[InputEncoding("hue", ("f", "m"))])

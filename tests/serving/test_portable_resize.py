@@ -8,13 +8,14 @@ from care_tf.images.resize_choice import RESIZES
 from care_tf.images.resizing import padded, placement, resize_images
 from care_tf.serving._portable_resize import portable_resize
 
+IMAGES = tf.TensorSpec((None, None, None, 3), tf.float32, name="images")
+
 
 @pytest.fixture(scope="module")
 def resizes():
     def traced(choice):
-        signature = [tf.TensorSpec((None, None, None, 3), tf.float32)]
         function = lambda images: portable_resize(images, (24, 32), choice)  # noqa: E731
-        return tf.function(function, input_signature=signature, autograph=False)
+        return tf.function(function, input_signature=[IMAGES], autograph=False)
 
     return {choice: traced(choice) for choice in RESIZES}
 
@@ -34,6 +35,20 @@ def test_values_are_those_of_training_but_for_halves(resizes, size, choice):
     is_half = np.abs(np.abs(exact - np.floor(exact)) - 0.5) < 1e-3
     np.testing.assert_array_equal(found[~is_half], expected[~is_half])
     np.testing.assert_allclose(found, expected, atol=1)
+
+
+@pytest.mark.parametrize("choice", RESIZES)
+def test_onnx_resizes_alike(resizes, choice):
+    tf2onnx = pytest.importorskip("tf2onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    model, _ = tf2onnx.convert.from_function(resizes[choice], [IMAGES])
+    session = runtime.InferenceSession(model.SerializeToString())
+    for size in [(61, 50), (9, 12), (24, 32), (50, 200), (150, 40), (1, 1)]:
+        images = np.random.default_rng(7).integers(0, 256, (2, *size, 3)).astype(np.float32)
+        (found,) = session.run(None, {"images": images})
+        expected = resizes[choice](images).numpy()
+        np.testing.assert_allclose(found, expected, atol=1)
+        assert (found != expected).mean() < 1e-3  # halves, rounded the other way
 
 
 def test_images_of_the_size_pass_untouched(resize):

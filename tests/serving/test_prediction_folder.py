@@ -8,39 +8,14 @@ import urllib.parse
 
 import numpy as np
 import pytest
-import tensorflow as tf
+from color_model import CLASSES, ColorModel
 from PIL import Image
 
 from care_tf.data import InputEncoding
 from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.serving import _prediction_page
-from care_tf.serving._description import ModelDescription
-from care_tf.serving._predictor import Predictor
 from care_tf.serving.prediction_folder import predict_folder
-
-CLASSES = ("red", "green", "blue")
-SIZE = (8, 12)
-
-
-class ColorModel(Predictor):
-    """Each class's probability is the share of its color; attention is a box in the upper left quarter."""
-
-    def __init__(self, sha256="abc", **description):
-        self.batch_sizes = []
-        super().__init__(ModelDescription(CLASSES, SIZE, **description), self.classify, self.explain_, sha256)
-
-    def classify(self, images, cells):
-        self.batch_sizes.append(len(images))
-        sums = tf.reduce_sum(images, axis=(1, 2)) + 1e-3
-        return {"probabilities": sums / tf.reduce_sum(sums, axis=1, keepdims=True)}
-
-    def explain_(self, images, cells):
-        maps = np.zeros((len(images), *SIZE), np.float32)
-        maps[:, : SIZE[0] // 2, : SIZE[1] // 2] = 1
-        boxes = np.tile(np.array([0, 0, SIZE[1] / 2, SIZE[0] / 2], np.float32), (len(images), 1))
-        return {**self.classify(images, cells), "attention_map": tf.constant(maps), "box": tf.constant(boxes)}
-
 
 COLORS = {"a&b #1.png": (250, 5, 5), "dark.png": (20, 60, 20), "sky.jpg": (20, 40, 240), "sub/sky.jpg": (60, 60, 90)}
 

@@ -136,6 +136,13 @@ def test_explain_is_the_models_map_and_its_box_in_the_images_own_pixels(predicto
             scale = np.tile(size.numpy()[::-1] / np.array(SIZE[::-1]), 2)
             np.testing.assert_allclose(found.boxes[row], box * scale if len(box) else np.zeros(4), rtol=1e-5)
         assert found.boxes.any()
+        of_class = predictor.explain(rows.image_paths[:1], class_name="NV")
+        image, _ = decode_image(tf.io.read_file(rows.image_paths[0]), SIZE)
+        expected = run.care_model.attention_map(run.preprocess(image[np.newaxis]), class_index=2)
+        np.testing.assert_allclose(of_class.attention_maps, expected, atol=1e-4)
+        np.testing.assert_array_equal(of_class.probabilities, predictor.explain(rows.image_paths[:1]).probabilities)
+        with pytest.raises(InputError, match="one of AKIEC, DF, NV. Received 'MEL'."):
+            predictor.explain(rows.image_paths[:1], class_name="MEL")
 
 
 def test_batches_are_in_order_and_bad_images_keep_their_place(predictors, photographs, tmp_path):
@@ -221,6 +228,8 @@ def test_further_inputs_are_the_manifests_own_values(photographs, tmp_path, monk
         predictor = serving.load(path)
         found = predictor.explain(manifest.image_paths, given)
         np.testing.assert_allclose(found.probabilities, expected, atol=1e-5)
+        of_class = predictor.explain(manifest.image_paths, given, class_name="DF")
+        np.testing.assert_allclose(of_class.probabilities, expected, atol=1e-5)
         with pytest.raises(InputError, match="The model takes age, sex beside each image. Received .*a.jpg without"):
             predictor.predict(manifest.image_paths)
         with pytest.raises(InputError, match="age needs one value per image"):

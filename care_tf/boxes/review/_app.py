@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from care_tf.boxes.review._served_image import browser_image, browser_thumbnail, browser_values
 from care_tf.boxes.review._session import ReviewProgress, ReviewSession
 from care_tf.errors import InputError
+from care_tf.local_server import HEADERS, LOOPBACK, refusal
 
 if TYPE_CHECKING:
     import flask
@@ -25,15 +26,6 @@ _ASSETS = {
     "window.js": "text/javascript",
     "geometry.js": "text/javascript",
     "icon.svg": "image/svg+xml",
-}
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
 }
 
 
@@ -62,7 +54,7 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
 
     @app.after_request
     def harden(response: "flask.Response") -> "flask.Response":
-        response.headers.update(_HEADERS)
+        response.headers.update(HEADERS)
         return response
 
     @app.errorhandler(HTTPException)
@@ -129,20 +121,11 @@ def _add_images(routes: "flask.Blueprint", session: ReviewSession) -> None:
 
 def _stranger(request: "flask.Request", token: str) -> str:
     """Why a request is not from this review's own page; "" if it is."""
-    host, port = request.environ.get("HTTP_HOST", ""), request.environ["SERVER_PORT"]
-    if host not in (f"127.0.0.1:{port}", f"localhost:{port}"):
-        return f"this page is for 127.0.0.1:{port} only"
-    site = request.headers.get("Sec-Fetch-Site", "none")
-    changes = request.method not in ("GET", "HEAD")
-    # A link to the page may be followed from anywhere; nothing else is another site's business.
-    is_link = not changes and request.headers.get("Sec-Fetch-Mode") == "navigate"
-    if site not in ("same-origin", "none") and not is_link:
-        return "requests of other sites are refused"
-    if changes and request.headers.get("Origin") != f"http://{host}":
-        return "only this page may change something: the Origin header is missing or of another site"
-    if changes and not secrets.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(), token.encode()):
+    problem = refusal(request, (LOOPBACK, "localhost"))
+    is_known = secrets.compare_digest(request.headers.get(TOKEN_HEADER, "").encode(), token.encode())
+    if not problem and request.method not in ("GET", "HEAD") and not is_known:
         return f"the header {TOKEN_HEADER} is missing or wrong; reload the page"
-    return ""
+    return problem
 
 
 def _known(session: ReviewSession, number: int) -> str:

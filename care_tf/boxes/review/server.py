@@ -1,18 +1,14 @@
 """Serves a review to this machine's browser until Ctrl-C."""
 
-import os
-import socket
 import webbrowser
 from typing import TYPE_CHECKING
 
 from care_tf.boxes.review._app import create_app
 from care_tf.boxes.review._session import ReviewSession
-from care_tf.errors import InputError
+from care_tf.local_server import LOOPBACK, bind_server
 
 if TYPE_CHECKING:
     from werkzeug.serving import BaseWSGIServer
-
-ADDRESS = "127.0.0.1"
 
 
 def make_review_server(session: ReviewSession, port: int = 0) -> "tuple[BaseWSGIServer, str]":
@@ -21,28 +17,9 @@ def make_review_server(session: ReviewSession, port: int = 0) -> "tuple[BaseWSGI
     Raises:
       InputError: The port is taken, not allowed or no port.
     """
-    from werkzeug.serving import WSGIRequestHandler, make_server
-
-    class QuietHandler(WSGIRequestHandler):
-        """Answers without a line per request."""
-
-        def log(self, type: str, message: str, *args: object) -> None:
-            pass
-
     app = create_app(session)
-    # Bound here: werkzeug would print its own message for a taken port and exit.
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        if os.name == "posix":  # a port just left can be had again; elsewhere this would share a port in use
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((ADDRESS, port))
-        except (OSError, OverflowError) as error:
-            raise InputError(f"port {port} cannot be used: {error}. Choose another, or 0 for a free one.") from error
-        listener.listen()
-        port = listener.getsockname()[1]
-        # The server works on a duplicate of the descriptor.
-        server = make_server(ADDRESS, port, app, threaded=True, request_handler=QuietHandler, fd=listener.fileno())
-    return server, f"http://{ADDRESS}:{port}/{app.config['TOKEN']}/"
+    server, port = bind_server(app, port=port)
+    return server, f"http://{LOOPBACK}:{port}/{app.config['TOKEN']}/"
 
 
 def serve_review(session: ReviewSession, *, port: int = 0, open_browser: bool = True) -> None:

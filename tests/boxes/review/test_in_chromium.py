@@ -1,11 +1,10 @@
 """The page in a real browser: clicks, drags and keys, and what they leave on disk."""
 
-import importlib.util
-import shutil
 import threading
 
 import numpy as np
 import pytest
+from chromium import NEEDED, launched, silent_page
 from PIL import Image
 
 from care_tf.boxes.review import _session as session_module
@@ -13,25 +12,15 @@ from care_tf.boxes.review.opening import open_review
 from care_tf.data.manifest import read_manifest, write_manifest
 from care_tf.images.pixels import read_image
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
-ARGUMENTS += ["--disable-background-networking", "--disable-component-update"]
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium"),
-    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="no playwright: pip install playwright"),
-]
+pytestmark = NEEDED
 A_BOX = [50, 40, 110, 100]
 B_BOXES = [[10, 10, 60, 60], [100, 50, 160, 120]]
 
 
 @pytest.fixture(scope="module")
 def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 class Reviewer:
@@ -105,16 +94,8 @@ def context(browser):
 
 @pytest.fixture
 def page(context):
-    """A page that may neither complain nor ask another host for anything."""
-    page, complaints, requests = context.new_page(), [], []
-    page.set_default_timeout(20_000)
-    page.on("console", lambda line: complaints.append(line.text) if line.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: requests.append(request.url))
-    yield page
-    expected = getattr(page, "expected_complaint", None)
-    assert [text for text in complaints if expected is None or expected not in text] == []
-    assert requests and [url for url in requests if not url.startswith("http://127.0.0.1:")] == []
+    with silent_page(context) as page:
+        yield page
 
 
 @pytest.fixture

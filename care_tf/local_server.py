@@ -1,0 +1,86 @@
+"""Small web applications for the person at this machine: whose requests are answered, and how they are served."""
+
+import os
+import socket
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from care_tf.errors import InputError
+
+if TYPE_CHECKING:
+    import flask
+    from werkzeug.serving import BaseWSGIServer
+
+LOOPBACK = "127.0.0.1"
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""What every answer carries: its page loads nothing from elsewhere, and no other site shows or reads it."""
+
+_STALLED_S = 60
+
+
+def refusal(request: "flask.Request", names: Collection[str] | None, *, origin_may_lack: bool = False) -> str:
+    """Why a request is not from this server's own page; "" if it is.
+
+    A request for another host name (DNS rebinding) or from another site is refused.
+
+    Args:
+      request: The request.
+      names: Host names by which this server is known, without port; None for any, of which a browser's request then
+        must come from the same.
+      origin_may_lack: Whether a request that changes something may lack the header Origin, as those of programs that
+        are no browser do.
+    """
+    host, port = request.environ.get("HTTP_HOST", ""), request.environ["SERVER_PORT"]
+    if names is not None and host not in [f"{name}:{port}" for name in names]:
+        return f"this page is for {next(iter(names))}:{port} only"
+    site = request.headers.get("Sec-Fetch-Site", "none")
+    changes = request.method not in ("GET", "HEAD")
+    # A link to the page may be followed from anywhere; nothing else is another site's business.
+    is_link = not changes and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    if site not in ("same-origin", "none") and not is_link:
+        return "requests of other sites are refused"
+    origin = request.headers.get("Origin")
+    if changes and origin != f"http://{host}" and not (origin is None and origin_may_lack):
+        return "only this page may change something: the Origin header is missing or of another site"
+    return ""
+
+
+def bind_server(app: "flask.Flask", host: str = LOOPBACK, port: int = 0) -> "tuple[BaseWSGIServer, int]":
+    """Binds a server, not yet serving, to a port (0: a free one); returns it and the port.
+
+    Raises:
+      InputError: The port is taken, not allowed or no port, or the host is not this machine.
+    """
+    from werkzeug.serving import WSGIRequestHandler, make_server, select_address_family
+
+    class QuietHandler(WSGIRequestHandler):
+        """Answers without a line per request, and hangs up on a client that stops in the middle of one."""
+
+        timeout = _STALLED_S
+
+        def log(self, type: str, message: str, *args: object) -> None:
+            pass
+
+    # Bound here: werkzeug would print its own message for a taken port and exit.
+    with socket.socket(select_address_family(host, port), socket.SOCK_STREAM) as listener:
+        if os.name == "posix":  # a port just left can be had again; elsewhere this would share a port in use
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except (OSError, OverflowError) as error:
+            where = "" if host == LOOPBACK else f" of {host}"
+            raise InputError(
+                f"port {port}{where} cannot be used: {error}. Choose another, or 0 for a free one."
+            ) from error
+        listener.listen()
+        port = listener.getsockname()[1]
+        # The server works on a duplicate of the descriptor.
+        return make_server(host, port, app, threaded=True, request_handler=QuietHandler, fd=listener.fileno()), port

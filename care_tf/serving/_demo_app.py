@@ -1,0 +1,120 @@
+"""The web application of the demo: a page to drop images on, and one request that predicts them."""
+
+import io
+from collections.abc import Collection
+from importlib import resources
+from typing import IO, TYPE_CHECKING, Any
+
+from care_tf.errors import InputError
+from care_tf.extras import require_extra
+from care_tf.file_in_memory import FileInMemory
+from care_tf.local_server import HEADERS, refusal
+from care_tf.serving._image_files import TooLargeError
+from care_tf.serving._prediction_service import PredictionService
+
+if TYPE_CHECKING:
+    import flask
+
+require_extra("care serve", "serve", "flask")
+
+MAX_BODY_BYTES = 64 * 2**20
+MAX_IMAGES = 16
+_MAX_NAME = 100
+_ASSETS = {"demo.css": "text/css", "demo.js": "text/javascript"}
+_OWN_FIELDS = ("class_name", "pictures")
+_CSP = "Content-Security-Policy"
+_DICOM = "application/dicom"
+
+
+def create_demo_app(service: PredictionService, names: Collection[str] | None) -> "flask.Flask":
+    """The application. It keeps nothing of a request: uploads stay in memory until they are answered.
+
+    | request | answer |
+    |---|---|
+    | `GET /` | the page |
+    | `GET /model` | class names, thresholds, further inputs |
+    | `POST /predict` | `{"images": [...]}`, one for each image of a form, or for the body |
+
+    Whatever goes wrong with a request is `{"error": "..."}`, one line, with a 4xx status.
+
+    Args:
+      service: What answers.
+      names: The host names by which browsers may call it, as of `refusal`.
+    """
+    import flask
+    from werkzeug.exceptions import HTTPException
+
+    class Request(flask.Request):
+        """Keeps files of a form in memory; werkzeug would write large ones to a temporary file."""
+
+        max_form_parts = 4 * MAX_IMAGES
+
+        def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
+            return io.BytesIO()
+
+    app = flask.Flask(__name__, static_folder=None)
+    app.request_class = Request
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # the classes' own order
+
+    @app.before_request
+    def refuse_strangers() -> None:
+        problem = refusal(flask.request, names, origin_may_lack=True)
+        if problem:
+            flask.abort(403, problem)
+
+    @app.after_request
+    def harden(response: "flask.Response") -> "flask.Response":
+        response.headers.update(HEADERS)
+        response.headers[_CSP] = f"{HEADERS[_CSP]}; img-src data:"
+        return response
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> tuple["flask.Response", int]:
+        too_large = (
+            f"a request must have at most {MAX_BODY_BYTES >> 20} MiB and {MAX_IMAGES} images; send fewer at once"
+        )
+        return flask.jsonify(error=too_large if error.code == 413 else error.description), error.code or 500
+
+    @app.errorhandler(InputError)
+    def bad_input(error: InputError) -> tuple["flask.Response", int]:
+        return flask.jsonify(error=str(error)), 413 if isinstance(error, TooLargeError) else 422
+
+    @app.get("/", defaults={"name": "demo.html"})
+    @app.get("/<any({}):name>".format(", ".join(f'"{name}"' for name in _ASSETS)))
+    def asset(name: str) -> "flask.Response":
+        contents = resources.files("care_tf.serving").joinpath(name).read_bytes()
+        return flask.Response(contents, mimetype=_ASSETS.get(name, "text/html"))
+
+    @app.get("/model")
+    def model() -> "flask.Response":
+        return flask.jsonify({**service.description(), "max_bytes": MAX_BODY_BYTES})
+
+    @app.post("/predict")
+    def predict() -> "flask.Response":
+        files, fields = _uploads(flask.request)
+        if not files:
+            flask.abort(400, "send an image: as the body, or as one or more files of a form (multipart/form-data)")
+        if len(files) > MAX_IMAGES:
+            flask.abort(413)
+        cells = {name: value.strip() for name, value in fields.items() if name not in _OWN_FIELDS}
+        class_name, pictures = fields.get("class_name") or None, fields.get("pictures") == "1"
+        return flask.jsonify(images=[service.answer(file, cells, class_name, pictures) for file in files])
+
+    return app
+
+
+def _uploads(request: "flask.Request") -> tuple[list[FileInMemory], dict[str, str]]:
+    """The files of a request, and its fields."""
+    if request.mimetype == "multipart/form-data":
+        given = [each for _, each in request.files.items(multi=True) if each.filename]
+        return [FileInMemory(_name(each.filename or ""), each.read()) for each in given], request.values.to_dict()
+    contents = request.get_data(cache=False)
+    name = "image.dcm" if request.mimetype == _DICOM else "image"
+    return [FileInMemory(name, contents)] if contents else [], request.args.to_dict()
+
+
+def _name(given: str) -> str:
+    """A file's name as messages show it: without folders, in one line."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in given.replace("\\", "/").split("/")[-1])
+    return printable.strip()[-_MAX_NAME:] or "image"
