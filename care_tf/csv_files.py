@@ -159,9 +159,9 @@ def listed_path(name: str, folder: Path) -> str:
     return os.path.normpath(found[0]) if len(found) == 1 else plain
 
 
-def write_table(path: str | os.PathLike, rows: Iterable[Sequence[Any]]) -> None:
-    """Writes rows, the header first, as a CSV file in UTF-8; whole or not at all."""
-    with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+def write_table(path: str | os.PathLike, rows: Iterable[Sequence[Any]], durable: bool = False) -> None:
+    """Writes rows, the header first, as a CSV file in UTF-8; whole or not at all. `durable` as for `atomic_path`."""
+    with atomic_path(path, durable) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 

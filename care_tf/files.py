@@ -1,8 +1,11 @@
 """Outputs appear whole or not at all: write to a temporary name beside the target, then rename."""
 
 import contextlib
+import ctypes
+import errno
 import hashlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
@@ -11,35 +14,42 @@ from pathlib import Path
 from care_tf.errors import InputError
 from care_tf.text_files import read_bytes
 
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+_LONGEST_NAME = 255  # bytes, on nearly every file system
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\..+)?")
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of renameat2(2)
+
 
 @contextlib.contextmanager
-def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
+def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Path]:
     """Yields a temporary path beside `target`; on success it replaces `target`, on an exception it is removed.
 
     Works for a file or a folder (whatever the block creates at the yielded path). The temporary name keeps the
-    target's suffix, because Keras chooses a format by it. An existing folder is moved aside before the rename and
-    put back if the rename fails, so what was there is never lost to a failure. A file never replaces a folder, nor a
-    folder a file.
+    target's suffix, because Keras chooses a format by it. A folder changes places with the new one in one step where
+    the file system can do that; elsewhere it is moved aside first, and put back if the rename fails. A file never
+    replaces a folder, nor a folder a file.
 
     Args:
       target: The path that must end up complete or untouched. Its parent folder is created.
+      durable: Waits until the disk has it: it is still there after a loss of power, which costs some milliseconds.
 
     Yields:
       The path to write to.
 
     Raises:
-      InputError: The folder cannot be made or written to, or a file was written where a folder is, or a folder where
-        a file is.
+      InputError: The folder cannot be made or written to, the disk is full, or a file was written where a folder is,
+        or a folder where a file is.
     """
     target = Path(target)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}{''.join(target.suffixes)}")
+    if len(os.fsencode(temporary.name)) > _LONGEST_NAME:
+        raise InputError(f"{target!s:.200} cannot be written: the name is too long. Choose another output.")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{target} cannot be written: {error.strerror}. Choose another output.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise InputError(f"{target!s:.200} cannot be written: {_reason(error)}. Choose another output.") from error
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise InputError(f"{target} cannot be written: no permission in {target.parent}. Choose another output.")
-    token = uuid.uuid4().hex[:8]
-    temporary = target.with_name(f".{target.name}.{token}{''.join(target.suffixes)}")
     try:
         yield temporary
         if not temporary.exists():
@@ -47,15 +57,37 @@ def atomic_path(target: str | os.PathLike) -> Iterator[Path]:
         if target.exists() and target.is_dir() != temporary.is_dir():
             new, old = ("file", "folder") if target.is_dir() else ("folder", "file")
             raise InputError(f"The output must be a {new}. Received the {old} {target}. Choose another output.")
+        if durable:
+            _sync(temporary)
         if target.is_dir():
-            _replace_folder(temporary, target, token)
+            _exchange_folders(temporary, target)
         else:
             os.replace(temporary, target)
+        if durable:
+            _sync_entry(target.parent)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise InputError(
+            f"{target!s:.200} cannot be written: {error.strerror}. What was there is kept; make room or choose another "
+            "output, and start again."
+        ) from error
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def remove_left_overs(folder: Path) -> None:
+    """Removes what killed processes left of `atomic_path` in a folder where no other process writes now."""
+    for path in folder.glob(".*"):
+        if not _TEMPORARY.fullmatch(path.name):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def check_suffix(path: str | os.PathLike, suffix: str) -> None:
@@ -91,12 +123,37 @@ def file_state(path: str | os.PathLike) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
-def _replace_folder(new: Path, target: Path, token: str) -> None:
-    previous = target.with_name(f".{target.name}.{token}.previous")
+def _exchange_folders(new: Path, target: Path) -> None:
+    """`target` becomes what `new` is; what it was is then at `new`, or gone."""
+    with contextlib.suppress(OSError, AttributeError):  # not every file system can, nor every C library
+        rename = ctypes.CDLL(None, use_errno=True).renameat2
+        if rename(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(target), _RENAME_EXCHANGE) == 0:
+            return
+    previous = new.with_name(f"{new.name}.previous")
     os.replace(target, previous)
     try:
         os.replace(new, target)
-    except OSError:
+    except BaseException:
         os.replace(previous, target)
         raise
     shutil.rmtree(previous)
+
+
+def _sync(path: Path) -> None:
+    """Waits until a file, or a folder with all in it, is on the disk."""
+    if path.is_dir():
+        for inner in path.iterdir():
+            _sync(inner)
+    _sync_entry(path)
+
+
+def _sync_entry(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

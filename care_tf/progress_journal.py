@@ -1,6 +1,5 @@
 """What is finished of a long run, kept on disk beside its output, so that the same command continues after a kill."""
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -9,6 +8,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from care_tf.errors import InputError
+from care_tf.file_lock import open_locked
 
 _FORMAT = 1
 
@@ -51,7 +51,7 @@ class ProgressJournal:
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> "ProgressJournal":
-        self._file = self._open_locked()
+        self._file = open_locked(self.path, str(self._output))
         first, entries, num_good_bytes = _read(self._file)
         if first == self._fingerprint:
             self.entries = entries
@@ -88,30 +88,6 @@ class ProgressJournal:
             raise InputError(
                 f"{self.path} cannot be written to: {error.strerror}; what it holds is kept: make room, start again."
             ) from error
-
-    def _open_locked(self) -> IO[bytes]:
-        while True:
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                file = open(self.path, "a+b")  # noqa: SIM115  closed by __exit__
-            except OSError as error:
-                raise InputError(f"{self.path.parent} cannot be written to: {error.strerror}.") from error
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.close()
-                raise InputError(
-                    f"Another run is at work on {self._output}; wait for it, stop it, or choose another output."
-                ) from None
-            except OSError as error:
-                file.close()
-                raise InputError(
-                    f"{self.path.parent} cannot be locked ({error.strerror}); choose an output on another file system."
-                ) from error
-            # A run that ended between our open and our lock has deleted the file we hold: take the new one.
-            if self.path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(self.path)):
-                return file
-            file.close()
 
 
 def journal_path(output: Path) -> Path:

@@ -1,12 +1,14 @@
 """Outputs appear whole or not at all, for files and for folders."""
 
+import contextlib
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.files import atomic_path, file_sha256, files_sha256
+from care_tf.files import atomic_path, file_sha256, files_sha256, remove_left_overs
 
 
 def test_a_file_appears_whole_in_a_folder_that_did_not_exist(tmp_path):
@@ -75,22 +77,92 @@ def test_an_exception_leaves_what_was_there(tmp_path, is_folder):
     assert os.listdir(target) == [] if is_folder else target.read_text() == "old"
 
 
-def test_a_failed_rename_puts_the_old_folder_back(tmp_path, monkeypatch):
+def test_a_folder_is_there_at_every_moment_of_being_replaced(tmp_path, monkeypatch):
     target = tmp_path / "run"
     target.mkdir()
-    (target / "kept.txt").touch()
+    (target / "old").touch()
+    monkeypatch.setattr(os, "replace", lambda source, destination: pytest.fail("two steps"))
+    with atomic_path(target) as path:
+        path.mkdir()
+        (path / "new").touch()
+    assert os.listdir(target) == ["new"] and os.listdir(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize("failure", [None, OSError("lost"), KeyboardInterrupt()])
+def test_a_folder_is_replaced_or_put_back_where_the_file_system_cannot_exchange(tmp_path, monkeypatch, failure):
+    target = tmp_path / "run"
+    target.mkdir()
+    (target / "old").touch()
     replace = os.replace
 
     def fail_for_the_new_one(source, destination):
-        if Path(destination) == target and "previous" not in Path(source).name:
-            raise OSError("disk full")
+        if failure is not None and Path(destination) == target and "previous" not in Path(source).name:
+            raise failure
         replace(source, destination)
 
     monkeypatch.setattr(os, "replace", fail_for_the_new_one)
-    with pytest.raises(OSError, match="disk full"), atomic_path(target) as path:
+    monkeypatch.setattr("care_tf.files.ctypes.CDLL", lambda name, use_errno: object())
+    expected = contextlib.nullcontext() if failure is None else pytest.raises(type(failure))
+    with expected, atomic_path(target) as path:
         path.mkdir()
-    assert os.listdir(target) == ["kept.txt"]
+        (path / "new").touch()
+    assert os.listdir(target) == ["new" if failure is None else "old"]
     assert os.listdir(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_durable_files_are_on_the_disk_before_their_name_and_their_name_before_the_end(
+    tmp_path, monkeypatch, is_folder
+):
+    events, replace, sync = [], os.replace, os.fsync
+
+    def noted_sync(descriptor):
+        events.append(os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}")))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", lambda *paths: (events.append("rename"), replace(*paths)))
+    with atomic_path(tmp_path / "weights", durable=True) as path:
+        if is_folder:
+            path.mkdir()
+        (path / "inner" if is_folder else path).write_text("content")
+    inside = ["inner"] if is_folder else []
+    assert events == [*inside, path.name, "rename", tmp_path.name]
+    with atomic_path(tmp_path / "figure.png") as path:
+        path.write_text("content")
+    assert len(events) == len(inside) + 4  # one more rename, and no wait for the disk
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path):
+    target = tmp_path / "metrics.json"
+    target.write_text("old")
+    message = r"metrics.json cannot be written: No space left.*make room"
+    with pytest.raises(InputError, match=message), atomic_path(target) as path:
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert target.read_text() == "old" and os.listdir(tmp_path) == ["metrics.json"]
+
+
+@pytest.mark.parametrize(("name", "reason"), [("a\0b/c", "null"), ("x" * 300, "name is too long")])
+def test_names_that_cannot_be_are_refused(tmp_path, name, reason):
+    with pytest.raises(InputError, match=f"cannot be written: .*{reason}"), atomic_path(tmp_path / name):
+        pass
+
+
+def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
+    kept = [".hidden", ".git", ".run.progress.jsonl", "run", ".a.1234567.csv"]
+    for name in kept:
+        (tmp_path / name).touch()
+    (tmp_path / ".model.keras.0123abcd.keras").touch()
+    (tmp_path / ".last.89abcdef").mkdir()
+    (tmp_path / ".last.89abcdef" / "progress.json").touch()
+    remove_left_overs(tmp_path)
+    assert set(os.listdir(tmp_path)) == set(kept)
+    with atomic_path(tmp_path / "weights.h5") as path:
+        path.touch()
+        remove_left_overs(tmp_path)  # as another process would
+        assert not path.exists()
+        path.touch()
 
 
 def test_writing_nothing_is_an_error(tmp_path):

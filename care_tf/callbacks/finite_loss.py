@@ -1,4 +1,4 @@
-"""Stops a run whose loss is no longer a number."""
+"""Stops a run whose loss or weights are no longer numbers."""
 
 import math
 from typing import Any
@@ -6,13 +6,19 @@ from typing import Any
 import keras
 
 from care_tf.errors import InputError
+from care_tf.network.finite_weights import weights_not_finite
+
+_REMEDY = "Lower the learning rate, clip gradients (clipnorm=1.0), or check the images and class weights for NaN."
 
 
 class FiniteLoss(keras.callbacks.Callback):
-    """Raises at the first batch whose running loss is NaN or infinite, before worthless weights are saved.
+    """Raises at the first batch whose running loss is NaN or infinite, and at an epoch's end where a weight is.
+
+    Give it before callbacks that save the model: these then keep the last good weights.
 
     Raises:
-      InputError: The loss is not finite; names epoch, batch and which of the terms it was.
+      InputError: The loss is not finite; names epoch, batch and which of the terms it was. Or the weights are not,
+        which the loss need not show; names the epoch and the first of them.
     """
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -28,6 +34,10 @@ class FiniteLoss(keras.callbacks.Callback):
         terms = ("classification_loss", "attention_loss")
         bad = [name for name in terms if not math.isfinite(float(logs.get(name, 0.0)))]
         raise InputError(
-            f"The loss became {loss} at epoch {self._epoch}, batch {batch} ({' and '.join(bad) or 'loss'}). "
-            "Lower the learning rate, clip gradients (clipnorm=1.0), or check the images and class weights for NaN."
+            f"The loss became {loss} at epoch {self._epoch}, batch {batch} ({' and '.join(bad) or 'loss'}). {_REMEDY}"
         )
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Checks the weights."""
+        if bad := weights_not_finite(self.model):
+            raise InputError(f"{len(bad)} weights became NaN or infinite in epoch {epoch}, first {bad[0]}. {_REMEDY}")

@@ -169,7 +169,7 @@ class TwoStageSchedule(keras.callbacks.Callback):
         self._states[epoch + 1] = state
         if self.state_path is not None:
             entries = {str(key): dataclasses.asdict(state) for key, state in self._states.items()}
-            with atomic_path(self.state_path) as temporary:
+            with atomic_path(self.state_path, durable=True) as temporary:
                 temporary.write_text(json.dumps(entries))
         start = state.finetune_start
         if start is not None and self.finetune_epochs is not None and epoch + 1 >= start + self.finetune_epochs:

@@ -14,6 +14,7 @@ from care_tf.data.image_source import ImageLoader
 from care_tf.data.input_encoding import InputEncoding, encoded_inputs
 from care_tf.data.manifest import Manifest
 from care_tf.data.pipeline import epoch_indices, load_masks
+from care_tf.disk_array import reserved_array
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 
@@ -90,7 +91,7 @@ def compute_activations(
             temporary.mkdir(parents=True)
 
             def on_disk(shape: tuple[int, ...], dtype: type) -> np.ndarray:
-                return np.lib.format.open_memmap(temporary / "activations.npy", "w+", dtype, shape)
+                return reserved_array(temporary / "activations.npy", shape, dtype)
 
             activations, sizes = _filled(manifest, load_image, lower, signs, batch_size, on_disk)
             activations.flush()  # type: ignore[attr-defined]

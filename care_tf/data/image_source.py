@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from care_tf.data.manifest import Manifest
+from care_tf.disk_array import reserved_array
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.images.decoding import decode_image_named, warn_of_dark_images
@@ -83,7 +84,7 @@ def _from_folder(manifest: Manifest, image_size: tuple[int, int], cache: Path) -
         with atomic_path(folder) as temporary:
             temporary.mkdir(parents=True)
             shape = (len(manifest), *image_size, 3)
-            images = np.lib.format.open_memmap(temporary / "images.npy", "w+", np.uint8, shape)
+            images = reserved_array(temporary / "images.npy", shape, np.uint8)
             np.save(temporary / "sizes.npy", _fill(images, manifest, image_size))
             images.flush()
     images = np.load(folder / "images.npy", mmap_mode="r")

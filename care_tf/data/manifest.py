@@ -340,14 +340,16 @@ def _manifest_of(table: ManifestTable, source: str, reading: _Reading, check_ima
     )
 
 
-def write_manifest(manifest: Manifest, path: str | os.PathLike) -> None:
+def write_manifest(manifest: Manifest, path: str | os.PathLike, durable: bool = False) -> None:
     """Writes the CSV that `read_manifest` reads, with paths relative to it; whole or not at all.
 
     Args:
       manifest: What to write. Class names without an image are not in the file.
       path: The CSV file.
+      durable: Waits until the disk has it.
     """
-    write_table(path, itertools.chain([(*COLUMNS, *manifest.inputs)], _rows(manifest, Path(path).absolute().parent)))
+    rows = _rows(manifest, Path(path).absolute().parent)
+    write_table(path, itertools.chain([(*COLUMNS, *manifest.inputs)], rows), durable)
 
 
 def _rows(manifest: Manifest, folder: Path) -> Iterable[list[str]]:

@@ -1,4 +1,4 @@
-"""Says where CARE does nothing without a word: no masks, flat maps, an attention loss that does not fall."""
+"""Says what a fit would not: no masks, flat maps, an attention loss that does not fall, weights that are NaN."""
 
 import math
 import warnings
@@ -8,10 +8,12 @@ import keras
 import tensorflow as tf
 
 from care_tf.keras_generation import number_in
+from care_tf.network.finite_weights import weights_not_finite
 
 EPOCHS_BEFORE_JUDGING = (6, 10)  # with alpha > 0: for a fit that ends, and for one that goes on
 LEAST_FALL = 0.01  # of the attention loss per counted image, which lies in [-tau, lam]
 _ENDS = 2  # epochs averaged at either end
+_OFF = "CARE trains no attention"
 _REACHED = 0.9  # of tau: an attention loss that low has nowhere to fall
 
 
@@ -73,15 +75,18 @@ class AttentionWatch(keras.callbacks.Callback):
         for name in ("attention_inside", "val_attention_inside"):
             if logs and math.isnan(float(logs.get(name, 0.0))):
                 del logs[name]
+        if bad := weights_not_finite(self.model):
+            found = f"{len(bad)} weights are NaN or infinite after epoch {epoch + 1}, first {bad[0]}"
+            self._warn("weights", f"{found}. Check the images for NaN, or lower the learning rate")
         alpha = number_in(self.model.alpha)
         sums = AttentionSums(*tf.convert_to_tensor(self._sums).numpy().tolist())
         if alpha == 0:
             self._has_seen_start = True  # stage 2 is still to come
         elif sums.images and not sums.counted:
-            self._warn("masks", f"in epoch {epoch + 1}, with alpha {alpha:g}, {_why_no_mask(sums)}")
+            self._warn("masks", f"{_OFF}: in epoch {epoch + 1}, with alpha {alpha:g}, {_why_no_mask(sums)}")
         elif sums.counted:
             if sums.flat > sums.counted / 2:
-                self._warn("flat", _flat_maps(sums, epoch, self.model))
+                self._warn("flat", f"{_OFF}: {_flat_maps(sums, epoch, self.model)}")
             self._losses.append(sums.loss / sums.counted)
             self._share = sums.counted / sums.images
             self._judge_losses(EPOCHS_BEFORE_JUDGING[1])
@@ -105,14 +110,15 @@ class AttentionWatch(keras.callbacks.Callback):
                 )
             self._warn(
                 "loss",
-                f"the attention loss does not fall: per image with a mask it was {first:.3f} in the first {_ENDS} of "
-                f"{len(self._losses)} epochs with alpha > 0, and {last:.3f} in the last {_ENDS}. Likely cause: {cause}",
+                f"{_OFF}: the attention loss does not fall: per image with a mask it was {first:.3f} in the first "
+                f"{_ENDS} of {len(self._losses)} epochs with alpha > 0, and {last:.3f} in the last {_ENDS}. Likely "
+                f"cause: {cause}",
             )
 
     def _warn(self, kind: str, text: str) -> None:
         if kind not in self._has_warned:
             self._has_warned.add(kind)
-            warnings.warn(f"CARE trains no attention: {text}.", UserWarning, stacklevel=2)
+            warnings.warn(f"{text}.", UserWarning, stacklevel=2)
 
 
 def _why_no_mask(sums: AttentionSums) -> str:

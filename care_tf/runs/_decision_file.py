@@ -24,7 +24,7 @@ def write_decision(folder: Path, decision: Decision, rule: Rule, rows: Manifest)
         "num_images": len(rows),
         "images": TrainingImages.of(rows).numbers.tolist(),
     }
-    with atomic_path(folder / DECISION) as temporary:
+    with atomic_path(folder / DECISION, durable=True) as temporary:
         temporary.write_text(json.dumps(content) + "\n")
 
 

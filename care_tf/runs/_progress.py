@@ -1,20 +1,22 @@
 """Where a run stands: finished stages and epochs, written after every epoch and read when the run is started again."""
 
+import contextlib
 import dataclasses
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from care_tf.callbacks.two_stage_schedule import Plateau
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.file_lock import open_locked
+from care_tf.files import atomic_path, remove_left_overs
 from care_tf.model import CAREModel
 from care_tf.runs._stage import Stage
 
-CHECKPOINTS, HISTORY = "checkpoints", "history.csv"
-PROGRESS, MODEL_WEIGHTS = "progress.json", "model.weights.h5"
+CHECKPOINTS, HISTORY, _LOCK = "checkpoints", "history.csv", ".lock"
+PROGRESS, _WEIGHTS = "progress.json", ".weights.h5"
 
 Row = dict[str, Any]
 
@@ -29,6 +31,7 @@ class Progress:
       epoch: Finished epochs of the current stage.
       plateau: How the stage's monitored loss has been falling.
       rows: One row per finished epoch: stage, epoch and the logs.
+      weights: Within a stage, the file beside it with the model and its optimizer.
     """
 
     fingerprints: list[str]
@@ -36,6 +39,7 @@ class Progress:
     epoch: int = 0
     plateau: Plateau = dataclasses.field(default_factory=Plateau)
     rows: list[Row] = dataclasses.field(default_factory=list)
+    weights: str = "model.weights.h5"
 
     def ends(self, stage: Stage) -> bool:
         """Whether the current stage has trained all its epochs, or waited long enough."""
@@ -46,14 +50,23 @@ class Progress:
         self.stage, self.epoch, self.plateau = self.stage + 1, 0, Plateau()
 
     def write(self, run_folder: Path, model: CAREModel | None = None) -> None:
-        """Replaces checkpoints/last, within a stage with its model and optimizer, in one step; then history.csv."""
+        """Writes checkpoints/last, within a stage with its model and optimizer; then history.csv.
+
+        progress.json, replaced in one step, names the file of the weights: a run that is killed between them has the
+        epoch before.
+        """
         import pandas as pd
 
-        with atomic_path(last_epoch(run_folder)) as folder:
-            folder.mkdir(parents=True)
-            (folder / PROGRESS).write_text(json.dumps(dataclasses.asdict(self)))
-            if model is not None:
-                model.save_weights(str(folder / MODEL_WEIGHTS))
+        folder = last_epoch(run_folder)
+        if model is not None:
+            self.weights = f"{self.stage + 1}-{self.epoch}{_WEIGHTS}"
+            with atomic_path(folder / self.weights, durable=True) as temporary:
+                model.save_weights(str(temporary))
+        with atomic_path(folder / PROGRESS, durable=True) as temporary:
+            temporary.write_text(json.dumps(dataclasses.asdict(self)))
+        for path in folder.glob(f"*{_WEIGHTS}"):
+            if model is None or path.name != self.weights:
+                path.unlink()
         with atomic_path(run_folder / HISTORY) as temporary:
             pd.DataFrame(self.rows).to_csv(temporary, index=False)
 
@@ -63,9 +76,31 @@ def stage_weights(run_folder: Path, index: int, stage: Stage) -> Path:
     return run_folder / CHECKPOINTS / f"{index + 1}-{stage.name}.weights.h5"
 
 
+def epoch_weights(run_folder: Path, progress: Progress) -> Path:
+    """The file of the model and optimizer after the last finished epoch of the current stage."""
+    return last_epoch(run_folder) / progress.weights
+
+
 def last_epoch(run_folder: Path) -> Path:
     """The folder with the progress after the last finished epoch and, within a stage, its model and optimizer."""
     return run_folder / CHECKPOINTS / "last"
+
+
+@contextlib.contextmanager
+def sole_training(run_folder: Path) -> Iterator[None]:
+    """Keeps other processes from training in the folder, and removes what a killed one left there half written.
+
+    Raises:
+      InputError: Another process trains there.
+    """
+    lock = run_folder / _LOCK
+    with open_locked(lock, str(run_folder)):
+        for folder in (run_folder / CHECKPOINTS, last_epoch(run_folder)):
+            remove_left_overs(folder)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def check_progress(run_folder: Path, fingerprints: Sequence[str]) -> Progress:
@@ -107,7 +142,7 @@ def take_over(stage: Stage, index: int, fingerprint: str, target: Path) -> list[
             f"Stage {stage.name!r}: reuse={stage.reuse!r} was trained with other data or settings. Give both runs the "
             "same data, model, training, augmentation, seed and stage settings, or leave reuse out."
         )
-    with atomic_path(target) as temporary:
+    with atomic_path(target, durable=True) as temporary:
         shutil.copyfile(source, temporary)
     return [row for row in progress.rows if row["stage"] == stage.name]
 

@@ -18,7 +18,7 @@ from care_tf.runs._configured_model import build_network, observed_network
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._own_pieces import check_own_pieces, own_callbacks
 from care_tf.runs._prepared_stage import PreparedStage, prepare_stages
-from care_tf.runs._progress import check_progress
+from care_tf.runs._progress import check_progress, sole_training
 from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._stage_training import train_stages
 from care_tf.runs._start_weights import check_start_weights
@@ -52,17 +52,18 @@ def train_run(
     run = prepare_run(config, images)
     # Everything that can be refused has been, before anything is written: a wrong command costs no finished run.
     _check_folder(folder)
-    progress = check_progress(folder, stage_fingerprints(run.config, run.rows))
-    run_folder.write_config(folder, run.config)
-    run_folder.write_inputs(folder, run.rows.inputs)
-    how_built = {"attention": str(run.anatomy), "weights": str(run.weights)}
-    run_folder.write_environment(folder, run.config, command, run.rows, how_built)
-    if show_progress:
-        print(*how_built.values(), *run.rows.inputs, sep="\n", flush=True)
-    own = functools.partial(own_callbacks, run.config)
-    train_stages(run.classifier, run.stages, folder, progress, config.seed, show_progress, own)
-    with atomic_path(folder / run_files.MODEL) as temporary:
-        run.classifier.save(temporary)
+    with sole_training(folder):
+        progress = check_progress(folder, stage_fingerprints(run.config, run.rows))
+        run_folder.write_config(folder, run.config)
+        run_folder.write_inputs(folder, run.rows.inputs)
+        how_built = {"attention": str(run.anatomy), "weights": str(run.weights)}
+        run_folder.write_environment(folder, run.config, command, run.rows, how_built)
+        if show_progress:
+            print(*how_built.values(), *run.rows.inputs, sep="\n", flush=True)
+        own = functools.partial(own_callbacks, run.config)
+        train_stages(run.classifier, run.stages, folder, progress, config.seed, show_progress, own)
+        with atomic_path(folder / run_files.MODEL, durable=True) as temporary:
+            run.classifier.save(temporary)
     return folder
 
 
@@ -113,5 +114,6 @@ def prepare_run(config: RunConfig, images: SharedImages | None = None) -> Prepar
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"The output {folder} is a file. Choose a folder.")
-    if folder.exists() and any(folder.iterdir()) and not (folder / run_files.CONFIG).exists():
+    visible = folder.exists() and any(not path.name.startswith(".") for path in folder.iterdir())
+    if visible and not (folder / run_files.CONFIG).exists():
         raise InputError(f"The output folder {folder} holds something that is not a run. Choose another output.")

@@ -14,7 +14,7 @@ from care_tf.files import atomic_path
 from care_tf.network.random_layers import set_random_layers
 from care_tf.runs._epoch_lines import EpochLines
 from care_tf.runs._prepared_stage import PreparedStage
-from care_tf.runs._progress import MODEL_WEIGHTS, Progress, last_epoch, stage_weights, take_over
+from care_tf.runs._progress import Progress, epoch_weights, stage_weights, take_over
 from care_tf.runs._stage import Stage
 from care_tf.runs._start_weights import load_start_weights
 
@@ -61,14 +61,14 @@ def train_stages(
             classifier.load_weights(str(weights))
         else:
             load_start_weights(classifier, settings, index, folder, initial)
-            callbacks = [_Epochs(stage.settings, index, folder, progress, seed), FiniteLoss()]
+            callbacks = [FiniteLoss(), _Epochs(stage.settings, index, folder, progress, seed)]
             if show_progress:
                 callbacks.append(EpochLines(settings, index))
             first_epoch = sum(row["stage"] != stage.settings.name for row in progress.rows)
             offered = {"folder": str(folder), "stage": stage.settings.name, "first_epoch": first_epoch}
             callbacks += own_callbacks(offered)
             _train_stage(stage, progress, folder, callbacks)
-            with atomic_path(weights) as temporary:
+            with atomic_path(weights, durable=True) as temporary:
                 classifier.save_weights(str(temporary))
         progress.begin_next_stage()
         progress.write(folder)
@@ -81,7 +81,7 @@ def _train_stage(
         step()
     if progress.epoch:
         keras_generation.build_optimizer(stage.model)
-        stage.model.load_weights(str(last_epoch(folder) / MODEL_WEIGHTS))
+        stage.model.load_weights(str(epoch_weights(folder, progress)))
     if not progress.ends(stage.settings):
         stage.model.fit(
             stage.batches.training(progress.epoch),

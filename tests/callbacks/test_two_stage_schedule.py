@@ -210,3 +210,20 @@ def test_a_loss_that_is_not_a_number_stops_the_run(network, images):
         model_for(network).fit(
             {"image": image, "mask": mask}, labels, sample_weight=weights, callbacks=[FiniteLoss()], **SETTINGS
         )
+
+
+def test_weights_that_are_not_numbers_are_told_and_stop_the_run(network, images):
+    image, labels, mask = images
+    model = model_for(network)
+    kernel = model.classifier.layers[1].kernel
+
+    def spoil(batch, logs):
+        kernel.assign(kernel + np.inf)
+
+    batches = {"x": {"image": image[:8], "mask": mask[:8]}, "y": labels[:8], "batch_size": 8, "verbose": 0}
+    spoiling = keras.callbacks.LambdaCallback(on_train_batch_end=spoil)  # after the only batch, whose loss is finite
+    with (
+        pytest.warns(UserWarning, match="^1 weights are NaN or infinite after epoch 1, first .*kernel.*Check"),
+        pytest.raises(InputError, match="1 weights became NaN or infinite in epoch 0, first .*kernel.*clip gradients"),
+    ):
+        model.fit(**batches, callbacks=[spoiling, FiniteLoss()])

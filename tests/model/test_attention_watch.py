@@ -20,7 +20,7 @@ def watched(epochs, alphas=0.5, first=0, watch=None, **loss):
     """The warnings of a fit whose epochs have these sums; one batch each."""
     watch = watch or AttentionWatch()
     model = types.SimpleNamespace(
-        attention_loss=AttentionLoss(**loss), anatomy=types.SimpleNamespace(attention_path="x")
+        weights=[], attention_loss=AttentionLoss(**loss), anatomy=types.SimpleNamespace(attention_path="x")
     )
     watch.set_model(model)
     alphas = np.broadcast_to(alphas, len(epochs))

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import keras
 import numpy as np
@@ -10,7 +11,7 @@ from care_tf import CAREModel, keras_generation
 from care_tf.errors import InputError
 from care_tf.runs import _stage_training as stage_training
 from care_tf.runs._prepared_stage import PreparedStage
-from care_tf.runs._progress import check_progress
+from care_tf.runs._progress import check_progress, sole_training
 from care_tf.runs._stage import Stage
 
 STAGES = (Stage("pretrain", epochs=2), Stage("finetune", epochs=3, alpha=0.5, learning_rate=5e-4))
@@ -99,6 +100,42 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(whole, tmp_path, stop):
     np.testing.assert_allclose([r["loss"] for r in rows], [r["loss"] for r in whole[0]], rtol=1e-5)
     for found, expected in zip(weights, whole[1], strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_kill_between_the_weights_and_the_progress_costs_that_epoch_alone(whole, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_in(tmp_path, stop=(0, 1))
+    last = tmp_path / "checkpoints" / "last"
+    assert {path.name for path in last.iterdir()} == {"progress.json", "1-1.weights.h5"}
+    (last / "1-2.weights.h5").write_bytes(b"cut off")
+    (last / ".1-2.weights.h5.0123abcd.weights.h5").write_bytes(b"cut off")
+    with sole_training(tmp_path):
+        rows, weights = run_in(tmp_path)
+    assert rows == whole[0]
+    for expected, found in zip(whole[1], weights, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert {path.name for path in last.iterdir()} == {"progress.json"}
+
+
+def test_a_folder_of_the_earlier_format_goes_on(whole, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run_in(tmp_path, stop=(1, 2))
+    last = tmp_path / "checkpoints" / "last"
+    (last / "2-2.weights.h5").rename(last / "model.weights.h5")
+    entries = json.loads((last / "progress.json").read_text())
+    del entries["weights"]
+    (last / "progress.json").write_text(json.dumps(entries))
+    assert run_in(tmp_path)[0] == whole[0]
+
+
+def test_two_processes_never_train_in_one_folder(tmp_path):
+    folder = tmp_path / "run"
+    message = "Another run is at work on .*run; wait for it"
+    with sole_training(folder), pytest.raises(InputError, match=message), sole_training(folder):
+        pass
+    with sole_training(folder):
+        pass
+    assert list(folder.iterdir()) == []
 
 
 def test_a_finished_run_is_not_trained_again(whole, whole_folder):

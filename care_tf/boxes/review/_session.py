@@ -166,7 +166,7 @@ class ReviewSession:
         reviewed = dataclasses.replace(
             self.manifest, boxes=tuple(self._boxes), box_sources=tuple(self._sources), source=str(self.output)
         )
-        write_manifest(reviewed, self.output)
+        write_manifest(reviewed, self.output, durable=True)
         self._version = file_version(self.output)
 
 

@@ -155,7 +155,7 @@ def _claim(
         raise InputError(f"{folder} holds networks of other images or settings; choose another output.")
     if not path.exists() and folder.exists() and any(folder.iterdir()):
         raise InputError(f"{folder} exists and is no segmentation training; choose another output.")
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable=True) as temporary:
         temporary.write_text(fingerprint + "\n")
 
 
@@ -194,7 +194,7 @@ def _train_network(
     rows = enumerate(zip(*history.history.values(), strict=True))
     table = [["epoch", *history.history], *([epoch, *map(float, values)] for epoch, values in rows)]
     write_table(path.with_suffix(".csv"), table)
-    with atomic_path(path) as temporary:
+    with atomic_path(path, durable=True) as temporary:
         network.save(temporary)
 
 

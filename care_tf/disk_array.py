@@ -1,0 +1,20 @@
+"""Arrays that lie on the disk."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+
+def reserved_array(path: Path, shape: Sequence[int], dtype: npt.DTypeLike) -> np.ndarray:
+    """A new .npy file, mapped into memory; its room on the disk is taken first, so that a full one is an error here.
+
+    Raises:
+      OSError: The disk has no room for it.
+    """
+    array = np.lib.format.open_memmap(path, "w+", dtype, tuple(shape))
+    with open(path, "r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    return array
