@@ -19,6 +19,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = ROOT / "build" / "docs"
 CONFIG = ROOT / "build" / "mkdocs.yml"
+BUILT = ROOT / "build" / "site"
 SITE = ROOT / "site"
 # Documents at the top of the repository -> their pages.
 TOP_PAGES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
@@ -31,13 +32,15 @@ def main() -> int:
     nav, unlisted = navigation(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
     problems += [f"{page} is in no navigation. Add it to `nav` in mkdocs.yml." for page in unlisted]
     write_config(nav)
-    shutil.rmtree(SITE, ignore_errors=True)
     # From the folder of the interpreter, so that the environment need not be activated.
     zensical = Path(sys.executable).parent / "zensical"
-    built = subprocess.run([zensical, "build", "--strict", "--clean", "--config-file", CONFIG], check=False)
+    command = [zensical, "build", "--strict", "--clean", "--config-file", CONFIG]
+    built = subprocess.run(command, check=False, env={**os.environ, "NO_COLOR": "1"})
     if built.returncode:
         problems.append("zensical found problems: see above.")
     else:
+        shutil.rmtree(SITE, ignore_errors=True)
+        BUILT.rename(SITE)
         problems += links.problems_of_site(SITE)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
@@ -61,17 +64,25 @@ def write_pages() -> None:
     for notebook in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
         notebook_pages.write_page(notebook, PAGES / "notebooks")
     for path in PAGES.rglob("*.md"):
-        path.write_text(for_the_site(path.read_text(encoding="utf-8"), path.parent), encoding="utf-8")
+        written_in = ROOT if path.name in TOP_PAGES.values() else ROOT / "docs" / path.parent.relative_to(PAGES)
+        text = for_the_site(path.read_text(encoding="utf-8"), path.parent, written_in)
+        path.write_text(text, encoding="utf-8")
 
 
-def for_the_site(text: str, folder: Path) -> str:
-    """A page with its links led to where their targets are in the site; those that are no page are copied there."""
+def for_the_site(text: str, folder: Path, written_in: Path) -> str:
+    """A page in `folder` with its links led to the site's pages; a file that is no page is copied beside them.
+
+    Args:
+      text: Markdown whose links hold in the folder `written_in` of the repository.
+      folder: Where the page is, in build/docs.
+      written_in: See `text`.
+    """
 
     def led(match: re.Match) -> str:
         target, anchor = match.group(1), match.group(2) or ""
         if re.match(r"[a-z]+:", target) or (folder / target).is_file():
             return match.group()
-        in_repository = (_of_repository(folder) / target).resolve().relative_to(ROOT)
+        in_repository = (written_in / target).resolve().relative_to(ROOT)
         name = in_repository.as_posix()
         if name == "README.md":
             page = PAGES / "index.md"
@@ -87,11 +98,6 @@ def for_the_site(text: str, folder: Path) -> str:
         return f"]({Path(os.path.relpath(page, folder)).as_posix()}{anchor})"
 
     return links.outside_code(text, lambda prose: re.sub(r"\]\(<?([^)#>\s]+)(#[^)>\s]*)?>?\)", led, prose))
-
-
-def _of_repository(folder: Path) -> Path:
-    """The folder in the repository that a folder of build/docs stands for; the top's pages lie beside those of docs/."""
-    return ROOT / "docs" / folder.relative_to(PAGES)
 
 
 def navigation(entries: list[Any]) -> tuple[list[Any], list[str]]:
@@ -119,7 +125,7 @@ def navigation(entries: list[Any]) -> tuple[list[Any], list[str]]:
 def write_config(nav: list[Any]) -> None:
     """Writes the settings that zensical reads: those of mkdocs.yml, with this navigation and these paths."""
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-    settings |= {"nav": nav, "docs_dir": str(PAGES), "site_dir": str(SITE)}
+    settings |= {"nav": nav, "docs_dir": PAGES.name, "site_dir": BUILT.name}
     handler = settings["plugins"][1]["mkdocstrings"]["handlers"]["python"]
     handler["paths"] = [str(ROOT)]
     handler["options"]["extensions"] = [str(ROOT / "tools" / "docs" / "house_docstrings.py")]
