@@ -111,7 +111,7 @@ def navigation(entries: list[Any]) -> tuple[list[Any], list[str]]:
                 listed.add(value)
                 return [entry]
             return [{title: [page for one in ([value] if isinstance(value, str) else value) for page in filled(one)]}]
-        pages = sorted(PAGES.glob(entry), key=lambda path: (path.name != "README.md", path.as_posix()))
+        pages = sorted(PAGES.glob(entry), key=lambda path: (path.name != "README.md", path.stem))
         names = [page.relative_to(PAGES).as_posix() for page in pages]
         new = [name for name in names if name not in listed]
         listed.update(names)

@@ -115,8 +115,14 @@ def keys(node: ast.ClassDef) -> list[Key]:
             default, limits = _value(field.value)
             kind = _kind(field.annotation)
             kind = re.sub(r"\b(whole number|number)\b", rf"\1 {limits}", kind) if limits else kind
-            found.append(Key(name, kind, default, " ".join(meanings[name].split())))
+            found.append(Key(name, kind, default, _in_yaml(meanings[name])))
     return found
+
+
+def _in_yaml(meaning: str) -> str:
+    """A docstring's entry in one line, with values as YAML writes them: None is null, texts need no quotes."""
+    text = re.sub(r"\bNone\b", "`null`", " ".join(meaning.split()))
+    return re.sub(r'"([\w./:]+)"', r"`\1`", text)
 
 
 def _kind(annotation: ast.expr) -> str:
