@@ -36,7 +36,8 @@ def _section(command: click.Command, context: click.Context) -> str:
     rows = [
         f"| {_code(names)} | {_cell(help_text)} |"
         for parameter in command.get_params(context)
-        if (record := parameter.get_help_record(context)) and parameter.name != "help"
+        if isinstance(parameter, click.Option) and "--help" not in parameter.opts
+        if (record := parameter.get_help_record(context))
         for names, help_text in [record]
     ]
     table = ["| option | meaning |", "|---|---|", *rows] if rows else []

@@ -18,7 +18,7 @@ lists the files that come with the package, and `care configs show NAME` prints 
 - `with=FILE` on the command line merges a file below those that extend others: `with=hardware/squeezenet_two_cores`.
 - A key that is unknown, missing or out of range is refused before anything is loaded, all problems in one message.
 - Where a *choice* has arguments, it is written `{name: focal, gamma: 2}`; [strategies](../strategies.md) lists what
-  each computes. A name may also be a [function of your own](../strategies.md#pieces-of-ones-own), `module:function`.
+  each computes. A name may also be a [function of your own](../strategies.md#your-own-functions), `module:function`.
 
 The configuration of `care demo`, as an example:
 

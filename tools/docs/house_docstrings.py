@@ -38,7 +38,7 @@ def _source(match: re.Match) -> str:
 
 def _drawn(paragraph: str) -> str:
     lines = paragraph.splitlines()
-    is_formula = not re.search(r"[.:;,]$", lines[-1]) if lines else False
-    if is_formula and any(re.search(r" = |\S {2,}\S|\S <?->? \S", line) for line in lines) and ">>>" not in paragraph:
+    is_prose = not lines or lines[-1].endswith((".", ":", ";", ",")) or lines[0].startswith(("|", "-", "`", "    "))
+    if not is_prose and any(re.search(r" = |\S {2,}\S|\S <?->? \S", line) for line in lines):
         return "```text\n" + paragraph + "\n```"
     return paragraph
