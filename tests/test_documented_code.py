@@ -1,4 +1,4 @@
-"""The Python code of README and docs/ runs as it stands, on small images and networks (own_project.md: its own test)."""
+"""The Python code of README and docs/ runs as it stands, on small images and networks."""
 
 import csv
 

@@ -62,13 +62,15 @@ def test_the_stages_choices_are_all_described():
     }
     assert {
         key: [name for name in registry if f"`{name}`" not in keys[key].meaning] for key, registry in registries.items()
-    } == dict.fromkeys(registries, [])
+    } == {key: [] for key in registries}
 
 
 def test_a_key_without_a_meaning_is_refused():
     import ast
 
-    [node] = ast.parse('class Section:\n    """A section.\n\n    Attributes:\n      a: One.\n    """\n\n    b: int = 1').body
+    [node] = ast.parse(
+        'class Section:\n    """A section.\n\n    Attributes:\n      a: One.\n    """\n\n    b: int = 1'
+    ).body
     with pytest.raises(ValueError, match=r"Section\.b is not in the class's docstring"):
         configuration_page.keys(node)
 
@@ -99,7 +101,9 @@ def test_docstrings_are_rewritten():
 
 def test_dead_links_are_found(tmp_path):
     (tmp_path / "docs").mkdir()
-    (tmp_path / "docs" / "a.md").write_text("# A `b` c\n[x](#a-b-c) [y](../README.md#no) `[z](no.md)`\n```\n[z](no.md)\n```")
+    (tmp_path / "docs" / "a.md").write_text(
+        "# A `b` c\n[x](#a-b-c) [y](../README.md#no) `[z](no.md)`\n```\n[z](no.md)\n```"
+    )
     (tmp_path / "README.md").write_text("# R\n[x](docs/a.md#a-b-c) [y](docs/no.md) [z](https://example.org/no)\n")
     assert links.dead_links(tmp_path) == [
         "README.md: the link docs/no.md leads nowhere.",
@@ -134,7 +138,9 @@ def test_the_documents_configurations_exist():
     from care_tf.cli.options import split_words
     from care_tf.runs.config import load_config
 
-    lines = [words for page in links.documents(ROOT) for words in shell_lines.care_lines(page.read_text(encoding="utf-8"))]
+    lines = [
+        words for page in links.documents(ROOT) for words in shell_lines.care_lines(page.read_text(encoding="utf-8"))
+    ]
     trained = []
     for line in lines:
         command, parameters = shell_lines.parsed(line)

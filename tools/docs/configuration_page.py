@@ -140,7 +140,7 @@ def _kind(annotation: ast.expr) -> str:
         case ast.Subscript(ast.Name("tuple"), ast.Tuple([one, ast.Constant(value=end)])) if end is ...:
             return "mapping of stages" if getattr(one, "id", "") == "Stage" else f"list of {_kind(one)}s"
         case ast.Subscript(ast.Name("tuple"), ast.Tuple(several)):
-            return f"{len(several)} × {_kind(several[0])}"
+            return f"{len(several)} of: {_kind(several[0])}"
     raise ValueError(f"The type {ast.unparse(annotation)} has no words yet. Add them to {__file__}.")
 
 

@@ -22,6 +22,6 @@ def write_page(notebook: Path, folder: Path) -> None:
                 (folder / picture).write_bytes(base64.b64decode("".join(data["image/png"])))
                 parts.append(f"![What the cell draws]({picture})")
             elif text := "".join(output.get("text", data.get("text/plain", ""))).rstrip():
-                parts.append(f"```text title=\"Output\"\n{text}\n```")
+                parts.append(f'```text title="Output"\n{text}\n```')
     parts.append(f"*This page is the notebook `docs/notebooks/{notebook.name}`, as it ran.*")
     (folder / f"{notebook.stem}.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
