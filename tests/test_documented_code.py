@@ -35,9 +35,10 @@ def folder(tmp_path, monkeypatch):
         Image.fromarray(random.integers(0, 256, (32, 32, 3), np.uint8)).save(tmp_path / name)
         boxes = "[[4, 6, 20, 24]]" if number % 2 else ""
         rows.append([name, CLASSES[1 - number % 2], boxes, 30 + number if number else "", "female" if number else ""])
-    for manifest in ("manifest.csv", "train.csv", "validation.csv"):
+    header = ["image", "label", "boxes", "age", "sex"]
+    for manifest, columns in (("manifest.csv", 5), ("train.csv", 3), ("validation.csv", 3)):
         with open(tmp_path / manifest, "w", newline="") as file:
-            csv.writer(file).writerows([["image", "label", "boxes", "age", "sex"], *rows])
+            csv.writer(file).writerows(row[:columns] for row in [header, *rows])
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -54,7 +55,7 @@ def small_classifier():
 def test_the_readme_runs(folder):
     names = {"classifier": small_classifier(), "images": np.zeros((2, 32, 32, 3), np.float32)}
     run_blocks("README.md", names, SMALL)
-    assert names["maps"].shape == (2, 32, 32) or names["maps"].shape[0] == 2
+    assert names["maps"].shape[0] == 2
     assert (folder / "classifier.keras").exists()
 
 

@@ -34,7 +34,7 @@ def test_the_configuration_reference_has_every_key_of_the_schema():
     schema = {kind.__name__: kind.model_fields for kind in sections if issubclass(kind, pydantic.BaseModel)}
     del schema["_Section"]
     for kind in (Stage, Augmentation):
-        schema[kind.__name__] = pydantic.TypeAdapter(kind).core_schema and kind.__dataclass_fields__
+        schema[kind.__name__] = kind.__dataclass_fields__
     assert {name: list(fields) for name, fields in written.items()} == {
         name: list(fields) for name, fields in schema.items()
     }

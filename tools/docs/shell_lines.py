@@ -1,5 +1,6 @@
 """The `care` lines of the documents' shell blocks, parsed by the command's own parser and not run."""
 
+import contextlib
 import re
 import shlex
 from collections.abc import Iterator
@@ -42,7 +43,9 @@ def parsed(words: list[str]) -> tuple[click.Command, dict[str, Any]]:
     """
     command: click.Command = care
     context = None
-    with _any_path():
+    with contextlib.ExitStack() as patches:
+        for kind in (click.Path, *_CHECKED_PATHS):
+            patches.enter_context(mock.patch.object(kind, "convert", _any_path))
         while True:
             context = command.make_context(command.name, list(words), parent=context)
             rest = [*context._protected_args, *context.args]
@@ -51,18 +54,9 @@ def parsed(words: list[str]) -> tuple[click.Command, dict[str, Any]]:
             _, command, words = command.resolve_command(context, rest)  # type: ignore[assignment]
 
 
-class _any_path:  # noqa: N801
-    """Within it every path is taken, whether or not it exists."""
-
-    def __enter__(self) -> None:
-        convert = lambda self, value, parameter, context: Path(value)  # noqa: E731
-        self.patches = [mock.patch.object(kind, "convert", convert) for kind in (click.Path, *_CHECKED_PATHS)]
-        for patch in self.patches:
-            patch.start()
-
-    def __exit__(self, *_: Any) -> None:
-        for patch in self.patches:
-            patch.stop()
+def _any_path(self: click.ParamType, value: Any, parameter: Any, context: Any) -> Path:
+    """Stands for the conversion of paths: whether they exist does not matter here."""
+    return Path(value)
 
 
 def problems(root: Path) -> list[str]:
