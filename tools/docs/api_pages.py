@@ -16,7 +16,9 @@ they are first used. What is not listed here may change without notice.
 def pages(root: Path) -> dict[str, str]:
     """File name -> Markdown: an overview, and a page for each package that has public names."""
     stubs = sorted(root.glob("care_tf/*/**/__init__.pyi"))
-    found, overview, seen = {}, [_START], {}
+    found: dict[str, str] = {}
+    seen: dict[str, str] = {}
+    overview = [_START]
     for stub in stubs:
         package = ".".join(stub.parent.relative_to(root).parts)
         summary = _summary(stub.with_suffix(".py"))
@@ -44,7 +46,8 @@ def _summary(module: Path) -> str:
 
 def _public_names(stub: Path) -> dict[str, str]:
     """Public name -> where it is defined, in the order of `__all__`."""
-    origins, listed = {}, []
+    origins: dict[str, str] = {}
+    listed: list[str] = []
     for node in ast.parse(stub.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:

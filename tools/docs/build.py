@@ -33,8 +33,8 @@ def main() -> int:
     problems += [f"{page} is in no navigation. Add it to `nav` in mkdocs.yml." for page in unlisted]
     write_config(nav)
     # From the folder of the interpreter, so that the environment need not be activated.
-    zensical = Path(sys.executable).parent / "zensical"
-    command = [zensical, "build", "--strict", "--clean", "--config-file", CONFIG]
+    zensical = str(Path(sys.executable).parent / "zensical")
+    command = [zensical, "build", "--strict", "--clean", "--config-file", str(CONFIG)]
     built = subprocess.run(command, check=False, env={**os.environ, "NO_COLOR": "1"})
     if built.returncode:
         problems.append("zensical found problems: see above.")

@@ -81,7 +81,7 @@ def page(root: Path) -> str:
 
 
 def _classes(root: Path) -> dict[str, ast.ClassDef]:
-    found = {}
+    found: dict[str, ast.ClassDef] = {}
     for file in _FILES:
         tree = ast.parse((root / "care_tf" / file).read_text(encoding="utf-8"))
         found |= {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}

@@ -16,7 +16,7 @@ def executed(notebook: Path, folder: str) -> Any:
       nbclient.exceptions.CellExecutionError: A cell failed.
     """
     content = nbformat.read(notebook, as_version=4)
-    NotebookClient(content, timeout=600, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
+    NotebookClient(content, timeout=3000, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
     for cell in content.cells:
         cell.metadata = {}
         if cell.cell_type == "code":
