@@ -15,13 +15,16 @@ def write_page(notebook: Path, folder: Path) -> None:
             parts.append(source)
             continue
         parts.append(f"```python\n{source}\n```")
+        printed = ""
         for index, output in enumerate(cell["outputs"]):
             data = output.get("data", {})
             if "image/png" in data:
                 picture = f"{notebook.stem}_{number}_{index}.png"
                 (folder / picture).write_bytes(base64.b64decode("".join(data["image/png"])))
                 parts.append(f"![What the cell draws]({picture})")
-            elif text := "".join(output.get("text", data.get("text/plain", ""))).rstrip():
-                parts.append(f'```text title="Output"\n{text}\n```')
+            else:
+                printed += "".join(output.get("text", data.get("text/plain", "")))
+        if printed.strip():
+            parts.append(f'```text title="Output"\n{printed.rstrip()}\n```')
     parts.append(f"*This page is the notebook `docs/notebooks/{notebook.name}`, as it ran.*")
     (folder / f"{notebook.stem}.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
