@@ -35,7 +35,7 @@ PYTEST_ARGUMENTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tf215 wheel lint format bench clean
+.PHONY: help demo test test-tf215 docs notebooks wheel lint format bench clean
 
 help: ## lists the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,12 @@ test: $(STAMP) ## the whole test suite, on current TensorFlow and Keras 3
 
 test-tf215: $(STAMP_TF215) ## what meets Keras, on TensorFlow 2.15 and Keras 2.15
 	$(VENV_TF215)/bin/python -m pytest $(PYTEST_ARGUMENTS) $(TESTS_TF215)
+
+docs: $(STAMP) ## the documentation site, checked, in site/
+	$(VENV)/bin/python tools/docs/build.py
+
+notebooks: $(STAMP) ## runs docs/notebooks/ and keeps what they draw and print
+	$(VENV)/bin/python tools/docs/notebook_run.py docs/notebooks/*.ipynb
 
 wheel: $(STAMP) ## the installable package, as sdist and wheel, in dist/
 	$(VENV)/bin/python -m build
@@ -65,16 +71,16 @@ bench: $(STAMP) ## the measurements in benchmarks/, each a ratio taken in one ru
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(VENV)/bin/python $$benchmark || exit 1; done
 
 clean: ## removes the environments and everything generated
-	rm -rf $(VENV) $(VENV_TF215) demo build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_TF215) demo site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(STAMP): $(PACKAGING)
+$(STAMP): $(PACKAGING) requirements-docs.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
 		echo "care_tf needs Python 3.10 to 3.13, and PYTHON=$(PYTHON) is: $$($(PYTHON) --version 2>&1 | head -n 1)." \
 			"Choose another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "Installing TensorFlow and the rest of requirements.txt into $(VENV): about 2 GB, a few minutes."
 	$(PYTHON) -m venv --clear $(VENV)
-	$(call INSTALL,$(VENV)) .
+	$(call INSTALL,$(VENV)) . -r requirements-docs.txt
 	touch $@
 
 $(STAMP_TF215): $(PACKAGING) requirements-tf215.txt

@@ -1,19 +1,17 @@
 """The code of docs/own_project.md runs as it stands, on drawn images and with a small network for the EfficientNet."""
 
 import json
-import re
 import sys
 import types
-from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from documents import python_blocks
 from PIL import Image
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "own_project.md"
-CODE = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+PAGE = "docs/own_project.md"
 
 
 def write_images(root):
@@ -71,8 +69,8 @@ def test_the_page_runs(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_datasets", tfds_like())
     names: dict = {}
     masked = {}
-    for block in CODE:
-        exec(compile(block.replace("epochs=60", "epochs=2, verbose=0"), str(PAGE), "exec"), names)
+    for block in python_blocks(PAGE):
+        exec(compile(block.replace("epochs=60", "epochs=2, verbose=0"), PAGE, "exec"), names)
         if "dataset = " in block:
             masked[block] = np.concatenate([np.ravel(x["mask"]) for x, _ in names["dataset"]]).mean()
     assert (tmp_path / "classifier.keras").exists()

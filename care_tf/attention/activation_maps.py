@@ -116,6 +116,7 @@ ACTIVATION_MAPS: dict[str, ActivationMap] = {
     "layercam": layercam,
     "xgradcam": xgradcam,
 }
+"""Name -> activation-map method: (features, gradients) (B,h,w,d) -> (B,h,w)."""
 
 
 def get_activation_map(identifier: str | ActivationMap) -> ActivationMap:

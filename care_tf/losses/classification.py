@@ -70,6 +70,7 @@ class ClassWeightedLoss(keras.losses.Loss):
 
 Loss = TypeVar("Loss", bound=type[ClassWeightedLoss])
 CLASSIFICATION_LOSSES: dict[str, Builder] = {}
+"""Name -> what builds the loss and the arguments that it takes; the losses list themselves."""
 
 
 def named(name: str, *traits: Trait, **arguments: str) -> Callable[[Loss], Loss]:

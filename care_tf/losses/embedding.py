@@ -46,6 +46,7 @@ class EmbeddingLoss(keras.losses.Loss):
 
 Loss = TypeVar("Loss", bound=type[EmbeddingLoss])
 EMBEDDING_LOSSES: dict[str, Builder] = {}
+"""Name -> what builds the loss and the arguments that it takes; the losses list themselves."""
 
 
 def named(name: str) -> Callable[[Loss], Loss]:

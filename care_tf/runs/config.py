@@ -51,7 +51,8 @@ class DataConfig(_Section):
 
     Attributes:
       manifest: Path of the manifest CSV.
-      train, validation, test: The rows of each part; no validation when None.
+      train, test: The rows to train on, and those to evaluate on.
+      validation: The rows that training is watched on; None for no validation.
       class_names: Order of the classes; None sorts the labels.
       image_size_px: Height and width that images are resized to; one number for a square.
       train_boxes: Manifest CSV whose boxes and masks the training images take in place of those in `manifest`, image
@@ -170,7 +171,7 @@ class RunConfig(_Section):
       title: What tables and plots call it; None takes the folder's name.
       baseline: Name, without .yaml, of the configuration file that a comparison compares it with.
       seed: Seed of weights, shuffling and augmentation.
-      data, model, care, training: The sections.
+      data, model, care, training: The sections of these names.
       every_stage: Settings of all stages that do not say otherwise; any of `Stage` but name and reuse.
       stages: Stage name -> its settings, in order.
     """

@@ -77,6 +77,7 @@ FORMATS = {
         AnnotationFormat("csv", read_csv_table, write_csv_table),
     )
 }
+"""Name -> annotation format that boxes come in from and go out to."""
 
 
 def get_format(name: str) -> AnnotationFormat:
