@@ -61,20 +61,21 @@ def distributed(training: TrainingConfig) -> Iterator[None]:
         ) from error
 
 
-def is_chief() -> bool:
+def is_chief(training: TrainingConfig) -> bool:
     """Whether this process writes: the first worker, and every process that has no others beside it."""
-    task = _tf_config().get("task", {}) if _is_multiworker() else {}
-    first = ("chief", 0) if "chief" in _tf_config().get("cluster", {}) else ("worker", 0)
-    return not task or (task.get("type"), int(task.get("index", 0))) == first
+    if _meant(training.distribution) != "multiworker":
+        return True
+    task, cluster = _tf_config().get("task", {}), _tf_config().get("cluster", {})
+    return (task.get("type"), task.get("index")) == ("chief" if "chief" in cluster else "worker", 0)
 
 
 @contextlib.contextmanager
-def written_folder(run_folder: Path) -> Iterator[Path]:
+def written_folder(run_folder: Path, training: TrainingConfig) -> Iterator[Path]:
     """The folder that this process writes a run to: the chief the run's own, every other worker one that is deleted.
 
     So all of them do the same, as TensorFlow needs them to, and one run folder comes of it.
     """
-    if is_chief():
+    if is_chief(training):
         yield run_folder
         return
     with tempfile.TemporaryDirectory(prefix="care_worker_") as temporary:

@@ -55,9 +55,9 @@ def train_run(
         # Everything that can be refused has been, before anything is written: a wrong command costs no finished run.
         _check_folder(folder)
         progress = check_progress(folder, stage_fingerprints(run.config, run.rows))
-        with written_folder(folder) as own_folder:
+        with written_folder(folder, config.training) as own_folder:
             agree(progress)
-            _train(run, own_folder, progress, command, show_progress and is_chief())
+            _train(run, own_folder, progress, command, show_progress and is_chief(config.training))
             agree(progress)
     return folder
 

@@ -61,9 +61,7 @@ def run_cells(cells: Sequence[Cell], command: Sequence[str] = (), show_epochs: b
         print(f"run {number} of {len(open_cells)}: {cell}", flush=True)
         start = time.monotonic()
         train_run(cell.config, command=command, show_progress=show_epochs, images=images)
-        with distributed(cell.config.training):
-            is_writer = is_chief()
-        if is_writer:
+        if is_chief(cell.config.training):
             _predict(cell)
         keras.backend.clear_session()
         seconds = time.monotonic() - start

@@ -18,7 +18,7 @@ def test_shares_make_up_every_batch_in_order(num_images, batch_size, counts):
         own += [batches[replica :: share.count] for replica in range(share.count)]
         assert places.max() < num_images
     batches = list(zip(*own, strict=True))
-    assert [sum(parts, []) for parts in batches] == [
+    assert [[place for part in parts for place in part] for parts in batches] == [
         list(range(start, min(start + batch_size, num_images))) for start in range(0, num_images, batch_size)
     ]
     assert all(max(map(len, parts)) - min(map(len, parts)) <= 1 for parts in batches)

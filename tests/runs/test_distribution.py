@@ -125,26 +125,28 @@ def test_one_device_is_left_as_it_is(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     for name in ("none", "auto"):
         with distributed(TrainingConfig(distribution=name)):
-            assert is_chief() and not _distribution._is_multiworker()
-            with written_folder(Path("runs/mine")) as folder:
+            assert is_chief(TrainingConfig(distribution=name)) and not _distribution._is_multiworker()
+            with written_folder(Path("runs/mine"), TrainingConfig(distribution=name)) as folder:
                 assert folder == Path("runs/mine")
+
+
+def enter(**training):
+    with distributed(TrainingConfig(**training)):
+        pass
 
 
 def test_several_workers_need_their_names(monkeypatch):
     monkeypatch.setenv("TF_CONFIG", '{"cluster": {}}')
     with pytest.raises(InputError, match=r'needs the environment variable TF_CONFIG.*Received.*"cluster": {}'):
-        with distributed(TrainingConfig(distribution="multiworker")):
-            pass
+        enter(distribution="multiworker")
     monkeypatch.setenv("TF_CONFIG", "{")
     with pytest.raises(InputError, match=r"TF_CONFIG must be JSON"):
-        with distributed(TrainingConfig(distribution="auto")):
-            pass
+        enter(distribution="auto")
 
 
 def test_xla_is_for_one_device():
     with pytest.raises(InputError, match=r"compiles a step for one device.*distribution=mirrored"):
-        with distributed(TrainingConfig(distribution="mirrored", jit_compile=True)):
-            pass
+        enter(distribution="mirrored", jit_compile=True)
 
 
 @pytest.mark.parametrize(
@@ -158,11 +160,11 @@ def test_xla_is_for_one_device():
 )
 def test_the_first_worker_alone_writes(monkeypatch, tmp_path, cluster, task, expected):
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
-    monkeypatch.setattr(_distribution, "_is_multiworker", lambda: True)
+    training = TrainingConfig(distribution="multiworker")
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "progress").write_text("here")
-    assert is_chief() is expected
-    with written_folder(tmp_path) as folder:
+    assert is_chief(training) is expected
+    with written_folder(tmp_path, training) as folder:
         assert (folder == tmp_path) is expected
         assert (folder / "checkpoints" / "progress").read_text() == "here"
     assert folder.exists() is expected
