@@ -48,4 +48,4 @@ def test_data_sets_of_shares_are_those_of_whole_batches(image_folder):
             np.testing.assert_array_equal(np.concatenate([labels for _, labels in own]), y)
             for key in ("image", "mask"):
                 given = np.concatenate([given[key] for given, _ in own])
-                np.testing.assert_allclose(given, x[key], rtol=1e-6)  # augmentation rounds by the size of a batch
+                np.testing.assert_allclose(given, x[key], rtol=0, atol=1e-4)  # augmentation rounds by batch size
