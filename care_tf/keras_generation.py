@@ -2,11 +2,14 @@
 
 import contextlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from care_tf.errors import InputError
+from care_tf.replicas import number_of_replicas
 
 KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
 
@@ -71,10 +74,28 @@ def model_between(tensors: list[Any], output: Any, name: str) -> keras.Model:
 
 
 def compiled_loss(model: keras.Model, x, y, y_pred, sample_weight, training: bool) -> tf.Tensor:
-    """The compiled loss and the model's own losses, divided by the number of replicas on both generations."""
-    if KERAS_3:
-        return model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
-    return model.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight)
+    """The compiled loss and the model's own losses, as one device has them whatever the number of replicas."""
+    arguments = {"x": x, "y": y, "y_pred": y_pred, "sample_weight": sample_weight}
+    loss = model.compute_loss(**arguments, **({"training": training} if KERAS_3 else {}))
+    replicas = number_of_replicas()
+    if replicas == 1:
+        return loss
+    if _is_divided_by_replicas(model, y, y_pred):
+        return loss * replicas
+    own = [tf.cast(term, loss.dtype) * (1 - 1 / replicas) for term in model.losses]  # Keras always divides these
+    return tf.add_n([loss, *own])
+
+
+def _is_divided_by_replicas(model: keras.Model, y, y_pred) -> bool:
+    """Whether Keras divides the compiled loss: on both generations means, but neither sums nor, on Keras 3, scalars."""
+    loss = tf.nest.flatten(model.loss)[0]
+    means = ("sum_over_batch_size", "mean", "mean_with_sample_weight") if KERAS_3 else ("auto", "sum_over_batch_size")
+    if getattr(loss, "reduction", means[0]) not in means:
+        return False
+    if isinstance(loss, str) or not KERAS_3:
+        return True
+    per_image = loss.call if isinstance(loss, keras.losses.Loss) else loss
+    return per_image(tf.cast(y, y_pred.dtype), y_pred).shape.rank != 0
 
 
 def scaled_loss(optimizer: keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:
@@ -86,9 +107,27 @@ def apply_gradients(model: keras.Model, loss: tf.Tensor, tape: tf.GradientTape) 
     """One optimizer step on `scaled_loss`, as the generation's own `train_step` does it."""
     if KERAS_3:
         variables = model.trainable_weights
-        model.optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        gradients = _clipped(model.optimizer, tape.gradient(loss, variables))
+        model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
     else:
         model.optimizer.minimize(loss, model.trainable_variables, tape=tape)
+
+
+def _clipped(optimizer: keras.optimizers.Optimizer, gradients: list[Any]) -> list[Any]:
+    """This replica's gradients, as they are to be added up: Keras 3 would clip each part, and not their sum."""
+    inner, replicas = _innermost(optimizer), number_of_replicas()
+    if replicas == 1 or not (inner.clipnorm or inner.global_clipnorm or inner.clipvalue):
+        return gradients
+    if inner is not optimizer:
+        raise InputError(
+            "Keras 3 clips a gradient before it is added up over replicas, which cannot be undone for a scaled loss. "
+            f"Received mixed_float16 and {type(inner).__name__} with clipping on {replicas} replicas. Leave clipping "
+            "out, or use mixed_bfloat16."
+        )
+    given = [gradient for gradient in gradients if gradient is not None]
+    whole = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, given))
+    clipped = optimizer._clip_gradients([None if gradient is None else next(whole) for gradient in gradients])
+    return [None if gradient is None else gradient / replicas for gradient in clipped]  # too short to be clipped again
 
 
 def unpack_batch(data):
@@ -97,16 +136,23 @@ def unpack_batch(data):
     return unpack(data)
 
 
-def number_of_replicas() -> int:
-    """Replicas in the strategy that runs the current step."""
-    return tf.distribute.get_strategy().num_replicas_in_sync
+def synchronize(layer: keras.layers.BatchNormalization) -> Callable[[], None]:
+    """Lets batch normalization take the statistics of all replicas' images; gives what undoes it."""
+    before = {name: getattr(layer, name) for name in ("synchronized", "fused") if hasattr(layer, name)}
+    layer.synchronized = True
+    if "fused" in before:  # Keras 2's kernel sees one replica
+        layer.fused = False
+
+    def restore() -> None:
+        for name, value in before.items():
+            setattr(layer, name, value)
+
+    return restore
 
 
-def sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
-    """The value added up over all replicas; the value itself on one."""
-    if number_of_replicas() == 1:
-        return value
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
+def lacks_workers(strategy: tf.distribute.Strategy) -> bool:
+    """Whether Keras's own `fit` cannot run a strategy: Keras 3 has no way to take several workers' logs together."""
+    return KERAS_3 and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def number_in(variable: Any) -> float:

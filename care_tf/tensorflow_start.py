@@ -20,7 +20,8 @@ def quiet_tensorflow() -> None:
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-        tf.zeros(1)  # creates the devices
+        if "TF_CONFIG" not in os.environ:  # several workers have to find each other before
+            tf.zeros(1)  # creates the devices
     finally:
         os.dup2(kept, 2)
         os.close(kept)

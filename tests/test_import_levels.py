@@ -36,14 +36,14 @@ LEVELS = [
 LEVEL_OF = {part: level for level, parts in enumerate(LEVELS, start=1) for part in parts}
 # Whatever is not below one of these, the whole box wing but segmentation included, works without TensorFlow and Keras.
 MAY_BRING_TENSORFLOW = (
-    *("care_tf.keras_generation", "care_tf.labels", "care_tf.masks", "care_tf.precision"),
+    *("care_tf.keras_generation", "care_tf.labels", "care_tf.masks", "care_tf.precision", "care_tf.replicas"),
     *("care_tf.images.decoding", "care_tf.images._exif", "care_tf.images.rasterizing", "care_tf.images.resizing"),
     *("care_tf.attention", "care_tf.backbones", "care_tf.losses", "care_tf.metrics", "care_tf.network"),
     *("care_tf.model", "care_tf.callbacks", "care_tf.serving"),
     *("care_tf.data.activation_cache", "care_tf.data.augmentation", "care_tf.data.epochs", "care_tf.data.image_source"),
     "care_tf.data._dataset_masks",
     "care_tf.data.input_encoding",
-    *("care_tf.data.pipeline", "care_tf.data.sampling"),
+    *("care_tf.data.pipeline", "care_tf.data.replica_share", "care_tf.data.sampling"),
     "care_tf.boxes.segmentation",
     "care_tf.runs",
 )

@@ -130,6 +130,6 @@ def _check_writable(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ".writable").touch()
-        (folder / ".writable").unlink()
+        (folder / ".writable").unlink(missing_ok=True)  # another worker may be faster
     except OSError as error:
         raise InputError(f"--output {folder} cannot be written to: {error.strerror}.") from error

@@ -14,6 +14,7 @@ from care_tf.data.image_source import ImageLoader
 from care_tf.data.input_encoding import InputEncoding, encoded_inputs
 from care_tf.data.manifest import Manifest
 from care_tf.data.pipeline import epoch_indices, load_masks
+from care_tf.data.replica_share import ReplicaShare, loaded_batches
 from care_tf.disk_array import reserved_array
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
@@ -112,6 +113,7 @@ def activation_training_dataset(
     first_epoch: int | None = None,
     order: EpochOrder | None = None,
     inputs: Sequence[InputEncoding] = (),
+    share: ReplicaShare | None = None,
 ) -> tf.data.Dataset:
     """The batches of `training_dataset` with the activations of the flipped images in place of the images.
 
@@ -121,7 +123,7 @@ def activation_training_dataset(
       manifest: The training images, all of them in the cache.
       cache: Made for at least the flips of `augmentation`.
       image_size: Height and width of the images and masks, px.
-      batch_size, seed, masks, first_epoch, order, inputs: As for `training_dataset`.
+      batch_size, seed, masks, first_epoch, order, inputs, share: As for `training_dataset`.
       augmentation: None, or one that only flips.
 
     Returns:
@@ -139,7 +141,7 @@ def activation_training_dataset(
         signs = tf.ones((tf.size(index), 2)) if augmentation is None else flip_signs(seeds, augmentation)
         return fetch(index, signs), tf.gather(labels, index)
 
-    indices = epoch_indices(len(manifest), batch_size, seed=seed, first_epoch=first_epoch, order=order)
+    indices = epoch_indices(len(manifest), batch_size, seed=seed, first_epoch=first_epoch, order=order, share=share)
     return indices.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
@@ -150,11 +152,13 @@ def activation_evaluation_dataset(
     batch_size: int,
     masks: bool = False,
     inputs: Sequence[InputEncoding] = (),
+    share: ReplicaShare | None = None,
 ) -> tf.data.Dataset:
     """Every image's activations once, in the manifest's order, without flips. Arguments as in the training dataset."""
     fetch = _fetch(manifest, cache, {(1, 1): cache.signs.index((1, 1))}, image_size, masks, inputs)
     labels = tf.constant(manifest.labels)
-    indices = tf.data.Dataset.range(len(manifest)).batch(batch_size)
+    every = tf.range(len(manifest), dtype=tf.int64)
+    indices = loaded_batches(every, len(manifest), batch_size, lambda index: index, share)
     batches = indices.map(lambda index: (fetch(index, tf.ones((tf.size(index), 2))), tf.gather(labels, index)))
     return batches.prefetch(tf.data.AUTOTUNE)
 

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+from care_tf.data.replica_share import ReplicaShare, loaded_batches
 from care_tf.data.sampling import SampledOrder
 
 EpochOrder: TypeAlias = Callable[[int, int, tf.Tensor], tf.Tensor]
@@ -44,6 +45,7 @@ def epoch_batches(
     seed: int,
     first_epoch: int | None,
     order: EpochOrder,
+    share: ReplicaShare | None = None,
 ) -> tf.data.Dataset:
     """Batches of loaded images in the order of their epochs: the frame of every training dataset.
 
@@ -54,6 +56,7 @@ def epoch_batches(
       seed: Of order and seeds.
       first_epoch: None: one epoch with a random number; else the number at which an endless stream of epochs starts.
       order: Of the epochs; each draws equally many images.
+      share: Whose part of every batch; None for whole batches.
 
     Returns:
       Batches (loaded, seeds), seeds int64 (B,2): what `augment_batch` takes. They depend on seed, epoch, image and,
@@ -63,12 +66,13 @@ def epoch_batches(
       InputError: A `SampledOrder` does not fit the other arguments.
     """
     check_order(order, num_images, batch_size, first_epoch)
-    num_batches = math.ceil(num_drawn(num_images, order) / batch_size)
+    num_draws = num_drawn(num_images, order)
+    num_batches = math.ceil(num_draws / batch_size) * (1 if share is None else share.count)
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         indices = tf.cast(order(num_images, seed, epoch), tf.int64)
-        draws = tf.data.Dataset.from_tensor_slices((indices, _image_seeds(seed, epoch, indices, num_images)))
-        return draws.map(lambda index, seeds: (load(index), seeds), tf.data.AUTOTUNE).batch(batch_size)
+        draws = (indices, _image_seeds(seed, epoch, indices, num_images))
+        return loaded_batches(draws, num_draws, batch_size, lambda index, seeds: (load(index), seeds), share)
 
     steps = tf.data.INFINITE_CARDINALITY if first_epoch is not None else num_batches
     return _epochs(seed, first_epoch).flat_map(one_epoch).apply(tf.data.experimental.assert_cardinality(steps))

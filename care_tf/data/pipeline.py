@@ -12,6 +12,7 @@ from care_tf.data.epochs import EpochOrder, check_order, epoch_batches, epoch_or
 from care_tf.data.image_source import Cache, ImageLoader, image_loader
 from care_tf.data.input_encoding import InputEncoding, encoded_inputs
 from care_tf.data.manifest import Manifest
+from care_tf.data.replica_share import ReplicaShare, loaded_batches
 from care_tf.errors import InputError
 from care_tf.images.decoding import decode_mask_named
 from care_tf.images.rasterizing import rasterize_boxes
@@ -33,6 +34,7 @@ def epoch_indices(
     seed: int,
     first_epoch: int | None = None,
     order: EpochOrder | None = None,
+    share: ReplicaShare | None = None,
 ) -> tf.data.Dataset:
     """Which images each batch of `training_dataset` holds, and the seeds they are augmented with.
 
@@ -45,7 +47,7 @@ def epoch_indices(
     Raises:
       InputError: The order does not fit `num_images`, `batch_size` or `first_epoch`.
     """
-    batches = epoch_batches(lambda index: index, num_images, batch_size, seed, first_epoch, order or epoch_order)
+    batches = epoch_batches(lambda index: index, num_images, batch_size, seed, first_epoch, order or epoch_order, share)
     return _deterministic(batches)
 
 
@@ -64,6 +66,7 @@ def training_dataset(
     shuffle: bool = True,
     order: EpochOrder | None = None,
     inputs: Sequence[InputEncoding] = (),
+    share: ReplicaShare | None = None,
 ) -> tf.data.Dataset:
     """Shuffled, augmented batches for training, in a reproducible order.
 
@@ -89,6 +92,8 @@ def training_dataset(
       order: The order of an epoch, (n, seed, epoch) -> int64 indices; replaces `epoch_order`. Every epoch must have
         the same length; an index may occur more than once. `get_sampling` makes some.
       inputs: Of the manifest's further columns, those that the network takes, encoded as `fit_input_encodings` says.
+      share: The replicas that the data set is for, where several devices share its batches: a batch of its own for
+        each in turn. None gives whole batches.
 
     Returns:
       Batches `({"image": (B,H,W,3), "mask": (B,H,W,1)}, labels)`, float32; an all-zero mask means no box. Each further
@@ -114,7 +119,7 @@ def training_dataset(
             batch = {**batch, "image": image, **({} if mask is None else {"mask": mask})}
         return _as_keras_batch(batch, preprocess, len(manifest.class_names) if one_hot else None)
 
-    batches = epoch_batches(load, len(manifest), batch_size, seed, first_epoch, order)
+    batches = epoch_batches(load, len(manifest), batch_size, seed, first_epoch, order, share)
     return _deterministic(batches.map(finish, tf.data.AUTOTUNE), manifest)
 
 
@@ -128,6 +133,7 @@ def evaluation_dataset(
     one_hot: bool = False,
     cache: Cache = None,
     inputs: Sequence[InputEncoding] = (),
+    share: ReplicaShare | None = None,
 ) -> tf.data.Dataset:
     """Every image once, in the manifest's order, unchanged.
 
@@ -142,7 +148,8 @@ def evaluation_dataset(
     _check_arguments(manifest, image_size, batch_size)
     load = example_loader(manifest, image_size, masks=masks, cache=cache, inputs=inputs)
     num_classes = len(manifest.class_names) if one_hot else None
-    examples = tf.data.Dataset.range(len(manifest)).map(load, tf.data.AUTOTUNE).batch(batch_size)
+    indices = tf.range(len(manifest), dtype=tf.int64)
+    examples = loaded_batches(indices, len(manifest), batch_size, load, share)
     return _deterministic(examples.map(lambda batch: _as_keras_batch(batch, preprocess, num_classes)), manifest)
 
 

@@ -1,6 +1,5 @@
 """The attention loss of CARE: attention inside the boxes is rewarded, attention outside is penalized."""
 
-from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -127,7 +126,6 @@ class AttentionLoss:
         has_mask: tf.Tensor,
         class_index: tf.Tensor | None = None,
         num_classes: int | None = None,
-        sum_over_replicas: Callable[[tf.Tensor], tf.Tensor] = lambda value: value,
     ) -> tf.Tensor:
         """The weights w_i with L_a = sum of w_i * per_image_i.
 
@@ -135,10 +133,8 @@ class AttentionLoss:
           has_mask: bool (B,), True for images that enter the loss.
           class_index: int (B,), the class that each mask belongs to; -1 for none: the image then has weight 0 and is
             not counted as masked. Needed by "class_balanced" only; None means that every mask counts.
-          num_classes: Length of the counts per class; None means the largest index + 1. Give it on several replicas,
-            where the lengths must agree, and under XLA, where they must be known.
-          sum_over_replicas: Adds a count up over the replicas of a strategy, whose sums of w_i * per_image_i then add
-            up to the global batch's L_a; the identity on one.
+          num_classes: Length of the counts per class; None means the largest index + 1. Give it under XLA, where it
+            must be known.
 
         Returns:
           float32 (B,), >= 0; exactly 0 without a mask.
@@ -156,10 +152,10 @@ class AttentionLoss:
                     'reduction="class_balanced" averages over the classes with a mask and needs the class of each '
                     'image. Received class_index=None. Pass class_index (B,), or use reduction="masked".'
                 )
-            return _equal_shares(counted, class_index, num_classes, sum_over_replicas)
+            return _equal_shares(counted, class_index, num_classes)
         weights = tf.cast(counted, tf.float32)
         count = tf.reduce_sum(weights) if self.reduction == "masked" else tf.cast(tf.size(counted), tf.float32)
-        return tf.math.divide_no_nan(weights, sum_over_replicas(count))
+        return tf.math.divide_no_nan(weights, count)
 
     def __call__(self, attention: tf.Tensor, mask: tf.Tensor, class_index: tf.Tensor | None = None) -> tf.Tensor:
         """The batch's L_a: float32 scalar, 0 for a batch without masks.
@@ -187,12 +183,12 @@ class AttentionLoss:
         return cls(**config)
 
 
-def _equal_shares(counted, class_index, num_classes, sum_over_replicas) -> tf.Tensor:
+def _equal_shares(counted, class_index, num_classes) -> tf.Tensor:
     """1 / (K n_c) for the counted images of class c, float32 (B,)."""
     if num_classes is None:
         num_classes = tf.reduce_max(class_index) + 1
     of_class = tf.one_hot(tf.where(counted, class_index, -1), num_classes, dtype=tf.float32)  # a row of zeros for -1
-    count = sum_over_replicas(tf.reduce_sum(of_class, axis=0))
+    count = tf.reduce_sum(of_class, axis=0)
     num_present = tf.math.count_nonzero(count, dtype=tf.float32)
     # Not a matrix product: an accelerator may round its factors to 10 bits.
     return tf.reduce_sum(of_class * tf.math.divide_no_nan(1.0, num_present * count), axis=1)

@@ -15,8 +15,8 @@ class EmbeddingLoss(keras.losses.Loss):
     """A loss of a batch's labels and embeddings that looks at pairs, so that its value belongs to no single example.
 
     Subclasses define `call(y_true, y_pred)`: labels (B,) or (B, 1), or one-hot (B, C); embeddings float (B, d); returns
-    a scalar, in float32 (float64 of float64) whatever the dtype policy. On several replicas each looks at the pairs of
-    its own images.
+    a scalar, in float32 (float64 of float64) whatever the dtype policy. On several replicas `CAREModel` hands each the
+    embeddings of all; given to `compile`, it sees the pairs of a replica's own images in other models.
 
     Args:
       name: Name of the loss.

@@ -4,8 +4,9 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.keras_generation import number_of_replicas, register, set_direction
+from care_tf.keras_generation import register, set_direction
 from care_tf.metrics._class_counts import number_of_classes, true_classes, weight_column
+from care_tf.replicas import gathered
 
 
 def one_vs_rest_auc(scores: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -87,12 +88,13 @@ class MacroAUC(keras.metrics.Metric):
     Labels and predictions as for `MeanClassAccuracy`. Classes without members or without others are left out of the
     mean, as scikit-learn must be told to; with none left the result is 0, and a NaN prediction gives NaN.
 
+    On several replicas each keeps the predictions of all.
+
     Cost: the predictions of an epoch are kept (n (C + 2) floats), and Keras computes every metric after every step:
     n log n each. Up to some ten thousand images that is milliseconds; beyond, compute it after training.
 
     Raises:
-      InputError: Under `jit_compile=True` (XLA has no growing state), or with more than one replica (each would keep
-        its own predictions).
+      InputError: Under `jit_compile=True` (XLA has no growing state).
 
     Example:
       >>> metric = MacroAUC(2)
@@ -119,7 +121,7 @@ class MacroAUC(keras.metrics.Metric):
         labels = true_classes(y_true, y_pred)[:, tf.newaxis]
         scores = _scores(y_pred, self.from_logits)
         weights = tf.where(labels >= 0, weight_column(sample_weight, scores), 0.0)
-        self._rows.append(tf.concat([scores, tf.cast(labels, tf.float32), weights], axis=1))
+        self._rows.append(gathered(tf.concat([scores, tf.cast(labels, tf.float32), weights], axis=1)))
 
     def result(self):
         """Macro AUC over what was added since the last reset."""
@@ -144,12 +146,6 @@ def _scores(predictions: tf.Tensor, from_logits: bool) -> tf.Tensor:
 
 
 def _check_can_grow() -> None:
-    if number_of_replicas() > 1:
-        raise InputError(
-            "MacroAUC needs all predictions in one place. Received: a distribution strategy with "
-            f"{number_of_replicas()} replicas. Leave it out of compile(metrics=...) and compute it after training from "
-            "model.predict."
-        )
     if _is_traced_for_xla():
         raise InputError(
             "MacroAUC keeps all predictions of an epoch, which XLA cannot. Received: a step compiled by XLA "

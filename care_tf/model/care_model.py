@@ -17,36 +17,16 @@ from care_tf.metrics import attention_inside_share, embedding_spread
 from care_tf.model._attention_watch import AttentionSums, AttentionWatch
 from care_tf.model._batches import ImageBatch, check_labels, true_class
 from care_tf.model._class_lists import check_class_list, class_names_of
+from care_tf.model._forward_terms import AttentionTerms, Terms
+from care_tf.model._replicas import OnReplicas, check_not_empty
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy
 from care_tf.network.inputs import further_of, image_of, symbolic_inputs
 from care_tf.precision import at_least_float32
+from care_tf.replicas import gathered, number_of_replicas
 
 LOGGED_MEANS = ("loss", "classification_loss", "attention_loss", "attention_inside")
 EMBEDDING_MEANS = ("embedding_loss", "embedding_spread")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Terms:
-    """What one forward pass gives: attention loss and share without masks, and the embedding without its loss, unset.
-
-    Attributes:
-      predictions: (B, classes).
-      attention_loss: Scalar, this replica's part of the global L_a.
-      share: (B,), share of each map's energy inside its mask.
-      has_mask: bool (B,).
-      sums: For the watch; None without masks.
-      embedding: (B, d), the input of the last Dense layer.
-      embedding_loss: Scalar, L_e of this replica's images.
-    """
-
-    predictions: tf.Tensor
-    attention_loss: Any = 0.0
-    share: tf.Tensor | None = None
-    has_mask: tf.Tensor | None = None
-    sums: AttentionSums | None = None
-    embedding: tf.Tensor | None = None
-    embedding_loss: Any = 0.0
 
 
 class Mean(keras.metrics.Mean):
@@ -57,7 +37,7 @@ class Mean(keras.metrics.Mean):
 
 
 @keras_generation.register
-class CAREModel(keras.Model):
+class CAREModel(OnReplicas):
     """Trains a classifier with class attention to regions of lesion.
 
     L = (1 - alpha) L_c + alpha L_a
@@ -225,12 +205,6 @@ class CAREModel(keras.Model):
     def _check_class_list(self, data: Any) -> None:
         check_class_list(class_names_of(data), self._observed.class_names, self._observed.num_classes)
 
-    def make_train_function(self, force: bool = False):
-        """Keras's own function of an epoch's steps, for an optimizer whose variables are there already."""
-        if all(layer.built for layer in self._flatten_layers()):
-            keras_generation.build_optimizer(self)
-        return super().make_train_function(force)
-
     def train_step(self, data: Any) -> dict[str, Any]:
         """One optimizer step on L; a single backward pass through the backbone."""
         x, y, sample_weight = self._unpacked(data)
@@ -256,7 +230,7 @@ class CAREModel(keras.Model):
             check_labels(y)
         return x, y, sample_weight
 
-    def _forward(self, batch: ImageBatch, y, sample_weight, training: bool) -> _Terms:
+    def _forward(self, batch: ImageBatch, y, sample_weight, training: bool) -> Terms:
         """One forward pass: predictions, and what the attention and the embedding loss are made of."""
         inputs = tf.nest.map_structure(tf.convert_to_tensor, batch.inputs)
         image = image_of(inputs)
@@ -264,22 +238,17 @@ class CAREModel(keras.Model):
             self.build(image.shape)
         if isinstance(y, dict):
             check_labels(y)  # raises: one rule for y, with or without masks
+        check_not_empty(self.classifier, image, training)
         if self.embedding_loss is None:
             return self._forward_with_attention(batch, inputs, y, sample_weight, training)
-        num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
+        self._observed.study(image.shape, image.dtype, self.second_order)
         with self._observed.embedding() as seen:
             terms = self._forward_with_attention(batch, inputs, y, sample_weight, training)
-        labels = true_class(y, num_outputs)
-        if isinstance(self.embedding_loss, EmbeddingLoss):
-            labels = tf.one_hot(labels, max(num_outputs, 2))  # zeros for no class, which makes no pair
-        else:  # a loss that may take integers only: no class is one that no other image has
-            labels = tf.where(labels < 0, -1 - tf.range(tf.size(labels)), labels)
-        loss = at_least_float32(self.embedding_loss(labels, seen[-1]))
-        return dataclasses.replace(terms, embedding=seen[-1], embedding_loss=loss)
+        return dataclasses.replace(terms, embedding=seen[-1])
 
-    def _forward_with_attention(self, batch: ImageBatch, inputs, y, sample_weight, training: bool) -> _Terms:
+    def _forward_with_attention(self, batch: ImageBatch, inputs, y, sample_weight, training: bool) -> Terms:
         if batch.mask is None:
-            return _Terms(self._observed.predict(inputs, training=training))
+            return Terms(self._observed.predict(inputs, training=training))
         image = image_of(inputs)
         num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
         index = true_class(y, num_outputs) if batch.mask_class is None else batch.mask_class
@@ -289,41 +258,56 @@ class CAREModel(keras.Model):
         predictions, attention = self._observed.predict_with_attention(inputs, index, training, self.second_order)
         is_masked = tf.reduce_any(batch.mask > 0, axis=(1, 2))
         has_mask = is_masked & counted
-        num_classes = max(num_outputs, 2)  # one unit means two classes
-        weights = self.attention_loss.image_weights(has_mask, index, num_classes, keras_generation.sum_over_replicas)
         per_image = self.attention_loss.per_image(attention, mask)
-        local_part = tf.reduce_sum(tf.cast(weights, per_image.dtype) * per_image)
         is_flat = ~tf.reduce_any(attention > 0, axis=(1, 2))
         size, count = tf.shape(predictions)[0], tf.math.count_nonzero
         sums = AttentionSums(
             size, size, count(is_masked), count(has_mask), count(has_mask & is_flat), tf.reduce_sum(per_image)
         )
-        return _Terms(predictions, local_part, attention_inside_share(attention, mask), has_mask, sums)
+        share = attention_inside_share(attention, mask)
+        return Terms(predictions, AttentionTerms(per_image, has_mask, index), share, sums)
 
-    def _total_loss(self, x, y, sample_weight, terms: _Terms, training: bool) -> tf.Tensor:
-        """L of Eq. 4, this replica's part of the global mean; updates the logged means."""
-        num_replicas = keras_generation.number_of_replicas()
+    def _total_loss(self, x, y, sample_weight, terms: Terms, training: bool) -> tf.Tensor:
+        """L of Eq. 4 of the batch of all replicas, of which this one's part is an equal share; updates the means."""
         batch_size = tf.shape(terms.predictions)[0]
-        classification = keras_generation.compiled_loss(self, x, y, terms.predictions, sample_weight, training)
+        y, sample_weight, predictions, attention, embedding = gathered(
+            (y, sample_weight, terms.predictions, terms.attention, terms.embedding)
+        )
+        classification = keras_generation.compiled_loss(self, x, y, predictions, sample_weight, training)
         classification = at_least_float32(classification)
         dtype = classification.dtype
-        attention = tf.cast(terms.attention_loss, dtype)
+        attention_loss = tf.cast(0.0 if attention is None else self._attention_loss_of(attention), dtype)
         alpha = tf.cast(self._alpha, dtype)
         factor = (1.0 - alpha) * self.classification_weight
-        loss = factor * classification + alpha * attention
+        loss = factor * classification + alpha * attention_loss
         if self.losses:
             # The compiled loss already holds `factor` of the regularization, which must not depend on the weights.
-            loss += (1.0 - factor) * tf.add_n([tf.cast(term, dtype) for term in self.losses]) / num_replicas
-        if terms.embedding is not None:
-            embedding_loss = tf.cast(terms.embedding_loss, dtype) / num_replicas
+            loss += (1.0 - factor) * tf.add_n([tf.cast(term, dtype) for term in self.losses])
+        if embedding is not None:
+            embedding_loss = tf.cast(self._embedding_loss_of(y, embedding), dtype)
             loss += (1.0 - alpha) * self.embedding_weight * embedding_loss
-            self._trackers["embedding_loss"].update_state(embedding_loss * num_replicas, sample_weight=batch_size)
-            self._trackers["embedding_spread"].update_state(embedding_spread(terms.embedding), batch_size)
-        for name, value in (("loss", loss), ("classification_loss", classification), ("attention_loss", attention)):
-            self._trackers[name].update_state(value * num_replicas, sample_weight=batch_size)
+            self._trackers["embedding_loss"].update_state(embedding_loss, sample_weight=batch_size)
+            self._trackers["embedding_spread"].update_state(embedding_spread(embedding), batch_size)
+        for name, value in zip(LOGGED_MEANS, (loss, classification, attention_loss), strict=False):
+            self._trackers[name].update_state(value, sample_weight=batch_size)
         if terms.share is not None:
-            self._trackers["attention_inside"].update_state(terms.share, tf.cast(terms.has_mask, tf.float32))
-        return loss
+            self._trackers["attention_inside"].update_state(terms.share, tf.cast(terms.attention.has_mask, tf.float32))
+        return loss / number_of_replicas()
+
+    def _attention_loss_of(self, attention: AttentionTerms) -> tf.Tensor:
+        """L_a of a batch."""
+        num_classes = self._observed.num_classes  # one unit means two classes
+        weights = self.attention_loss.image_weights(attention.has_mask, attention.index, num_classes)
+        return tf.reduce_sum(tf.cast(weights, attention.loss.dtype) * attention.loss)
+
+    def _embedding_loss_of(self, y, embedding: tf.Tensor) -> tf.Tensor:
+        """L_e of a batch."""
+        labels = true_class(y, self.anatomy.num_outputs)
+        if isinstance(self.embedding_loss, EmbeddingLoss):
+            labels = tf.one_hot(labels, self._observed.num_classes)  # zeros for no class, which makes no pair
+        else:  # a loss that may take integers only: no class is one that no other image has
+            labels = tf.where(labels < 0, -1 - tf.range(tf.size(labels)), labels)
+        return at_least_float32(self.embedding_loss(labels, embedding))
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:

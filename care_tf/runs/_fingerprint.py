@@ -19,6 +19,7 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
     their first stage.
     """
     content = config.model_dump(mode="json", include={"seed", "model", "training"})
+    del content["training"]["distribution"]  # the result is the same
     content["image_size_px"] = config.data.image_size_px
     if config.data.inputs:
         content["inputs"] = config.data.inputs

@@ -75,9 +75,9 @@ def compute_classifier(stage: Stage, observed: ObservedClassifier, batches: Stag
     kernel, bias = _kernel_and_bias(dense)
     name, arguments = setting_name(stage.classifier), setting_arguments(stage.classifier)
     if name == "tau_normalize":
-        validation = batches.validation()
+        validation = batches.rows.validation
         if validation is not None and stage.chooses_tau:
-            arguments["tau"] = choose_tau(kernel, bias, *_embeddings(observed, validation))
+            arguments["tau"] = choose_tau(kernel, bias, *_embeddings(observed, batches.unchanged(validation)))
             print(f"{stage.name}: tau {arguments['tau']:.2f} has the best mean class accuracy on validation images")
         new = tau_normalized(kernel, bias, arguments["tau"])
     else:

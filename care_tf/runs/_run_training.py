@@ -15,10 +15,11 @@ from care_tf.network import Anatomy
 from care_tf.runs import _folder as run_folder
 from care_tf.runs import run_files
 from care_tf.runs._configured_model import build_network, observed_network
+from care_tf.runs._distribution import agree, distributed, is_chief, synchronized_statistics, written_folder
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._own_pieces import check_own_pieces, own_callbacks
 from care_tf.runs._prepared_stage import PreparedStage, prepare_stages
-from care_tf.runs._progress import check_progress, sole_training
+from care_tf.runs._progress import Progress, check_progress, sole_training
 from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._stage_training import train_stages
 from care_tf.runs._start_weights import check_start_weights
@@ -49,21 +50,16 @@ def train_run(
       InputError: The configuration or the data are bad, or the folder holds another run.
     """
     folder = Path(config.output)
-    run = prepare_run(config, images)
-    # Everything that can be refused has been, before anything is written: a wrong command costs no finished run.
-    _check_folder(folder)
-    with sole_training(folder):
+    with distributed(config.training):
+        run = prepare_run(config, images)
+        # Everything that can be refused has been, before anything is written: a wrong command costs no finished run.
+        _check_folder(folder)
         progress = check_progress(folder, stage_fingerprints(run.config, run.rows))
-        run_folder.write_config(folder, run.config)
-        run_folder.write_inputs(folder, run.rows.inputs)
-        how_built = {"attention": str(run.anatomy), "weights": str(run.weights)}
-        run_folder.write_environment(folder, run.config, command, run.rows, how_built)
-        if show_progress:
-            print(*how_built.values(), *run.rows.inputs, sep="\n", flush=True)
-        own = functools.partial(own_callbacks, run.config)
-        train_stages(run.classifier, run.stages, folder, progress, config.seed, show_progress, own)
-        with atomic_path(folder / run_files.MODEL, durable=True) as temporary:
-            run.classifier.save(temporary)
+        with written_folder(folder, config.training) as own_folder:
+            agree(progress)
+            with sole_training(own_folder):
+                _train(run, own_folder, progress, command, show_progress and is_chief(config.training))
+            agree(progress)
     return folder
 
 
@@ -109,6 +105,20 @@ def prepare_run(config: RunConfig, images: SharedImages | None = None) -> Prepar
     stages = prepare_stages(config, rows, observed, images or SharedImages(config.data.cache))
     check_start_weights(classifier, config.stages)
     return PreparedRun(config, rows, classifier, weights, observed.anatomy, stages)
+
+
+def _train(run: PreparedRun, folder: Path, progress: Progress, command: Sequence[str], show_progress: bool) -> None:
+    run_folder.write_config(folder, run.config)
+    run_folder.write_inputs(folder, run.rows.inputs)
+    how_built = {"attention": str(run.anatomy), "weights": str(run.weights)}
+    run_folder.write_environment(folder, run.config, command, run.rows, how_built)
+    if show_progress:
+        print(*how_built.values(), *run.rows.inputs, sep="\n", flush=True)
+    own = functools.partial(own_callbacks, run.config)
+    with synchronized_statistics([run.classifier, *(stage.model.classifier for stage in run.stages)]):
+        train_stages(run.classifier, run.stages, folder, progress, run.config.seed, show_progress, own)
+    with atomic_path(folder / run_files.MODEL, durable=True) as temporary:
+        run.classifier.save(temporary)
 
 
 def _check_folder(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """The batches that a stage trains and validates on: images, or the activations of frozen layers in their place."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import keras
@@ -18,6 +19,8 @@ from care_tf.data.augmentation import Augmentation
 from care_tf.data.epochs import EpochOrder
 from care_tf.data.manifest import Manifest
 from care_tf.data.pipeline import evaluation_dataset, steps_per_epoch, training_dataset
+from care_tf.data.replica_share import ReplicaShare
+from care_tf.runs._distribution import batches_for_replicas
 from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._training_rows import TrainingRows
 from care_tf.runs.config import RunConfig
@@ -53,29 +56,33 @@ class StageBatches:
 
     def training(self, first_epoch: int) -> tf.data.Dataset:
         """Endless batches of the epochs from `first_epoch` on, the same for every run with the same seed."""
+        return batches_for_replicas(functools.partial(self._training, first_epoch))
+
+    def validation(self) -> tf.data.Dataset | None:
+        """Every validation image once; None without validation rows."""
+        return None if self.rows.validation is None else batches_for_replicas(self._validation)
+
+    def unchanged(self, rows: Manifest) -> tf.data.Dataset:
+        """Every image of some rows once, in order, without augmentation, in whole batches on every device."""
+        return evaluation_dataset(rows, **self._sizes, inputs=self.rows.inputs, **self._decoded(rows))
+
+    def _training(self, first_epoch: int, share: ReplicaShare | None) -> tf.data.Dataset:
         rows = self.rows.train
         drawn: dict[str, Any] = dict(seed=self.seed, augmentation=self.augmentation, order=self.order)
-        drawn["inputs"] = self.rows.inputs
+        drawn |= dict(inputs=self.rows.inputs, share=share)
         if self.lower is None:
             return training_dataset(rows, **self._sizes, first_epoch=first_epoch, **drawn, **self._decoded(rows))
         activations = self._activations(rows, self.lower, flips_of(self.augmentation))
         return activation_training_dataset(rows, activations, **self._sizes, first_epoch=first_epoch, **drawn)
 
-    def validation(self) -> tf.data.Dataset | None:
-        """Every validation image once; None without validation rows."""
+    def _validation(self, share: ReplicaShare | None) -> tf.data.Dataset:
         rows = self.rows.validation
-        if rows is None:
-            return None
-        masks = bool(rows.has_boxes.any())
+        assert rows is not None
+        further: dict[str, Any] = dict(masks=bool(rows.has_boxes.any()), inputs=self.rows.inputs, share=share)
         if self.lower is None:
-            return self.unchanged(rows, masks)
+            return evaluation_dataset(rows, **self._sizes, **further, **self._decoded(rows))
         activations = self._activations(rows, self.lower, flips_of(None))
-        return activation_evaluation_dataset(rows, activations, **self._sizes, masks=masks, inputs=self.rows.inputs)
-
-    def unchanged(self, rows: Manifest, masks: bool = False) -> tf.data.Dataset:
-        """Every image of some rows once, in order, without augmentation."""
-        inputs = self.rows.inputs
-        return evaluation_dataset(rows, **self._sizes, masks=masks, inputs=inputs, **self._decoded(rows))
+        return activation_evaluation_dataset(rows, activations, **self._sizes, **further)
 
     @property
     def _sizes(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from care_tf.evaluation import (
 from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs import run_files
+from care_tf.runs._distribution import distributed, is_chief
 from care_tf.runs._folder import load_run
 from care_tf.runs._run_predictions import predict_manifest, write_predictions
 from care_tf.runs._run_training import prepare_run, train_run
@@ -51,7 +52,8 @@ def run_cells(cells: Sequence[Cell], command: Sequence[str] = (), show_epochs: b
         return
     first_cells = {cell.method: cell for cell in reversed(open_cells)}.values()
     for cell in tqdm.tqdm(list(first_cells), desc="checking methods", unit="method"):
-        prepare_run(cell.config)  # raises now what would otherwise raise hours later
+        with distributed(cell.config.training):  # several workers must join before anything is computed
+            prepare_run(cell.config)  # raises now what would otherwise raise hours later
         keras.backend.clear_session()
     images = SharedImages(open_cells[0].config.data.cache)
     epoch_seconds: dict[str, list[float]] = collections.defaultdict(list)
@@ -59,7 +61,8 @@ def run_cells(cells: Sequence[Cell], command: Sequence[str] = (), show_epochs: b
         print(f"run {number} of {len(open_cells)}: {cell}", flush=True)
         start = time.monotonic()
         train_run(cell.config, command=command, show_progress=show_epochs, images=images)
-        _predict(cell)
+        if is_chief(cell.config.training):
+            _predict(cell)
         keras.backend.clear_session()
         seconds = time.monotonic() - start
         epoch_seconds[cell.method].append(seconds / (cell.num_epochs + 1))  # predicting counts as one more

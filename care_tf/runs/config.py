@@ -148,6 +148,8 @@ class TrainingConfig(_Section):
       clipnorm: Largest norm of each gradient; None for no clipping.
       precision: Keras dtype policy.
       jit_compile: Whether XLA compiles the step.
+      distribution: What shares every batch: "none" is one device, "mirrored" all GPUs of this machine, "multiworker"
+        the processes that TF_CONFIG names, "auto" whichever of them there are. The result is that of one device.
       callbacks, metrics: Of a user's own, each "module:function" or {name: module:function, **arguments}: a class, or
         a function that makes one. A callback is made anew for each stage, and is given those of folder, stage (its
         name) and first_epoch (the epochs of the stages before) that it names; a metric class_names.
@@ -159,6 +161,7 @@ class TrainingConfig(_Section):
     clipnorm: float | None = pydantic.Field(default=None, gt=0.0)
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     jit_compile: bool = False
+    distribution: Literal["none", "mirrored", "multiworker", "auto"] = "none"
     callbacks: tuple[Setting, ...] = ()
     metrics: tuple[Setting, ...] = ()
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from care_tf.errors import InputError
-from care_tf.metrics import MacroAUC, _macro_auc
+from care_tf.metrics import MacroAUC
 
 
 def _result(metric, labels, predictions, batch=17, weights=None):
@@ -116,12 +116,3 @@ def test_xla_is_refused_with_the_way_out():
 
     with pytest.raises(Exception, match=r"Pass jit_compile=False to model.compile"):
         step(tf.constant([0, 1]), tf.eye(2))
-
-
-def test_several_replicas_are_refused(monkeypatch):
-    class Strategy:
-        num_replicas_in_sync = 2
-
-    monkeypatch.setattr(tf.distribute, "get_strategy", Strategy)
-    with pytest.raises(InputError, match="distribution strategy with 2 replicas"):
-        _macro_auc._check_can_grow()

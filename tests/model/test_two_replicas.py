@@ -1,4 +1,4 @@
-"""Two replicas train as one: every loss that looks at a batch as a whole, the attention loss and its reductions."""
+"""Two replicas train as one: losses that look at a batch as a whole, batches that do not divide, and the metrics."""
 
 import subprocess
 import sys
@@ -20,24 +20,29 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 import keras
 from care_tf import CAREModel
 from care_tf.callbacks import DeferredReweighting, TwoStageSchedule
-from care_tf.losses import AttentionLoss, FocalLoss, LDAMLoss
+from care_tf.losses import AttentionLoss, FocalLoss, LDAMLoss, TripletLoss
+from care_tf.metrics import MacroAUC
 
 rng = np.random.default_rng(0)
 vectors = rng.normal(size=(16, 4)).astype("float32")
 image, labels = rng.random((16, 12, 12, 3)).astype("float32"), rng.integers(0, 3, 16)
 mask = np.zeros((16, 12, 12, 1), "float32")
-mask[[0, 1, 5, 9], 2:7, 1:6] = 1
+mask[[0, 1, 5, 9, 15], 2:7, 1:6] = 1
+weights = rng.random(16).astype("float32")
+weights[[3, 9]] = 0
 
 
-def train(strategy, build, x, callbacks):
+def train(strategy, build, data, callbacks):
     keras.utils.set_random_seed(1)
     with strategy.scope():
         model = build()
-    data = tf.data.Dataset.from_tensor_slices((x, labels)).batch(8)
-    history = model.fit(data, epochs=2, verbose=0, callbacks=callbacks).history
+    validation = data if isinstance(model, CAREModel) else None
+    history = model.fit(data, validation_data=validation, epochs=2, verbose=0, callbacks=callbacks).history
     if isinstance(model, CAREModel):
         history["sums"] = tf.convert_to_tensor(model._watch._sums).numpy()
-        assert history["sums"][3] == 4
+        assert history["sums"][2] == 5
+        if model.embedding_loss is not None:
+            history["predicted"] = model.predict(data, verbose=0)
     return model.get_weights(), history
 
 
@@ -47,12 +52,14 @@ def dense(loss):
     return model
 
 
-def care(reduction):
+def care(reduction, loss="sparse_categorical_crossentropy", further=(), optimizer=None, **arguments):
     layers = keras.layers
-    parts = [layers.Conv2D(5, 3, activation="relu"), layers.GlobalAveragePooling2D()]
-    net = keras.Sequential([keras.Input((12, 12, 3)), *parts, layers.Dense(3, activation="softmax")])
-    model = CAREModel(net, alpha=0.7, attention_loss=AttentionLoss(reduction=reduction))
-    model.compile(keras.optimizers.SGD(0.5), "sparse_categorical_crossentropy")
+    parts = [layers.Conv2D(5, 3, activation="relu"), *further, layers.GlobalAveragePooling2D()]
+    last = layers.Dense(3, activation="softmax", kernel_regularizer="l2")
+    net = keras.Sequential([keras.Input((12, 12, 3)), *parts, last])
+    model = CAREModel(net, alpha=0.7, attention_loss=AttentionLoss(reduction=reduction), **arguments)
+    metrics = {"metrics": [MacroAUC(3), "accuracy"], "weighted_metrics": [MacroAUC(3, name="weighted")]}
+    model.compile(optimizer or keras.optimizers.SGD(0.5), loss, jit_compile=False, **metrics)
     return model
 
 
@@ -61,20 +68,48 @@ def focal_made_outside():  # outside of the strategy's scope, one for each train
     return lambda: dense(loss)
 
 
+def mean_of_batch(y, predictions):  # a scalar, which Keras 3 does not divide by the number of replicas
+    rows = tf.one_hot(tf.cast(tf.reshape(y, [-1]), tf.int32), 3) * predictions
+    return -tf.reduce_mean(tf.reduce_sum(rows, axis=-1))
+
+
+def summed():  # with what else Keras computes for each replica alone: clipping, and the statistics of normalization
+    loss = keras.losses.SparseCategoricalCrossentropy(reduction="sum")
+    normalization = [keras.layers.BatchNormalization(synchronized=True)]
+    return care("class_balanced", loss, normalization, keras.optimizers.Adam(0.01, clipnorm=0.05))
+
+
 one, two = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-cases = [
-    (focal_made_outside, vectors),
-    (lambda: lambda: dense(LDAMLoss([8, 4, 2], class_weights=[0.5, 1.0, 2.0])), vectors),  # made inside
-]
 batch = {"image": image, "mask": mask}
-cases += [(lambda name=name: lambda: care(name), batch) for name in ("batch", "masked", "class_balanced")]
-for make, x in cases:
+rows = tf.data.Dataset.from_tensor_slices((batch, labels, weights))
+fives = rows.batch(5)  # 5, 5, 5, 1: never even, and no image on the second replica in the last
+even = tf.data.Dataset.from_tensor_slices((vectors, labels)).batch(8)
+cases = {
+    "focal": (focal_made_outside, even),
+    "ldam": (lambda: lambda: dense(LDAMLoss([8, 4, 2], class_weights=[0.5, 1.0, 2.0])), even),  # made inside
+    "embedding": (lambda: lambda: care("batch", embedding_loss=TripletLoss()), fives),
+    "scalar": (lambda: lambda: care("masked", mean_of_batch), fives.map(lambda x, y, w: (x, y))),
+    "sum": (lambda: summed, fives),
+}
+problems = []
+for case, (make, data) in cases.items():
     trained = []
     for strategy in (one, two):
-        callbacks = [DeferredReweighting(1, [1.0, 2.0, 5.0]) if x is vectors else TwoStageSchedule(1, alpha=0.7)]
-        trained.append(train(strategy, make(), x, callbacks))
-    for a, b in zip(trained[0][0], trained[1][0]):
-        np.testing.assert_allclose(a, b, atol=1e-5)
-    for name, values in trained[0][1].items():
-        np.testing.assert_allclose(values, trained[1][1][name], atol=1e-5, err_msg=name)
+        callbacks = [DeferredReweighting(1, [1.0, 2.0, 5.0]) if data is even else TwoStageSchedule(1, alpha=0.7)]
+        trained.append(train(strategy, make(), data, callbacks))
+    pairs = [("weights", a, b) for a, b in zip(trained[0][0], trained[1][0])]
+    pairs += [(name, values, trained[1][1][name]) for name, values in trained[0][1].items()]
+    for name, a, b in pairs:
+        if not np.allclose(a, b, rtol=0, atol=2e-6):
+            problems.append(f"{case}: {name} {np.abs(np.subtract(a, b)).max():.2g}")
+assert not problems, problems
+
+with two.scope():
+    model = care("batch", further=[keras.layers.BatchNormalization()])
+try:
+    model.fit(fives, verbose=0)
+except tf.errors.InvalidArgumentError as error:
+    assert "needs an image on every replica" in str(error), error
+else:
+    raise AssertionError("a replica without images has no mean")
 """

@@ -1,0 +1,174 @@
+"""Where a run trains: one device, several of this machine, or several machines with a process on each."""
+
+import contextlib
+import functools
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from care_tf import keras_generation
+from care_tf.data.replica_share import ReplicaShare
+from care_tf.errors import InputError
+from care_tf.network.observation import walk_layers
+from care_tf.replicas import number_of_replicas
+from care_tf.runs._progress import CHECKPOINTS, Progress
+from care_tf.runs.config import TrainingConfig
+
+# What TensorFlow raises on the others when a process is gone, whichever of them notices first.
+_LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
+
+
+class WorkerLostError(InputError):
+    """Another process of a run on several machines is gone."""
+
+
+@contextlib.contextmanager
+def distributed(training: TrainingConfig) -> Iterator[None]:
+    """Inside, models and batches are those of the devices that `training.distribution` means.
+
+    Several workers must be asked for before TensorFlow computes anything. Inside another block nothing changes.
+
+    Raises:
+      InputError: TF_CONFIG does not name the workers, or a setting needs one device.
+      WorkerLostError: Another worker is gone.
+    """
+    meant = _meant(training.distribution)
+    if meant == "none":
+        yield
+        return
+    if training.jit_compile:
+        raise InputError(
+            "training.jit_compile=true compiles a step for one device. Received it with training.distribution="
+            f"{meant}. Leave one of them out."
+        )
+    strategy = _strategy(meant)
+    try:
+        with strategy.scope():
+            yield
+    except _LOST as error:
+        if not _workers():
+            raise
+        raise WorkerLostError(
+            "A worker of this run is gone, and the others cannot go on without it. Received from TensorFlow: "
+            f"{' '.join(str(error).split())[:200]}. Start all of them again with the same commands: the run continues "
+            "after its last finished epoch."
+        ) from error
+
+
+def is_chief(training: TrainingConfig) -> bool:
+    """Whether this process writes: the first worker, and every process that has no others beside it."""
+    if _meant(training.distribution) != "multiworker":
+        return True
+    task, cluster = _tf_config().get("task", {}), _tf_config().get("cluster", {})
+    return (task.get("type"), task.get("index")) == ("chief" if "chief" in cluster else "worker", 0)
+
+
+@contextlib.contextmanager
+def written_folder(run_folder: Path, training: TrainingConfig) -> Iterator[Path]:
+    """The folder that this process writes a run to: the chief the run's own, every other worker one that is deleted.
+
+    So all of them do the same, as TensorFlow needs them to, and one run folder comes of it.
+    """
+    if is_chief(training):
+        yield run_folder
+        return
+    with tempfile.TemporaryDirectory(prefix="care_worker_") as temporary:
+        if (run_folder / CHECKPOINTS).exists():
+            shutil.copytree(run_folder / CHECKPOINTS, Path(temporary) / CHECKPOINTS)
+        yield Path(temporary)
+
+
+def agree(progress: Progress) -> None:
+    """Waits for all workers, and refuses to go on where they stand at different epochs.
+
+    Raises:
+      InputError: They do, as they do not see the same folder.
+    """
+    if not _is_multiworker():
+        return
+    strategy = tf.distribute.get_strategy()
+    own = tf.constant([[progress.stage, progress.epoch]])
+    every = strategy.gather(strategy.experimental_distribute_values_from_function(lambda _: own), axis=0).numpy()
+    if len(set(map(tuple, every.tolist()))) > 1:
+        places = ", ".join(f"stage {stage + 1} epoch {epoch}" for stage, epoch in every.tolist())
+        raise InputError(
+            "All workers must see the same output folder, from whose checkpoints they continue. Received workers at "
+            f"{places}. Let output be on a file system that all of them share."
+        )
+
+
+def batches_for_replicas(make: Callable[[ReplicaShare | None], tf.data.Dataset]) -> tf.data.Dataset:
+    """The data set of a share for each process's replicas; of whole batches on one device."""
+    if number_of_replicas() == 1:
+        return make(None)
+
+    def own(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        count = context.num_replicas_in_sync // context.num_input_pipelines
+        return make(ReplicaShare(context.input_pipeline_id * count, count, context.num_replicas_in_sync))
+
+    return tf.distribute.get_strategy().distribute_datasets_from_function(own)
+
+
+@contextlib.contextmanager
+def synchronized_statistics(models: Iterable[keras.Model]) -> Iterator[None]:
+    """Inside, batch normalization takes the statistics of all replicas' images, as one device would."""
+    if number_of_replicas() == 1:
+        yield
+        return
+    layers = {id(layer): layer for model in models for _, layer in walk_layers(model)}.values()
+    restore = [keras_generation.synchronize(each) for each in layers if isinstance(each, _BatchNormalization)]
+    try:
+        yield
+    finally:
+        for step in restore:
+            step()
+
+
+_BatchNormalization = keras.layers.BatchNormalization
+
+
+def _meant(name: str) -> str:
+    if name != "auto":
+        return name
+    if len(_workers()) > 1:
+        return "multiworker"
+    return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "none"
+
+
+@functools.cache  # a process can join its workers once only
+def _strategy(name: str) -> tf.distribute.Strategy:
+    if name == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    if not _workers():
+        raise InputError(
+            "training.distribution=multiworker needs the environment variable TF_CONFIG, which names all workers and "
+            'this one: {"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": '
+            f"0}}}}. Received TF_CONFIG={os.environ.get('TF_CONFIG')!r}. docs/scaling.md shows how."
+        )
+    return tf.distribute.MultiWorkerMirroredStrategy()
+
+
+def _is_multiworker() -> bool:
+    return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def _workers() -> list[str]:
+    cluster = _tf_config().get("cluster", {})
+    return [*cluster.get("chief", []), *cluster.get("worker", [])]
+
+
+def _tf_config() -> dict:
+    try:
+        return dict(json.loads(os.environ.get("TF_CONFIG") or "{}"))
+    except ValueError as error:
+        raise InputError(
+            f"The environment variable TF_CONFIG must be JSON. Received {os.environ['TF_CONFIG']!r} ({error}). Correct "
+            "it, or unset it."
+        ) from error

@@ -1,0 +1,170 @@
+"""Runs on several devices: two real processes are one run, and what happens when one of them is gone."""
+
+import csv
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from care_tf.errors import InputError
+from care_tf.runs import _distribution, train_run
+from care_tf.runs._distribution import distributed, is_chief, written_folder
+from care_tf.runs.config import TrainingConfig, dump_config
+
+ROOT = Path(__file__).resolve().parents[2]
+STOP = """
+import os
+import signal
+
+import keras
+
+
+class Stop(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if os.environ.get("STOPS") and self.model.alpha > 0 and batch == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def tf_config(ports, index):
+    workers = [f"127.0.0.1:{port}" for port in ports]
+    return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def train_on_two(config, folder, stops=None):
+    """Exit codes, outputs and errors of `care train` in two processes; worker `stops` kills itself in stage 2."""
+    (folder / "stop.py").write_text(STOP)
+    path = folder / "config.yaml"
+    path.write_text(dump_config(config))
+    ports = free_ports(2)
+    workers = []
+    for index in range(2):
+        environment = {**os.environ, "TF_CONFIG": tf_config(ports, index), "STOPS": "yes" if stops == index else ""}
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(folder)])
+        command = [sys.executable, "-m", "care_tf", "train", str(path)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        workers.append(subprocess.Popen(command, env=environment, cwd=folder, **pipes))
+    try:
+        outputs = [worker.communicate(timeout=600) for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+    return [worker.returncode for worker in workers], [out for out, _ in outputs], [err for _, err in outputs]
+
+
+def arrays(path):
+    found = {}
+    with h5py.File(path) as file:
+        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def rows(folder):
+    with open(folder / "history.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.slow
+def test_two_processes_are_one_run_even_when_one_is_killed(config, tmp_path):
+    """33 images in batches of 16: the last batch of an epoch has one image, so a worker has none."""
+    settings = {
+        "training": {"batch_size": 16, "optimizer": "SGD", "callbacks": ["stop:Stop"]},
+        "every_stage": {"learning_rate": 0.02, "augmentation": {"rotation_degrees": 90}},
+        "stages": {"pretrain": {"epochs": 1}, "finetune": {"epochs": 2, "alpha": 0.5}},
+    }
+    sys.path.insert(0, str(tmp_path))
+    (tmp_path / "stop.py").write_text(STOP)
+    try:
+        train_run(config("one", **settings), show_progress=False)
+    finally:
+        sys.path.remove(str(tmp_path))
+    settings["training"]["distribution"] = "multiworker"
+    two = config("two", **settings)
+
+    codes, outputs, errors = train_on_two(two, tmp_path, stops=1)
+    assert codes == [2, -9], errors
+    assert re.fullmatch(r"error: A worker of this run is gone.* its last finished epoch\.", errors[0].splitlines()[-1])
+    assert [row["epoch"] for row in rows(tmp_path / "two")] == ["1"]
+
+    codes, outputs, errors = train_on_two(two, tmp_path)
+    assert codes == [0, 0], errors
+    assert "finetune 2/2" in outputs[0] and "finetune" not in outputs[1]
+    for one, other in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
+        for name, value in one.items():
+            if name != "stage":
+                np.testing.assert_allclose(float(other[name]), float(value), rtol=0, atol=2e-6, err_msg=name)
+    for name in ("1-pretrain.weights.h5", "2-finetune.weights.h5"):
+        expected = arrays(tmp_path / "one/checkpoints" / name)
+        trained = arrays(tmp_path / "two/checkpoints" / name)
+        assert expected.keys() == trained.keys()
+        for key, value in expected.items():
+            np.testing.assert_allclose(trained[key], value, rtol=0, atol=2e-6, err_msg=key)
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == sorted(
+        path.name for path in (tmp_path / "one").iterdir()
+    )
+
+
+def test_one_device_is_left_as_it_is(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name in ("none", "auto"):
+        with distributed(TrainingConfig(distribution=name)):
+            assert is_chief(TrainingConfig(distribution=name)) and not _distribution._is_multiworker()
+            with written_folder(Path("runs/mine"), TrainingConfig(distribution=name)) as folder:
+                assert folder == Path("runs/mine")
+
+
+def enter(**training):
+    with distributed(TrainingConfig(**training)):
+        pass
+
+
+def test_several_workers_need_their_names(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", '{"cluster": {}}')
+    with pytest.raises(InputError, match=r'needs the environment variable TF_CONFIG.*Received.*"cluster": {}'):
+        enter(distribution="multiworker")
+    monkeypatch.setenv("TF_CONFIG", "{")
+    with pytest.raises(InputError, match=r"TF_CONFIG must be JSON"):
+        enter(distribution="auto")
+
+
+def test_xla_is_for_one_device():
+    with pytest.raises(InputError, match=r"compiles a step for one device.*distribution=mirrored"):
+        enter(distribution="mirrored", jit_compile=True)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "task", "expected"),
+    [
+        ({"worker": ["a:1", "b:1"]}, {"type": "worker", "index": 0}, True),
+        ({"worker": ["a:1", "b:1"]}, {"type": "worker", "index": 1}, False),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, {"type": "worker", "index": 0}, False),
+        ({"chief": ["a:1"], "worker": ["b:1"]}, {"type": "chief", "index": 0}, True),
+    ],
+)
+def test_the_first_worker_alone_writes(monkeypatch, tmp_path, cluster, task, expected):
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": cluster, "task": task}))
+    training = TrainingConfig(distribution="multiworker")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "progress").write_text("here")
+    assert is_chief(training) is expected
+    with written_folder(tmp_path, training) as folder:
+        assert (folder == tmp_path) is expected
+        assert (folder / "checkpoints" / "progress").read_text() == "here"
+    assert folder.exists() is expected
