@@ -19,6 +19,7 @@ from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._own_pieces import check_own_pieces, own_callbacks
 from care_tf.runs._prepared_stage import PreparedStage, prepare_stages
 from care_tf.runs._progress import check_progress
+from care_tf.runs._run_monitor import how_to_look, run_monitor
 from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._stage_training import train_stages
 from care_tf.runs._start_weights import check_start_weights
@@ -57,10 +58,13 @@ def train_run(
     run_folder.write_inputs(folder, run.rows.inputs)
     how_built = {"attention": str(run.anatomy), "weights": str(run.weights)}
     run_folder.write_environment(folder, run.config, command, run.rows, how_built)
+    monitor = run_monitor(run.config, run.rows)
     if show_progress:
         print(*how_built.values(), *run.rows.inputs, sep="\n", flush=True)
+        if config.training.tensorboard:
+            print(how_to_look(folder), flush=True)
     own = functools.partial(own_callbacks, run.config)
-    train_stages(run.classifier, run.stages, folder, progress, config.seed, show_progress, own)
+    train_stages(run.classifier, run.stages, folder, progress, config.seed, show_progress, monitor, own)
     with atomic_path(folder / run_files.MODEL) as temporary:
         run.classifier.save(temporary)
     return folder
