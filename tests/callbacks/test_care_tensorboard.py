@@ -1,34 +1,17 @@
 """What is in the log, read with TensorFlow's own reader: each epoch once, in order, with the numbers of the logs."""
 
 import io
-from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from classifiers import functional
+from event_files import events, steps
 from PIL import Image
 
 from care_tf import CAREModel
 from care_tf.callbacks import CARETensorBoard, TwoStageSchedule
 from care_tf.callbacks.care_tensorboard import _Examples
 from care_tf.errors import InputError
-
-
-def events(folder, part="train"):
-    """tag -> (step, value) of each event, in the order of the files and of writing."""
-    found = {}
-    for path in sorted((Path(folder) / part).iterdir()):
-        for record in tf.data.TFRecordDataset(str(path)):
-            event = tf.compat.v1.Event.FromString(record.numpy())
-            for value in event.summary.value:
-                found.setdefault(value.tag, []).append((event.step, tf.make_ndarray(value.tensor).tolist()))
-    return found
-
-
-def steps(folder, tag="loss", part="train"):
-    return [step for step, _ in events(folder, part)[tag]]
 
 
 @pytest.fixture
