@@ -176,7 +176,8 @@ class _Examples:
         if pictures is None:
             pictures = _as_pictures(x.get("image"))
         labels = np.asarray(class_index(examples[1], _num_outputs(examples[1], class_names)), np.int32)
-        labels = np.asarray(x.pop("mask_class", labels), np.int32).reshape(-1)
+        mask_class = np.asarray(x.pop("mask_class", labels), np.int32).reshape(-1)
+        labels = np.where(mask_class >= 0, mask_class, labels)
         masks = np.zeros(pictures.shape[:3], np.float32)
         if "mask" in x:
             masks = np.asarray(squeeze_mask(x.pop("mask")))

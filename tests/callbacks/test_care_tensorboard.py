@@ -45,8 +45,8 @@ def test_every_log_is_in_the_log_once_and_resuming_continues_it(fit, tmp_path):
     assert [value for _, value in train["alpha"]] == [0, 0.5, 0.5]
     assert train["settings"] == [(0, b"a | b")]
     assert [step for step, _ in train["attention"]] == [0, 1, 2, 3]
-    width, height, png = train["attention"][-1][1]
-    assert Image.open(io.BytesIO(png)).size == (int(width), int(height))
+    width, height, jpeg = train["attention"][-1][1]
+    assert Image.open(io.BytesIO(jpeg)).size == (int(width), int(height))
 
     fit(monitor, epochs=1)  # the same object: one more stage
     assert steps(tmp_path) == [1, 2, 3, 4]
