@@ -40,14 +40,10 @@ def named_function(name: str, what: str) -> tuple[ModuleType, Callable[..., Any]
         module = importlib.import_module(module_name)
     except (ImportError, ValueError) as error:
         missing = (getattr(error, "name", None) or "").partition(".")[0]
-        needs_package = isinstance(error, ModuleNotFoundError) and missing != module_name.partition(".")[0]
-        remedy = (
-            f"Run pip install {missing}."
-            if needs_package
-            else (
-                "It must be installed, in the current folder or in one on PYTHONPATH, on every machine that does the work."
-            )
-        )
+        if isinstance(error, ModuleNotFoundError) and missing != module_name.partition(".")[0]:
+            remedy = f"Run pip install {missing}."
+        else:
+            remedy = "It must be installed, in the current folder or in one on PYTHONPATH, on every machine that works."
         raise InputError(f"The {what} {name}: module {module_name!r} cannot be imported ({error}). {remedy}") from error
     function = getattr(module, function_name, None)
     if not callable(function):
