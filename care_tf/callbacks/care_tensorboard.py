@@ -18,7 +18,7 @@ from care_tf.labels import class_index
 from care_tf.masks import squeeze_mask
 
 MAPS, SETTINGS = "attention", "settings"
-NUM_EXAMPLES = 6
+NUM_EXAMPLES, _COLUMNS = 6, 3  # about square, as TensorBoard's cards are
 
 
 class CARETensorBoard(keras.callbacks.Callback):
@@ -131,17 +131,20 @@ class CARETensorBoard(keras.callbacks.Callback):
 
     def _write_maps(self, step: int) -> None:
         from care_tf.evaluation.map_tiles import image_tile, map_tile
-        from care_tf.evaluation.picture_grid import picture_grid
+        from care_tf.evaluation.picture_grid import Tile, picture_grid
 
         shown = self._examples
         assert shown is not None
         predictions, maps = self._maps(shown.inputs, shown.labels)
         called = self.model.class_probabilities(predictions).numpy().argmax(axis=-1)
         titles = [f"{shown.name_of(label)} {name}" for label, name in zip(shown.labels, shown.image_names, strict=True)]
-        images = [image_tile(image, mask, "") for image, mask in zip(shown.pictures, shown.masks, strict=True)]
         names = [shown.name_of(label) for label in called]
-        drawn = map(map_tile, shown.pictures, maps.numpy(), shown.masks, names)
-        self._log.picture(MAPS, picture_grid(titles, [images, list(drawn)]), step)
+        above = list(map(image_tile, shown.pictures, shown.masks, titles))
+        below = list(map(map_tile, shown.pictures, maps.numpy(), shown.masks, names))
+        width = min(_COLUMNS, len(above))
+        rows = [row[start : start + width] for start in range(0, len(above), width) for row in (above, below)]
+        rows = [row + [Tile(None)] * (width - len(row)) for row in rows]
+        self._log.picture(MAPS, picture_grid([""] * width, rows), step)
 
 
 @dataclasses.dataclass(frozen=True)
