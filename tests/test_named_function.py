@@ -22,3 +22,10 @@ def test_the_module_and_the_function_come_back():
 def test_what_is_no_function_is_refused(name, message):
     with pytest.raises(InputError, match=message):
         named_function(name, "method")
+
+
+def test_a_package_that_ones_own_module_misses_is_told_with_how_to_install_it(tmp_path, monkeypatch):
+    (tmp_path / "my_monitor.py").write_text("import no_such_package.keras\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match="No module named 'no_such_package'.*Run pip install no_such_package.$"):
+        named_function("my_monitor:f", "callback")

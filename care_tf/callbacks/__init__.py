@@ -1,4 +1,4 @@
-"""Callbacks for `fit`: the two-stage schedule, deferred re-weighting and the guard against a NaN loss."""
+"""Callbacks for `fit`: the two-stage schedule, TensorBoard, deferred re-weighting, the guard against a NaN loss."""
 
 import lazy_loader
 

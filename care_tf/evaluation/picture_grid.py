@@ -1,5 +1,6 @@
 """Images in rows and columns, each with a caption below: maps of several networks on the same images."""
 
+import io
 import os
 import textwrap
 from collections.abc import Sequence
@@ -43,6 +44,13 @@ def write_picture_grid(path: str | os.PathLike, titles: Sequence[str], rows: Seq
       titles: What stands above each column.
       rows: As many tiles as there are titles in each.
     """
+    png = picture_grid(titles, rows)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(png)
+
+
+def picture_grid(titles: Sequence[str], rows: Sequence[Sequence[Tile]]) -> bytes:
+    """The tiles as a PNG; see `write_picture_grid`."""
     titles = [_wrapped(title, _TITLE_LETTERS) for title in titles]
     rows = [[Tile(tile.pixels, _wrapped(tile.caption, _CAPTION_LETTERS)) for tile in row] for row in rows]
     tiles = [tile for row in rows for tile in row]
@@ -50,7 +58,8 @@ def write_picture_grid(path: str | os.PathLike, titles: Sequence[str], rows: Seq
     head = _TITLE_LINE_IN * max(title.count("\n") + 1 for title in titles) + 0.1
     pitch = tile_height + _CAPTION_LINE_IN * max(tile.caption.count("\n") + 1 for tile in tiles) + 2 * _GAP_IN
     width, height = _GAP_IN + (_TILE_IN + _GAP_IN) * len(titles), head + pitch * len(rows)
-    with drawing(width, height) as figure, atomic_path(path) as temporary:
+    png = io.BytesIO()
+    with drawing(width, height) as figure:
         figure.set_layout_engine("none")  # every tile has its place, whatever is written around it
         for line, row in enumerate(rows):
             for column, tile in enumerate(row):
@@ -63,7 +72,8 @@ def write_picture_grid(path: str | os.PathLike, titles: Sequence[str], rows: Seq
                 axes.text(0.5, -0.02, tile.caption, transform=axes.transAxes, ha="center", va="top", fontsize=7)
                 if line == 0:
                     axes.set_title(titles[column], fontsize=8.5, loc="center", color=INK)
-        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})
+        figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
+    return png.getvalue()
 
 
 def _wrapped(text: str, letters: int) -> str:

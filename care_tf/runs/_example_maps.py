@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -54,12 +54,7 @@ def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, 
 
     They have the true class's attention before and after the attention stage, and the predicted class's.
     """
-    has_boxes = rows.has_boxes
-    order = sorted(
-        range(len(rows)),
-        key=lambda i: (not has_boxes[i], rows.class_names[rows.labels[i]] != rarest, rows.image_paths[i]),
-    )
-    chosen = rows.subset(order[:_NUM_EXAMPLES])
+    chosen = first_examples(rows, [rarest], _NUM_EXAMPLES)
     examples = drawn_examples(run, chosen)
     earlier = run_folder.weights_before_attention(run)
     if earlier is not None:
@@ -132,6 +127,16 @@ def _shown(
         return map_of_image(maps, original, run.image_size, run.config.data.resize, size)[0].numpy()
 
     return image, mask, to_image
+
+
+def first_examples(rows: Manifest, class_names: Collection[str], most: int) -> Manifest:
+    """The rows to look at first: those with boxes, of some classes before the others, by the names of their images."""
+    has_boxes = rows.has_boxes
+    order = sorted(
+        range(len(rows)),
+        key=lambda i: (not has_boxes[i], rows.class_names[rows.labels[i]] not in class_names, rows.image_paths[i]),
+    )
+    return rows.subset(order[:most])
 
 
 def read_images(run: LoadedRun, rows: Manifest) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

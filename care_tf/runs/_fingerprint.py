@@ -24,6 +24,7 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
     if config.data.inputs:
         content["inputs"] = config.data.inputs
     content["model"]["weights"] = _content_digest(config.model.weights)
+    del content["training"]["tensorboard"]
     for name in ("callbacks", "metrics"):
         if not content["training"][name]:
             del content["training"][name]  # what runs from before they could be named have

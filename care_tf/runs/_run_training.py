@@ -20,6 +20,7 @@ from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._own_pieces import check_own_pieces, own_callbacks
 from care_tf.runs._prepared_stage import PreparedStage, prepare_stages
 from care_tf.runs._progress import Progress, check_progress, sole_training
+from care_tf.runs._run_monitor import how_to_look, run_monitor
 from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._stage_training import train_stages
 from care_tf.runs._start_weights import check_start_weights
@@ -114,9 +115,12 @@ def _train(run: PreparedRun, folder: Path, progress: Progress, command: Sequence
     run_folder.write_environment(folder, run.config, command, run.rows, how_built)
     if show_progress:
         print(*how_built.values(), *run.rows.inputs, sep="\n", flush=True)
+        if run.config.training.tensorboard:
+            print(how_to_look(folder), flush=True)
+    monitor = run_monitor(run.config, run.rows, folder)
     own = functools.partial(own_callbacks, run.config)
     with synchronized_statistics([run.classifier, *(stage.model.classifier for stage in run.stages)]):
-        train_stages(run.classifier, run.stages, folder, progress, run.config.seed, show_progress, own)
+        train_stages(run.classifier, run.stages, folder, progress, run.config.seed, show_progress, monitor, own)
     with atomic_path(folder / run_files.MODEL, durable=True) as temporary:
         run.classifier.save(temporary)
 

@@ -14,7 +14,7 @@ from care_tf.files import atomic_path
 from care_tf.network.random_layers import set_random_layers
 from care_tf.runs._epoch_lines import EpochLines
 from care_tf.runs._prepared_stage import PreparedStage
-from care_tf.runs._progress import Progress, epoch_weights, stage_weights, take_over
+from care_tf.runs._progress import Progress, Row, epoch_weights, stage_weights, take_over
 from care_tf.runs._stage import Stage
 from care_tf.runs._start_weights import load_start_weights
 
@@ -26,6 +26,7 @@ def train_stages(
     progress: Progress,
     seed: int = 0,
     show_progress: bool = False,
+    monitor: Callable[[PreparedStage, list[Row]], list[keras.callbacks.Callback]] = lambda stage, rows: [],
     own_callbacks: Callable[[Mapping[str, Any]], list[keras.callbacks.Callback]] = lambda offered: [],
 ) -> None:
     """Trains what is left of a run; each stage starts from the weights of the one before, or from those that it names.
@@ -40,6 +41,7 @@ def train_stages(
       progress: Where the run stands; brought up to date.
       seed: Of dropout and other random layers, >= 0; each epoch of each stage draws from its own.
       show_progress: Prints one line per epoch with the time left.
+      monitor: Makes the callbacks that log a stage, from it and the rows of all epochs before it.
       own_callbacks: Makes a stage's further callbacks from `CALLBACK_ARGUMENTS`.
 
     Raises:
@@ -66,7 +68,7 @@ def train_stages(
                 callbacks.append(EpochLines(settings, index))
             first_epoch = sum(row["stage"] != stage.settings.name for row in progress.rows)
             offered = {"folder": str(folder), "stage": stage.settings.name, "first_epoch": first_epoch}
-            callbacks += own_callbacks(offered)
+            callbacks += [*monitor(stage, progress.rows), *own_callbacks(offered)]
             _train_stage(stage, progress, folder, callbacks)
             with atomic_path(weights, durable=True) as temporary:
                 classifier.save_weights(str(temporary))

@@ -153,6 +153,8 @@ class TrainingConfig(_Section):
       callbacks, metrics: Of a user's own, each "module:function" or {name: module:function, **arguments}: a class, or
         a function that makes one. A callback is made anew for each stage, and is given those of folder, stage (its
         name) and first_epoch (the epochs of the stages before) that it names; a metric class_names.
+      tensorboard: Whether the run folder gets a log for TensorBoard: every column of history.csv, and attention maps of
+        a few images after every epoch. It may be changed in a run that has begun.
     """
 
     batch_size: pydantic.PositiveInt = 96
@@ -164,6 +166,7 @@ class TrainingConfig(_Section):
     distribution: Literal["none", "mirrored", "multiworker", "auto"] = "none"
     callbacks: tuple[Setting, ...] = ()
     metrics: tuple[Setting, ...] = ()
+    tensorboard: bool = False
 
 
 class RunConfig(_Section):

@@ -11,9 +11,8 @@ from care_tf.boxes.segmentation.image_identity import overlap
 from care_tf.data import Manifest
 from care_tf.data.class_focus import rarest_class
 from care_tf.errors import InputError, did_you_mean
-from care_tf.evaluation.map_overlay import full_size, outlined, overlaid, resized, share_inside
+from care_tf.evaluation.map_tiles import image_tile, map_tile
 from care_tf.evaluation.picture_grid import Tile, short_name, write_picture_grid
-from care_tf.evaluation.pictures import percent
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.images.resize_choice import STRETCH
 from care_tf.runs._example_maps import maps_and_classes, prepared_inputs, read_images, selected_rows
@@ -125,24 +124,15 @@ def _image_column(rows: Manifest, images: np.ndarray, masks: np.ndarray) -> list
         f"{rows.class_names[label]}  {short_name(Path(path).stem)}"
         for label, path in zip(rows.labels, rows.image_paths, strict=True)
     ]
-    return [
-        Tile(outlined(resized(image), mask > 0), caption)
-        for image, mask, caption in zip(images, masks, captions, strict=True)
-    ]
+    return [image_tile(image, mask, caption) for image, mask, caption in zip(images, masks, captions, strict=True)]
 
 
 def _map_column(run: LoadedRun, rows: Manifest, images: np.ndarray, masks: np.ndarray) -> list[Tile]:
     pixels, _, labels = read_images(run, rows)
     maps, predicted = maps_and_classes(run, prepared_inputs(run, rows, pixels), labels)
-    seen = _seen(run, rows)
-    tiles = []
-    for index, path in enumerate(rows.image_paths):
-        attention, mask = full_size(maps[index], masks[index].shape, path), masks[index] > 0
-        words = [f"calls {predicted[index]}"]
-        words += [f"{percent(share_inside(attention, mask), 0)} inside"] if mask.any() else []
-        words += [seen[index]] if seen[index] else []
-        tiles.append(Tile(outlined(overlaid(images[index], attention), mask), ", ".join(words)))
-    return tiles
+    notes = [[word] if word else [] for word in _seen(run, rows)]
+    tiles = zip(images, maps, masks, predicted, notes, strict=True)
+    return [map_tile(*tile) for tile in tiles]
 
 
 def _seen(run: LoadedRun, rows: Manifest) -> list[str]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from event_files import events
 
 from care_tf import CAREModel
 from care_tf.data import read_manifest, write_manifest
@@ -24,14 +25,15 @@ def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys, monkeyp
     train_step, traced = CAREModel.train_step, []
     with monkeypatch.context() as patch:
         patch.setattr(CAREModel, "train_step", lambda model, data: traced.append(model) or train_step(model, data))
-        care = train_run(config("care"))
+        care = train_run(config("care", training__tensorboard=True))
     assert len(traced) == len(set(map(id, traced))) == 2  # each stage's step, once
     assert {path.name for path in care.iterdir()} == {
-        "config.yaml", "environment.json", "history.csv", "checkpoints", "model.keras"
+        "config.yaml", "environment.json", "history.csv", "checkpoints", "model.keras", "tensorboard"
     }  # fmt: skip
     history = pd.read_csv(care / "history.csv")
     assert history["stage"].tolist() == ["pretrain", "finetune"]
     assert {"val_classification_loss", "val_mean_class_accuracy", "attention_inside"} <= set(history.columns)
+    assert_in_tensorboard(care, history)
     out, environment = capsys.readouterr().out, json.loads((care / "environment.json").read_text())
     assert "finetune 1/1" in out and f"\n{environment['weights']}\n" in out
     assert environment["weights"] == "Initial weights: random."
@@ -88,6 +90,22 @@ def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys, monkeyp
         evaluate_run(care, split="nowhere")
 
 
+def assert_in_tensorboard(run, history):
+    train, validation = events(run / "tensorboard"), events(run / "tensorboard", "validation")
+    for name in history.columns.drop(["stage", "epoch"]):
+        found = (validation if name.startswith("val_") else train)[name.removeprefix("val_")]
+        written = history[name].dropna()
+        assert [step for step, _ in found] == (written.index + 1).tolist()
+        np.testing.assert_allclose([value for _, value in found], written, rtol=1e-6)
+    assert [step for step, _ in train["attention"]] == [0, 1, 2]
+    ((_, text),) = train["settings"]
+    tables, _, yaml_text = text.decode().removesuffix("```").partition("```yaml\n")
+    assert yaml_text == (run / "config.yaml").read_text()
+    assert "| stage | pretrain | finetune |" in tables and "| alpha | `0.0` | `0.5` |" in tables.replace(
+        "`alpha`", "alpha"
+    )
+
+
 def test_fingerprints_change_with_what_a_stage_depends_on(config):
     first = config()
     manifests = read_training_rows(first)
@@ -101,6 +119,7 @@ def test_fingerprints_change_with_what_a_stage_depends_on(config):
     boxes = {"care": {"tau": 0.3}}
     assert not changed(0, **boxes) and changed(1, **boxes)
     assert not changed(1, care={"outside": "uniform"}) and changed(1, care={"outside": "distance"})
+    assert not changed(0, training__tensorboard=True) and not changed(1, training__tensorboard=True)
     assert not changed(0, output="elsewhere") and not changed(1, output="elsewhere")
     reused = {"stages": {"pretrain": {"epochs": 1, "reuse": "x"}, "finetune": {"epochs": 1, "alpha": 0.5}}}
     assert not changed(0, **reused) and not changed(1, **reused)

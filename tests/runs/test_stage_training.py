@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from classifiers import functional
+from event_files import events
 
 from care_tf import CAREModel, keras_generation
+from care_tf.callbacks import CARETensorBoard
 from care_tf.errors import InputError
 from care_tf.runs import _stage_training as stage_training
 from care_tf.runs._prepared_stage import PreparedStage
@@ -46,6 +48,18 @@ class Batches:
         return None
 
 
+def logged_in(folder):
+    return lambda stage, rows: [CARETensorBoard(folder / "tensorboard", history=rows)]
+
+
+def assert_logged(folder, rows):
+    """Every epoch is in the log once, in order, with the numbers of the rows."""
+    found = events(folder / "tensorboard")
+    for name in ("loss", "alpha", "learning_rate"):
+        assert [step for step, _ in found[name]] == list(range(1, len(rows) + 1))
+        np.testing.assert_allclose([value for _, value in found[name]], [row[name] for row in rows], rtol=1e-6)
+
+
 def run_in(folder, stages=STAGES, stop=None, fingerprints=("a", "b"), build=functional, seed=0):
     """Trains STAGES in a folder; `stop` = (stage index, epoch) raises at the start of that epoch."""
 
@@ -66,7 +80,7 @@ def run_in(folder, stages=STAGES, stop=None, fingerprints=("a", "b"), build=func
     progress = check_progress(folder, fingerprints)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stage_training, "EpochLines", Stop)
-        stage_training.train_stages(classifier, prepared, folder, progress, seed, show_progress=True)
+        stage_training.train_stages(classifier, prepared, folder, progress, seed, True, logged_in(folder))
     return progress.rows, classifier.get_weights()
 
 
@@ -100,6 +114,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(whole, tmp_path, stop):
     np.testing.assert_allclose([r["loss"] for r in rows], [r["loss"] for r in whole[0]], rtol=1e-5)
     for found, expected in zip(weights, whole[1], strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert_logged(tmp_path / "again", rows)
 
 
 def test_a_kill_between_the_weights_and_the_progress_costs_that_epoch_alone(whole, tmp_path):
@@ -147,6 +162,7 @@ def test_a_finished_run_is_not_trained_again(whole, whole_folder):
 
 def test_a_reused_stage_gives_the_same_result_as_training_it(whole, reusing, tmp_path):
     rows, weights = run_in(tmp_path / "reusing", stages=reusing, stop=(0, 0))
+    assert_logged(tmp_path / "reusing", rows)
     np.testing.assert_allclose([r["loss"] for r in rows], [r["loss"] for r in whole[0]], rtol=1e-5)
     for found, expected in zip(weights, whole[1], strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
