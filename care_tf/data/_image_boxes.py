@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-class ImageBoxes(Sequence):
+class ImageBoxes(Sequence[np.ndarray]):
     """A sequence of n arrays (k,4), which are views of one: a small array for each image would take 120 bytes.
 
     Attributes:

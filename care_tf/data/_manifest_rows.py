@@ -55,7 +55,8 @@ def table_in_memory(rows: Any, folder: Path, columns: Sequence[str]) -> Manifest
     Raises:
       InputError: A row lacks one of the columns.
     """
-    records = rows.to_dict("records") if hasattr(rows, "to_dict") else list(rows)
+    is_frame = hasattr(rows, "to_dict")
+    records = [rows.to_dict("list")][: len(rows)] if is_frame else list(rows)
     for number, record in enumerate(records):
         missing = [name for name in columns if name not in record]
         if missing:
@@ -63,10 +64,12 @@ def table_in_memory(rows: Any, folder: Path, columns: Sequence[str]) -> Manifest
                 f"Every row needs {', '.join(columns)}. Received row {number} without {', '.join(missing)}, with "
                 f"{', '.join(map(str, record))}."
             )
-    first = {str(name): name for name in records[0]} if records else {}
-    names = {**{name: name for name in (*COLUMNS, *columns)}, **first}
-    cells = {text: [_as_text(record.get(name, "")) for record in records] for text, name in names.items()}
-    return ManifestTable("The table", folder, cells, "row", range(len(records)))
+    names = {**{name: name for name in (*COLUMNS, *columns)}, **{str(name): name for name in (records or [{}])[0]}}
+    cells = {}
+    for text, name in names.items():
+        values = records[0].get(name, []) if is_frame and records else [record.get(name, "") for record in records]
+        cells[text] = list(map(_as_text, values))
+    return ManifestTable("The table", folder, cells, "row", range(len(rows) if is_frame else len(records)))
 
 
 def _as_text(value: Any) -> str:
