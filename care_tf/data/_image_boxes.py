@@ -53,7 +53,7 @@ class ImageBoxes(Sequence[np.ndarray]):
         image = range(len(self))[image]
         return self.flat[self.starts[image] : self.starts[image + 1]]
 
-    def take(self, images: npt.ArrayLike | slice) -> "ImageBoxes":
+    def take(self, images: np.ndarray | list[int] | slice) -> "ImageBoxes":
         """Those of some images, int (m,) or a slice, in that order."""
         images = np.arange(len(self))[images]  # from the end where negative; refuses what is out of range
         counts = self.counts[images]

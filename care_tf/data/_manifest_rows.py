@@ -98,7 +98,7 @@ def parse_rows(
     def note(row: int, problem: str) -> None:
         problems[row].append(problem)
 
-    cells = {name: table.cells.pop(name, None) or [""] * num_rows for name in (*COLUMNS, *inputs)}
+    cells = {name: table.cells.pop(name, []) or [""] * num_rows for name in (*COLUMNS, *inputs)}
     for name in ("image", "label"):
         for row in _rows_with("", cells[name]):
             note(row, f"the {name} is empty")

@@ -129,8 +129,8 @@ class Manifest:
         rows = chosen.tolist()
         columns: dict[str, Any] = {name: _chosen(getattr(self, name), rows) for name in ("image_paths", *_TEXTS)}
         inputs = {name: _chosen(column, rows) for name, column in self.inputs.items()}
-        own = {"labels": self.labels[chosen], "boxes": self.flat_boxes.take(chosen)}
-        return dataclasses.replace(self, **columns, **own, inputs=inputs)
+        labels, boxes = self.labels[chosen], self.flat_boxes.take(chosen)
+        return dataclasses.replace(self, labels=labels, boxes=boxes, inputs=inputs, **columns)
 
     def select(self, split: str | None = None, folds: Iterable[str | int] | None = None) -> "Manifest":
         """The images of one split and of some folds.
