@@ -1,13 +1,16 @@
 """CSV files: rows with their line numbers, and one clear error for whatever is not such a table."""
 
+import array
 import csv
+import functools
 import io
+import itertools
 import os
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
@@ -18,6 +21,19 @@ _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _STATED_SEPARATOR = re.compile(r"\Asep=[,;\t][ \t]*(?=[\r\n])", re.IGNORECASE)  # a first line that is for Excel alone
 _WITH_COMMA = re.compile(r"[-+]?\d*,\d+(e[-+]?\d+)?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(,\d{3})+")
+_ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = 10_000, 1_000_000
+
+
+class Columns(NamedTuple):
+    """A table by columns.
+
+    Attributes:
+      cells: Column -> n texts without outer spaces, in the order of the header.
+      lines: n line numbers; of a row over several lines, the last.
+    """
+
+    cells: dict[str, list[str]]
+    lines: Sequence[int]
 
 
 def table_rows(
@@ -52,7 +68,31 @@ def parse_table(
     numbers: Sequence[str] = (),
     problems: list[str] | None = None,
 ) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a table with a header, separated by commas, semicolons or tabs; blank ones are skipped.
+    """The rows of a table.
+
+    Args: as for `parse_columns`, which refuses the same.
+
+    Returns:
+      (line number, column -> text) of every row, as `parse_columns` has them.
+
+    Example:
+      >>> parse_table("a,b\\n1, x\\n", "t.csv", ["a"]), parse_table("a;b\\n1,5;x\\n", "t.csv", ["a"], numbers=["a"])
+      ([(2, {'a': '1', 'b': 'x'})], [(2, {'a': '1.5', 'b': 'x'})])
+    """
+    table = parse_columns(text, where, columns, numbers=numbers, problems=problems)
+    rows = zip(table.lines, *table.cells.values(), strict=True)
+    return [(line, dict(zip(table.cells, cells, strict=True))) for line, *cells in rows]
+
+
+def parse_columns(
+    text: str,
+    where: str,
+    columns: Sequence[str],
+    *,
+    numbers: Sequence[str] = (),
+    problems: list[str] | None = None,
+) -> Columns:
+    """The columns of a table with a header, separated by commas, semicolons or tabs; blank rows are skipped.
 
     The separator is the one by which the header has all `columns`. A column without a name is called "column 4" where
     it holds something, and is left out where it does not.
@@ -66,15 +106,11 @@ def parse_table(
         refuses the first of them.
 
     Returns:
-      (line number, column -> text without outer spaces); of a row over several lines, the last.
+      The columns; equal texts of rows near each other are one object.
 
     Raises:
       InputError: A column is missing or repeated, a row has another number of cells, the quotes are not CSV, or a
         comma within a number may be a decimal comma as well as a separator of thousands.
-
-    Example:
-      >>> parse_table("a,b\\n1, x\\n", "t.csv", ["a"]), parse_table("a;b\\n1,5;x\\n", "t.csv", ["a"], numbers=["a"])
-      ([(2, {'a': '1', 'b': 'x'})], [(2, {'a': '1.5', 'b': 'x'})])
     """
     separator = _separator(text, columns)
     if separator is None:
@@ -87,24 +123,18 @@ def parse_table(
     repeated = sorted({name for name in header if name and header.count(name) > 1})
     if repeated:
         raise InputError(f"{where} has the column {repeated[0]} more than once.")
-    num_named = max(place for place, name in enumerate(header, start=1) if name)
-    table = []
-    for line, cells in records:
-        if len(cells) >= num_named and not any(cells[len(header) :]):
-            table.append((line, cells + [""] * (len(header) - len(cells))))
-            continue
-        problem = f"line {line}: the row has {len(cells)} cells and the header {len(header)}"
-        problem += f"; put quotes around a cell with {_SEPARATORS[separator]}"
-        if problems is None:
-            raise InputError(f"{where}, {problem}.")
-        problems.append(problem)
-    names = {
-        place: name or f"column {place + 1}"
-        for place, name in enumerate(header)
-        if name or any(cells[place] for _, cells in table)
+    lines = array.array("q")
+    whole = _whole_rows(records, header, lines, where, _SEPARATORS[separator], problems)
+    table: list[list[str]] = [[] for _ in header]
+    while block := list(itertools.islice(whole, _ROWS_AT_ONCE)):
+        for column, cells in zip(table, zip(*block, strict=True), strict=True):
+            column.extend(map(dict(zip(cells, cells, strict=True)).__getitem__, cells))
+    named = {
+        name or f"column {place}": cells
+        for place, (name, cells) in enumerate(zip(header, table, strict=True), start=1)
+        if name or any(cells)
     }
-    rows = [(line, {name: cells[place] for place, name in names.items()}) for line, cells in table]
-    return _with_decimal_points(rows, [name for name in numbers if name in names.values()], where)
+    return _with_decimal_points(Columns(named, lines), [name for name in numbers if name in named], where)
 
 
 def has_columns(text: str, columns: Sequence[str]) -> bool:
@@ -142,21 +172,44 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def listed_path(name: str, folder: Path) -> str:
-    """The file that a table in a folder names, also with back slashes or the other Unicode spelling of an accent.
+def path_finder(folder: str | os.PathLike) -> Callable[[str], str]:
+    """A name in a table of a folder -> the file it means, also with back slashes or the other spelling of an accent.
 
-    The spelling of the table counts where there is such a file; and where there is none by any spelling.
+    The spelling of the table counts where there is such a file; and where there is none by any spelling. The folders of
+    odd names are looked for once, so a finder is for one reading.
     """
-    plain = os.path.normpath(folder / name)
-    if (name.isascii() and "\\" not in name) or os.path.lexists(plain):
-        return plain
-    found = [folder]
-    for part in Path(name.replace("\\", "/")).parts:
-        spellings = {part, *(unicodedata.normalize(form, part) for form in ("NFC", "NFD"))}
-        found = [
-            path / spelling for path in found for spelling in sorted(spellings) if os.path.lexists(path / spelling)
-        ]
-    return os.path.normpath(found[0]) if len(found) == 1 else plain
+
+    def spelled(parts: tuple[str, ...]) -> list[str]:
+        if not parts:
+            return [os.fspath(folder)]
+        forms = sorted({parts[-1], *(unicodedata.normalize(form, parts[-1]) for form in ("NFC", "NFD"))})
+        paths = [os.path.join(parent, form) for parent in folders(parts[:-1]) for form in forms]
+        return [path for path in paths if os.path.lexists(path)]
+
+    folders = functools.cache(spelled)
+
+    def find(name: str) -> str:
+        plain = os.path.normpath(os.path.join(folder, name))
+        if (name.isascii() and "\\" not in name) or os.path.lexists(plain):
+            return plain
+        found = spelled(Path(name.replace("\\", "/")).parts)
+        return os.path.normpath(found[0]) if len(found) == 1 else plain
+
+    return find
+
+
+def relative_to(folder: str | os.PathLike) -> Callable[[str], str]:
+    """A file's path -> how a table in a folder names it: `os.path.relpath` with slashes, asked once for each folder."""
+    above = {"", ".", "..", *Path(folder).absolute().parts}  # as a last part: what may not lie in the folder before it
+    relative = functools.cache(lambda parent: os.path.relpath(parent, folder))
+
+    def name(path: str) -> str:
+        parent, _, last = path.rpartition(os.sep)
+        if not parent or last in above:
+            return os.path.relpath(path, folder).replace(os.sep, "/")
+        return os.path.normpath(os.path.join(relative(parent), last)).replace(os.sep, "/")
+
+    return name
 
 
 def write_table(path: str | os.PathLike, rows: Iterable[Sequence[Any]], durable: bool = False) -> None:
@@ -167,8 +220,7 @@ def write_table(path: str | os.PathLike, rows: Iterable[Sequence[Any]], durable:
 
 def _records(text: str, where: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """The cells of every row that is not blank, without outer spaces, and its last line."""
-    lines = io.StringIO(_STATED_SEPARATOR.sub("", text), newline="")
-    reader = csv.reader(lines, delimiter=separator, strict=True)
+    reader = csv.reader(_lines(_STATED_SEPARATOR.sub("", text)), delimiter=separator, strict=True)
     try:
         for cells in reader:
             stripped = [cell.strip() for cell in cells]
@@ -176,6 +228,39 @@ def _records(text: str, where: str, separator: str) -> Iterator[tuple[int, list[
                 yield reader.line_num, stripped
     except csv.Error as error:
         raise InputError(f"{where}, line {reader.line_num} is not CSV: {error}.") from error
+
+
+def _lines(text: str) -> Iterator[str]:
+    """The lines with their ends, by parts: a `StringIO` takes four bytes for every character."""
+    start = 0
+    while start < len(text):
+        end = text.find("\n", start + _CHARACTERS_AT_ONCE) + 1 or len(text)
+        yield from io.StringIO(text[start:end], newline="")
+        start = end
+
+
+def _whole_rows(
+    records: Iterable[tuple[int, list[str]]],
+    header: list[str],
+    lines: array.array,
+    where: str,
+    separators: str,
+    problems: list[str] | None,
+) -> Iterator[list[str]]:
+    """The rows with a cell for every column, of which it adds the lines; the others are refused or noted."""
+    num_columns, num_named = len(header), max(place for place, name in enumerate(header, start=1) if name)
+    for line, cells in records:
+        if len(cells) != num_columns:
+            if len(cells) < num_named or any(cells[num_columns:]):
+                problem = f"line {line}: the row has {len(cells)} cells and the header {num_columns}"
+                problem += f"; put quotes around a cell with {separators}"
+                if problems is None:
+                    raise InputError(f"{where}, {problem}.")
+                problems.append(problem)
+                continue
+            cells = (cells + [""] * num_columns)[:num_columns]
+        lines.append(line)
+        yield cells
 
 
 def _header(text: str, separator: str) -> list[str]:
@@ -194,13 +279,12 @@ def _missing(text: str, columns: Sequence[str]) -> list[str]:
     return min(([name for name in columns if name not in _header(text, each)] for each in _SEPARATORS), key=len)
 
 
-def _with_decimal_points(
-    rows: list[tuple[int, dict[str, str]]], numbers: Sequence[str], where: str
-) -> list[tuple[int, dict[str, str]]]:
-    cells = [(line, row[name]) for line, row in rows for name in numbers]
+def _with_decimal_points(table: Columns, numbers: Sequence[str], where: str) -> Columns:
+    rows = zip(table.lines, *(table.cells[name] for name in numbers), strict=True) if numbers else ()
+    cells = [(line, cell) for line, *own in rows for cell in own]
     commas = [(line, cell) for line, cell in cells if _WITH_COMMA.fullmatch(cell) or _THOUSANDS.fullmatch(cell)]
     if not commas:
-        return rows
+        return table
     point = next(((line, cell) for line, cell in cells if "." in cell), None)
     if point is not None:
         raise InputError(
@@ -212,4 +296,5 @@ def _with_decimal_points(
             f"{where}, line {commas[0][0]}: the comma of {commas[0][1]!r} may be a decimal comma or one of thousands. "
             "Write numbers with a decimal point and without thousands separators."
         )
-    return [(line, {**row, **{name: row[name].replace(",", ".") for name in numbers}}) for line, row in rows]
+    with_points = {name: [cell.replace(",", ".") for cell in table.cells[name]] for name in numbers}
+    return Columns({**table.cells, **with_points}, table.lines)

@@ -1,9 +1,12 @@
 import csv
 import io
+import os
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from care_tf.csv_files import column_of, has_columns, parse_table, table_rows, write_table
+from care_tf.csv_files import column_of, has_columns, parse_table, relative_to, table_rows, write_table
 from care_tf.errors import InputError
 
 
@@ -129,3 +132,24 @@ def test_rows_are_written_as_they_are_read_back(tmp_path):
     with open(tmp_path / "sub" / "t.csv", newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == rows
     assert b"\r" not in (tmp_path / "sub" / "t.csv").read_bytes()
+
+
+_PARTS = st.sampled_from(["a", "b", "c", ".", "..", "", "d.png"])
+_PATHS = st.tuples(st.sampled_from(["/", ""]), st.lists(_PARTS, min_size=1, max_size=5)).map(
+    lambda parts: parts[0] + "/".join(parts[1])
+)
+
+
+@given(st.lists(_PATHS.filter(bool), min_size=1, max_size=4), _PATHS.map(lambda path: path or "."))
+def test_names_in_a_folder_are_those_of_the_standard_library(paths, folder):
+    name = relative_to(folder)
+    assert [name(path) for path in paths] == [os.path.relpath(path, folder) for path in paths]
+
+
+def test_long_tables_are_read_by_parts(monkeypatch):
+    text = 'a,b\r\n"1\n2",x\r\n\r\n3,y\n"4\r",z\r5,'
+    whole = parse_table(text, "t.csv", ("a",))
+    monkeypatch.setattr("care_tf.csv_files._CHARACTERS_AT_ONCE", 1)
+    monkeypatch.setattr("care_tf.csv_files._ROWS_AT_ONCE", 1)
+    assert parse_table(text, "t.csv", ("a",)) == whole
+    assert [line for line, _ in whole] == [3, 5, 7, 8]

@@ -1,19 +1,22 @@
-"""Parsing and checking the rows of a manifest: all problems are collected, then reported together."""
+"""Parsing and checking the columns of a manifest: all problems are collected, then reported together."""
 
+import collections
 import dataclasses
+import itertools
 import json
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from care_tf.box_geometry import as_boxes
-from care_tf.csv_files import composed, listed_path
+from care_tf.csv_files import composed, path_finder
 from care_tf.data._annotation import annotation_problems
+from care_tf.data._image_boxes import ImageBoxes
 from care_tf.errors import InputError
 from care_tf.file_work import map_files
 from care_tf.images.header import ImageHeader, read_image_header
@@ -21,36 +24,39 @@ from care_tf.problems import raise_problems
 
 COLUMNS = ("image", "label", "boxes", "mask", "group", "split", "fold", "box_source")
 MAX_ASPECT_RATIO_DIFFERENCE = 0.02  # a mask of another size must still show the same frame
+_ROWS_AT_ONCE, _FILES_AT_ONCE = 1000, 100
 
-
-@dataclasses.dataclass
-class ManifestRow:
-    """One row: the text of its `COLUMNS` and further inputs, with absolute paths, and its boxes, float32 (k,4)."""
-
-    place: str
-    cells: dict[str, str]
-    boxes: np.ndarray
-    problems: list[str]
+Note: TypeAlias = Callable[[int, str], None]
+"""Takes a problem of a row."""
 
 
 @dataclasses.dataclass
 class ManifestTable:
-    """Rows as they were given: where they are from, the folder that paths are relative to, and (place, cells)."""
+    """Columns as they were given: where they are from, the folder that paths are relative to, and each row's number.
+
+    `numbered` says what the numbers count: "line" or "row".
+    """
 
     where: str
     folder: Path
-    rows: list[tuple[str, dict[str, str]]]
+    cells: dict[str, list[str]]
+    numbered: str
+    numbers: Sequence[int]
     problems: list[str] = dataclasses.field(default_factory=list)
+
+    def place(self, row: int) -> str:
+        """What messages call a row."""
+        return f"{self.numbered} {self.numbers[row]}"
 
 
 def table_in_memory(rows: Any, folder: Path, columns: Sequence[str]) -> ManifestTable:
-    """A pandas frame, or mappings, as the rows of a CSV: texts, "" for what is missing, boxes as JSON.
+    """A pandas frame, or mappings, as the columns of a CSV: texts, "" for what is missing, boxes as JSON.
 
     Raises:
       InputError: A row lacks one of the columns.
     """
-    records = rows.to_dict("records") if hasattr(rows, "to_dict") else list(rows)
-    table = ManifestTable("The table", folder, [])
+    is_frame = hasattr(rows, "to_dict")
+    records = [rows.to_dict("list")][: len(rows)] if is_frame else list(rows)
     for number, record in enumerate(records):
         missing = [name for name in columns if name not in record]
         if missing:
@@ -58,8 +64,12 @@ def table_in_memory(rows: Any, folder: Path, columns: Sequence[str]) -> Manifest
                 f"Every row needs {', '.join(columns)}. Received row {number} without {', '.join(missing)}, with "
                 f"{', '.join(map(str, record))}."
             )
-        table.rows.append((f"row {number}", {str(name): _as_text(value) for name, value in record.items()}))
-    return table
+    names = {**{name: name for name in (*COLUMNS, *columns)}, **{str(name): name for name in (records or [{}])[0]}}
+    cells = {}
+    for text, name in names.items():
+        values = records[0].get(name, []) if is_frame and records else [record.get(name, "") for record in records]
+        cells[text] = list(map(_as_text, values))
+    return ManifestTable("The table", folder, cells, "row", range(len(rows) if is_frame else len(records)))
 
 
 def _as_text(value: Any) -> str:
@@ -74,31 +84,42 @@ def _as_text(value: Any) -> str:
 
 def parse_rows(
     table: ManifestTable, *, class_names: Sequence[str] | None, check_images: bool, inputs: Sequence[str]
-) -> list[ManifestRow]:
-    """All rows in order, all valid; arguments and errors are those of `read_manifest`."""
+) -> tuple[dict[str, list[str]], ImageBoxes]:
+    """The texts of `COLUMNS` and further inputs, with absolute paths, and the boxes of all rows, all valid.
+
+    Arguments and errors are those of `read_manifest`. What one row costs is what opening its file costs: the columns
+    are worked on as wholes.
+    """
     check_class_names(class_names)
-    problems = table.problems
     _warn_of_unknown_columns(table, inputs)
-    rows = [_parse_row(place, cells, table.folder, inputs) for place, cells in table.rows]
-    known = {composed(name): name for name in class_names or ()}
-    for row in rows:
-        label = row.cells["label"]
-        row.cells["label"] = known.get(label, label)
-        if label and known and label not in known:
-            row.problems.append(f"label {label!r} is not in the class list {', '.join(known)}")
-    _find_duplicates(rows)
-    headers = map_files(_check_image_files, rows) if check_images else [None] * len(rows)
-    # Without a header the image's size is unknown, and only its upper and left border are.
-    sizes = [(h.width, h.height) if isinstance(h, ImageHeader) else (math.inf, math.inf) for h in headers]
-    widths, heights = zip(*sizes, strict=True) if sizes else ((), ())
-    found = annotation_problems([row.boxes for row in rows], [row.cells["mask"] for row in rows], widths, heights)
-    for i, texts in found.items():
-        rows[i].problems += [f"{Path(rows[i].cells['image']).name}: {text}" for text in texts]
-    problems += [f"{row.place}: {problem}" for row in rows for problem in row.problems]
-    raise_problems(table.where, problems)
-    if not rows:
+    num_rows = len(table.numbers)
+    problems: dict[int, list[str]] = collections.defaultdict(list)
+
+    def note(row: int, problem: str) -> None:
+        problems[row].append(problem)
+
+    cells = {name: table.cells.pop(name, []) or [""] * num_rows for name in (*COLUMNS, *inputs)}
+    for name in ("image", "label"):
+        for row in _rows_with("", cells[name]):
+            note(row, f"the {name} is empty")
+    boxes = _parsed_boxes(cells.pop("boxes"), cells["image"], note)
+    find = path_finder(table.folder)
+    for name in cells:
+        if name in ("image", "mask"):
+            cells[name] = [cell and find(cell) for cell in cells[name]]
+        elif not all(map(str.isascii, cells[name])):
+            cells[name] = [composed(cell) for cell in cells[name]]
+    cells["label"] = _known_labels(cells["label"], class_names or (), note)
+    _find_duplicates(cells["image"], table.place, note)
+    widths, heights = _checked_sizes(cells["image"], cells["mask"], note) if check_images else (math.inf, math.inf)
+    for row, texts in annotation_problems(boxes, cells["mask"], widths, heights).items():
+        for text in texts:
+            note(row, f"{Path(cells['image'][row]).name}: {text}")
+    found = [f"{table.place(row)}: {problem}" for row in sorted(problems) for problem in problems[row]]
+    raise_problems(table.where, table.problems + found)
+    if not num_rows:
         raise InputError(f"{table.where} has no rows. A manifest needs one row per image.")
-    return rows
+    return cells, boxes
 
 
 def check_class_names(class_names: Sequence[str] | None) -> None:
@@ -110,58 +131,113 @@ def check_class_names(class_names: Sequence[str] | None) -> None:
 
 
 def _warn_of_unknown_columns(table: ManifestTable, inputs: Sequence[str]) -> None:
-    unknown = [name for name in table.rows[0][1] if name not in (*COLUMNS, *inputs)] if table.rows else []
+    unknown = [name for name in table.cells if name not in (*COLUMNS, *inputs)] if len(table.numbers) else []
     if unknown:
         warnings.warn(
             f"{table.where}: the columns {', '.join(unknown)} are ignored; known are {', '.join(COLUMNS)}", stacklevel=5
         )
 
 
-def _parse_row(place: str, given: dict[str, str], folder: Path, inputs: Sequence[str]) -> ManifestRow:
-    cells = {name: given.get(name, "") for name in (*COLUMNS, *inputs)}
-    problems = [f"the {name} is empty" for name in ("image", "label") if not cells[name]]
-    boxes = as_boxes([], "")
+def _rows_with(cell: str, column: Sequence[str]) -> list[int]:
+    return [row for row, each in enumerate(column) if each == cell] if cell in column else []
+
+
+def _known_labels(labels: list[str], class_names: Sequence[str], note: Note) -> list[str]:
+    """The labels as the class list spells them."""
+    known = {composed(name): name for name in class_names}
+    unknown = set(labels) - set(known) - {""} if known else set()
+    for row, label in enumerate(labels) if unknown else ():
+        if label in unknown:
+            note(row, f"label {label!r} is not in the class list {', '.join(known)}")
+    return [known.get(label, label) for label in labels] if known else labels
+
+
+def _find_duplicates(images: list[str], place: Callable[[int], str], note: Note) -> None:
+    if len(set(images)) == len(images):
+        return
+    first_row: dict[str, int] = {}
+    for row, image in enumerate(images):
+        first = first_row.setdefault(image, row)
+        if first != row and image:
+            note(row, f"image {Path(image).name} is already on {place(first)}")
+
+
+def _parsed_boxes(texts: list[str], images: list[str], note: Note) -> ImageBoxes:
+    """The boxes of all rows; those of a row that cannot be read are noted and left out."""
+    filled = [row for row, text in enumerate(texts) if text]
+    counts, parts = np.zeros(len(texts), np.int64), [np.zeros((0, 4), np.float32)]
+    for start in range(0, len(filled), _ROWS_AT_ONCE):
+        rows = filled[start : start + _ROWS_AT_ONCE]
+        own = _plain_boxes([texts[row] for row in rows])
+        if own is None:
+            arrays = [_boxes_of_row(texts[row], images[row], row, note) for row in rows]
+            own = ImageBoxes(np.concatenate(arrays), list(map(len, arrays)))
+        counts[rows] = own.counts
+        parts.append(own.flat)
+    return ImageBoxes(np.concatenate(parts), counts)
+
+
+def _plain_boxes(texts: list[str]) -> ImageBoxes | None:
+    """The boxes of rows that are lists of boxes, as `as_boxes` reads each of them; None where one may not be."""
+    if any('"' in text for text in texts):  # NumPy reads some texts as numbers
+        return None
     try:
-        boxes = as_boxes(json.loads(cells["boxes"] or "[]"), Path(cells["image"]).name)
+        listed = [json.loads(text) for text in texts]
+        with np.errstate(over="ignore"):
+            flat = np.array(list(itertools.chain.from_iterable(listed)), np.float32)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if not all(type(each) is list for each in listed) or (flat.shape[1:] != (4,) and flat.shape != (0,)):
+        return None
+    return ImageBoxes(flat, list(map(len, listed)))
+
+
+def _boxes_of_row(text: str, image: str, row: int, note: Note) -> np.ndarray:
+    try:
+        return as_boxes(json.loads(text), Path(image).name)
     except json.JSONDecodeError:
-        problems.append(f"boxes {cells['boxes']!r} are not a JSON list of [x0, y0, x1, y1]")
+        note(row, f"boxes {text!r} are not a JSON list of [x0, y0, x1, y1]")
     except InputError as error:
-        problems.append(str(error))
-    paths = {name: listed_path(cells[name], folder) for name in ("image", "mask") if cells[name]}
-    return ManifestRow(place, {name: composed(text) for name, text in cells.items()} | paths, boxes, problems)
+        note(row, str(error))
+    return as_boxes([], "")
 
 
-def _find_duplicates(rows: list[ManifestRow]) -> None:
-    first_place: dict[str, str] = {}
-    for row in rows:
-        image = row.cells["image"]
-        place = first_place.setdefault(image, row.place)
-        if place != row.place and image:
-            row.problems.append(f"image {Path(image).name} is already on {place}")
+def _checked_sizes(images: list[str], masks: list[str], note: Note) -> tuple[np.ndarray, np.ndarray]:
+    """The widths and heights of all images, after a look at the headers of all files; inf where there is none.
+
+    Without a header the image's size is unknown, and only its upper and left border are.
+    """
+    widths, heights = np.full((2, len(images)), np.inf)
+
+    def check(start: int) -> None:
+        for row in range(start, min(start + _FILES_AT_ONCE, len(images))):
+            image = _header_or_problem("image", images[row], row, note)
+            if image is not None:
+                widths[row], heights[row] = image.width, image.height
+            if masks[row]:
+                _check_mask(masks[row], image, row, note)
+
+    map_files(check, range(0, len(images), _FILES_AT_ONCE))
+    return widths, heights
 
 
-def _check_image_files(row: ManifestRow) -> ImageHeader | None:
-    """Reads the headers of the row's image and mask; returns the image's."""
-    image, mask = _header_or_problem(row, "image"), _header_or_problem(row, "mask")
-    path = row.cells["mask"]
-    if mask is not None:
-        if mask.format != "PNG":
-            row.problems.append(
-                f"mask {row.cells['mask']} is a {mask.format} file; masks must be PNG, which is lossless"
-            )
-        elif image is not None and not _same_frame(image, mask):
-            row.problems.append(
-                f"mask {path} is {mask.width} x {mask.height} px and the image {image.width} x {image.height} px; "
-                "the sizes may differ but not the aspect ratio"
-            )
-    return image
+def _check_mask(path: str, image: ImageHeader | None, row: int, note: Note) -> None:
+    mask = _header_or_problem("mask", path, row, note)
+    if mask is not None and mask.format != "PNG":
+        note(row, f"mask {path} is a {mask.format} file; masks must be PNG, which is lossless")
+    elif mask is not None and image is not None and not _same_frame(image, mask):
+        note(
+            row,
+            f"mask {path} is {mask.width} x {mask.height} px and the image {image.width} x {image.height} px; "
+            "the sizes may differ but not the aspect ratio",
+        )
 
 
-def _header_or_problem(row: ManifestRow, kind: str) -> ImageHeader | None:
+def _header_or_problem(kind: str, path: str, row: int, note: Note) -> ImageHeader | None:
     try:
-        return read_image_header(row.cells[kind]) if row.cells[kind] else None
+        return read_image_header(path) if path else None
     except InputError as error:
-        row.problems.append(f"{kind} {str(error).rstrip('.')}{_odd_characters(row.cells[kind])}")
+        note(row, f"{kind} {str(error).rstrip('.')}{_odd_characters(path)}")
         return None
 
 

@@ -8,19 +8,21 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from care_tf.box_geometry import shortest
-from care_tf.csv_files import table_rows, write_table
+from care_tf.csv_files import parse_columns, relative_to, write_table
 from care_tf.data._annotation import annotation_problems
+from care_tf.data._image_boxes import ImageBoxes
 from care_tf.data._manifest_rows import COLUMNS, ManifestTable, check_class_names, parse_rows, table_in_memory
 from care_tf.errors import InputError
 from care_tf.images.bit_depth import check_max_pixel_value
 from care_tf.images.resize_choice import STRETCH, check_resize
 from care_tf.problems import raise_problems
+from care_tf.text_files import read_text
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,7 +33,8 @@ class Manifest:
       image_paths: n absolute paths.
       labels: int32 (n,), positions in `class_names`.
       class_names: One name per class, in the order of the labels.
-      boxes: n arrays float32 (k,4), half-open pixel boxes x0,y0,x1,y1 in the oriented image; k = 0: none.
+      boxes: n arrays (k,4), half-open pixel boxes x0,y0,x1,y1 in the oriented image; k = 0: none. They become views
+        of one float32 array.
       mask_paths: n absolute paths, "" where there is none.
       groups: n patients or lesions, "" where unknown.
       splits: n names such as "train", "" where there is none.
@@ -52,7 +55,7 @@ class Manifest:
     image_paths: tuple[str, ...]
     labels: np.ndarray
     class_names: tuple[str, ...]
-    boxes: tuple[np.ndarray, ...] = ()
+    boxes: Sequence[np.ndarray] = ()
     mask_paths: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
@@ -68,8 +71,8 @@ class Manifest:
         check_resize(self.resize)
         num_images = len(self.image_paths)
         object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
-        if not self.boxes:
-            object.__setattr__(self, "boxes", (np.zeros((0, 4), np.float32),) * num_images)
+        boxes = ImageBoxes.of(self.boxes) if len(self.boxes) else ImageBoxes([], np.zeros(num_images))
+        object.__setattr__(self, "boxes", self.boxes if boxes is None else boxes)
         for name in _TEXTS:
             if not getattr(self, name):
                 object.__setattr__(self, name, ("",) * num_images)
@@ -110,18 +113,24 @@ class Manifest:
         return {name: int(count) for name, count in zip(self.class_names, counts, strict=True)}
 
     @property
+    def flat_boxes(self) -> ImageBoxes:
+        """`boxes` as they are kept: one array of all of them."""
+        return cast(ImageBoxes, self.boxes)
+
+    @property
     def has_boxes(self) -> np.ndarray:
         """bool (n,): the image has at least one box, or a mask file."""
-        pairs = zip(self.boxes, self.mask_paths, strict=True)
-        return np.array([len(boxes) > 0 or mask != "" for boxes, mask in pairs], bool)
+        return (self.flat_boxes.counts > 0) | np.fromiter(map(bool, self.mask_paths), bool, len(self))
 
     def subset(self, indices: npt.ArrayLike) -> "Manifest":
         """The images at `indices` (ints, in that order) or where a bool (n,) is True."""
         chosen = np.asarray(indices)
         chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
-        columns: dict[str, Any] = {name: tuple(getattr(self, name)[i] for i in chosen) for name in _PER_IMAGE}
-        inputs = {name: tuple(column[i] for i in chosen) for name, column in self.inputs.items()}
-        return dataclasses.replace(self, **columns, inputs=inputs)
+        rows = chosen.tolist()
+        columns: dict[str, Any] = {name: _chosen(getattr(self, name), rows) for name in ("image_paths", *_TEXTS)}
+        inputs = {name: _chosen(column, rows) for name, column in self.inputs.items()}
+        labels, boxes = self.labels[chosen], self.flat_boxes.take(chosen)
+        return dataclasses.replace(self, labels=labels, boxes=boxes, inputs=inputs, **columns)
 
     def select(self, split: str | None = None, folds: Iterable[str | int] | None = None) -> "Manifest":
         """The images of one split and of some folds.
@@ -174,9 +183,12 @@ class Manifest:
                 f"{missing[0]}. Boxes are taken from it by image, so it must list them all, with or without boxes."
             )
         rows = [row_of[path] for path in self.image_paths]
-        columns = ("boxes", "mask_paths", "box_sources")
-        taken: dict[str, Any] = {name: tuple(getattr(other, name)[row] for row in rows) for name in columns}
-        return dataclasses.replace(self, **taken)
+        return dataclasses.replace(
+            self,
+            boxes=other.flat_boxes.take(np.array(rows, np.int64)),
+            mask_paths=_chosen(other.mask_paths, rows),
+            box_sources=_chosen(other.box_sources, rows),
+        )
 
     def cap_class(self, name: str, max_images: int, seed: int = 0) -> "Manifest":
         """Keeps at most `max_images` images of class `name`, chosen at random under `seed`; order is kept."""
@@ -191,10 +203,10 @@ class Manifest:
     def summary(self) -> str:
         """A table to print: images, groups and images with boxes of every class."""
         lines = [f"{'class':<16}{'images':>8}{'groups':>8}{'boxes':>8}"]
-        has_boxes, groups = self.has_boxes, np.array(self.groups, dtype=str)
+        has_boxes = self.has_boxes
         members = [(name, self.labels == label) for label, name in enumerate(self.class_names)]
         for name, rows in [*members, ("all", np.ones(len(self), bool))]:
-            num_groups = len(set(groups[rows]) - {""})
+            num_groups = len(set(itertools.compress(self.groups, rows.tolist())) - {""})
             lines.append(f"{name:<16}{rows.sum():>8}{num_groups:>8}{has_boxes[rows].sum():>8}")
         return "\n".join(lines)
 
@@ -255,9 +267,10 @@ def read_manifest(
     path = Path(path)
     reading = _reading(like, class_names, max_pixel_value, resize, inputs)
     problems: list[str] = []
-    lines = table_rows(path, ("image", "label", *reading.inputs), problems=problems, kind="manifest")
-    rows = [(f"line {line}", cells) for line, cells in lines]
-    table = ManifestTable(str(path), path.absolute().parent, rows, problems)
+    text, columns = read_text(path, "manifest"), ("image", "label", *reading.inputs)
+    cells, lines = parse_columns(text, str(path), columns, problems=problems)
+    del text  # as large as what is kept of it
+    table = ManifestTable(str(path), path.absolute().parent, cells, "line", lines, problems)
     return _manifest_of(table, str(path.absolute()), reading, check_images)
 
 
@@ -323,16 +336,16 @@ def _reading(
 
 def _manifest_of(table: ManifestTable, source: str, reading: _Reading, check_images: bool) -> Manifest:
     given, inputs = reading.class_names, reading.inputs
-    rows = parse_rows(table, class_names=given, check_images=check_images, inputs=inputs)
-    labels = [row.cells["label"] for row in rows]
-    names = tuple(given) if given is not None else tuple(sorted(set(labels)))
-    texts: dict[str, Any] = {name: tuple(row.cells[column] for row in rows) for name, column in _TEXTS.items()}
+    cells, boxes = parse_rows(table, class_names=given, check_images=check_images, inputs=inputs)
+    names = tuple(given) if given is not None else tuple(sorted(set(cells["label"])))
+    number_of = {name: number for number, name in enumerate(names)}
+    texts: dict[str, Any] = {name: tuple(cells[column]) for name, column in _TEXTS.items()}
     return Manifest(
-        image_paths=tuple(row.cells["image"] for row in rows),
-        labels=np.array([names.index(label) for label in labels], np.int32),
+        image_paths=tuple(cells["image"]),
+        labels=np.fromiter(map(number_of.__getitem__, cells["label"]), np.int32, len(cells["label"])),
         class_names=names,
-        boxes=tuple(row.boxes for row in rows),
-        inputs={name: tuple(row.cells[name] for row in rows) for name in inputs},
+        boxes=boxes,
+        inputs={name: tuple(cells[name]) for name in inputs},
         source=source,
         max_pixel_value=reading.max_pixel_value,
         resize=reading.resize,
@@ -354,15 +367,16 @@ def write_manifest(manifest: Manifest, path: str | os.PathLike, durable: bool = 
 
 def _rows(manifest: Manifest, folder: Path) -> Iterable[list[str]]:
     """The cells of every image in the order of `COLUMNS` and the further inputs, with paths relative to `folder`."""
-    for i, image_path in enumerate(manifest.image_paths):
-        boxes, mask_path = manifest.boxes[i], manifest.mask_paths[i]
+    relative = relative_to(folder)
+    texts = (manifest.groups, manifest.splits, manifest.folds, manifest.box_sources, *manifest.inputs.values())
+    for i, (image_path, boxes) in enumerate(zip(manifest.image_paths, manifest.boxes, strict=True)):
+        mask_path = manifest.mask_paths[i]
         yield [
-            _relative(image_path, folder),
+            relative(image_path),
             manifest.class_names[manifest.labels[i]],
-            json.dumps([[shortest(edge) for edge in box] for box in boxes]) if len(boxes) else "",
-            _relative(mask_path, folder) if mask_path else "",
-            *(column[i] for column in (manifest.groups, manifest.splits, manifest.folds, manifest.box_sources)),
-            *(column[i] for column in manifest.inputs.values()),
+            json.dumps([[shortest(edge) for edge in box] for box in boxes.tolist()]) if len(boxes) else "",
+            relative(mask_path) if mask_path else "",
+            *(column[i] for column in texts),
         ]
 
 
@@ -381,11 +395,11 @@ def _rows_named(kind: str, wanted: list[str], column: Sequence[str], source: str
     if unknown:
         there = f"it has {', '.join(known)}" if known else f"it has no {kind} column"
         raise InputError(f"{source} has no {kind} {', '.join(unknown)}; {there}.")
-    return np.isin(np.array(column, dtype=str), wanted)
+    return np.fromiter(map(set(wanted).__contains__, column), bool, len(column))
 
 
-def _relative(path: str, folder: Path) -> str:
-    return os.path.relpath(path, folder).replace(os.sep, "/")
+def _chosen(column: Sequence[str], rows: Iterable[int]) -> tuple[str, ...]:
+    return tuple(map(column.__getitem__, rows))
 
 
 def _folder_of(source: str) -> Path:

@@ -210,16 +210,13 @@ def example_loader(
 
 def mask_loader(manifest: Manifest, image_size: tuple[int, int]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """(index, original size) -> mask: from the boxes, or from the mask file where there is one."""
-    boxes = tf.concat([tf.zeros((0, 4)), *(boxes for boxes in manifest.boxes if len(boxes))], axis=0)
-    num_boxes = tf.constant([len(boxes) for boxes in manifest.boxes])
-    ends = tf.cumsum(num_boxes)
-    starts = ends - num_boxes
-    mask_paths = tf.constant(manifest.mask_paths)
+    boxes, starts = tf.constant(manifest.flat_boxes.flat), tf.constant(manifest.flat_boxes.starts)
     has_mask_files = any(manifest.mask_paths)
+    mask_paths = tf.constant(manifest.mask_paths if has_mask_files else ())
 
     @tf.autograph.experimental.do_not_convert
     def load_mask(index: tf.Tensor, original_size: tf.Tensor) -> tf.Tensor:
-        own_boxes = boxes[starts[index] : ends[index]]
+        own_boxes = boxes[starts[index] : starts[index + 1]]
         place = placement(original_size, image_size, manifest.resize)
         scale_xy = tf.cast(place.size[::-1], tf.float32) / tf.cast(original_size[::-1], tf.float32)
         offset_xy = None if manifest.resize == STRETCH else tf.cast((place.left, place.top), tf.float32)

@@ -4,9 +4,11 @@ A method that calls a rare class more often gains recall without ranking any ima
 baseline's logit of the class does the same, so only what a method's recall has beyond that is a gain.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from care_tf.evaluation._thresholds import calls_by_threshold
+from care_tf.evaluation._thresholds import ranked_calls
 
 
 def recall_at_equal_calls(
@@ -35,11 +37,22 @@ def recall_at_equal_calls(
       >>> recall_at_equal_calls(np.array([0, 1, 1]), baseline, np.array([True, True, False]), 1, np.ones((1, 3)))
       array([1.])
     """
-    called, found = calls_by_threshold(_margin(baseline, index), labels == index, weights)
-    wanted = weights @ calls
-    hits = [np.interp(w, [0, *c], [0, *f]) for w, c, f in zip(wanted, called, found, strict=True)]
-    members = found[:, -1]
-    return np.divide(hits, members, out=np.full(len(weights), np.nan), where=members > 0)
+    return equal_calls(labels, baseline, calls, index)(weights)
+
+
+def equal_calls(
+    labels: np.ndarray, baseline: np.ndarray, calls: np.ndarray, index: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """`recall_at_equal_calls` as a function of weights alone: the margins are sorted once for many of them."""
+    ranking = ranked_calls(_margin(baseline, index), labels == index)
+
+    def recall(weights: np.ndarray) -> np.ndarray:
+        called, found = (np.pad(each, ((0, 0), (1, 0))) for each in ranking(weights))
+        hits = [np.interp(w, c, f) for w, c, f in zip(weights @ calls, called, found, strict=True)]
+        members = found[:, -1]
+        return np.divide(hits, members, out=np.full(len(weights), np.nan), where=members > 0)
+
+    return recall
 
 
 def _margin(probabilities: np.ndarray, index: int) -> np.ndarray:

@@ -1,5 +1,7 @@
 """What is called at every threshold of a score, for many weightings of the same images at once (NumPy)."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 
@@ -18,9 +20,18 @@ def calls_by_threshold(
     Returns:
       called, found: (R, T) float64, rising along each row.
     """
+    return ranked_calls(scores, is_positive)(weights)
+
+
+def ranked_calls(scores: np.ndarray, is_positive: np.ndarray) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """`calls_by_threshold` as a function of weights alone: the scores are sorted once for many of them."""
     order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
+    ranked, is_positive = scores[order], is_positive[order]
     starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    ordered = weights[:, order]
-    called = np.cumsum(np.add.reduceat(ordered, starts, axis=1), axis=1)
-    return called, np.cumsum(np.add.reduceat(ordered * is_positive[order], starts, axis=1), axis=1)
+
+    def calls(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        ordered = weights[:, order]
+        called = np.cumsum(np.add.reduceat(ordered, starts, axis=1), axis=1)
+        return called, np.cumsum(np.add.reduceat(ordered * is_positive, starts, axis=1), axis=1)
+
+    return calls

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from care_tf.evaluation._equal_calls import recall_at_equal_calls
+from care_tf.evaluation._equal_calls import equal_calls
 from care_tf.evaluation._operating_points import sensitivity_at_specificity, specificity_at_sensitivity
-from care_tf.evaluation._thresholds import calls_by_threshold
+from care_tf.evaluation._thresholds import calls_by_threshold, ranked_calls
 from care_tf.evaluation.bootstrap import Statistics
 from care_tf.evaluation.calibration import calibration_statistic
 
@@ -40,15 +40,14 @@ def weighted_auc(scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarra
       >>> weighted_auc(np.array([0.1, 0.4, 0.4]), np.array([False, False, True]), np.ones((1, 3)))
       array([0.75])
     """
-    order = np.argsort(scores, kind="stable")
-    ranked = scores[order]
-    run_starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    weights = weights[:, order]
-    positive = np.add.reduceat(weights * is_positive[order], run_starts, axis=1)
-    negative = np.add.reduceat(weights * ~is_positive[order], run_starts, axis=1)
-    up_to = np.cumsum(negative, axis=1)
-    pairs = positive.sum(axis=1) * up_to[:, -1]
-    return _divide((positive * (up_to - negative / 2.0)).sum(axis=1), pairs)
+    return _auc(*calls_by_threshold(scores, is_positive, weights))
+
+
+def _auc(called: np.ndarray, found: np.ndarray) -> np.ndarray:
+    positive, passed = np.diff(found, axis=1, prepend=0.0), called - found
+    negative = np.diff(passed, axis=1, prepend=0.0)
+    pairs = found[:, -1] * passed[:, -1]
+    return _divide((positive * (passed[:, -1:] - passed + negative / 2.0)).sum(axis=1), pairs)
 
 
 def weighted_average_precision(scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -102,33 +101,25 @@ def run_statistics(
     """
     members = labels[:, np.newaxis] == np.arange(len(class_names))
     calls = probabilities.argmax(axis=1)[:, np.newaxis] == np.arange(len(class_names))
+    is_correct = members & calls
     share = np.full(len(labels), np.nan) if attention_inside is None else attention_inside
     has_box = ~np.isnan(share)
     share = np.where(has_box, share, 0.0)
+    shares, boxed = members * share[:, np.newaxis], members & has_box[:, np.newaxis]
+    rankings = [ranked_calls(s, m) for s, m in zip(probabilities.T, members.T, strict=True)]
     calibration_error = calibration_statistic(labels, probabilities)
 
     def statistics(weights: np.ndarray) -> dict[str, np.ndarray]:
-        num_members, num_calls, num_correct = weights @ members, weights @ calls, weights @ (members & calls)
-        pairs = list(zip(probabilities.T, members.T, strict=True))
-        ranked = [calls_by_threshold(s, m, weights) for s, m in pairs]
-        num_others = (weights.sum(axis=1, keepdims=True) - num_members).T
+        num_members, num_calls, num_correct = weights @ members, weights @ calls, weights @ is_correct
+        num_others = weights.sum(axis=1, keepdims=True) - num_members
+        # One class after the other: what is called at every threshold takes as much memory as the weights.
+        by_rank = [_rank_figures(*ranking(weights), n) for ranking, n in zip(rankings, num_others.T, strict=True)]
         of_class = {
             "recall": _divide(num_correct, num_members),
             "precision": _divide(num_correct, num_calls),
             "f1": _divide(2 * num_correct, np.where(num_members > 0, num_members + num_calls, 0.0)),
-            "auc": np.stack([weighted_auc(s, m, weights) for s, m in pairs], axis=1),
-            "average_precision": np.stack([_average_precision(*calls) for calls in ranked], axis=1),
-            "sensitivity_at_specificity": np.stack(
-                [sensitivity_at_specificity(*calls, others) for calls, others in zip(ranked, num_others, strict=True)],
-                axis=1,
-            ),
-            "specificity_at_sensitivity": np.stack(
-                [specificity_at_sensitivity(*calls, others) for calls, others in zip(ranked, num_others, strict=True)],
-                axis=1,
-            ),
-            "attention_inside": _divide(
-                weights @ (members * share[:, np.newaxis]), weights @ (members & has_box[:, np.newaxis])
-            ),
+            **{name: np.stack([figures[name] for figures in by_rank], axis=1) for name in by_rank[0]},
+            "attention_inside": _divide(weights @ shares, weights @ boxed),
         }
         figures = {
             "mean_class_accuracy": _mean_of_defined(of_class["recall"]),
@@ -159,17 +150,27 @@ def equal_calls_statistics(
       A function of weights (R, n) to a dict of (R,) float64.
     """
     called = probabilities.argmax(axis=1)
+    pairs = [(called == index, labels == index) for index in range(len(class_names))]
+    at_equal_calls = [equal_calls(labels, baseline, calls, index) for index, (calls, _) in enumerate(pairs)]
 
     def statistics(weights: np.ndarray) -> dict[str, np.ndarray]:
         figures = {}
-        for index, name in enumerate(class_names):
-            calls, members = called == index, labels == index
+        for name, (calls, members), equal in zip(class_names, pairs, at_equal_calls, strict=True):
             recall = _divide(weights @ (calls & members), weights @ members)
-            equal = recall_at_equal_calls(labels, baseline, calls, index, weights)
-            figures[f"recall_at_equal_calls/{name}"] = recall - equal
+            figures[f"recall_at_equal_calls/{name}"] = recall - equal(weights)
         return figures
 
     return statistics
+
+
+def _rank_figures(called: np.ndarray, found: np.ndarray, negatives: np.ndarray) -> dict[str, np.ndarray]:
+    """The figures of a class that depend on the order of the images alone."""
+    return {
+        "auc": _auc(called, found),
+        "average_precision": _average_precision(called, found),
+        "sensitivity_at_specificity": sensitivity_at_specificity(called, found, negatives),
+        "specificity_at_sensitivity": specificity_at_sensitivity(called, found, negatives),
+    }
 
 
 def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 
 from care_tf.errors import InputError
 
+_WEIGHTS_AT_ONCE = 4_000_000
 Statistics = Callable[[np.ndarray], dict[str, np.ndarray]]
 """A function of image weights (R, n) that returns named figures, (R,) each; NaN where a figure is undefined."""
 
@@ -15,7 +16,7 @@ def group_bootstrap(
     groups: Sequence | np.ndarray,
     num_resamples: int = 1000,
     seed: int = 0,
-    resamples_at_once: int = 50,
+    resamples_at_once: int | None = None,
 ) -> dict[str, np.ndarray]:
     """Computes figures on resamples of the groups, drawn with replacement.
 
@@ -27,7 +28,8 @@ def group_bootstrap(
       groups: (n,) group of every image, any values.
       num_resamples: Number of resamples.
       seed: Seed of the draws.
-      resamples_at_once: How many resamples one call of `statistics` gets; bounds the memory.
+      resamples_at_once: How many resamples one call of `statistics` gets; None takes 50, and of more than 80 thousand
+        images fewer, so that their weights fit into 32 MB.
 
     Returns:
       Name -> (num_resamples,) float64.
@@ -48,10 +50,11 @@ def group_bootstrap(
     values, group_of_image = np.unique(np.asarray(groups), return_inverse=True)
     if not len(values):
         raise InputError("The bootstrap needs at least one image. Received: none.")
+    at_once = resamples_at_once or min(50, max(1, _WEIGHTS_AT_ONCE // len(group_of_image)))
     rng = np.random.default_rng(seed)
     parts = []
-    for start in range(0, num_resamples, resamples_at_once):
-        size = min(resamples_at_once, num_resamples - start)
+    for start in range(0, num_resamples, at_once):
+        size = min(at_once, num_resamples - start)
         counts = rng.multinomial(len(values), np.full(len(values), 1.0 / len(values)), size=size)
         parts.append(statistics(counts[:, group_of_image.reshape(-1)].astype(np.float64)))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from care_tf.evaluation._thresholds import calls_by_threshold
+from care_tf.evaluation._thresholds import ranked_calls
 from care_tf.evaluation.bootstrap import group_bootstrap, percentile_interval
 from care_tf.evaluation.scores import checked_groups, checked_predictions
 
@@ -67,23 +67,24 @@ def class_curves(
     labels, probabilities = checked_predictions(labels, probabilities, class_names)
     group_of_image = checked_groups(groups, len(labels))
     predicted = probabilities.argmax(axis=1)
+    members = {name: labels == index for index, name in enumerate(class_names)}
+    rankings = {
+        name: ranked_calls(probabilities[:, index], members[name])
+        for index, name in enumerate(class_names)
+        if members[name].any() and not members[name].all()
+    }
+
+    def curves(weights: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: _both_curves(*ranking(weights)) for name, ranking in rankings.items()}
+
+    all_points = curves(np.ones((1, len(labels))))
+    replicates = group_bootstrap(curves, group_of_image, num_resamples, seed) if rankings else {}
     found = []
     for index, name in enumerate(class_names):
-        is_positive, called = labels == index, predicted == index
-        if is_positive.all() or not is_positive.any():
+        if name not in rankings:
             continue
-
-        def both(weights: np.ndarray, index: int = index, is_positive: np.ndarray = is_positive) -> np.ndarray:
-            return _both_curves(probabilities[:, index], is_positive, weights)
-
-        points = both(np.ones((1, len(labels))))[0]
-        replicates = group_bootstrap(
-            lambda weights, both=both: {"curves": both(weights)},  # type: ignore[misc]
-            group_of_image,
-            num_resamples,
-            seed,
-        )["curves"]
-        bands = np.array([percentile_interval(column) for column in replicates.T])
+        is_positive, called, points = members[name], predicted == index, all_points[name][0]
+        bands = np.array([percentile_interval(column) for column in replicates[name].T])
         roc, precision = (
             Curve(points[part], bands[part, 0], bands[part, 1]) for part in (slice(len(GRID)), slice(len(GRID), None))
         )
@@ -95,10 +96,9 @@ def class_curves(
     return found
 
 
-def _both_curves(scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """ROC curve and precision-recall curve on `GRID`, side by side, (R, 202)."""
-    called, found = calls_by_threshold(scores, is_positive, weights)
-    curves = np.full((len(weights), 2 * len(GRID)), np.nan)
+def _both_curves(called: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """ROC curve and precision-recall curve on `GRID`, side by side, (R, 202), of `calls_by_threshold`."""
+    curves = np.full((len(called), 2 * len(GRID)), np.nan)
     for row, (c, f) in enumerate(zip(called, found, strict=True)):
         negatives, positives = c[-1] - f[-1], f[-1]
         if positives == 0 or negatives == 0:

@@ -137,21 +137,25 @@ def call_scores(
     """
     labels, probabilities = checked_predictions(labels, probabilities, decision.class_names)
     calls, group_of_image = decision.calls(probabilities), checked_groups(groups, len(labels))
-    found = []
-    for index, threshold in enumerate(decision.thresholds):
-        if threshold is None:
-            continue
-        member, called = labels == index, calls[:, index]
-        pairs = {"sensitivity": (called, member), "specificity": (~called, ~member), "precision": (member, called)}
+    chosen = [(index, threshold) for index, threshold in enumerate(decision.thresholds) if threshold is not None]
 
-        def shares(weights: np.ndarray, pairs: dict[str, tuple[np.ndarray, np.ndarray]] = pairs) -> dict:
+    def shares(weights: np.ndarray) -> dict[str, np.ndarray]:
+        figures = {}
+        for index, _ in chosen:
+            member, called = labels == index, calls[:, index]
+            pairs = {"sensitivity": (called, member), "specificity": (~called, ~member), "precision": (member, called)}
             with np.errstate(invalid="ignore"):
-                return {key: weights @ (part & whole) / (weights @ whole) for key, (part, whole) in pairs.items()}
+                for key, (part, whole) in pairs.items():
+                    figures[f"{key}/{index}"] = weights @ (part & whole) / (weights @ whole)
+        return figures
 
-        points = shares(np.ones((1, len(labels))))
-        replicates = group_bootstrap(shares, group_of_image, num_resamples, seed)
-        estimates = {key: Estimate.of(points[key][0], replicates[key]) for key in pairs}
-        found.append(CallScores(decision.class_names[index], threshold, int(called.sum()), **estimates))
+    points = shares(np.ones((1, len(labels))))
+    replicates = group_bootstrap(shares, group_of_image, num_resamples, seed) if chosen else {}
+    found = []
+    for index, threshold in chosen:
+        names = {key: f"{key}/{index}" for key in ("sensitivity", "specificity", "precision")}
+        estimates = {key: Estimate.of(points[name][0], replicates[name]) for key, name in names.items()}
+        found.append(CallScores(decision.class_names[index], threshold, int(calls[:, index].sum()), **estimates))
     return found
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
+from care_tf.csv_files import relative_to
 from care_tf.data import Manifest, evaluation_dataset
 from care_tf.data.groups import groups_or_none
 from care_tf.evaluation import attention_references, evaluate_predictions
@@ -79,10 +80,10 @@ def write_predictions(target: Path, rows: Manifest, result: Predictions) -> None
     """Writes predictions.csv: image, label, group, the classes' probabilities and the attention inside the boxes."""
     import pandas as pd
 
-    folder = os.path.dirname(os.path.abspath(rows.source))
+    relative = relative_to(os.path.dirname(os.path.abspath(rows.source)))
     table = pd.DataFrame(result.probabilities, columns=list(rows.class_names))
-    table.insert(0, "image", [os.path.relpath(path, folder) for path in rows.image_paths])
-    table.insert(1, "label", [rows.class_names[label] for label in rows.labels])
+    table.insert(0, "image", list(map(relative, rows.image_paths)))
+    table.insert(1, "label", np.array(rows.class_names, object)[rows.labels])
     table.insert(2, "group", list(rows.groups))
     table["attention_inside"] = result.attention_inside
     with atomic_path(target / run_files.PREDICTIONS) as temporary:

@@ -88,13 +88,14 @@ def select_rows(manifest: Manifest, selection: Selection, where: str) -> Manifes
 
 def _with_boxes_of(manifest: Manifest, class_names: tuple[str, ...]) -> Manifest:
     """The same rows, with boxes and masks of the named classes only."""
-    keep = [manifest.class_names[label] in class_names for label in manifest.labels]
+    keep = np.isin(manifest.labels, [manifest.class_names.index(name) for name in class_names])
+    kept = keep.tolist()
     return dataclasses.replace(
         manifest,
-        boxes=tuple(boxes if kept else boxes[:0] for boxes, kept in zip(manifest.boxes, keep, strict=True)),
-        mask_paths=tuple(path if kept else "" for path, kept in zip(manifest.mask_paths, keep, strict=True)),
+        boxes=manifest.flat_boxes.only(keep),
+        mask_paths=tuple(path if own else "" for path, own in zip(manifest.mask_paths, kept, strict=True)),
         # Who drew boxes that are not used is nothing a result depends on, and not part of its fingerprint.
-        box_sources=tuple(source if kept else "" for source, kept in zip(manifest.box_sources, keep, strict=True)),
+        box_sources=tuple(source if own else "" for source, own in zip(manifest.box_sources, kept, strict=True)),
     )
 
 

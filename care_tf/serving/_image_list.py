@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from care_tf.csv_files import composed, listed_path, table_rows
+from care_tf.csv_files import composed, path_finder, table_rows
 from care_tf.errors import InputError
 from care_tf.problems import raise_problems
 from care_tf.progress_journal import journal_path
@@ -73,16 +73,16 @@ def _meant_by(word: str, columns: Sequence[str], left_out: collections.Counter[s
 
 def _listed_in(path: Path, columns: Sequence[str]) -> Iterator[ImageFile]:
     """The images that a file lists, or the file itself."""
-    folder = path.absolute().parent
+    find = path_finder(path.absolute().parent)
     if path.suffix.lower() == ".txt":
         lines = map(str.strip, read_text(path).splitlines())
-        yield from (ImageFile(listed_path(line, folder)) for line in lines if line)
+        yield from (ImageFile(find(line)) for line in lines if line)
     elif path.suffix.lower() == ".csv":
         rows = table_rows(path, ("image", *columns))
         raise_problems(str(path), [f"line {line}: the image is empty" for line, row in rows if not row["image"]])
         for _, row in rows:
             cells = {name: composed(row[name]) for name in columns}
-            yield ImageFile(listed_path(row["image"], folder), cells)
+            yield ImageFile(find(row["image"]), cells)
     else:
         yield ImageFile(os.path.abspath(path))
 
