@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-def reserved_array(path: Path, shape: Sequence[int], dtype: npt.DTypeLike) -> np.ndarray:
+def reserved_array(path: Path, shape: Sequence[int], dtype: npt.DTypeLike) -> np.memmap:
     """A new .npy file, mapped into memory; its room on the disk is taken first, so that a full one is an error here.
 
     Raises:

@@ -185,7 +185,7 @@ class _Examples:
         if "mask" in x:
             masks = np.asarray(squeeze_mask(x.pop("mask")))
         has_class = np.flatnonzero(labels >= 0)
-        rows = sorted(has_class, key=lambda row: not masks[row].any())[:NUM_EXAMPLES]
+        rows = sorted(has_class.tolist(), key=lambda row: not masks[row].any())[:NUM_EXAMPLES]
         if not rows:
             raise InputError("examples must have images with a class. Received none. Give another batch.")
         taken = {name: given[rows] for name, given in x.items()}

@@ -283,14 +283,14 @@ class CAREModel(OnReplicas):
         if self.losses:
             # The compiled loss already holds `factor` of the regularization, which must not depend on the weights.
             loss += (1.0 - factor) * tf.add_n([tf.cast(term, dtype) for term in self.losses])
-        if embedding is not None:
-            embedding_loss = tf.cast(self._embedding_loss_of(y, embedding), dtype)
+        if self.embedding_loss is not None:
+            embedding_loss = tf.cast(self._embedding_loss_of(y, embedding, self.embedding_loss), dtype)
             loss += (1.0 - alpha) * self.embedding_weight * embedding_loss
             self._trackers["embedding_loss"].update_state(embedding_loss, sample_weight=batch_size)
             self._trackers["embedding_spread"].update_state(embedding_spread(embedding), batch_size)
         for name, value in zip(LOGGED_MEANS, (loss, classification, attention_loss), strict=False):
             self._trackers[name].update_state(value, sample_weight=batch_size)
-        if terms.share is not None:
+        if terms.share is not None and terms.attention is not None:
             self._trackers["attention_inside"].update_state(terms.share, tf.cast(terms.attention.has_mask, tf.float32))
         return loss / number_of_replicas()
 
@@ -300,14 +300,14 @@ class CAREModel(OnReplicas):
         weights = self.attention_loss.image_weights(attention.has_mask, attention.index, num_classes)
         return tf.reduce_sum(tf.cast(weights, attention.loss.dtype) * attention.loss)
 
-    def _embedding_loss_of(self, y, embedding: tf.Tensor) -> tf.Tensor:
+    def _embedding_loss_of(self, y, embedding: tf.Tensor, loss: keras.losses.Loss) -> tf.Tensor:
         """L_e of a batch."""
         labels = true_class(y, self.anatomy.num_outputs)
-        if isinstance(self.embedding_loss, EmbeddingLoss):
+        if isinstance(loss, EmbeddingLoss):
             labels = tf.one_hot(labels, self._observed.num_classes)  # zeros for no class, which makes no pair
         else:  # a loss that may take integers only: no class is one that no other image has
             labels = tf.where(labels < 0, -1 - tf.range(tf.size(labels)), labels)
-        return at_least_float32(self.embedding_loss(labels, embedding))
+        return at_least_float32(loss(labels, embedding))
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
