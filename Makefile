@@ -30,8 +30,8 @@ INSTALL_uv = $(1)/bin/python -m pip install --quiet --disable-pip-version-check 
 INSTALL_pip = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 INSTALL = $(INSTALL_$(INSTALLER)) -r requirements.txt -r requirements-dev.txt --editable
 
-# Tests of one file stay in one process: they share what they have traced.
-PYTEST_ARGUMENTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile
+# Tests of one file stay in one process: they share what they have traced. tests/conftest.py decides the files' order.
+PYTEST_ARGUMENTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help

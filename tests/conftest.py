@@ -12,6 +12,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import csv
 import gc
 import json
+from collections import Counter
 
 import hypothesis
 import numpy as np
@@ -23,6 +24,12 @@ gc.set_threshold(200_000, 20, 20)
 # No deadline: the first example of a property traces a graph. Derandomized: a failure in CI is a failure everywhere.
 hypothesis.settings.register_profile("care_tf", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("care_tf")
+
+
+def pytest_collection_modifyitems(items):
+    """Deals out the files with the most slow tests first: what is left for the end is short, and no process waits."""
+    num_slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -num_slow[item.path])
 
 
 @pytest.fixture(autouse=True)

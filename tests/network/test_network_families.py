@@ -1,6 +1,7 @@
 """The attention layer of published families of networks: the map is what is pooled at the end."""
 
 import re
+import sys
 
 import keras
 import pytest
@@ -10,6 +11,7 @@ from keras import layers
 from care_tf.model.observed_classifier import ObservedClassifier
 
 SIZE = 64
+NASNET_MOBILE = {"penultimate_filters": 1056, "stem_block_filters": 32, "skip_reduction": False}
 
 
 def pooled(base: keras.Model, size: int) -> keras.Model:
@@ -23,13 +25,22 @@ def application(build, size: int = SIZE, **settings):
     return lambda: pooled(build(**common, **settings), size)
 
 
+def fewer_blocks(published, family: str):
+    """The builder of a family that Keras keeps beside the published size, which repeats each block up to 24 times."""
+    return getattr(sys.modules[published.__module__], family)
+
+
 # Family -> builder, the last part of the path without its number, (h, w) of the map.
 FAMILIES = {
     "ConvNeXt": (application(apps.ConvNeXtTiny), "global_average_pooling2d", (2, 2)),
     "EfficientNetV2": (application(apps.EfficientNetV2B0), "top_activation", (2, 2)),
     "MobileNetV3": (application(apps.MobileNetV3Small), "activation", (2, 2)),
-    "DenseNet": (application(apps.DenseNet121), "relu", (2, 2)),
-    "NASNet": (application(apps.NASNetMobile), "activation", (2, 2)),
+    "DenseNet": (application(fewer_blocks(apps.DenseNet121, "DenseNet"), blocks=(2, 2, 2, 2)), "relu", (2, 2)),
+    "NASNet": (
+        application(fewer_blocks(apps.NASNetMobile, "NASNet"), **NASNET_MOBILE, num_blocks=1),
+        "activation",
+        (2, 2),
+    ),
     "Inception": (application(apps.InceptionV3, 96), "mixed", (4, 4)),  # mixed7: the last two blocks are 1 x 1
     "Xception": (application(apps.Xception, 96), "block14_sepconv2_act", (3, 3)),
     "VGG": (application(apps.VGG16), "block5_pool", (2, 2)),

@@ -1,5 +1,7 @@
 """What the stages of a run train: frozen layers, cached activations, rebuilt classifiers, samplings and losses."""
 
+import shutil
+
 import keras
 import numpy as np
 import pandas as pd
@@ -15,9 +17,9 @@ FLIPS = {"rotation_degrees": 0, "brightness": 0, "contrast": 0, "saturation": 0,
 FROZEN = "block2_relu"
 
 
-def classifier_after(folder, stage):
-    """The classifier with the weights of one stage, such as 1-pretrain."""
-    classifier = keras.models.load_model(folder / "model.keras", compile=False)
+def classifier_after(folder, stage, finished=None):
+    """The classifier with the weights of one stage, such as 1-pretrain; `finished` is an equal, finished run."""
+    classifier = keras.models.load_model((finished or folder) / "model.keras", compile=False)
     classifier.load_weights(str(folder / "checkpoints" / f"{stage}.weights.h5"))
     return classifier
 
@@ -115,7 +117,8 @@ def test_an_embedding_loss_is_logged_and_trains(config):
         "monitor": "embedding_loss",
         "learning_rate": 0.01,
     }
-    run = train_run(config(stages=stages({"epochs": 1}, {**settings, "epochs": 3})), show_progress=False)
+    both = stages({"epochs": 1}, {**settings, "epochs": 3})
+    run = train_run(config(data__validation=None, stages=both), show_progress=False)
     history = pd.read_csv(run / "history.csv")
     assert history["embedding_loss"].notna().tolist() == [True] * 3 + [False]
     assert history["embedding_loss"][2] < history["embedding_loss"][0]
@@ -123,8 +126,9 @@ def test_an_embedding_loss_is_logged_and_trains(config):
 
 
 @pytest.mark.slow
-def test_stages_interrupted_half_way_end_as_uninterrupted_ones(config, monkeypatch):
+def test_stages_interrupted_half_way_end_as_uninterrupted_ones(config, tmp_path, monkeypatch):
     settings = {
+        "data__validation": None,
         "training": {"batch_size": 16, "optimizer": "SGD"},
         "every_stage": {"augmentation": FLIPS, "learning_rate": 0.05, "epochs": 2},
         "stages": {
@@ -133,33 +137,41 @@ def test_stages_interrupted_half_way_end_as_uninterrupted_ones(config, monkeypat
             "retrain": {"classifier": "retrain", "frozen_through": "features", "loss": "balanced_softmax"},
         },
     }
-    whole = train_run(config("whole", **settings), show_progress=False)
+    seen = []
 
     class Interruption(keras.callbacks.Callback):
-        stage = 0
+        """Keeps the folder as a kill after a stage's first epoch leaves it; stops a resumed run at the next stage."""
 
         def __init__(self, stages, index):
             super().__init__()
             self.index = index
 
         def on_epoch_begin(self, epoch, logs=None):
-            if (self.index, epoch) == (Interruption.stage, 1):
-                Interruption.stage += 1
-                raise KeyboardInterrupt
+            seen.append((self.index, epoch))
+            if (tmp_path / "whole" / "model.keras").exists():
+                if epoch == 0:
+                    raise KeyboardInterrupt
+            elif epoch == 1:
+                shutil.copytree(tmp_path / "whole", tmp_path / f"resumed_{self.index}")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(stage_training, "EpochLines", Interruption)
-        for _ in range(3):
+    monkeypatch.setattr(stage_training, "EpochLines", Interruption)
+    whole = train_run(config("whole", **settings))
+    seen.clear()
+    history = pd.read_csv(whole / "history.csv")
+    for index in range(3):
+        resumed = config(f"resumed_{index}", **settings)
+        if index < 2:
             with pytest.raises(KeyboardInterrupt):
-                train_run(config("resumed", **settings))
-    assert Interruption.stage == 3
-    resumed = train_run(config("resumed", **settings), show_progress=False)
-    for stage in ("1-cached", "2-scale", "3-retrain"):
-        weights = [classifier_after(run, stage).get_weights() for run in (whole, resumed)]
-        for expected, array in zip(*weights, strict=True):
+                train_run(resumed)
+        else:
+            train_run(resumed)
+        stage = f"{index + 1}-{resumed.stages[index].name}"
+        weights = [classifier_after(tmp_path / name, stage, whole) for name in ("whole", f"resumed_{index}")]
+        for expected, array in zip(*(classifier.get_weights() for classifier in weights), strict=True):
             np.testing.assert_allclose(array, expected, atol=1e-5, err_msg=stage)
-    histories = [pd.read_csv(run / "history.csv") for run in (whole, resumed)]
-    np.testing.assert_allclose(histories[0]["loss"], histories[1]["loss"], rtol=1e-4)
+        losses = pd.read_csv(tmp_path / f"resumed_{index}" / "history.csv")["loss"]
+        np.testing.assert_allclose(losses, history["loss"][: 2 * index + 2], rtol=1e-4)
+    assert seen == [(0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,7 @@ def test_training_batches_move_image_and_mask_together(lesions):
         assert agreement > 0.8
 
 
-@pytest.mark.slow
-def test_cross_fitted_training_end_to_end(lesions, tmp_path, capsys):
+def test_cross_fitted_training_end_to_end(lesions, tmp_path, capsys, small_network):
     folder = tmp_path / "networks"
     models = train_segmentation(lesions, folder, SETTINGS)
     assert _files(folder) == [
@@ -104,14 +103,17 @@ def test_a_second_start_trains_only_what_is_missing(lesions, tmp_path, small_net
 
 @pytest.mark.slow
 def test_a_network_learns_dark_disks(lesions, tmp_path):
-    settings = dataclasses.replace(SETTINGS, num_folds=1, max_epochs=25, patience_epochs=25)
+    settings = dataclasses.replace(SETTINGS, num_folds=1, max_epochs=6, patience_epochs=6)
     (model,) = train_segmentation(lesions, tmp_path / "networks", settings, show_progress=False)
     assert all(model.saw & image_identities(*pair) for pair in zip(lesions.image_paths, lesions.groups, strict=True))
     history = _history(tmp_path / "networks/model_1.csv", "loss")
     assert min(history) < 0.6 * history[0]
+    segmentation, image = CrossFittedSegmentation(tmp_path / "networks"), read_image(lesions.image_paths[0])
     with pytest.raises(InputError, match="All 1 segmentation models saw"):
-        segmentation = CrossFittedSegmentation(tmp_path / "networks")
-        segmentation(read_image(lesions.image_paths[0]), lesions.image_paths[0], "")
+        segmentation(image, lesions.image_paths[0], "")
+    Image.fromarray(image[:, ::-1]).save(tmp_path / "unseen.png")
+    values = segmentation(image[:, ::-1], str(tmp_path / "unseen.png"), "")
+    assert values.shape == (32, 48) and 0 <= values.min() < values.max() <= 1
 
 
 def test_the_best_epoch_is_kept_even_when_training_runs_to_its_end(lesions, tmp_path, small_network, monkeypatch):
