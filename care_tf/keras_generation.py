@@ -150,6 +150,12 @@ def synchronize(layer: keras.layers.BatchNormalization) -> Callable[[], None]:
     return restore
 
 
+def count_images_of_others(layer: keras.layers.BatchNormalization) -> None:
+    """Lets synchronized statistics move on a replica without an image, too: Keras 2 would leave them there."""
+    if not KERAS_3:
+        layer._support_zero_size_input = lambda: False
+
+
 def lacks_workers(strategy: tf.distribute.Strategy) -> bool:
     """Whether Keras's own `fit` cannot run a strategy: Keras 3 has no way to take several workers' logs together."""
     return KERAS_3 and isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)

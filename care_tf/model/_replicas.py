@@ -54,7 +54,10 @@ def check_not_empty(model: keras.Model, batch: tf.Tensor, training: bool) -> Non
     if not training or number_of_replicas() == 1:
         return
     layers = [layer for _, layer in walk_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
-    if all(layer.synchronized or not layer.trainable for layer in layers):
+    synchronized = [layer for layer in layers if layer.synchronized]
+    for layer in synchronized:
+        keras_generation.count_images_of_others(layer)
+    if all(layer in synchronized or not layer.trainable for layer in layers):
         return
     tf.debugging.assert_positive(
         tf.shape(batch)[0],
