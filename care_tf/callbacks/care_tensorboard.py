@@ -190,7 +190,7 @@ class _Examples:
             raise InputError("examples must have images with a class. Received none. Give another batch.")
         taken = {name: given[rows] for name, given in x.items()}
         inputs = taken["image"] if set(taken) == {"image"} else taken
-        names = [str(image_names[row]) if len(image_names) else "" for row in rows]
+        names = [str(image_names[int(row)]) if len(image_names) else "" for row in rows]
         return cls(inputs, labels[rows], masks[rows], np.asarray(pictures)[rows], names, class_names)
 
     def name_of(self, label: int) -> str:
@@ -201,7 +201,7 @@ def _num_outputs(labels: Any, class_names: Sequence[str] | None) -> int:
     """Of the network, as far as it says what the labels mean."""
     shape = np.shape(labels)
     if len(shape) == 2 and shape[1] > 1:
-        return shape[1]
+        return int(shape[1])
     return len(class_names) if class_names is not None else max(int(np.max(labels)) + 1, 2)
 
 
