@@ -92,6 +92,8 @@ def run_comparison(
     earlier_methods, earlier_cells = earlier_runs(folder, methods, cells, with_others=tables is None)
     if not table_only:
         comparison_runs.run_cells(cells, command=command_line(context))
+        if not all(comparison_runs.is_chief(cell.config.training) for cell in cells):
+            context.exit()  # of several workers the chief writes the tables
     methods, cells = {**earlier_methods, **methods}, [*earlier_cells, *cells]
     tables = folder if tables is None else tables
     print(comparison_runs.write_tables(methods, cells, tables, num_resamples))

@@ -55,9 +55,9 @@ def distributed(training: TrainingConfig) -> Iterator[None]:
         if not _workers():
             raise
         raise WorkerLostError(
-            "A worker of this run is gone, and the others cannot go on without it. Received from TensorFlow: "
-            f"{' '.join(str(error).split())[:200]}. Start all of them again with the same commands: the run continues "
-            "after its last finished epoch."
+            "A worker of this run is gone, and the others cannot go on without it. Received "
+            f"{type(error).__name__} from TensorFlow. Start all of them again with the same commands: the run "
+            "continues after its last finished epoch."
         ) from error
 
 

@@ -20,6 +20,7 @@ from care_tf.data.epochs import EpochOrder
 from care_tf.data.manifest import Manifest
 from care_tf.data.pipeline import evaluation_dataset, steps_per_epoch, training_dataset
 from care_tf.data.replica_share import ReplicaShare
+from care_tf.replicas import number_of_replicas
 from care_tf.runs._distribution import batches_for_replicas
 from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._training_rows import TrainingRows
@@ -53,6 +54,13 @@ class StageBatches:
     def steps_per_epoch(self) -> int:
         """Batches per epoch."""
         return steps_per_epoch(self.rows.train, self.config.training.batch_size, self.order)
+
+    @property
+    def validation_steps(self) -> int | None:
+        """Batches of validation, where replicas share them and Keras 2 cannot count them; None where Keras does."""
+        if self.rows.validation is None or number_of_replicas() == 1:
+            return None
+        return steps_per_epoch(self.rows.validation, self.config.training.batch_size)
 
     def training(self, first_epoch: int) -> tf.data.Dataset:
         """Endless batches of the epochs from `first_epoch` on, the same for every run with the same seed."""

@@ -91,6 +91,7 @@ def _train_stage(
             epochs=stage.settings.epochs,
             steps_per_epoch=stage.batches.steps_per_epoch,
             validation_data=stage.batches.validation(),
+            validation_steps=stage.batches.validation_steps,
             shuffle=False,  # the dataset shuffles itself, reproducibly
             callbacks=callbacks,
             verbose=0,
