@@ -32,6 +32,11 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: -num_slow[item.path])
 
 
+def pytest_collection_finish():
+    """Leaves out what the imports made wherever garbage is looked for: Keras's clear_session looks every time."""
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def same_start():
     """Seeds Python, NumPy and TensorFlow before every test and takes back a precision policy that a test set."""

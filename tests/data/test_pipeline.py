@@ -104,8 +104,9 @@ def test_the_seed_decides_everything(manifest):
         dataset = training_dataset(manifest, _SIZE, 4, seed=seed, augmentation=Augmentation())
         return np.concatenate([_rows(dataset)[0] for _ in range(2)])
 
-    np.testing.assert_array_equal(epochs(1), epochs(1))
-    assert (epochs(1) != epochs(2)).any()
+    first = epochs(1)
+    np.testing.assert_array_equal(first, epochs(1))
+    assert (first != epochs(2)).any()
 
 
 def test_a_resumed_stream_goes_on_as_if_it_had_not_been_interrupted(manifest):
@@ -114,11 +115,12 @@ def test_a_resumed_stream_goes_on_as_if_it_had_not_been_interrupted(manifest):
         assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
         return dataset
 
-    sizes = [len(labels) for _, labels in stream(0).take(9)]
+    uninterrupted = stream(0)
+    sizes = [len(labels) for _, labels in uninterrupted.take(9)]
     assert sizes == [4, 4, 3] * 3
-    whole, resumed = _rows(stream(0), 9), _rows(stream(2), 3)
-    for uninterrupted, interrupted in zip(whole, resumed, strict=True):
-        np.testing.assert_array_equal(uninterrupted[22:], interrupted)
+    whole, resumed = _rows(uninterrupted, 9), _rows(stream(2), 3)
+    for expected, found in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(expected[22:], found)
     assert (whole[0][:11] != whole[0][11:22]).any()
 
 
@@ -127,14 +129,15 @@ def test_augmentation_depends_on_the_image_and_the_epoch_not_on_the_batch(manife
         options = {"seed": 1, "augmentation": Augmentation(), "first_epoch": 0, "shuffle": False, **options}
         return _rows(training_dataset(chosen, _SIZE, batch_size, **options), -(-len(chosen) // batch_size))
 
-    for large, small in zip(first_epoch(11), first_epoch(3), strict=True):
+    in_one_batch = first_epoch(11)
+    for large, small in zip(in_one_batch, first_epoch(3), strict=True):
         np.testing.assert_allclose(large, small, atol=1e-3)
     later = first_epoch(11, first_epoch=1)
-    assert np.abs(later[0] - first_epoch(11)[0]).max((1, 2, 3)).min() > 1
+    assert np.abs(later[0] - in_one_batch[0]).max((1, 2, 3)).min() > 1
     without_masks = training_dataset(
         manifest, _SIZE, 11, seed=1, augmentation=Augmentation(), first_epoch=0, shuffle=False, masks=False
     )
-    np.testing.assert_array_equal(next(iter(without_masks))[0], first_epoch(11)[0])
+    np.testing.assert_array_equal(next(iter(without_masks))[0], in_one_batch[0])
 
 
 @pytest.mark.parametrize("kind", ["memory", "folder"])

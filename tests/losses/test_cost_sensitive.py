@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from care_tf.errors import InputError
@@ -79,6 +79,7 @@ def test_reductions_and_sample_weights_are_keras_own(batch):
         np.testing.assert_allclose(loss(labels, logits, sample_weight=sample_weight), expected, rtol=1e-6)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.floats(0, 100), min_size=3, max_size=3), st.integers(0, 2))
 def test_a_sample_costs_its_class_weight_times_the_plain_loss(weights, label):
     logits = np.array([[1.0, -2.0, 0.5]], np.float32)

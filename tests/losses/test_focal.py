@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from care_tf.losses import FocalLoss, cost_sensitive_cross_entropy, focal_loss
@@ -82,6 +82,7 @@ def test_saturated_predictions_have_finite_values_and_gradients(gamma, label, fr
         assert label == 0 or not from_logits or slope.any()
 
 
+@settings(max_examples=30)
 @given(st.floats(-8, 8), st.floats(0, 3), st.floats(0, 3))
 def test_a_larger_gamma_never_makes_the_loss_larger(logit, gamma, more):
     lower = focal_loss([1], [[logit]], gamma, from_logits=True)

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -60,8 +61,11 @@ def assert_logged(folder, rows):
         np.testing.assert_allclose([value for _, value in found[name]], [row[name] for row in rows], rtol=1e-6)
 
 
-def run_in(folder, stages=STAGES, stop=None, fingerprints=("a", "b"), build=functional, seed=0):
-    """Trains STAGES in a folder; `stop` = (stage index, epoch) raises at the start of that epoch."""
+def run_in(folder, stages=STAGES, stop=None, fingerprints=("a", "b"), build=functional, seed=0, kept=None):
+    """Trains STAGES in a folder; `stop` = (stage index, epoch) raises at the start of that epoch.
+
+    `kept` is a folder for copies of the run's, as a kill at the start of each epoch would leave it.
+    """
 
     class Stop(keras.callbacks.Callback):
         def __init__(self, stages, index):
@@ -71,6 +75,9 @@ def run_in(folder, stages=STAGES, stop=None, fingerprints=("a", "b"), build=func
         def on_epoch_begin(self, epoch, logs=None):
             if stop == (self.index, epoch):
                 raise KeyboardInterrupt
+            if kept is not None:
+                folder.mkdir(exist_ok=True)
+                shutil.copytree(folder, kept / f"{self.index}_{epoch}")
 
     classifier, prepared = build(), []
     for index, stage in enumerate(stages):
@@ -90,8 +97,13 @@ def whole_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def whole(whole_folder):
-    return run_in(whole_folder)
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture(scope="module")
+def whole(whole_folder, kept):
+    return run_in(whole_folder, kept=kept)
 
 
 @pytest.fixture
@@ -105,42 +117,39 @@ def test_rows_tell_stage_epoch_and_alpha(whole):
     assert [(row["stage"], row["epoch"], row["alpha"]) for row in rows] == expected
 
 
-@pytest.mark.parametrize("stop", [(0, 0), (0, 1), (1, 0), (1, 2)])
-def test_an_interrupted_run_ends_as_an_uninterrupted_one(whole, tmp_path, stop):
-    with pytest.raises(KeyboardInterrupt):
-        run_in(tmp_path / "again", stop=stop)
-    rows, weights = run_in(tmp_path / "again")
+def assert_ends_as(whole, rows, weights):
     assert [(row["stage"], row["epoch"]) for row in rows] == [(row["stage"], row["epoch"]) for row in whole[0]]
     np.testing.assert_allclose([r["loss"] for r in rows], [r["loss"] for r in whole[0]], rtol=1e-5)
     for found, expected in zip(weights, whole[1], strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("stop", [(0, 0), (0, 1), (1, 0), (1, 2)])
+def test_an_interrupted_run_ends_as_an_uninterrupted_one(whole, kept, tmp_path, stop):
+    again = shutil.copytree(kept / f"{stop[0]}_{stop[1]}", tmp_path / "again")
+    if stop == (0, 1):
+        with pytest.raises(KeyboardInterrupt):
+            run_in(again, stop=(1, 0))
+    elif stop == (1, 2):  # as an earlier version left it
+        last = again / "checkpoints" / "last"
+        (last / "2-2.weights.h5").rename(last / "model.weights.h5")
+        entries = json.loads((last / "progress.json").read_text())
+        del entries["weights"]
+        (last / "progress.json").write_text(json.dumps(entries))
+    rows, weights = run_in(again)
+    assert_ends_as(whole, rows, weights)
     assert_logged(tmp_path / "again", rows)
 
 
-def test_a_kill_between_the_weights_and_the_progress_costs_that_epoch_alone(whole, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        run_in(tmp_path, stop=(0, 1))
-    last = tmp_path / "checkpoints" / "last"
+def test_a_kill_between_the_weights_and_the_progress_costs_that_epoch_alone(whole, kept, tmp_path):
+    again = shutil.copytree(kept / "0_1", tmp_path / "again")
+    last = again / "checkpoints" / "last"
     assert {path.name for path in last.iterdir()} == {"progress.json", "1-1.weights.h5"}
     (last / "1-2.weights.h5").write_bytes(b"cut off")
     (last / ".1-2.weights.h5.0123abcd.weights.h5").write_bytes(b"cut off")
-    with sole_training(tmp_path):
-        rows, weights = run_in(tmp_path)
-    assert rows == whole[0]
-    for expected, found in zip(whole[1], weights, strict=True):
-        np.testing.assert_array_equal(found, expected)
+    with sole_training(again):
+        assert_ends_as(whole, *run_in(again))
     assert {path.name for path in last.iterdir()} == {"progress.json"}
-
-
-def test_a_folder_of_the_earlier_format_goes_on(whole, tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        run_in(tmp_path, stop=(1, 2))
-    last = tmp_path / "checkpoints" / "last"
-    (last / "2-2.weights.h5").rename(last / "model.weights.h5")
-    entries = json.loads((last / "progress.json").read_text())
-    del entries["weights"]
-    (last / "progress.json").write_text(json.dumps(entries))
-    assert run_in(tmp_path)[0] == whole[0]
 
 
 def test_two_processes_never_train_in_one_folder(tmp_path):
@@ -169,23 +178,24 @@ def test_a_reused_stage_gives_the_same_result_as_training_it(whole, reusing, tmp
 
 
 def with_dropout():
-    classifier = functional()
-    embedding = keras_generation.dropout(0.5, name="dropout")(classifier.get_layer("pool").output)
-    return keras.Model(classifier.inputs, classifier.get_layer("scores")(embedding))
+    keras.utils.set_random_seed(1)
+    image = keras.Input((12, 12, 3))
+    features = keras.layers.Conv2D(5, 3, activation="relu")(image)
+    embedding = keras_generation.dropout(0.5, name="dropout")(keras.layers.GlobalAveragePooling2D()(features))
+    return keras.Model(image, keras.layers.Dense(3, activation="softmax")(embedding))
 
 
 def test_dropout_draws_the_same_however_a_run_came_about(tmp_path):
-    _, expected = run_in(tmp_path / "whole", build=with_dropout)
+    (tmp_path / "kept").mkdir()
+    first, expected = run_in(tmp_path / "whole", build=with_dropout, kept=tmp_path / "kept")
     reusing = (dataclasses.replace(STAGES[0], reuse=str(tmp_path / "whole")), STAGES[1])
     _, reused = run_in(tmp_path / "reusing", stages=reusing, build=with_dropout)
-    with pytest.raises(KeyboardInterrupt):
-        run_in(tmp_path / "resumed", stop=(1, 1), build=with_dropout)
-    _, resumed = run_in(tmp_path / "resumed", build=with_dropout)
-    _, other = run_in(tmp_path / "other", build=with_dropout, seed=1)
+    _, resumed = run_in(tmp_path / "kept" / "1_1", build=with_dropout)
     for weights in (reused, resumed):
         for found, wanted in zip(weights, expected, strict=True):
             np.testing.assert_allclose(found, wanted, atol=1e-6)
-    assert max(np.abs(a - b).max() for a, b in zip(other, expected, strict=True)) > 1e-4
+    other, _ = run_in(tmp_path / "other", STAGES[:1], fingerprints=("a",), build=with_dropout, seed=1)
+    assert abs(other[0]["loss"] - first[0]["loss"]) > 1e-4
 
 
 def test_rows_of_an_interrupted_try_give_way_to_those_taken_over(whole, reusing, tmp_path):
