@@ -102,8 +102,8 @@ def wrapped(text: str, letters: int = 28) -> str:
     """A name on as many lines as it needs beside an axis.
 
     Example:
-      >>> wrapped("nevus"), wrapped("benign keratosis-like lesion (solar lentigo)", 24)
-      ('nevus', 'benign keratosis-like\nlesion (solar lentigo)')
+      >>> wrapped("nevus"), wrapped("benign keratosis-like lesion (solar lentigo)", 24).splitlines()
+      ('nevus', ['benign keratosis-like', 'lesion (solar lentigo)'])
     """
     return textwrap.fill(text, letters, break_on_hyphens=False)
 

@@ -242,7 +242,7 @@ def test_an_image_that_went_bad_is_named(client, manifest_path):
 
 
 def test_a_full_disk_is_named(client, review, monkeypatch):
-    def full_disk(*_):
+    def full_disk(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(session_module, "write_manifest", full_disk)

@@ -445,9 +445,9 @@ def test_fingers_draw_and_pinch(person, context):
 def test_a_slow_disk_is_waited_for(person, monkeypatch):
     free = threading.Event()
 
-    def slow_disk(*arguments):
+    def slow_disk(*arguments, **named):
         assert free.wait(20)
-        write_manifest(*arguments)
+        write_manifest(*arguments, **named)
 
     monkeypatch.setattr(session_module, "write_manifest", slow_disk)
     try:
@@ -474,7 +474,7 @@ def test_a_slow_disk_is_waited_for(person, monkeypatch):
 
 
 def test_a_decision_that_cannot_be_saved_is_shown_again(person, monkeypatch):
-    def full_disk(*_):
+    def full_disk(*_, **__):
         raise OSError(28, "No space left on device")
 
     person.page.expected_complaint = "500 (INTERNAL SERVER ERROR)"
@@ -498,12 +498,12 @@ def test_a_decision_that_cannot_be_saved_is_shown_again(person, monkeypatch):
 def test_the_alert_stays_until_its_own_image_is_saved(person, monkeypatch):
     free, calls = threading.Event(), []
 
-    def disk_that_fails_once(*arguments):
+    def disk_that_fails_once(*arguments, **named):
         assert free.wait(20)
         calls.append(arguments)
         if len(calls) == 1:
             raise OSError(28, "No space left on device")
-        write_manifest(*arguments)
+        write_manifest(*arguments, **named)
 
     person.page.expected_complaint = "500 (INTERNAL SERVER ERROR)"
     monkeypatch.setattr(session_module, "write_manifest", disk_that_fails_once)

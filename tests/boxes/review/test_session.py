@@ -174,7 +174,7 @@ def test_a_failed_save_is_no_decision(review, monkeypatch):
     review.decide(1, "reject")
     before = review.output.read_bytes()
 
-    def full_disk(*_):
+    def full_disk(*_, **__):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
