@@ -13,8 +13,10 @@ RUN = {
     "docs/boxes.md",
     "docs/judging.md",
     "docs/keras.md",
+    "docs/monitoring.md",
     "docs/own_project.md",
     "docs/quick_start.md",
+    "docs/scaling.md",
     "docs/serving.md",
 }
 CLASSES = ["DF", "NV"]
@@ -76,6 +78,26 @@ def test_the_page_on_caremodel_runs(folder):
     }
     run_blocks("docs/keras.md", names, [SMALL[1]])
     assert next(iter(names["dataset"]))[0]["age"].shape == (12, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:CARE trained no attention")
+def test_the_pages_on_monitoring_and_on_devices_run(folder):
+    import tensorflow as tf
+
+    import care_tf
+    from care_tf.data import evaluation_dataset, read_manifest, training_dataset
+
+    train = read_manifest("train.csv")
+    dataset = training_dataset(train, (32, 32), 6, seed=0)
+    names = {"care_tf": care_tf, "tf": tf, "build_classifier": small_classifier, "batches": dataset.take(2)}
+    run_blocks("docs/scaling.md", names)
+    model = care_tf.CAREModel(small_classifier())
+    model.compile("adam", "sparse_categorical_crossentropy")
+    validation = evaluation_dataset(train, (32, 32), 6, masks=True)
+    names = {"care_tf": care_tf, "train": train, "dataset": dataset, "validation": validation, "model": model}
+    run_blocks("docs/monitoring.md", names, [SMALL[1]])
+    assert any((folder / "logs").iterdir())
 
 
 @pytest.mark.slow
