@@ -16,6 +16,9 @@ class OnReplicas(keras.Model):
     On one device all of it is Keras's own.
     """
 
+    train_function: Any
+    test_function: Any
+
     def make_train_function(self, force: bool = False):
         """Keras's own function of an epoch's steps, for an optimizer whose variables are there already."""
         if all(layer.built for layer in self._flatten_layers()):

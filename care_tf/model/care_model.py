@@ -290,7 +290,7 @@ class CAREModel(OnReplicas):
             self._trackers["embedding_spread"].update_state(embedding_spread(embedding), batch_size)
         for name, value in zip(LOGGED_MEANS, (loss, classification, attention_loss), strict=False):
             self._trackers[name].update_state(value, sample_weight=batch_size)
-        if terms.share is not None:
+        if terms.attention is not None:
             self._trackers["attention_inside"].update_state(terms.share, tf.cast(terms.attention.has_mask, tf.float32))
         return loss / number_of_replicas()
 
@@ -302,6 +302,7 @@ class CAREModel(OnReplicas):
 
     def _embedding_loss_of(self, y, embedding: tf.Tensor) -> tf.Tensor:
         """L_e of a batch."""
+        assert self.embedding_loss is not None
         labels = true_class(y, self.anatomy.num_outputs)
         if isinstance(self.embedding_loss, EmbeddingLoss):
             labels = tf.one_hot(labels, self._observed.num_classes)  # zeros for no class, which makes no pair
