@@ -1,11 +1,16 @@
 """One process at a time: a lock on a file, which the system takes back from a process that is gone."""
 
+import contextlib
+import errno
 import fcntl
 import os
+import warnings
 from pathlib import Path
 from typing import IO
 
 from care_tf.errors import InputError
+
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}  # Lustre without -o flock, some FUSE mounts
 
 
 def open_locked(path: Path, work: str) -> IO[bytes]:
@@ -20,6 +25,9 @@ def open_locked(path: Path, work: str) -> IO[bytes]:
 
     Raises:
       InputError: Another process holds the lock, or the file cannot be written or locked.
+
+    Warns:
+      UserWarning: The file system has no locks; the file is open all the same.
     """
     while True:
         try:
@@ -35,11 +43,18 @@ def open_locked(path: Path, work: str) -> IO[bytes]:
                 f"Another run is at work on {work}; wait for it, stop it, or choose another output."
             ) from None
         except OSError as error:
-            file.close()
-            raise InputError(
-                f"{path.parent} cannot be locked ({error.strerror}); choose an output on another file system."
-            ) from error
+            if error.errno not in _NO_LOCKS:
+                file.close()
+                raise InputError(
+                    f"{path.parent} cannot be locked ({error.strerror}); choose an output on another file system."
+                ) from error
+            warnings.warn(
+                f"The file system of {path.parent} has no locks ({error.strerror}). Let no other process work there.",
+                UserWarning,
+                stacklevel=2,
+            )
         # One that ended between our open and our lock has deleted the file we hold: take the new one.
-        if path.exists() and os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-            return file
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                return file
         file.close()

@@ -16,7 +16,7 @@ from care_tf.text_files import read_bytes
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 _LONGEST_NAME = 255  # bytes, on nearly every file system
-_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}(\..+)?")
+_TEMPORARY = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{8}(\..+)?")
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 
 
@@ -44,6 +44,7 @@ def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Pa
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}{''.join(target.suffixes)}")
     if len(os.fsencode(temporary.name)) > _LONGEST_NAME:
         raise InputError(f"{target!s:.200} cannot be written: the name is too long. Choose another output.")
+    new_folders = [folder for folder in target.parents if not folder.exists()] if durable else []
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
@@ -64,7 +65,8 @@ def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Pa
         else:
             os.replace(temporary, target)
         if durable:
-            _sync_entry(target.parent)
+            for folder in (target.parent, *(new.parent for new in new_folders)):
+                _sync_entry(folder)
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
@@ -80,11 +82,18 @@ def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Pa
 
 
 def remove_left_overs(folder: Path) -> None:
-    """Removes what killed processes left of `atomic_path` in a folder where no other process writes now."""
+    """Removes what killed processes left of `atomic_path` in a folder where no other process writes now.
+
+    A folder that such a process had moved aside, and for which no new one came, is put back.
+    """
     for path in folder.glob(".*"):
-        if not _TEMPORARY.fullmatch(path.name):
+        found = _TEMPORARY.fullmatch(path.name)
+        if not found:
             continue
-        if path.is_dir():
+        target = folder / found["target"]
+        if path.name.endswith(".previous") and not target.exists():
+            os.replace(path, target)  # a kill between two renames: this is what was there
+        elif path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
@@ -151,6 +160,9 @@ def _sync_entry(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not path.is_dir() or error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems sync no folders
+            raise
     finally:
         os.close(descriptor)
 

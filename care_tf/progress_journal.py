@@ -1,5 +1,6 @@
 """What is finished of a long run, kept on disk beside its output, so that the same command continues after a kill."""
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -67,7 +68,9 @@ class ProgressJournal:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None):
         if self._file is not None:
-            self._file.close()  # and with it goes the lock
+            # Closing writes what is left, which a full disk refuses again: the first error is the one to tell.
+            with contextlib.suppress(OSError) if error is not None else contextlib.nullcontext():
+                self._file.close()  # and with it goes the lock
             self._file = None
 
     def append(self, entry: Mapping[str, Any]) -> None:

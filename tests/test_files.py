@@ -128,6 +128,10 @@ def test_durable_files_are_on_the_disk_before_their_name_and_their_name_before_t
         (path / "inner" if is_folder else path).write_text("content")
     inside = ["inner"] if is_folder else []
     assert events == [*inside, path.name, "rename", tmp_path.name]
+    with atomic_path(tmp_path / "new" / "deep" / "weights", durable=True) as deep:
+        deep.write_text("content")
+    assert sorted(events[len(inside) + 3 :]) == sorted([deep.name, "rename", "deep", "new", tmp_path.name])
+    del events[len(inside) + 3 :]
     with atomic_path(tmp_path / "figure.png") as path:
         path.write_text("content")
     assert len(events) == len(inside) + 4  # one more rename, and no wait for the disk
@@ -156,8 +160,13 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
     (tmp_path / ".model.keras.0123abcd.keras").touch()
     (tmp_path / ".last.89abcdef").mkdir()
     (tmp_path / ".last.89abcdef" / "progress.json").touch()
+    (tmp_path / ".last.01234567.previous").mkdir()  # its new one came: "run" below is the other case
+    (tmp_path / "last").mkdir()
+    (tmp_path / ".run_2.01234567.previous").mkdir()
+    (tmp_path / ".run_2.01234567.previous" / "only.txt").touch()
     remove_left_overs(tmp_path)
-    assert set(os.listdir(tmp_path)) == set(kept)
+    assert set(os.listdir(tmp_path)) == {*kept, "last", "run_2"}
+    assert os.listdir(tmp_path / "run_2") == ["only.txt"]
     with atomic_path(tmp_path / "weights.h5") as path:
         path.touch()
         remove_left_overs(tmp_path)  # as another process would

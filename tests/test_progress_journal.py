@@ -1,3 +1,4 @@
+import errno
 import fcntl
 import json
 import os
@@ -8,6 +9,7 @@ import sys
 import pytest
 
 from care_tf.errors import InputError
+from care_tf.file_lock import open_locked
 from care_tf.progress_journal import ProgressJournal
 
 SETTINGS = {"method": "dsr", "box_settings": {"threshold": 0.5, "scale": 1.0}}
@@ -161,4 +163,30 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path):
         pytest.raises(InputError, match="file cannot be written to: "),
         ProgressJournal(tmp_path / "file" / "m.csv", {}),
     ):
+        pass
+
+
+def test_a_full_disk_is_told_as_such(tmp_path, monkeypatch):
+    class Full:
+        def write(self, line):
+            pass
+
+        def flush(self):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        close = flush
+
+    told = pytest.raises(InputError, match="cannot be written to: No space left")
+    with told, ProgressJournal(tmp_path / "boxes.csv", {}) as journal:
+        monkeypatch.setattr(journal, "_file", Full())
+        journal.append({"image": "a.jpg"})
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told_and_used(tmp_path, monkeypatch, code):
+    def flock(file, how):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("care_tf.file_lock.fcntl.flock", flock)
+    with pytest.warns(UserWarning, match="has no locks"), open_locked(tmp_path / "lock", "run"):
         pass

@@ -17,8 +17,8 @@ class FiniteLoss(keras.callbacks.Callback):
     Give it before callbacks that save the model: these then keep the last good weights.
 
     Raises:
-      InputError: The loss is not finite; names epoch, batch and which of the terms it was. Or the weights are not,
-        which the loss need not show; names the epoch and the first of them.
+      InputError: The loss is not finite; names epoch and batch, both from 1, and which of the terms it was.
+        Or the weights are not, which the loss need not show; names the epoch and the first of them.
     """
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -33,11 +33,12 @@ class FiniteLoss(keras.callbacks.Callback):
             return
         terms = ("classification_loss", "attention_loss")
         bad = [name for name in terms if not math.isfinite(float(logs.get(name, 0.0)))]
-        raise InputError(
-            f"The loss became {loss} at epoch {self._epoch}, batch {batch} ({' and '.join(bad) or 'loss'}). {_REMEDY}"
-        )
+        where = f"epoch {self._epoch + 1}, batch {batch + 1} ({' and '.join(bad) or 'loss'})"
+        raise InputError(f"The loss became {loss} at {where}. {_REMEDY}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks the weights."""
         if bad := weights_not_finite(self.model):
-            raise InputError(f"{len(bad)} weights became NaN or infinite in epoch {epoch}, first {bad[0]}. {_REMEDY}")
+            raise InputError(
+                f"{len(bad)} weights became NaN or infinite in epoch {epoch + 1}, first {bad[0]}. {_REMEDY}"
+            )

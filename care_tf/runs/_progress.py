@@ -55,8 +55,6 @@ class Progress:
         progress.json, replaced in one step, names the file of the weights: a run that is killed between them has the
         epoch before.
         """
-        import pandas as pd
-
         folder = last_epoch(run_folder)
         if model is not None:
             self.weights = f"{self.stage + 1}-{self.epoch}{_WEIGHTS}"
@@ -67,6 +65,12 @@ class Progress:
         for path in folder.glob(f"*{_WEIGHTS}"):
             if model is None or path.name != self.weights:
                 path.unlink()
+        self.write_history(run_folder)
+
+    def write_history(self, run_folder: Path) -> None:
+        """Writes history.csv."""
+        import pandas as pd
+
         with atomic_path(run_folder / HISTORY) as temporary:
             pd.DataFrame(self.rows).to_csv(temporary, index=False)
 

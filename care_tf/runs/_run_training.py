@@ -55,10 +55,14 @@ def train_run(
         run = prepare_run(config, images)
         # Everything that can be refused has been, before anything is written: a wrong command costs no finished run.
         _check_folder(folder)
-        progress = check_progress(folder, stage_fingerprints(run.config, run.rows))
+        fingerprints = stage_fingerprints(run.config, run.rows)
+        progress = check_progress(folder, fingerprints)
         with written_folder(folder, config.training) as own_folder:
             agree(progress)
             with sole_training(own_folder):
+                again = check_progress(own_folder, fingerprints)
+                if (again.stage, again.epoch) != (progress.stage, progress.epoch):
+                    raise InputError(f"Another run has just been at work on {folder}. Start this one again.")
                 _train(run, own_folder, progress, command, show_progress and is_chief(config.training))
             agree(progress)
     return folder

@@ -74,6 +74,7 @@ def train_stages(
                 classifier.save_weights(str(temporary))
         progress.begin_next_stage()
         progress.write(folder)
+    progress.write_history(folder)  # which a kill after the last write would have left short
 
 
 def _train_stage(

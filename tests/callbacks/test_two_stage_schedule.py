@@ -205,7 +205,7 @@ def test_a_loss_that_is_not_a_number_stops_the_run(network, images):
     image, labels, mask = images
     weights = np.ones(16, np.float32)
     weights[9] = np.nan
-    with pytest.raises(InputError, match="loss became nan at epoch 0, batch 1 .classification_loss.*learning rate"):
+    with pytest.raises(InputError, match="loss became nan at epoch 1, batch 2 .classification_loss.*learning rate"):
         model_for(network).fit(
             {"image": image, "mask": mask}, labels, sample_weight=weights, callbacks=[FiniteLoss()], **SETTINGS
         )
@@ -223,6 +223,6 @@ def test_weights_that_are_not_numbers_are_told_and_stop_the_run(network, images)
     spoiling = keras.callbacks.LambdaCallback(on_train_batch_end=spoil)  # after the only batch, whose loss is finite
     with (
         pytest.warns(UserWarning, match="^1 weights are NaN or infinite after epoch 1, first .*kernel.*Check"),
-        pytest.raises(InputError, match="1 weights became NaN or infinite in epoch 0, first .*kernel.*clip gradients"),
+        pytest.raises(InputError, match="1 weights became NaN or infinite in epoch 1, first .*kernel.*clip gradients"),
     ):
         model.fit(**batches, callbacks=[spoiling, FiniteLoss()])

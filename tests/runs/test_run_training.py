@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.runs import evaluate_run, load_run, train_run
 from care_tf.runs._fingerprint import stage_fingerprints
+from care_tf.runs._progress import sole_training
 from care_tf.runs._run_predictions import predict_manifest
 from care_tf.runs._training_rows import read_training_rows
 from care_tf.runs.run_calibration import calibrate_run
@@ -192,6 +194,14 @@ def test_who_drew_boxes_that_are_not_used_does_not_matter(config, data, tmp_path
 def test_bad_runs_are_refused(config, changes, message):
     with pytest.raises(InputError, match=message):
         train_run(config(**changes), show_progress=False)
+
+
+def test_a_run_that_another_process_trains_is_refused(config):
+    settings = config()
+    folder = Path(settings.output)
+    with sole_training(folder), pytest.raises(InputError, match="Another run is at work on"):
+        train_run(settings, show_progress=False)
+    assert not (folder / "config.yaml").exists()
 
 
 def test_folders_that_are_no_runs_are_refused(config, tmp_path):
