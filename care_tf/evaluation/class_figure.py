@@ -10,7 +10,7 @@ from care_tf.files import atomic_path
 _PANELS = {
     "recall": "Recall",
     "precision": "Precision",
-    "recall_at_equal_calls": "Recall beyond that of\n{}\nat equal calls",
+    "recall_at_equal_calls": "Recall at equal calls,\nless that of {}",
 }
 _FIGURE = ("value", "low", "high")
 _DIFFERENCE = ("difference", "difference_low", "difference_high")
