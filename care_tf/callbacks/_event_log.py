@@ -59,6 +59,16 @@ class EventLog:
         """The steps at which something was written in train/, in the order of writing."""
         return [step for path in self._files(TRAIN) for _, step, _, name in _events(path) if name == tag]
 
+    def scalar_steps(self) -> dict[str, list[int]]:
+        """Name, as Keras's logs have it -> the steps at which the number was written, in the order of writing."""
+        found: dict[str, list[int]] = {}
+        for part, prefix in ((TRAIN, ""), (VALIDATION, "val_")):
+            for path in self._files(part):
+                for _, step, plugin, tag in _events(path):
+                    if plugin == "scalars":
+                        found.setdefault(prefix + tag, []).append(step)
+        return found
+
     def keep(self, is_kept: Callable[[int, str], bool]) -> None:
         """Drops events on disk, by their step and plugin: "scalars", "text" or "images"."""
         for path in [*self._files(TRAIN), *self._files(VALIDATION)]:

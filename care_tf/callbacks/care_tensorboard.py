@@ -28,8 +28,8 @@ class CARETensorBoard(keras.callbacks.Callback):
     curves of a log are in one chart. Nothing is written between epochs.
 
     A second `fit` with the same object continues the axis. One with `initial_epoch`, such as after an interruption,
-    continues after that epoch, and what the log holds after it is dropped. Give it behind callbacks that add to the
-    logs, such as `TwoStageSchedule`.
+    continues after that epoch of the last `fit` that began at epoch 0; in a new object, after that step. What the log
+    holds after it is dropped. Give it behind callbacks that add to the logs, such as `TwoStageSchedule`.
 
     Args:
       log_dir: Folder; `tensorboard --logdir` shows it, or any folder above it.
@@ -40,8 +40,8 @@ class CARETensorBoard(keras.callbacks.Callback):
         to 0..255, each from its darkest to its brightest value.
       image_names: What stands above the pictures beside the class.
       settings: What the training was started with, for the tab TEXT; Markdown.
-      history: Logs of all epochs before this fit, in their order, where another process trained them: the log then
-        holds exactly these when the fit begins.
+      history: Logs of all epochs before the first fit, in their order, where another process trained them: the log
+        then holds all of these and nothing later when that fit begins, whatever `initial_epoch` is.
 
     Raises:
       InputError: The examples do not fit, a map is asked of a model that is no CAREModel, or the folder holds the log
@@ -68,7 +68,8 @@ class CARETensorBoard(keras.callbacks.Callback):
         self._history = None if history is None else list(history)
         self._log = EventLog(self.log_dir)
         self._last_step: int | None = None
-        self._first_epoch: int | None = None
+        self._offset = 0  # the step before the current fit's epoch 0
+        self._has_begun = False
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Refuses a model without attention maps."""
@@ -77,26 +78,25 @@ class CARETensorBoard(keras.callbacks.Callback):
                 f"Attention maps are those of a CAREModel. Received a {type(self.model).__name__}: wrap the classifier "
                 "in care_tf.CAREModel, or leave examples out."
             )
-        self._first_epoch = None
+        self._has_begun = False
         if self._examples is not None:
             self._maps = tf.function(self.model.predictions_and_attention, autograph=False)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Before the first epoch: finds the place in the log where this fit continues."""
-        if self._first_epoch is None:
-            self._first_epoch, self._start = epoch, self._begin(epoch)
-            if self._examples is not None and self._start not in self._log.steps(MAPS):
-                self._write_maps(self._start)
+        if not self._has_begun:
+            self._has_begun, start = True, self._begin(epoch)
+            if self._examples is not None and start not in self._log.steps(MAPS):
+                self._write_maps(start)
             if self.settings is not None and not self._log.steps(SETTINGS):
-                self._log.text(SETTINGS, self.settings, self._start)
+                self._log.text(SETTINGS, self.settings, start)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the epoch's logs, the learning rate and alpha, and the maps."""
-        assert self._first_epoch is not None
         values = {"learning_rate": keras_generation.learning_rate(self.model.optimizer), **(logs or {})}
         if hasattr(self.model, "alpha"):
             values.setdefault("alpha", keras_generation.number_in(self.model.alpha))
-        self._last_step = self._start + epoch - self._first_epoch + 1
+        self._last_step = self._offset + epoch + 1
         self._log.scalars(values, self._last_step)
         if self._examples is not None:
             self._write_maps(self._last_step)
@@ -109,24 +109,30 @@ class CARETensorBoard(keras.callbacks.Callback):
     def _begin(self, epoch: int) -> int:
         """The finished epochs that the log holds when a fit begins at `epoch`."""
         self._log.close()  # an interrupted fit left them open
-        if self._history is not None and self._last_step is None:
-            start = len(self._history)
-        elif epoch == 0 and self._last_step is not None:
-            start = self._last_step
+        history = self._history if self._last_step is None else None
+        if history is not None:
+            start = len(history)
+        elif epoch == 0:
+            start = self._last_step or 0
         else:
-            start = epoch
-        written = self._log.steps("loss")
-        if start == 0 and written and self._history is None:
+            start = self._offset + epoch
+        self._offset = start - epoch
+        written = self._log.scalar_steps()
+        if start == 0 and written and history is None:
             raise InputError(
                 f"log_dir must be a folder without a log when training begins at epoch 0. Received {self.log_dir} with "
-                f"a log of {len(written)} epochs. Choose another folder, or continue with initial_epoch."
+                f"a log of {len(set().union(*written.values()))} epochs. Choose another folder, or continue with "
+                "initial_epoch."
             )
+        numbers = [
+            {name: value for name, value in row.items() if name not in ("stage", "epoch")} for row in history or ()
+        ]
         # Where numbers are missing, all are written anew: TensorBoard drops those before which others were written.
-        is_whole = self._history is None or written[:start] == list(range(1, start + 1))
+        is_whole = history is None or _holds(written, numbers)
         self._log.keep(lambda step, plugin: step <= start and (is_whole or plugin != "scalars"))
         if not is_whole:
-            for step, row in enumerate(self._history or (), start=1):
-                self._log.scalars({name: value for name, value in row.items() if name not in ("stage", "epoch")}, step)
+            for step, row in enumerate(numbers, start=1):
+                self._log.scalars(row, step)
         return start
 
     def _write_maps(self, step: int) -> None:
@@ -145,6 +151,14 @@ class CARETensorBoard(keras.callbacks.Callback):
         rows = [row[start : start + width] for start in range(0, len(above), width) for row in (above, below)]
         rows = [row + [Tile(None)] * (width - len(row)) for row in rows]
         self._log.picture(MAPS, picture_grid([""] * width, rows), step)
+
+
+def _holds(written: Mapping[str, Sequence[int]], rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether each number of the rows was written, by name -> steps, once and in order; later steps do not count."""
+    expected = {(name, step) for step, row in enumerate(rows, start=1) for name in row}
+    earlier = {name: [step for step in steps if step <= len(rows)] for name, steps in written.items()}
+    is_in_order = all(steps == sorted(set(steps)) for steps in earlier.values())
+    return is_in_order and expected <= {(name, step) for name, steps in earlier.items() for step in steps}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,7 @@ from care_tf.evaluation._weighted_statistics import CLASS_FIGURES
 from care_tf.evaluation.class_curves import ClassCurves
 from care_tf.evaluation.curve_figures import class_curves_figure
 from care_tf.evaluation.decision_thresholds import CallScores
-from care_tf.evaluation.gallery_choice import MAX_MISTAKES
+from care_tf.evaluation.gallery_choice import MAX_MISTAKES, MAX_RIGHT_CLASSES
 from care_tf.evaluation.headline import as_interval, as_value, headlines
 from care_tf.evaluation.page import render_page
 from care_tf.evaluation.pictures import BASELINE, RUN, Picture, shortened
@@ -142,6 +142,9 @@ def write_report(path: str | os.PathLike, report: Report) -> None:
         "examples": [example_card(example) for example in report.examples],
         "mistakes": _gallery(report.mistakes),
         "right": _gallery(report.right),
+        "never_right": [c.name for c in report.run.scores.classes if c.num_images and not c.num_correct],
+        "num_right_classes": sum(c.num_correct > 0 for c in report.run.scores.classes),
+        "max_right_classes": MAX_RIGHT_CLASSES,
         "max_mistakes": MAX_MISTAKES,
         "num_mistakes": sum(c.num_images - c.num_correct for c in report.run.scores.classes),
         "num_stages": len({row["stage"] for row in history_rows(report.history)}),

@@ -67,22 +67,32 @@ def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, 
     return examples
 
 
-def drawn_examples(run: LoadedRun, rows: Manifest) -> list[dict[str, Any]]:
+def drawn_examples(run: LoadedRun, rows: Manifest, probabilities: np.ndarray | None = None) -> list[dict[str, Any]]:
     """Images as they are, not as the network sees them, with the true and the predicted class's attention.
+
+    Args:
+      run: The run.
+      rows: The images.
+      probabilities: (n, C), what the run said of them before, where that is known: a near tie may fall the other way
+        in a batch of another size.
 
     Returns:
       What `example_card` and `gallery_card` take: "..._after" is what the run does now.
     """
     batch = run.config.training.batch_size
-    parts = [rows.subset(range(start, min(start + batch, len(rows)))) for start in range(0, len(rows), batch)]
-    return [example for part in parts for example in _drawn_batch(run, part)]
+    examples = []
+    for start in range(0, len(rows), batch):
+        part = rows.subset(range(start, min(start + batch, len(rows))))
+        examples += _drawn_batch(run, part, None if probabilities is None else probabilities[start : start + batch])
+    return examples
 
 
-def _drawn_batch(run: LoadedRun, rows: Manifest) -> list[dict[str, Any]]:
+def _drawn_batch(run: LoadedRun, rows: Manifest, probabilities: np.ndarray | None) -> list[dict[str, Any]]:
     images, masks, labels = read_images(run, rows)
     prepared = prepared_inputs(run, rows, images)
     model = run.care_model
-    probabilities = model.class_probabilities(model(prepared, training=False)).numpy()
+    if probabilities is None:
+        probabilities = model.class_probabilities(model(prepared, training=False)).numpy()
     predicted = probabilities.argmax(axis=1)
     maps = {"after": model.attention_map(prepared, labels), "predicted": model.attention_map(prepared, predicted)}
     inside = {which: attention_inside_share(of_class, masks).numpy() for which, of_class in maps.items()}

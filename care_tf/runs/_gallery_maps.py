@@ -25,7 +25,7 @@ def gallery_groups(
     right = chosen_right(rows.labels, probabilities, rows.class_names)
     positions = [position for choice in (*mistakes, *right) for position in choice.positions]
     notes = ["" if baseline is None else _prediction(baseline, shortened(names[0]), position) for position in positions]
-    examples = drawn_examples(own.run, rows.subset(positions)) if positions else []
+    examples = drawn_examples(own.run, rows.subset(positions), probabilities[positions]) if positions else []
     drawn = {place: {**example, "note": note} for place, example, note in zip(positions, examples, notes, strict=True)}
 
     def groups(choices: Sequence[GalleryChoice]) -> list[GalleryGroup]:

@@ -1,6 +1,7 @@
 """TensorBoard for a run: which images its maps are shown on, and the settings as text."""
 
 import importlib.util
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -90,7 +91,8 @@ def _is_set(value: Any) -> bool:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     def line(cells: Sequence[Any]) -> str:
-        texts = ["" if not _is_set(cell) else f"`{cell}`" for cell in cells]
+        texts = [cell if isinstance(cell, str) else json.dumps(cell, ensure_ascii=False) for cell in cells]
+        texts = [f"`{text}`" if _is_set(cell) else "" for cell, text in zip(cells, texts, strict=True)]
         return f"| {' | '.join(text.replace('|', chr(92) + '|') for text in texts)} |"
 
     return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(line([*row]) for row in rows)])

@@ -70,6 +70,27 @@ def test_a_history_is_what_the_log_holds_before_the_first_epoch(fit, tmp_path):
     assert steps(tmp_path) == [1, 2, 3, 4]
 
 
+def test_a_number_that_a_killed_process_did_not_write_is_written_when_the_training_resumes(fit, tmp_path):
+    kept = fit(CARETensorBoard(tmp_path), epochs=2).history
+    rows = [{name: values[epoch] for name, values in kept.items()} for epoch in range(2)]
+    (file,) = (tmp_path / "validation").iterdir()
+    file.write_bytes(file.read_bytes()[:-5])  # killed while the validation's numbers were on their way to the disk
+    fit(CARETensorBoard(tmp_path, history=rows), epochs=1)
+    train, validation = events(tmp_path), events(tmp_path, "validation")
+    for name, values in kept.items():
+        found = (validation if name.startswith("val_") else train)[name.removeprefix("val_")]
+        assert [step for step, _ in found] == [1, 2, 3]
+        np.testing.assert_allclose([value for _, value in found[:2]], values, rtol=1e-6)
+
+
+def test_an_interrupted_second_fit_continues_where_it_was(fit, tmp_path):
+    monitor = CARETensorBoard(tmp_path)
+    fit(monitor, epochs=1)
+    fit(monitor, epochs=2)  # steps 2 and 3
+    fit(monitor, initial_epoch=1, epochs=2)  # its second epoch again
+    assert steps(tmp_path) == steps(tmp_path, part="validation") == [1, 2, 3]
+
+
 def test_a_plain_keras_model_has_logs_and_no_maps(fit, images, tmp_path):
     model = functional()
     model.compile("sgd", "sparse_categorical_crossentropy")

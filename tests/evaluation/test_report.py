@@ -161,6 +161,23 @@ def test_a_gallery_says_how_many_there_are_and_keeps_proportions(tmp_path):
     assert sizes.count((85, 256)) == 5  # three pictures of the mistake, two of the right one
 
 
+def test_right_ones_say_which_classes_are_never_right_and_which_are_cut(tmp_path):
+    example = _arguments()["examples"][0] | {"probability_true": 0.8, "probability_predicted": 0.8}
+
+    def heading(num_classes, wrong):
+        labels, names = np.arange(num_classes), tuple(f"class {i}" for i in range(num_classes))
+        called = np.where(labels == wrong, 0, labels)
+        run = ReportedRun("CARE", evaluate_predictions(labels, np.eye(num_classes)[called], names, num_resamples=2))
+        report = Report("page", run, right=[GalleryGroup("class 0", [example], 1)])
+        write_report(tmp_path / "report.html", report)
+        text = _Page((tmp_path / "report.html").read_text(encoding="utf-8")).text
+        return re.search("the surest and the least sure(.*?) DF image", text)[1]
+
+    assert heading(3, wrong=None) == ""
+    assert heading(3, wrong=2) == "; never right: class 2"
+    assert heading(14, wrong=13) == ", the 12 rarest of 13; never right: class 13"
+
+
 def _size(image):
     return Image.open(io.BytesIO(base64.b64decode(image["src"].partition(",")[2]))).size
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from care_tf.data.manifest import Manifest
 from care_tf.runs._example_maps import _shown
+from care_tf.runs._gallery_maps import gallery_groups
 from care_tf.runs._run_report import focus_class
 
 
@@ -40,6 +41,25 @@ def test_an_image_its_box_and_its_map_keep_the_files_proportions(tmp_path, resiz
     shown = to_image(attention)
     assert shown.shape == (80, 320)
     assert shown[:25, :145].min() > 0.9 and shown[55:].max() < 0.1 and shown[:, 175:].max() < 0.1
+
+
+def test_a_gallerys_cards_say_what_its_groups_say(tmp_path):
+    paths = [str(tmp_path / name) for name in ("a.png", "a.png1", "a.png2")]
+    for path in paths:
+        Image.fromarray(np.zeros((20, 80, 3), np.uint8)).save(path, format="png")
+    run = _run(tmp_path, reading={})
+    run.config.training = SimpleNamespace(batch_size=2)
+    run.inputs, run.class_names, run.preprocess = (), ("DF", "NV", "VASC"), lambda images: images
+    said = np.array([[0.4, 0.6, 0], [0.3, 0.7, 0], [0.49, 0.51, 0]])
+    run.care_model = SimpleNamespace(attention_map=lambda images, labels: np.ones((len(labels), 32, 32), np.float32))
+    own = SimpleNamespace(
+        run=run, rows=_rows(paths[0], (0, 1, 0), [[]] * 3), predictions=SimpleNamespace(probabilities=said)
+    )
+    (missed,), (right,) = gallery_groups(own, None, ("", "run"), "DF")
+    assert (missed.title, right.title) == ("DF, missed", "NV")
+    assert [card["predicted_after"] for card in missed.examples] == ["NV", "NV"]
+    assert [card["probability_predicted"] for card in missed.examples] == [0.6, 0.51]
+    assert [card["probability_true"] for card in right.examples] == [0.7]
 
 
 def test_the_class_in_focus_is_the_rarest_of_those_with_boxes(tmp_path):

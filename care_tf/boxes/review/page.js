@@ -143,13 +143,14 @@ function jumpTo(text) {
   const later = items.findIndex((item, index) => index > current && holds(item));
   const index = number >= 0 ? number : later >= 0 ? later : items.findIndex(holds);
   if (wanted && index >= 0) jump(index);
-  else toast(`No image has this number or name`);
+  else toast("No image has this number or name");
 }
 
 function setWindowing(isOn) {
   stage.isWindowing = isOn;
   document.body.classList.toggle("windowing-on", isOn);
   find("window-mode").setAttribute("aria-pressed", String(isOn));
+  renderStage();
 }
 
 function skip() {
@@ -328,11 +329,13 @@ function renderStage() {
   find("accept").disabled = !isShown || !boxes.length;
   find("hint").textContent = !isShown
     ? ""
-    : stage.selected >= 0
-      ? "Drag or arrow keys move · handles resize · Del deletes · Ctrl+Z undoes"
-      : boxes.length
-        ? "Drag a box or its edges · drag elsewhere to add a box"
-        : "No box yet · drag over the lesion to draw one";
+    : stage.isWindowing
+      ? "Drag or arrow keys change brightness and contrast · W or Esc ends it"
+      : stage.selected >= 0
+        ? "Drag or arrow keys move · handles resize · Del deletes · Ctrl+Z undoes"
+        : boxes.length
+          ? "Drag a box or its edges · drag elsewhere to add a box"
+          : "No box yet · drag over the lesion to draw one";
 }
 
 function renderWindow() {

@@ -37,7 +37,7 @@ export class Window {
 
   /** Takes the last window back, or away. */
   async toggle() {
-    await this.#prepare();
+    if (!(await this.#prepare())) return;
     const [low, high] = this.kept.get(this.largest) ?? [this.low, this.high];
     if (this.isOn) this.reset();
     else this.#set(low, high);
@@ -45,7 +45,7 @@ export class Window {
 
   /** Moves the level by a share of the width, and the width by a factor: a drag is as fine as the window is. */
   async adjust(level, width) {
-    await this.#prepare();
+    if (!(await this.#prepare())) return;
     const next = Math.min(Math.max(this.width * Math.exp(3 * width), SMALLEST), 2 * this.white);
     const middle = Math.min(Math.max(this.level + level * this.width, 0), this.white);
     this.#set(middle - next / 2, middle + next / 2);
@@ -60,14 +60,19 @@ export class Window {
     this.#draw();
   }
 
-  /** The values are asked for once, at the first change. */
-  #prepare() {
+  /**
+   * The values are asked for once, at the first change; where they do not come, the 8 bits are shown. Whether the image
+   * is still the one that the change was meant for.
+   */
+  async #prepare() {
     const { image } = this;
-    this.loading ??= Promise.resolve(this.load?.()).then((found) => {
-      if (!found || this.image !== image) return;
-      Object.assign(this, found, { low: 0, high: found.white });
-    });
-    return this.loading;
+    this.loading ??= Promise.resolve(this.load?.())
+      .catch(() => null)
+      .then((found) => {
+        if (found && this.image === image) Object.assign(this, found, { low: 0, high: found.white });
+      });
+    await this.loading;
+    return this.image === image;
   }
 
   #draw() {

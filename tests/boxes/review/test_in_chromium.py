@@ -360,6 +360,35 @@ def test_sixteen_bits_are_windowed_on_the_files_values(manifest_path, page, serv
     assert frames[0] == frames[1]
 
 
+VALUES_LATER = """() => {
+    const { fetch } = window;
+    window.answers = [];
+    window.fetch = (url, ...others) =>
+        url.startsWith("values/")
+            ? new Promise((resolve, reject) => window.answers.push({ resolve, reject }))
+            : fetch(url, ...others);
+}"""
+
+
+def test_a_window_waits_for_its_own_images_values_and_does_without_them(person):
+    person.sees("a")
+    page, hint = person.page, person.page.locator("#hint").inner_text()
+    page.evaluate(VALUES_LATER)
+    person.press("w", "ArrowRight")
+    assert page.locator("#hint").inner_text().startswith("Drag or arrow keys change brightness and contrast")
+    person.press("s")
+    person.sees("b")
+    page.evaluate("answers.pop().resolve(new Response(null, { status: 204 }))")  # what was meant for a
+    page.evaluate("new Promise((done) => setTimeout(done, 20))")
+    assert not page.locator("#window-state").is_visible()
+    person.press("ArrowRight")
+    page.evaluate("answers.pop().reject(new Error())")  # the 8 bits must do
+    page.wait_for_selector("#window-state:visible")
+    person.press("p", "Escape")
+    person.sees("a")
+    assert page.locator("#hint").inner_text() == hint
+
+
 def test_the_strip_jumps_and_shows_what_was_decided(person):
     person.sees("a")
     entries = person.page.locator("#strip button")
