@@ -53,22 +53,29 @@ def refuse_large(path: AnyFile, max_pixels: int) -> None:
     """
     from PIL import Image
 
+    sizes: list[tuple[int, int]] = []
+    received = ""
     if _kind(path) == "DICOM":
         with open_file(path) as file:
             if _DEFLATED in file.read():
                 raise InputError(f"{path} must not be deflated. Received a deflated DICOM file. Save it uncompressed.")
-        _, *size = read_dicom_header(path)
-        sizes = [tuple(size)]
+        _, width, height = read_dicom_header(path)
+        sizes = [(width, height)]
     else:
         with named_errors(path, "image"), open_file(path) as file:
             try:
                 with Image.open(file, formats=("JPEG", "PNG", "TIFF")) as image:
                     sizes = [image.size, *_tile_sizes(image)]
             except Image.DecompressionBombError:  # Pillow's own limit
-                raise _too_large(path, max_pixels, f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,}") from None
+                received = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
     for width, height in sizes:
         if width * height > max_pixels or max(width, height) > _MAX_SIDE_PX:
-            raise _too_large(path, max_pixels, f"{width:,} x {height:,}")
+            received = f"{width:,} x {height:,}"
+    if received:
+        raise TooLargeError(
+            f"{path} must have at most {max_pixels:,} pixels, and {_MAX_SIDE_PX:,} on a side. Received {received}. "
+            "Shrink it."
+        )
 
 
 def _tile_sizes(image: Any) -> list[tuple[int, int]]:
@@ -78,13 +85,6 @@ def _tile_sizes(image: Any) -> list[tuple[int, int]]:
     if not all(isinstance(side, int) for side in tile):
         raise ValueError("its tiles have no size")
     return [tile]
-
-
-def _too_large(path: AnyFile, max_pixels: int, received: str) -> TooLargeError:
-    return TooLargeError(
-        f"{path} must have at most {max_pixels:,} pixels, and {_MAX_SIDE_PX:,} on a side. Received {received}. "
-        "Shrink it."
-    )
 
 
 def is_image_file(path: str) -> bool:

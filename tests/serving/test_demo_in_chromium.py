@@ -39,7 +39,7 @@ def test_images_are_predicted_and_bad_files_told(page, url, tmp_path):
     page.expected_complaint = "Failed to load resource"
     page.goto(url)
     page.get_by_role("heading", name="skin").wait_for()
-    page.get_by_label("age").fill("51")
+    page.get_by_role("textbox", name="age").fill("51")
     page.set_input_files("#files", [tmp_path / "red.tif", tmp_path / "notes <b>.png"])
     page.get_by_text("notes <b>.png must be a PNG").wait_for()
     card = page.locator("article").first
@@ -48,7 +48,7 @@ def test_images_are_predicted_and_bad_files_told(page, url, tmp_path):
     assert card.locator("li").all_inner_texts() == ["red\n0.962", "green\n0.019", "blue\n0.019"]
     before = card.get_by_alt_text("Attention to red, box 0, 0, 30, 20").get_attribute("src")
     assert card.locator(".given").inner_text() == "age 51"
-    page.get_by_label("age").fill("old")  # for the next image
+    page.get_by_role("textbox", name="age").fill("old")  # for the next image
     card.locator("select").select_option("blue")
     page.get_by_alt_text("Attention to blue, box 30, 20, 60, 40").wait_for()
     assert card.locator(".attention").get_attribute("src") != before
