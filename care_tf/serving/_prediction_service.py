@@ -76,10 +76,9 @@ class PredictionService:
             answer = self._answer(found, class_name)
         return {**answer, "warnings": warned}
 
-    def wait(self) -> None:
-        """Returns once no image is being predicted."""
-        with self._one_at_a_time:
-            pass
+    def stop(self) -> None:
+        """Waits for the image under way; no other is begun."""
+        self._one_at_a_time.acquire()
 
     def _answer(self, found: Prediction, class_name: str | None) -> dict[str, Any]:
         height, width = found.size
