@@ -65,7 +65,7 @@ def refuse_large(path: AnyFile, max_pixels: int) -> None:
         with named_errors(path, "image"), open_file(path) as file:
             try:
                 with Image.open(file, formats=("JPEG", "PNG", "TIFF")) as image:
-                    sizes = [image.size, *_tile_sizes(image)]
+                    sizes = [image.size, _tile_size(image)]
             except Image.DecompressionBombError:  # Pillow's own limit
                 received = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
     for width, height in sizes:
@@ -78,13 +78,13 @@ def refuse_large(path: AnyFile, max_pixels: int) -> None:
         )
 
 
-def _tile_sizes(image: Any) -> list[tuple[int, int]]:
-    """Of a tiled TIFF, whose tiles are decoded whole, however small the image is."""
+def _tile_size(image: Any) -> tuple[int, int]:
+    """Of a tiled TIFF, whose tiles are decoded whole, however small the image is; 0 x 0 of other files."""
     tags = getattr(image, "tag_v2", {})
     tile = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)
     if not all(isinstance(side, int) for side in tile):
         raise ValueError("its tiles have no size")
-    return [tile]
+    return tile
 
 
 def is_image_file(path: str) -> bool:

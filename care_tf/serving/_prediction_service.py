@@ -16,7 +16,7 @@ from care_tf.serving._image_files import refuse_large
 from care_tf.serving._predictor import BadImage, ImageFile, Prediction, Predictor
 from care_tf.serving._reading_warnings import reading_warnings
 
-MAX_PIXELS = 50_000_000  # decoding and resizing them takes 0.8 GB
+MAX_PIXELS = 50_000_000  # decoding and resizing them took up to 0.9 GB, as a 16-bit PNG in color
 
 
 class PredictionService:
