@@ -33,13 +33,14 @@ def refusal(request: "flask.Request", names: Collection[str] | None, *, origin_m
 
     Args:
       request: The request.
-      names: Host names by which this server is known, without port; None for any, of which a browser's request then
-        must come from the same.
+      names: Host names by which this server is known, in lower case and without port; None for any, of which a
+        browser's request then must come from the same.
       origin_may_lack: Whether a request that changes something may lack the header Origin, as those of programs that
-        are no browser do.
+        are not browsers do.
     """
     host, port = request.environ.get("HTTP_HOST", ""), request.environ["SERVER_PORT"]
-    if names is not None and host not in [f"{name}:{port}" for name in names]:
+    ends = (f":{port}", "") if port == "80" else (f":{port}",)  # browsers leave 80 out
+    if names is not None and host.lower() not in [f"{name}{end}" for name in names for end in ends]:
         return f"this page is for {next(iter(names))}:{port} only"
     site = request.headers.get("Sec-Fetch-Site", "none")
     changes = request.method not in ("GET", "HEAD")

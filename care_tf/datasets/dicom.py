@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from care_tf.datasets._compressed_frame import check_frame
 from care_tf.datasets._dicom_display import gray_levels
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
@@ -67,8 +68,8 @@ def read_dicom(path: AnyFile, window: int | str | None = None) -> np.ndarray:
 
     Raises:
       InputError: pydicom is not installed; the file is missing, cut off, no DICOM file, without pixels, in color, in
-        several frames, or in a compression that no installed package decodes; an element that says how to read or show
-        it is missing or wrong; there is no such view.
+        several frames, in a compression that no installed package decodes, or compressed at another size than it says;
+        an element that says how to read or show it is missing or wrong; there is no such view.
 
     Source: DICOM PS3.3 C.11.1 (modality), C.11.2 (view), C.7.6.3.1.2 (photometric interpretation), PS3.5 8.1.1 (bits).
     Where the standard leaves the choice between lookup table and window to the viewer: the table. Only the pixels leave
@@ -176,11 +177,20 @@ def _decoded(dataset: Any, syntax: Any) -> np.ndarray:
     try:
         if not get_decoder(syntax).is_available:
             raise InputError(f"{compression}, which nothing installed decodes. To read it, {fix}.")
+        check_frame(_frame(dataset), int(dataset.Columns), int(dataset.Rows), is_rle=syntax == _RLE)
         return dataset.pixel_array
     except NotImplementedError:
         raise InputError(f"{compression}, which pydicom does not decode. To read it, {fix}.") from None
     except RuntimeError as error:  # raised when the packages that decode it refuse this file, or its data are broken
         raise InputError(f"{compression}: {' '.join(str(error).split())}. Copy it again, or {fix}.") from error
+
+
+def _frame(dataset: Any) -> bytes:
+    """The compressed frame, as pydicom's decoder finds it."""
+    from pydicom.encaps import get_frame
+
+    tables = [dataset.get(name) for name in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths")]
+    return get_frame(dataset.PixelData, 0, number_of_frames=1, extended_offsets=tuple(tables) if all(tables) else None)
 
 
 def _read(path: AnyFile, **options: Any) -> Any:

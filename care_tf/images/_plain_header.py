@@ -28,7 +28,7 @@ def plain_header(path: str | os.PathLike) -> tuple[str, int, int] | None:
             tail = os.pread(file, _TAIL_BYTES, max(0, os.lseek(file, 0, os.SEEK_END) - _TAIL_BYTES))
         finally:
             os.close(file)
-    except OSError:
+    except (OSError, ValueError):  # such as a NUL in the path
         return None
     if head.startswith(b"\xff\xd8"):
         return _jpeg_header(head) if b"\xff\xd9" in tail else None

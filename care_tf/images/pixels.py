@@ -37,8 +37,8 @@ def read_image(path: AnyFile, max_pixel_value: int | None = None) -> np.ndarray:
 
     Args:
       path: A JPEG or PNG file, on disk or in memory.
-      max_pixel_value: The number in a 16-bit PNG that is white, in [1, 65535]; other files are read as ever. None takes
-        the upper byte of its numbers, with a warning where that leaves the image dark.
+      max_pixel_value: The number in a 16-bit PNG that is white, in [1, 65535]; other files are not affected. None
+        takes the upper byte of its numbers, with a warning where that leaves the image dark.
 
     Returns:
       uint8 (H,W,3) RGB.
@@ -51,7 +51,7 @@ def read_image(path: AnyFile, max_pixel_value: int | None = None) -> np.ndarray:
     check_max_pixel_value(max_pixel_value)
     numbers = _16_bit_numbers(path)
     if numbers is not None:
-        return _gray(numbers, max_pixel_value, path)
+        return _rgb_of_16_bits(numbers, max_pixel_value, path)
     with named_errors(path, "image"), open_file(path) as file, Image.open(file, formats=("JPEG", "PNG")) as image:
         transposition = _TRANSPOSITIONS.get(exif_orientation(image))
         pixels = _as_rgb(image)
@@ -80,13 +80,12 @@ def read_tiff(path: AnyFile, max_pixel_value: int | None = None) -> np.ndarray:
     with named_errors(path, "image"), open_file(path) as file, Image.open(file, formats=("TIFF",)) as image:
         tags = image.tag_v2
         num_bits, photometric, mode = max(tags.get(_BITS_PER_SAMPLE, (1,))), tags.get(_PHOTOMETRIC), image.mode
-        num_pages = getattr(image, "n_frames", 1)
-        oriented = ImageOps.exif_transpose(image) if num_pages == 1 else image
-    if num_pages > 1:
-        raise InputError(f"{path} must hold one image. Received {num_pages} pages. Save each as a file of its own.")
+        has_pages = getattr(image, "is_animated", False)  # n_frames would walk through all of them
+        oriented = image if has_pages else ImageOps.exif_transpose(image)
+    if has_pages:
+        raise InputError(f"{path} must hold one image. Received several pages. Save each as a file of its own.")
     if num_bits == 16 and mode.startswith("I;16") and photometric == _BLACK_IS_ZERO:
-        numbers = np.asarray(oriented).astype(np.int32)
-        return _gray(np.repeat(numbers[..., np.newaxis], 3, axis=2), max_pixel_value, path)
+        return _rgb_of_16_bits(np.asarray(oriented)[..., np.newaxis], max_pixel_value, path)
     if num_bits > 8 or mode not in _EIGHT_BIT_MODES:
         raise InputError(
             f"{path} must have 8 bits per channel, or 16 of gray from black to white. Received {num_bits} bits, "
@@ -125,7 +124,7 @@ def gray_16_bit_values(path: str | os.PathLike) -> np.ndarray | None:
     numbers = _16_bit_numbers(path)
     if numbers is None or (numbers[..., :1] != numbers[..., 1:]).any():
         return None
-    return numbers[..., 0]
+    return numbers[..., 0].astype(np.int32)
 
 
 def _as_rgb(image: Any) -> Any:
@@ -133,7 +132,7 @@ def _as_rgb(image: Any) -> Any:
 
 
 def _16_bit_numbers(path: AnyFile) -> np.ndarray | None:
-    """int32 (H,W,3), RGB, of a PNG with 16 bits per channel; None for any other file."""
+    """(H,W,1), gray, or (H,W,3), RGB, of a PNG with 16 bits per channel; None for any other file."""
     from PIL import Image
 
     with named_errors(path, "image"):
@@ -141,7 +140,8 @@ def _16_bit_numbers(path: AnyFile) -> np.ndarray | None:
             head = file.read(HEAD_BYTES)
             if not is_16_bit_png(head):
                 return None
-            contents = head + file.read()
+            file.seek(0)
+            contents = file.read()
         with Image.open(io.BytesIO(contents), formats=("PNG",)) as image:
             pixels = np.asarray(image)  # decoded even where Pillow keeps the upper bytes only: it finds what is cut off
             is_gray = image.mode.startswith("I")
@@ -150,22 +150,23 @@ def _16_bit_numbers(path: AnyFile) -> np.ndarray | None:
         import cv2
 
         pixels = np.asarray(cv2.imdecode(np.frombuffer(contents, np.uint8), cv2.IMREAD_UNCHANGED))[..., 2::-1]
-    return np.broadcast_to(np.atleast_3d(pixels), (*pixels.shape[:2], 3)).astype(np.int32)
+    return np.atleast_3d(pixels)
 
 
-def _gray(numbers: np.ndarray, max_pixel_value: int | None, path: AnyFile) -> np.ndarray:
-    """uint8, as the pipeline's decoder gives it."""
+def _rgb_of_16_bits(numbers: np.ndarray, max_pixel_value: int | None, path: AnyFile) -> np.ndarray:
+    """Numbers (H,W,1 or 3) -> uint8 (H,W,3), as the pipeline's decoder gives it."""
     largest = int(numbers.max())
     if max_pixel_value is None:
         warn_if_dark({str(path): largest}, stacklevel=3)
-        return (numbers >> 8).astype(np.uint8)
-    gray = gray_of_16_bits(numbers, max_pixel_value)
-    if gray.max() > 255:
+    elif gray_of_16_bits(largest, max_pixel_value) > 255:
         raise InputError(
             f"{path}: max_pixel_value must be the largest that a pixel can have. Received {max_pixel_value}, and a "
             f"pixel of {largest}. Raise it."
         )
-    return gray.astype(np.uint8)
+    layers = np.empty(numbers.shape, np.uint8)
+    for row, given in zip(layers, numbers, strict=True):  # one by one: the numbers of a large image fill the memory
+        row[...] = given >> 8 if max_pixel_value is None else gray_of_16_bits(given.astype(np.int32), max_pixel_value)
+    return np.repeat(layers, 3 // numbers.shape[-1], axis=2)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The web application of the demo: a page to drop images on, and one request that predicts them."""
 
 import io
+import threading
 from collections.abc import Collection
 from importlib import resources
 from typing import IO, TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ require_extra("care serve", "serve", "flask")
 
 MAX_BODY_BYTES = 64 * 2**20
 MAX_IMAGES = 16
+MAX_REQUESTS = 4  # whose uploads are in memory at once
 _MAX_NAME = 100
 _ASSETS = {"demo.css": "text/css", "demo.js": "text/javascript"}
 _OWN_FIELDS = ("class_name", "pictures")
@@ -35,7 +37,8 @@ def create_demo_app(service: PredictionService, names: Collection[str] | None) -
     | `GET /model` | class names, thresholds, further inputs |
     | `POST /predict` | `{"images": [...]}`, one for each image of a form, or for the body |
 
-    Whatever goes wrong with a request is `{"error": "..."}`, one line, with a 4xx status.
+    Whatever goes wrong with a request is `{"error": "..."}`, one line, with a 4xx status, 503 while `MAX_REQUESTS` are
+    being answered, or 500 for a fault of the server.
 
     Args:
       service: What answers.
@@ -52,6 +55,7 @@ def create_demo_app(service: PredictionService, names: Collection[str] | None) -
         def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
             return io.BytesIO()
 
+    under_way = threading.BoundedSemaphore(MAX_REQUESTS)
     app = flask.Flask(__name__, static_folder=None)
     app.request_class = Request
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
@@ -92,6 +96,14 @@ def create_demo_app(service: PredictionService, names: Collection[str] | None) -
 
     @app.post("/predict")
     def predict() -> "flask.Response":
+        if not under_way.acquire(blocking=False):
+            flask.abort(503, f"{MAX_REQUESTS} requests are being answered; send this one again later")
+        try:
+            return answers()
+        finally:
+            under_way.release()
+
+    def answers() -> "flask.Response":
         files, fields = _uploads(flask.request)
         if not files:
             flask.abort(400, "send an image: as the body, or as one or more files of a form (multipart/form-data)")
@@ -107,8 +119,9 @@ def create_demo_app(service: PredictionService, names: Collection[str] | None) -
 def _uploads(request: "flask.Request") -> tuple[list[FileInMemory], dict[str, str]]:
     """The files of a request, and its fields."""
     if request.mimetype == "multipart/form-data":
+        # `getvalue` of the BytesIO copies nothing.
         given = [each for _, each in request.files.items(multi=True) if each.filename]
-        return [FileInMemory(_name(each.filename or ""), each.read()) for each in given], request.values.to_dict()
+        return [FileInMemory(_name(each.filename or ""), each.getvalue()) for each in given], request.values.to_dict()
     contents = request.get_data(cache=False)
     name = "image.dcm" if request.mimetype == _DICOM else "image"
     return [FileInMemory(name, contents)] if contents else [], request.args.to_dict()

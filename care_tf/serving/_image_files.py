@@ -1,6 +1,7 @@
 """Image files as people have them: PNG, JPEG, TIFF or DICOM, told apart by their first bytes."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DICOM_MARK, _DICOM_MARK_AT = b"DICM", 128
 _DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax
 _MAX_SIDE_PX = 30_000
+_TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF
 
 
 class TooLargeError(InputError):
@@ -51,22 +53,38 @@ def refuse_large(path: AnyFile, max_pixels: int) -> None:
     """
     from PIL import Image
 
+    sizes: list[tuple[int, int]] = []
+    received = ""
     if _kind(path) == "DICOM":
         with open_file(path) as file:
             if _DEFLATED in file.read():
                 raise InputError(f"{path} must not be deflated. Received a deflated DICOM file. Save it uncompressed.")
         _, width, height = read_dicom_header(path)
+        sizes = [(width, height)]
     else:
         with named_errors(path, "image"), open_file(path) as file:
             try:
                 with Image.open(file, formats=("JPEG", "PNG", "TIFF")) as image:
-                    width, height = image.size
+                    sizes = [image.size, _tile_size(image)]
             except Image.DecompressionBombError:  # Pillow's own limit
-                width = height = _MAX_SIDE_PX + 1
-    if width * height > max_pixels or max(width, height) > _MAX_SIDE_PX:
+                received = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
+    for width, height in sizes:
+        if width * height > max_pixels or max(width, height) > _MAX_SIDE_PX:
+            received = f"{width:,} x {height:,}"
+    if received:
         raise TooLargeError(
-            f"{path} must have at most {max_pixels:,} pixels, and {_MAX_SIDE_PX:,} on a side. Received more. Shrink it."
+            f"{path} must have at most {max_pixels:,} pixels, and {_MAX_SIDE_PX:,} on a side. Received {received}. "
+            "Shrink it."
         )
+
+
+def _tile_size(image: Any) -> tuple[int, int]:
+    """Of a tiled TIFF, whose tiles are decoded whole, however small the image is; 0 x 0 of other files."""
+    tags = getattr(image, "tag_v2", {})
+    tile = tags.get(_TILE_WIDTH, 0), tags.get(_TILE_LENGTH, 0)
+    if not all(isinstance(side, int) for side in tile):
+        raise ValueError("its tiles have no size")
+    return tile
 
 
 def is_image_file(path: str) -> bool:

@@ -74,7 +74,7 @@ class Explanation(NamedTuple):
 
     Attributes:
       probabilities: float32 (N,C).
-      attention_maps: float32 (N,H,W) in [0, 1] of the predicted classes, each over its whole image, at `image_size`.
+      attention_maps: float32 (N,H,W) in [0, 1] of the explained classes, each over its whole image, at `image_size`.
       boxes: float32 (N,4), half-open x0,y0,x1,y1 px of the images, around what the maps mark; zeros where nothing is.
     """
 
@@ -149,9 +149,18 @@ class Predictor:
         inputs: Mapping[str, Sequence[Any]] | None = None,
         class_name: str | None = None,
     ) -> Explanation:
-        """The probabilities of images, and where one class was seen: `class_name`, or each image's predicted one.
+        """The probabilities of images, and where one class was seen.
 
-        Other Args and Raises: as in `predict`.
+        Args:
+          paths: As in `predict`.
+          inputs: As in `predict`.
+          class_name: Whose attention, one of `class_names`; None: of each image's predicted class.
+
+        Returns:
+          Float32 arrays: (N,C), (N,H,W) in [0, 1], and (N,4) px.
+
+        Raises:
+          InputError: As in `predict`; or there is no such class, or its maps cannot be had.
         """
         found = self._all(paths, inputs, attention=True, class_name=class_name)
         shapes = {"probabilities": (len(self.class_names),), "attention_map": self.image_size, "box": (4,)}

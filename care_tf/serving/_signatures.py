@@ -148,8 +148,13 @@ class ServedClassifier(tf.Module):
           class_index: (B,) int32, which class's map each image gets, counted in the order of `class_names`.
 
         Returns:
-          As `explain`.
+          As `explain`; an index of no class fails the request.
         """
+        num_classes = len(self._class_names)
+        is_class = (class_index >= 0) & (class_index < num_classes)
+        message = f"class_index must lie in [0, {num_classes}). Received"
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(is_class), [message, class_index])]):
+            class_index = tf.identity(class_index)
         return self._explained(images, class_index)
 
     def _explained(self, images: tf.Tensor, class_index: tf.Tensor | None) -> Outputs:

@@ -31,9 +31,10 @@ async function request(path, options) {
   return answerOf(response);
 }
 
-async function predict(file, className) {
+async function predict({ file, fields }, className) {
   if (file.size > model.max_bytes - 10_000) throw new Error(`${file.name} is larger than ${model.max_bytes >> 20} MiB`);
-  const body = new FormData(byId("fields"));
+  const body = new FormData();
+  for (const [name, value] of fields) body.append(name, value);
   body.append("pictures", "1");
   if (className) body.append("class_name", className);
   body.append("image", file, file.name);
@@ -49,37 +50,40 @@ function add(files) {
   if (!model || !files.length) return;
   tell(files.length > MAX_FILES ? `${files.length} files: the first ${MAX_FILES} are taken. For more: care predict.` : "");
   byId("legend").hidden = false;
-  const cards = [...files].slice(0, MAX_FILES).map((file) => [file, newCard(file)]);
-  results.prepend(...cards.map(([, card]) => card));
-  waiting.push(...cards);
+  const fields = [...new FormData(byId("fields"))]; // as they are now: they may be changed for the next image
+  const images = [...files].slice(0, MAX_FILES).map((file) => ({ file, fields, card: newCard(file, fields) }));
+  results.prepend(...images.map(({ card }) => card));
+  waiting.push(...images);
   work();
 }
 
 function work() {
   while (underWay < AT_ONCE && waiting.length) {
-    const [file, card] = waiting.shift();
-    if (!card.isConnected) continue; // cleared meanwhile
+    const image = waiting.shift();
+    if (!image.card.isConnected) continue; // cleared meanwhile
     underWay += 1;
-    fill(file, card).finally(() => {
+    fill(image).finally(() => {
       underWay -= 1;
       work();
     });
   }
 }
 
-function newCard(file) {
+function newCard(file, fields) {
   const card = byId("card").content.cloneNode(true).firstElementChild;
   card.querySelector("h2").textContent = file.name;
+  card.querySelector(".given").textContent = fields.map(([name, value]) => `${name} ${value || "missing"}`).join(", ");
   return card;
 }
 
-async function fill(file, card) {
+async function fill(image) {
+  const { card } = image;
   const state = card.querySelector(".state");
   state.textContent = "Predicting …";
   try {
-    const answer = await predict(file);
+    const answer = await predict(image);
     show(answer, card);
-    offerClasses(file, answer, card);
+    offerClasses(image, answer);
     state.hidden = true;
   } catch (error) {
     card.classList.add("failed");
@@ -143,25 +147,29 @@ function bar(name, value, isChosen) {
   return row;
 }
 
-function offerClasses(file, answer, card) {
+function offerClasses(image, answer) {
+  const { card } = image;
   const select = card.querySelector("select");
   const names = model.explains_any_class ? model.class_names : [answer.top_class];
   select.replaceChildren(
     ...names.map((name) => new Option(name === answer.top_class ? `${name} (predicted)` : name, name)),
   );
-  select.value = answer.top_class;
+  select.value = select.dataset.shown = answer.top_class;
   select.disabled = names.length < 2;
   if (!model.explains_any_class) select.title = "Export the run again to choose the class";
   select.addEventListener("change", async () => {
     const asked = select.value;
     card.classList.add("busy");
     try {
-      const other = await predict(file, asked);
-      if (select.value === asked) showAttention(other, card);
+      const other = await predict(image, asked);
+      if (select.value !== asked) return; // another was chosen meanwhile
+      showAttention(other, card);
+      select.dataset.shown = asked;
     } catch (error) {
       tell(error.message);
+      if (select.value === asked) select.value = select.dataset.shown;
     } finally {
-      if (select.value === asked) card.classList.remove("busy");
+      card.classList.toggle("busy", select.value !== select.dataset.shown);
     }
   });
 }

@@ -1,7 +1,9 @@
 """Serves a model as a demo, a page and a JSON interface, until Ctrl-C."""
 
 import ipaddress
+import socket
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from care_tf.local_server import LOOPBACK, bind_server
@@ -22,9 +24,8 @@ def make_demo_server(
       InputError: The port is taken, not allowed or no port, or the host is not this machine.
     """
     service = PredictionService(model, name)
-    names = dict.fromkeys((host, LOOPBACK, "localhost", "[::1]")) if _is_loopback(host) else None
-    server, port = bind_server(create_demo_app(service, names), host, port)
-    return server, f"http://{f'[{host}]' if ':' in host else host}:{port}/", service
+    server, port = bind_server(create_demo_app(service, _names(host)), host, port)
+    return server, f"http://{_in_url(host)}:{port}/", service
 
 
 def serve_demo(model: Predictor, name: str, *, host: str = LOOPBACK, port: int = 0) -> None:
@@ -50,8 +51,20 @@ def serve_demo(model: Predictor, name: str, *, host: str = LOOPBACK, port: int =
         server.serve_forever()  # returns on Ctrl-C
     finally:
         server.server_close()
-        service.wait()
+        service.stop()
     print("\nended")
+
+
+def _names(host: str) -> Collection[str] | None:
+    """By what names browsers may call a server that listens at `host`; None for any."""
+    if host in ("", "0.0.0.0", "::"):  # all of the machine's addresses, by whatever name
+        return None
+    others = (LOOPBACK, "localhost", "[::1]") if _is_loopback(host) else (socket.gethostname(), socket.getfqdn())
+    return dict.fromkeys(name.lower() for name in (_in_url(host), *others))
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _is_loopback(host: str) -> bool:

@@ -372,3 +372,20 @@ def test_without_pydicom_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(InputError, match=r"needs pydicom\. .*pip install 'care_tf\[dicom\]'"):
         read_dicom(path)
+
+
+def test_what_decompresses_to_another_size_is_refused_before_it_does(tmp_path, monkeypatch):
+    header = np.array([1, 64, *[0] * 14], "<u4").tobytes()
+    path = write_dicom(
+        tmp_path / "a.dcm", np.zeros((2, 3), np.uint8), syntax=uid.RLELossless, frames=[header + b"\x81\7" * 9]
+    )
+    monkeypatch.setattr("pydicom.dataset.Dataset.pixel_array", property(lambda _: pytest.fail("was decompressed")))
+    with pytest.raises(
+        InputError, match="a.dcm: The compressed pixels .* 3 x 2. Received RLE of more than 12 bytes. Exp"
+    ):
+        read_dicom(path)
+    for kind, syntax in {"JPEG": uid.JPEGBaseline8Bit, "JPEG2000": uid.JPEG2000Lossless}.items():
+        Image.new("L", (30, 20)).save(file := io.BytesIO(), kind, no_jp2=True)
+        path = write_dicom(tmp_path / "a.dcm", np.zeros((2, 3), np.uint8), syntax=syntax, frames=[file.getvalue()])
+        with pytest.raises(InputError, match="as Columns and Rows say, 3 x 2. Received 30 x 20. Export"):
+            read_dicom(path)

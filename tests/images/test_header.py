@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, UnidentifiedImageError
 
+from care_tf.errors import InputError
 from care_tf.images._plain_header import plain_header
 from care_tf.images.header import ImageHeader, exif_orientation, read_image_header
 
@@ -94,6 +95,11 @@ def test_other_files_are_left_to_pillow(tmp_path, name):
     (tmp_path / "a").write_bytes(ODD[name])
     assert plain_header(tmp_path / "a") is None
     assert plain_header(tmp_path) is None and plain_header(tmp_path / "none") is None
+
+
+def test_a_path_that_no_file_can_have_is_an_input_error():
+    with pytest.raises(InputError, match="cannot be read: embedded null byte"):
+        read_image_header("a\0b.png")
 
 
 def test_a_turned_image_has_the_size_it_is_shown_in(tmp_path):

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -99,7 +100,7 @@ def test_a_tiff_that_may_be_read_wrongly_is_refused(tmp_path):
     pages[0].save(tmp_path / "cut.tif")
     (tmp_path / "cut.tif").write_bytes((tmp_path / "cut.tif").read_bytes()[:60])
     for name, message in {
-        "pages": "must hold one image. Received 2 pages",
+        "pages": "must hold one image. Received several pages",
         "float": "must have 8 bits per channel, .* Received 32 bits, F",
         "inverted": "Received 16 bits, I;16",
         "ink": "Received 8 bits, CMYK",
@@ -108,3 +109,16 @@ def test_a_tiff_that_may_be_read_wrongly_is_refused(tmp_path):
     }.items():
         with pytest.raises(InputError, match=message):
             read_tiff(tmp_path / f"{name}.tif")
+
+
+@pytest.mark.filterwarnings("ignore:.*16-bit PNG")  # is dark
+@pytest.mark.parametrize("max_pixel_value", [None, 4095])
+@pytest.mark.parametrize("shape", [(6, 9), (6, 9, 3)])
+def test_sixteen_bits_are_scaled_number_by_number(tmp_path, shape, max_pixel_value):
+    numbers = _random(shape, np.uint16, 4096)
+    assert cv2.imwrite(str(tmp_path / "a.png"), numbers[..., ::-1] if len(shape) == 3 else numbers)
+    wide = np.broadcast_to(np.atleast_3d(numbers), (6, 9, 3)).astype(np.int64)
+    expected = wide >> 8 if max_pixel_value is None else np.floor(255 * wide / max_pixel_value + 0.5)
+    image = read_image(tmp_path / "a.png", max_pixel_value)
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, expected)

@@ -18,8 +18,9 @@ from PIL import Image
 from care_tf.data import InputEncoding
 from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision
-from care_tf.serving import _demo_app, _predictor, demo_server
-from care_tf.serving._demo_app import MAX_IMAGES, create_demo_app
+from care_tf.file_in_memory import FileInMemory
+from care_tf.serving import _predictor, demo_server
+from care_tf.serving._demo_app import MAX_IMAGES, MAX_REQUESTS, create_demo_app
 from care_tf.serving._prediction_service import PredictionService
 from care_tf.serving.demo_server import make_demo_server, serve_demo
 
@@ -263,9 +264,9 @@ def served():
     server.server_close()
 
 
-def asked(address, contents):
+def asked(address, contents, headers=None):
     connection = http.client.HTTPConnection(address, timeout=20)
-    connection.request("POST", "/predict", contents)
+    connection.request("POST", "/predict", contents, headers or {})
     reply = connection.getresponse()
     answer = reply.status, json.loads(reply.read())
     connection.close()
@@ -274,17 +275,63 @@ def asked(address, contents):
 
 def test_requests_at_once_get_their_own_answers(served):
     colors = [RED, BLUE, RED, BLUE, BLUE, RED, RED, BLUE] * 2
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(MAX_REQUESTS) as pool:
         answers = list(pool.map(lambda color: asked(served, encoded(color)), colors))
     assert {status for status, _ in answers} == {200}
     expected = ["red" if color == RED else "blue" for color in colors]
     assert [answer["images"][0]["top_class"] for _, answer in answers] == expected
 
 
-def test_a_large_body_is_answered_before_it_is_read(served, monkeypatch):
-    monkeypatch.setattr(_demo_app, "MAX_BODY_BYTES", 0)
-    status, answer = asked(served, b"x" * (65 * 2**20))
-    assert status == 413 and "send fewer at once" in answer["error"]
+def test_a_large_body_is_answered_before_it_is_read(served):
+    status, answer = asked(served, b"", {"Content-Length": str(65 * 2**20)})
+    assert status == 413 and "64 MiB" in answer["error"]
+
+
+def test_more_requests_at_once_than_fit_the_memory_are_told_to_come_again(monkeypatch):
+    app, inside, go_on = app_of(), threading.Barrier(MAX_REQUESTS + 1, timeout=20), threading.Event()
+
+    def slow(*_):
+        inside.wait()
+        go_on.wait(20)
+        return {"top_class": "red"}
+
+    monkeypatch.setattr(PredictionService, "answer", slow)
+    with ThreadPoolExecutor(MAX_REQUESTS) as pool:
+        replies = [pool.submit(post, app.test_client(), encoded()) for _ in range(MAX_REQUESTS)]
+        inside.wait()
+        refused = post(app.test_client(), encoded())
+        go_on.set()
+    assert refused.status_code == 503 and "4 requests are being answered" in refused.json["error"]
+    assert [reply.result().status_code for reply in replies] == [200] * MAX_REQUESTS
+    monkeypatch.undo()
+    assert post(app.test_client(), encoded()).status_code == 200
+
+
+def test_a_stopped_service_begins_no_image():
+    model = ColorModel()
+    service = PredictionService(model, "skin")
+    service.stop()
+    asking = threading.Thread(target=service.answer, args=(FileInMemory("a.png", encoded()), {}), daemon=True)
+    asking.start()
+    asking.join(0.2)
+    assert asking.is_alive() and model.batch_sizes == []
+
+
+def test_the_names_of_a_host_are_its_own(monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "Lab")
+    monkeypatch.setattr("socket.getfqdn", lambda: "lab.example")
+    assert list(demo_server._names("192.0.2.7")) == ["192.0.2.7", "lab", "lab.example"]
+    assert list(demo_server._names("2001:db8::7")) == ["[2001:db8::7]", "lab", "lab.example"]
+    assert list(demo_server._names("127.0.0.1")) == ["127.0.0.1", "localhost", "[::1]"]
+    assert demo_server._names("0.0.0.0") is None and demo_server._names("::") is None
+
+
+def test_browsers_leave_port_80_out(client):
+    for host in ("127.0.0.1", "LOCALHOST", "localhost:80"):
+        assert client.get("/model", base_url="http://127.0.0.1", headers={"Host": host}).status_code == 200
+    for host in ("evil.example", "127.0.0.1:8600"):
+        assert client.get("/model", base_url="http://127.0.0.1", headers={"Host": host}).status_code == 403
+    assert client.get("/model", base_url=f"http://{HOST}", headers={"Host": "127.0.0.1"}).status_code == 403
 
 
 def test_a_taken_port_is_one_line(served):

@@ -137,6 +137,9 @@ def test_the_map_of_any_class_is_that_of_the_model_in_memory(model, exported):
     explained = exported[1]["explain"](images=tf.constant(images))
     np.testing.assert_allclose(outputs["probabilities"], explained["probabilities"], rtol=1e-6)
     assert set(outputs) == set(explained)
+    for wrong in (-1, 3):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=r"class_index must lie in \[0, 3\). Received"):
+            exported[1]["explain_class"](images=tf.constant(images[:1]), class_index=tf.constant([wrong]))
 
 
 def test_nested_classifier(tmp_path):

@@ -1,12 +1,14 @@
 """Image files of any kind become the same pixels, whatever they are called."""
 
+import struct
+
 import numpy as np
 import pytest
 from downloads import write_dicom
 from PIL import Image
 
 from care_tf.errors import InputError
-from care_tf.serving._image_files import is_image_file, read_pixels
+from care_tf.serving._image_files import TooLargeError, is_image_file, read_pixels, refuse_large
 
 
 @pytest.fixture
@@ -52,3 +54,16 @@ def test_what_is_no_image_says_so(tmp_path):
         with pytest.raises(InputError, match=message):
             read_pixels(str(tmp_path / name))
     assert not is_image_file(str(tmp_path / "notes.txt")) and not is_image_file(str(tmp_path / "missing"))
+
+
+def test_a_tile_larger_than_the_image_is_refused(tmp_path, gray):
+    Image.fromarray(gray).save(tmp_path / "a.tif", tiffinfo={65_000: 20_000, 65_001: 20_000})
+    content = (tmp_path / "a.tif").read_bytes()
+    for own, tag in ((65_000, 322), (65_001, 323)):  # Pillow writes no tags of tiles
+        content = content.replace(struct.pack("<HHI", own, 3, 1), struct.pack("<HHI", tag, 3, 1))
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(TooLargeError, match="a.tif must have at most 60 pixels.* Received 20,000 x 20,000. Shrink it."):
+        refuse_large(tmp_path / "a.tif", 60)
+    with pytest.raises(TooLargeError, match="Received 9 x 6. Shrink it."):
+        Image.fromarray(gray).save(tmp_path / "a.png")
+        refuse_large(tmp_path / "a.png", 53)
