@@ -41,10 +41,10 @@ def named_function(name: str, what: str) -> tuple[ModuleType, Callable[..., Any]
     except (ImportError, ValueError) as error:
         missing = (getattr(error, "name", None) or "").partition(".")[0]
         if isinstance(error, ModuleNotFoundError) and missing != module_name.partition(".")[0]:
-            remedy = f"Run pip install {missing}."
+            remedy = f"Run pip install {missing}"
         else:
-            remedy = "It must be installed, in the current folder or in one on PYTHONPATH, on every machine that works."
-        raise InputError(f"The {what} {name}: module {module_name!r} cannot be imported ({error}). {remedy}") from error
+            remedy = "It must be installed, in the current folder or in one on PYTHONPATH, on every machine that works"
+        raise InputError(f"The {what} {name}: module {module_name!r} cannot be imported ({error}). {remedy}.") from error
     function = getattr(module, function_name, None)
     if not callable(function):
         found = "is missing" if function is None else f"is a {type(function).__name__}"

@@ -8,8 +8,6 @@ import keras
 from care_tf.errors import InputError
 from care_tf.network.finite_weights import weights_not_finite
 
-_REMEDY = "Lower the learning rate, clip gradients (clipnorm=1.0), or check the images and class weights for NaN."
-
 
 class FiniteLoss(keras.callbacks.Callback):
     """Raises at the first batch whose running loss is NaN or infinite, and at an epoch's end where a weight is.
@@ -34,11 +32,15 @@ class FiniteLoss(keras.callbacks.Callback):
         terms = ("classification_loss", "attention_loss")
         bad = [name for name in terms if not math.isfinite(float(logs.get(name, 0.0)))]
         where = f"epoch {self._epoch + 1}, batch {batch + 1} ({' and '.join(bad) or 'loss'})"
-        raise InputError(f"The loss became {loss} at {where}. {_REMEDY}")
+        raise _error(f"The loss became {loss} at {where}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks the weights."""
         if bad := weights_not_finite(self.model):
-            raise InputError(
-                f"{len(bad)} weights became NaN or infinite in epoch {epoch + 1}, first {bad[0]}. {_REMEDY}"
-            )
+            raise _error(f"{len(bad)} weights became NaN or infinite in epoch {epoch + 1}, first {bad[0]}")
+
+
+def _error(found: str) -> InputError:
+    return InputError(
+        f"{found}. Lower the learning rate, clip gradients (clipnorm=1.0), or check the images and class weights for NaN."
+    )
