@@ -44,7 +44,9 @@ def named_function(name: str, what: str) -> tuple[ModuleType, Callable[..., Any]
             remedy = f"Run pip install {missing}"
         else:
             remedy = "It must be installed, in the current folder or in one on PYTHONPATH, on every machine that works"
-        raise InputError(f"The {what} {name}: module {module_name!r} cannot be imported ({error}). {remedy}.") from error
+        raise InputError(
+            f"The {what} {name}: module {module_name!r} cannot be imported ({error}). {remedy}."
+        ) from error
     function = getattr(module, function_name, None)
     if not callable(function):
         found = "is missing" if function is None else f"is a {type(function).__name__}"

@@ -42,5 +42,6 @@ class FiniteLoss(keras.callbacks.Callback):
 
 def _error(found: str) -> InputError:
     return InputError(
-        f"{found}. Lower the learning rate, clip gradients (clipnorm=1.0), or check the images and class weights for NaN."
+        f"{found}. Lower the learning rate, clip gradients (clipnorm=1.0), or check the images and class weights for "
+        "NaN."
     )
