@@ -176,16 +176,11 @@ def _entry(found: Prediction | BadImage, name: str, output: Path) -> _Entry:
 def _write_picture(path: Path, pixels: np.ndarray) -> None:
     from PIL import Image
 
-    try:
-        with atomic_path(path) as temporary:
-            if path.suffix == ".png":  # level 1 takes a quarter of the time for files a fifth larger
-                Image.fromarray(pixels).save(temporary, "PNG", compress_level=1)
-            else:
-                Image.fromarray(pixels).save(temporary, "JPEG", quality=88)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}. Make room: the same command continues."
-        ) from error
+    with atomic_path(path) as temporary:
+        if path.suffix == ".png":  # level 1 takes a quarter of the time for files a fifth larger
+            Image.fromarray(pixels).save(temporary, "PNG", compress_level=1)
+        else:
+            Image.fromarray(pixels).save(temporary, "JPEG", quality=88)
 
 
 def _calls(model: Predictor, good: Sequence[_Entry]) -> list[list[str]] | None:

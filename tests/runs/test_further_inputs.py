@@ -78,7 +78,7 @@ def test_a_run_trains_predicts_and_exports_with_further_inputs(config, patients,
     expected = run.care_model.classifier({name: tf.constant(value) for name, value in given.items()})
     np.testing.assert_allclose(predict_manifest(run, rows).probabilities, expected, atol=1e-6)
     (example, *_) = _example_maps.example_maps(run, rows, rows.class_names[0])
-    assert example["attention_after"].shape == (32, 32) and example["attention_after"].max() > 0
+    assert example["attention_after"].shape == (320, 320) and example["attention_after"].max() > 0
     without = _example_maps.example_maps(run, rows.without_boxes(), rows.class_names[0])
     assert len(without) == 6 and all(each["attention_predicted"].max() > 0 for each in without)
     exported: list[dict] = []
