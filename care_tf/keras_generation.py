@@ -98,6 +98,23 @@ def _is_divided_by_replicas(model: keras.Model, y, y_pred) -> bool:
     return per_image(tf.cast(y, y_pred.dtype), y_pred).shape.rank != 0
 
 
+def check_own_losses(model: keras.Model) -> None:
+    """Stops a step on replicas whose layers add losses of their own: Keras 3 mixes up the replicas' tensors.
+
+    Raises:
+      InputError: They do.
+    """
+    if not KERAS_3 or number_of_replicas() == 1:
+        return
+    names = [layer.name for layer in model._flatten_layers() if layer._losses]
+    if names:
+        raise InputError(
+            "On several replicas Keras 3 takes losses that a layer adds, by add_loss or activity_regularizer, from the "
+            f"wrong replica. Received them of the layers {', '.join(names)} on {number_of_replicas()} replicas. "
+            "Regularize weights instead, train on one device, or use TensorFlow 2.15."
+        )
+
+
 def scaled_loss(optimizer: keras.optimizers.Optimizer, loss: tf.Tensor) -> tf.Tensor:
     """The loss to differentiate: Keras 3 scales it here for float16, Keras 2 inside `minimize`."""
     return optimizer.scale_loss(loss) if KERAS_3 else loss
@@ -107,27 +124,44 @@ def apply_gradients(model: keras.Model, loss: tf.Tensor, tape: tf.GradientTape) 
     """One optimizer step on `scaled_loss`, as the generation's own `train_step` does it."""
     if KERAS_3:
         variables = model.trainable_weights
-        gradients = _clipped(model.optimizer, tape.gradient(loss, variables))
+        gradients = _summable(model.optimizer, tape.gradient(loss, variables))
         model.optimizer.apply_gradients(zip(gradients, variables, strict=True))
     else:
         model.optimizer.minimize(loss, model.trainable_variables, tape=tape)
 
 
-def _clipped(optimizer: keras.optimizers.Optimizer, gradients: list[Any]) -> list[Any]:
-    """This replica's gradients, as they are to be added up: Keras 3 would clip each part, and not their sum."""
+def _summable(optimizer: keras.optimizers.Optimizer, gradients: list[Any]) -> list[Any]:
+    """This replica's gradients, as they are to be added up.
+
+    Keras 3 clips each part, and looks for a loss scale's overflow in the first replica's: both get equal parts of the
+    sum instead.
+    """
     inner, replicas = _innermost(optimizer), number_of_replicas()
-    if replicas == 1 or not (inner.clipnorm or inner.global_clipnorm or inner.clipvalue):
+    if replicas == 1:
         return gradients
-    if inner is not optimizer:
+    if inner.gradient_accumulation_steps:
+        raise InputError(
+            "Keras 3 accumulates gradients on one device only. Received gradient_accumulation_steps="
+            f"{inner.gradient_accumulation_steps} on {replicas} replicas. Leave it out of the optimizer, or train on "
+            "one device."
+        )
+    is_scaled, is_clipped = inner is not optimizer, inner.clipnorm or inner.global_clipnorm or inner.clipvalue
+    if is_scaled and is_clipped:
         raise InputError(
             "Keras 3 clips a gradient before it is added up over replicas, which cannot be undone for a scaled loss. "
             f"Received mixed_float16 and {type(inner).__name__} with clipping on {replicas} replicas. Leave clipping "
             "out, or use mixed_bfloat16."
         )
-    given = [gradient for gradient in gradients if gradient is not None]
+    if not is_scaled and not is_clipped:
+        return gradients
+    given = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
     whole = iter(tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, given))
-    clipped = optimizer._clip_gradients([None if gradient is None else next(whole) for gradient in gradients])
-    return [None if gradient is None else gradient / replicas for gradient in clipped]  # too short to be clipped again
+    summed = [None if gradient is None else next(whole) for gradient in gradients]
+    if is_clipped:  # each part is then too short to be clipped again
+        scale = optimizer.loss_scale_factor or 1.0
+        unscaled = [None if gradient is None else gradient / scale for gradient in summed]
+        summed = [None if gradient is None else gradient * scale for gradient in optimizer._clip_gradients(unscaled)]
+    return [None if gradient is None else gradient / replicas for gradient in summed]
 
 
 def unpack_batch(data):

@@ -21,7 +21,7 @@ def train(context: click.Context, words: tuple[str, ...]) -> None:
     name, changes = options.one_config(words)
     find_config(name)  # a misspelled name should not wait for TensorFlow
     quiet_tensorflow()
-    from care_tf.runs import train_run
+    from care_tf.runs import comparison_runs, train_run
     from care_tf.runs.config import load_config
 
     config = load_config(name, changes)
@@ -29,4 +29,5 @@ def train(context: click.Context, words: tuple[str, ...]) -> None:
         refuse_former_folder(config.output)
 
     folder = train_run(config, command=command_line(context))
-    print(f"wrote {folder}; next: care evaluate {folder}")
+    if comparison_runs.is_chief(config.training):
+        print(f"wrote {folder}; next: care evaluate {folder}")

@@ -269,6 +269,7 @@ class CAREModel(OnReplicas):
 
     def _total_loss(self, x, y, sample_weight, terms: Terms, training: bool) -> tf.Tensor:
         """L of Eq. 4 of the batch of all replicas, of which this one's part is an equal share; updates the means."""
+        keras_generation.check_own_losses(self)
         batch_size = tf.shape(terms.predictions)[0]
         y, sample_weight, predictions, attention, embedding = gathered(
             (y, sample_weight, terms.predictions, terms.attention, terms.embedding)
@@ -292,7 +293,7 @@ class CAREModel(OnReplicas):
             self._trackers[name].update_state(value, sample_weight=batch_size)
         if terms.share is not None and terms.attention is not None:
             self._trackers["attention_inside"].update_state(terms.share, tf.cast(terms.attention.has_mask, tf.float32))
-        return loss / number_of_replicas()
+        return loss if number_of_replicas() == 1 else loss / number_of_replicas()
 
     def _attention_loss_of(self, attention: AttentionTerms) -> tf.Tensor:
         """L_a of a batch."""

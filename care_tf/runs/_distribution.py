@@ -2,6 +2,8 @@
 
 import contextlib
 import functools
+import getpass
+import hashlib
 import json
 import os
 import shutil
@@ -66,7 +68,7 @@ def is_chief(training: TrainingConfig) -> bool:
     if _meant(training.distribution) != "multiworker":
         return True
     task, cluster = _tf_config().get("task", {}), _tf_config().get("cluster", {})
-    return (task.get("type"), task.get("index")) == ("chief" if "chief" in cluster else "worker", 0)
+    return (task.get("type"), str(task.get("index"))) == ("chief" if "chief" in cluster else "worker", "0")
 
 
 @contextlib.contextmanager
@@ -78,25 +80,46 @@ def written_folder(run_folder: Path, training: TrainingConfig) -> Iterator[Path]
     if is_chief(training):
         yield run_folder
         return
-    with tempfile.TemporaryDirectory(prefix="care_worker_") as temporary:
+    # Always the same one: what a killed worker left there is removed when it is started again.
+    key = f"{getpass.getuser()} {run_folder.resolve()} {_tf_config().get('task')}"
+    folder = Path(tempfile.gettempdir()) / f"care_worker_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(mode=0o700)
+    try:
         if (run_folder / CHECKPOINTS).exists():
-            shutil.copytree(run_folder / CHECKPOINTS, Path(temporary) / CHECKPOINTS)
-        yield Path(temporary)
+            shutil.copytree(run_folder / CHECKPOINTS, folder / CHECKPOINTS)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def agree(progress: Progress) -> None:
-    """Waits for all workers, and refuses to go on where they stand at different epochs.
+    """Waits for all workers, and refuses to go on where they train different runs, or stand at different epochs.
 
     Raises:
-      InputError: They do, as they do not see the same folder.
+      InputError: They do; at different epochs stand those that do not see the same folder.
     """
     if not _is_multiworker():
         return
     strategy = tf.distribute.get_strategy()
-    own = tf.constant([[progress.stage, progress.epoch]])
+    run = int(hashlib.sha256("".join(progress.fingerprints).encode()).hexdigest()[:7], 16)  # an int32
+    own = tf.constant([[progress.stage, progress.epoch, run]])
     every = strategy.gather(strategy.experimental_distribute_values_from_function(lambda _: own), axis=0).numpy()
-    if len(set(map(tuple, every.tolist()))) > 1:
-        places = ", ".join(f"stage {stage + 1} epoch {epoch}" for stage, epoch in every.tolist())
+    check_agreement(every.tolist())
+
+
+def check_agreement(every: list[list[int]]) -> None:
+    """Raises an InputError where (stage, epoch, number of the run) are not the same for all workers."""
+    runs = [run for _, _, run in every]
+    if len(set(runs)) > 1:
+        raise InputError(
+            "All workers must train the same run, with the same settings and data. Received workers of different runs: "
+            f"{', '.join(f'{run:07x}' for run in runs)}, in the order of TF_CONFIG. Start all of them with the same "
+            "command and data."
+        )
+    if len(set(map(tuple, every))) > 1:
+        places = ", ".join(f"stage {stage + 1} epoch {epoch}" for stage, epoch, _ in every)
         raise InputError(
             "All workers must see the same output folder, from whose checkpoints they continue. Received workers at "
             f"{places}. Let output be on a file system that all of them share."

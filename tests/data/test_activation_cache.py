@@ -10,6 +10,7 @@ from care_tf.data.activation_cache import (
     compute_activations,
     flips_of,
 )
+from care_tf.data.replica_share import ReplicaShare
 from care_tf.datasets import SyntheticLesions
 from care_tf.errors import InputError
 
@@ -58,6 +59,22 @@ def test_fewer_flips_are_found_in_a_cache_of_all(manifest, cache, augmentation):
     settings = {"seed": 1, "augmentation": augmentation, "first_epoch": 0}
     cached = activation_training_dataset(manifest, cache, SIZE, 8, **settings)
     assert_equal_batches(cached, training_dataset(manifest, SIZE, 8, **settings), num_batches=4)
+
+
+def test_shares_make_up_the_batches(manifest, cache):
+    def training(share):
+        settings = {"seed": 1, "augmentation": FLIPS, "first_epoch": 0, "share": share}
+        return activation_training_dataset(manifest, cache, SIZE, 8, **settings).take(3)
+
+    def evaluation(share):
+        return activation_evaluation_dataset(manifest, cache, SIZE, 8, masks=True, share=share)
+
+    for make in (training, evaluation):
+        own = [list(make(ReplicaShare(first, 1, 2))) for first in range(2)]
+        for (x, y), *parts in zip(make(None), *own, strict=True):
+            np.testing.assert_array_equal(np.concatenate([labels for _, labels in parts]), y)
+            for key in ("activation", "mask"):
+                np.testing.assert_array_equal(np.concatenate([given[key] for given, _ in parts]), x[key])
 
 
 def test_rows_are_found_by_their_path(manifest, cache):

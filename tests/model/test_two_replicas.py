@@ -19,6 +19,8 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras
 from care_tf import CAREModel
+from care_tf.errors import InputError
+from care_tf.keras_generation import KERAS_3
 from care_tf.callbacks import DeferredReweighting, TwoStageSchedule
 from care_tf.losses import AttentionLoss, FocalLoss, LDAMLoss, TripletLoss
 from care_tf.metrics import MacroAUC
@@ -76,7 +78,8 @@ def mean_of_batch(y, predictions):  # a scalar, which Keras 3 does not divide by
 def summed():  # with what else Keras computes for each replica alone: clipping, and the statistics of normalization
     loss = keras.losses.SparseCategoricalCrossentropy(reduction="sum")
     normalization = [keras.layers.BatchNormalization(synchronized=True)]
-    return care("class_balanced", loss, normalization, keras.optimizers.SGD(0.1, clipnorm=0.05))
+    scaling = {"loss_scale_factor": 1024.0} if KERAS_3 else {}
+    return care("class_balanced", loss, normalization, keras.optimizers.SGD(0.1, clipnorm=0.05, **scaling))
 
 
 one, two = tf.distribute.get_strategy(), tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -104,12 +107,51 @@ for case, (make, data) in cases.items():
             problems.append(f"{case}: {name} {np.abs(np.subtract(a, b)).max():.2g}")
 assert not problems, problems
 
-with two.scope():
-    model = care("batch", further=[keras.layers.BatchNormalization()])
-try:
-    model.fit(fives, verbose=0)
-except tf.errors.InvalidArgumentError as error:
-    assert "needs an image on every replica" in str(error), error
-else:
-    raise AssertionError("a replica without images has no mean")
+
+
+def scaled():  # as mixed_float16 compiles it
+    if KERAS_3:
+        optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=2.0**20)
+    else:
+        optimizer = keras.mixed_precision.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=2.0**20)
+    return care("batch", optimizer=optimizer)
+
+
+overflowing = image.copy()
+overflowing[4] *= 1e36
+trained = []
+for strategy in (one, two):
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        model = scaled()
+    before = model.get_weights()
+    model.fit(tf.data.Dataset.from_tensor_slices((overflowing[:5], labels[:5])).batch(5), verbose=0)
+    for old, new in zip(before, model.get_weights()):
+        np.testing.assert_array_equal(old, new)
+    model.fit(tf.data.Dataset.from_tensor_slices((image[:10], labels[:10])).batch(5), verbose=0)
+    assert any((old != new).any() for old, new in zip(before, model.get_weights()))
+    assert float(tf.convert_to_tensor(model.optimizer.dynamic_scale)) == 2.0**19
+    trained.append(model.get_weights())
+for a, b in zip(*trained):
+    np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+
+
+def refusal(error, data=fives, **arguments):
+    with two.scope():
+        model = care("batch", **arguments)
+    try:
+        model.fit(data, verbose=0)
+    except error as refused:
+        return str(refused)
+    raise AssertionError(f"{arguments} are not refused")
+
+
+assert "needs an image on every replica" in refusal(
+    tf.errors.InvalidArgumentError, further=[keras.layers.BatchNormalization()]
+)
+if KERAS_3:
+    adding = keras.layers.Conv2D(5, 3, activity_regularizer="l2", name="adding")
+    assert "Received them of the layers adding on 2" in refusal(InputError, further=[adding])
+    accumulating = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    assert "accumulates gradients on one device only" in refusal(InputError, optimizer=accumulating)
 """

@@ -15,7 +15,7 @@ import pytest
 
 from care_tf.errors import InputError
 from care_tf.runs import _distribution, train_run
-from care_tf.runs._distribution import distributed, is_chief, written_folder
+from care_tf.runs._distribution import check_agreement, distributed, is_chief, written_folder
 from care_tf.runs.config import TrainingConfig, dump_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,6 +144,14 @@ def test_several_workers_need_their_names(monkeypatch):
         enter(distribution="auto")
 
 
+def test_workers_agree_on_run_and_epoch():
+    check_agreement([[0, 3, 7], [0, 3, 7]])
+    with pytest.raises(InputError, match=r"Received workers of different runs: 0000007, 0000008"):
+        check_agreement([[0, 3, 7], [0, 3, 8]])
+    with pytest.raises(InputError, match=r"Received workers at stage 1 epoch 3, stage 1 epoch 2"):
+        check_agreement([[0, 3, 7], [0, 2, 7]])
+
+
 def test_xla_is_for_one_device():
     with pytest.raises(InputError, match=r"compiles a step for one device.*distribution=mirrored"):
         enter(distribution="mirrored", jit_compile=True)
@@ -153,6 +161,7 @@ def test_xla_is_for_one_device():
     ("cluster", "task", "expected"),
     [
         ({"worker": ["a:1", "b:1"]}, {"type": "worker", "index": 0}, True),
+        ({"worker": ["a:1", "b:1"]}, {"type": "worker", "index": "0"}, True),
         ({"worker": ["a:1", "b:1"]}, {"type": "worker", "index": 1}, False),
         ({"chief": ["a:1"], "worker": ["b:1"]}, {"type": "worker", "index": 0}, False),
         ({"chief": ["a:1"], "worker": ["b:1"]}, {"type": "chief", "index": 0}, True),
