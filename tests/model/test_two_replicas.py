@@ -152,6 +152,4 @@ assert "needs an image on every replica" in refusal(
 if KERAS_3:
     adding = keras.layers.Conv2D(5, 3, activity_regularizer="l2", name="adding")
     assert "Received them of the layers adding on 2" in refusal(InputError, further=[adding])
-    accumulating = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
-    assert "accumulates gradients on one device only" in refusal(InputError, optimizer=accumulating)
 """
