@@ -2,20 +2,18 @@
 
 import sys
 import tempfile
-from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
 
 
-def executed(notebook: Path, folder: str) -> Any:
-    """The notebook after a run in `folder`, with its pictures and its standard output alone.
+def executed(content: Any, folder: str) -> Any:
+    """A notebook after a run in `folder`, with its pictures and its standard output alone.
 
     Raises:
       nbclient.exceptions.CellExecutionError: A cell failed.
     """
-    content = nbformat.read(notebook, as_version=4)
     NotebookClient(content, timeout=3000, kernel_name="python3", resources={"metadata": {"path": folder}}).execute()
     for cell in content.cells:
         cell.metadata = {}
@@ -27,5 +25,5 @@ def executed(notebook: Path, folder: str) -> Any:
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         with tempfile.TemporaryDirectory() as scratch:
-            nbformat.write(executed(Path(name), scratch), name)
+            nbformat.write(executed(nbformat.read(name, as_version=4), scratch), name)
         print(f"ran {name}")
