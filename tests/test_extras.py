@@ -108,10 +108,10 @@ def test_the_message_names_what_is_missing_and_the_extra():
 
 
 def without(libraries, program):
-    """Runs a program in which libraries cannot be imported; returns its last line of output."""
+    """Runs a program in which libraries cannot be imported; returns its output, errors first."""
     program = f"import sys\nfor name in {libraries}: sys.modules[name] = None\n{program}"
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    return (result.stderr + result.stdout).strip().splitlines()[-1]
+    return (result.stderr + result.stdout).strip()
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,13 @@ def without(libraries, program):
 )
 def test_a_wing_without_its_extra_is_refused_in_one_line(library, statement, extra):
     line = without([library], f"try:\n  {statement}\nexcept ValueError as error: print(type(error).__name__, error)")
+    line = line.splitlines()[-1]
     assert re.match(r"(MissingExtraError|InputError) ", line)
     assert f"without {library}. Run pip install 'care_tf[{extra}]'." in line
 
 
 @pytest.mark.slow
-def test_the_base_trains_without_any_extra():
+def test_the_base_trains_without_any_extra_and_its_own_extra_is_all_that_serving_needs(tmp_path):
     brought = requirements()
     extras = set().union(*brought.values()) - brought[""]
     names = {distribution: name for name, distribution in DISTRIBUTIONS.items()}
@@ -142,7 +143,7 @@ def test_the_base_trains_without_any_extra():
     # a process more.
     program = """
 import care_tf.data.pipeline
-import keras, numpy as np, care_tf
+import io, keras, numpy as np, care_tf
 saved = keras.models.load_model("tests/saved_models/keras" + keras.__version__[0] + ".keras")
 from care_tf.data import training_dataset, read_manifest
 classifier = care_tf.backbones.build_classifier("small_cnn", image_size=(16, 16), num_classes=2)
@@ -152,7 +153,21 @@ images, masks = np.zeros((4, 16, 16, 3), "float32"), np.ones((4, 16, 16, 1), "fl
 callbacks = [care_tf.callbacks.TwoStageSchedule(patience=1, alpha=0.5)]
 model.fit({"image": images, "mask": masks}, np.array([0, 1, 0, 1]), epochs=1, verbose=0,
           validation_data=(images, np.array([0, 1, 0, 1])), callbacks=callbacks)
-care_tf.serving.export_saved_model
-print("trained", type(saved).__module__)
+care_tf.serving.export_saved_model(model, SERVED, preprocess=lambda images: images, image_size=(16, 16),
+                                   class_names=("DF", "NV"))
+
+for name in EXTRA: del sys.modules[name]
+from PIL import Image
+from werkzeug.serving import BaseWSGIServer
+from care_tf.cli.care import care
+image = io.BytesIO()
+Image.fromarray(images[0].astype("uint8")).save(image, "PNG")
+def answer_once(server):
+    answer = server.app.test_client().post("/predict?pictures=1", data=image.getvalue())
+    print("trained", type(saved).__module__, "served", answer.status_code)
+BaseWSGIServer.serve_forever = answer_once
+care.main(["serve", SERVED, "--port", "0"])
 """
-    assert without(blocked, program) == "trained care_tf.model.care_model"
+    extra = [*(names.get(name, name) for name in brought["serve"]), "jinja2"]  # which comes with Flask
+    program = program.replace("EXTRA", str(extra)).replace("SERVED", repr(str(tmp_path / "model")))
+    assert "\ntrained care_tf.model.care_model served 200\n" in without(blocked, program)

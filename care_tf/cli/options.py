@@ -12,46 +12,30 @@ from click.shell_completion import CompletionItem
 
 from care_tf.cli.commands import Option
 from care_tf.errors import InputError
+from care_tf.run_files import check_finished_run, check_model
 
 PATH = click.Path(path_type=Path)
 
 
-class FinishedRun(click.Path):
-    """The folder of a finished run; anything else is refused before TensorFlow starts."""
+class Checked(click.Path):
+    """A path that is refused before TensorFlow starts, unless `check` finds nothing wrong with it."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from care_tf.runs.run_files import check_finished_run
-
-        folder = Path(os.fsdecode(super().convert(value, param, ctx)))
-        check_finished_run(folder)
-        return folder
-
-
-RUN = FinishedRun(path_type=Path)
-
-
-class Model(click.Path):
-    """A finished run or a SavedModel; anything else is refused before TensorFlow starts."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from care_tf.runs.run_files import check_model
-
-        folder = Path(os.fsdecode(super().convert(value, param, ctx)))
-        check_model(folder)
-        return folder
-
-
-class ManifestFile(click.Path):
-    """A manifest; one that does not exist is refused before TensorFlow starts."""
+    def __init__(self, check: Callable[[Path], None]):
+        super().__init__(path_type=Path)
+        self._check = check
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        if not path.exists():
-            raise InputError(f"There is no manifest {path}.")
+        self._check(path)
         return path
 
 
-MANIFEST = ManifestFile(path_type=Path)
+def _check_manifest(path: Path) -> None:
+    if not path.exists():
+        raise InputError(f"There is no manifest {path}.")
+
+
+RUN, MODEL, MANIFEST = Checked(check_finished_run), Checked(check_model), Checked(_check_manifest)
 
 
 class Words(click.ParamType):

@@ -19,12 +19,12 @@ from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.files import atomic_path, files_sha256
 from care_tf.model import CAREModel
+from care_tf.run_files import CONFIG, ENVIRONMENT, INPUTS, MODEL, check_finished_run
 from care_tf.runs._configured_model import care_model, observed_network
 from care_tf.runs._decision_file import read_decision
 from care_tf.runs._progress import stage_weights
 from care_tf.runs._training_rows import TrainingRows
 from care_tf.runs.config import RunConfig, dump_config, load_config
-from care_tf.runs.run_files import CONFIG, ENVIRONMENT, INPUTS, MODEL, check_finished_run
 from care_tf.version import __version__
 
 

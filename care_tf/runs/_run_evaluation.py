@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from care_tf import run_files
 from care_tf.data.groups import groups_or_none
 from care_tf.errors import InputError
 from care_tf.evaluation import Report, paired_difference, write_report
@@ -17,7 +18,6 @@ from care_tf.evaluation.pictures import shortened
 from care_tf.evaluation.scores import Estimate
 from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
-from care_tf.runs import run_files
 from care_tf.runs._example_maps import selected_rows
 from care_tf.runs._folder import input_names, load_run
 from care_tf.runs._run_predictions import EvaluatedRun, evaluated, write_predictions

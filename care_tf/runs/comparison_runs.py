@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tqdm
 
+from care_tf import run_files
 from care_tf.data import read_manifest
 from care_tf.data.class_focus import focus_classes
 from care_tf.data.groups import groups_or_none
@@ -22,7 +23,6 @@ from care_tf.evaluation import (
 )
 from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
-from care_tf.runs import run_files
 from care_tf.runs._distribution import distributed, is_chief
 from care_tf.runs._folder import load_run
 from care_tf.runs._run_predictions import predict_manifest, write_predictions

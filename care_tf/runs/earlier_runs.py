@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from care_tf import run_files
 from care_tf.data import Manifest, read_manifest
 from care_tf.errors import InputError
-from care_tf.runs import run_files
 from care_tf.runs.comparison_plan import CELL_RECORD, Cell, planned_cell
 from care_tf.runs.config import RunConfig, load_config
 
