@@ -261,7 +261,7 @@ def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, 
         key = file.resolve()
         if key in extending:
             circle = " -> ".join(str(entry.name) for entry in (*extending[extending.index(key) :], key))
-            raise InputError(f"Configurations extend each other in a circle: {circle}. Remove one `extends`.")
+            raise InputError(f"Configurations extend each other in a circle: {circle}. Leave one `extends` out.")
         if key in found:
             return
         settings = _read_yaml(file)
@@ -284,7 +284,7 @@ def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, 
     changes = [_read_yaml(file) for file in base_changes]
     for file, settings in zip(base_changes, changes, strict=True):
         if "extends" in settings:
-            raise InputError(f"{file} is given as with=, and such a file cannot extend others. Remove its `extends`.")
+            raise InputError(f"{file} is given as with=, which cannot extend others. Leave its `extends` out.")
     return [*from_bases, *changes, *found.values()]
 
 

@@ -83,7 +83,7 @@ def _earlier_cell(folder: Path, config: RunConfig, now: RunConfig, manifest: Man
         received = f"other values of {', '.join(keys)}" if keys else "another manifest, boxes or weights"
         raise InputError(
             f"A method must have the same settings and data on every fold and seed. Received {received} than those of "
-            f"{folder}. Choose another --output, or remove that folder."
+            f"{folder}. Choose another --output, or the former settings."
         )
     fold = folder.name.removeprefix("fold").rpartition("_seed")[0]
     return dataclasses.replace(cell, fold=fold, config=config)
