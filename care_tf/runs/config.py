@@ -284,7 +284,7 @@ def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, 
     changes = [_read_yaml(file) for file in base_changes]
     for file, settings in zip(base_changes, changes, strict=True):
         if "extends" in settings:
-            raise InputError(f"{file} is given as with=, which cannot extend others. Leave its `extends` out.")
+            raise InputError(f"{file} is given as with=, and such a file cannot extend others. Leave `extends` out.")
     return [*from_bases, *changes, *found.values()]
 
 
