@@ -14,10 +14,11 @@ from care_tf.keras_generation import call_model
 from care_tf.model._batches import ImageBatch, split_inputs
 from care_tf.model._class_attention import predict_with_attention
 from care_tf.network.anatomy import Anatomy, read_anatomy
-from care_tf.network.inputs import call_classifier, further_inputs, image_of
+from care_tf.network.inputs import call_classifier, further_inputs
 from care_tf.network.observation import layers_by_path, observing
 from care_tf.network.random_layers import refuse_random_geometry
 from care_tf.network.trace import NetworkTrace, build_network, trace_network
+from care_tf.network_input import image_of
 
 
 class ObservedClassifier:
