@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
@@ -155,6 +156,7 @@ model.fit({"image": images, "mask": masks}, np.array([0, 1, 0, 1]), epochs=1, ve
           validation_data=(images, np.array([0, 1, 0, 1])), callbacks=callbacks)
 care_tf.serving.export_saved_model(model, SERVED, preprocess=lambda images: images, image_size=(16, 16),
                                    class_names=("DF", "NV"))
+assert len(care_tf.manifest_from_folders(IMAGES)) == 2
 
 for name in EXTRA: del sys.modules[name]
 from PIL import Image
@@ -169,5 +171,9 @@ BaseWSGIServer.serve_forever = answer_once
 care.main(["serve", SERVED, "--port", "0"])
 """
     extra = [*(names.get(name, name) for name in brought["serve"]), "jinja2"]  # which comes with Flask
-    program = program.replace("EXTRA", str(extra)).replace("SERVED", repr(str(tmp_path / "model")))
+    for name, value in {"EXTRA": extra, "SERVED": str(tmp_path / "model"), "IMAGES": str(tmp_path / "images")}.items():
+        program = program.replace(name, repr(value))
+    for name in ("DF", "NV"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "images" / name / f"{name}.png")
     assert "\ntrained care_tf.model.care_model served 200\n" in without(blocked, program)
