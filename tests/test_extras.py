@@ -42,10 +42,13 @@ def nodes(tree):
             yield from nodes(node)
 
 
-def libraries(path):
+def libraries(path, with_functions=True):
     """The libraries a file imports, what its `require_extra` calls name (extra, library), and care_tf's own modules."""
     imported, required, own = set(), set(), set()
-    for node in nodes(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if not with_functions:
+        tree.body = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -63,11 +66,15 @@ FILES = {
 }
 
 
+def packages_and_itself(module):
+    parts = module.split(".")
+    return {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
+
+
 def required_on_the_way(module):
     """What is checked before a module's own code runs: by it, the packages above it, and the modules it imports."""
-    parts = module.split(".")
-    above = {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
-    return set().union(*(libraries(FILES[name])[1] for name in above | libraries(FILES[module])[2] if name in FILES))
+    on_the_way = packages_and_itself(module) | libraries(FILES[module])[2]
+    return set().union(*(libraries(FILES[name])[1] for name in on_the_way if name in FILES))
 
 
 def test_every_imported_library_is_a_requirement_of_the_base_or_of_an_extra_that_is_checked():
@@ -98,6 +105,15 @@ def test_no_requirement_is_unused():
     imported = set().union(*(libraries(path)[0] for path in FILES.values()))
     used = {DISTRIBUTIONS.get(library, library) for library in imported}
     assert set().union(*requirements().values()) - used == set()
+
+
+def test_loading_a_run_asks_for_no_other_extra_than_its_own():
+    loaded, left = set(), {"care_tf.runs._folder", "care_tf.runs.run_calibration"}
+    while left := {above for name in left for above in packages_and_itself(name)} & set(FILES) - loaded:
+        loaded |= left
+        left = set().union(*(libraries(FILES[name], with_functions=False)[2] for name in left))
+    asked = [(extra, name) for name in loaded for extra, _ in libraries(FILES[name], with_functions=False)[1]]
+    assert ("runs", "care_tf.runs") in asked and [each for each in asked if each[0] != "runs"] == []
 
 
 def test_the_message_names_what_is_missing_and_the_extra():

@@ -5,8 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from care_tf.boxes.segmentation.image_identity import TrainingImages
 from care_tf.data import Manifest
+from care_tf.data.image_identity import TrainingImages
 from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision, Rule
 from care_tf.files import atomic_path

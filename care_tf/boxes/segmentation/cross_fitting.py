@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.boxes.segmentation.prediction import lesion_probability, load_segmentation_model
 from care_tf.data.groups import SORTED_FIRST, own_groups
+from care_tf.data.image_identity import image_identities
 from care_tf.errors import InputError
 from care_tf.files import atomic_path, file_sha256
 from care_tf.text_files import parse_json, read_text
