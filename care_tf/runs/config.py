@@ -15,6 +15,7 @@ from care_tf.images.bit_depth import LARGEST
 from care_tf.runs._stage import Stage
 from care_tf.runs.named_configs import RUNS, find_config, run_name
 from care_tf.settings import Setting
+from care_tf.text_files import read_text
 
 
 class _Section(pydantic.BaseModel):
@@ -290,10 +291,8 @@ def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"The configuration {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(read_text(path, "configuration"))
+    except yaml.YAMLError as error:
         raise InputError(f"The configuration {path} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict):
         raise InputError(f"The configuration {path} must be a mapping of sections. Received {type(content).__name__}.")
