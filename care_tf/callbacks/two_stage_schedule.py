@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from care_tf import keras_generation
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause
 from care_tf.files import write_json
 from care_tf.text_files import read_json
 
@@ -249,5 +249,5 @@ def _read_states(path: Path) -> dict[int, ScheduleState]:
         }
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
-            f"{path} is not a TwoStageSchedule state file ({error}). Give another path to start from epoch 0."
+            f"{path} is not a TwoStageSchedule state file ({clause(error)}). Give another path to start from epoch 0."
         ) from error

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from care_tf.callbacks.two_stage_schedule import Plateau
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause
 from care_tf.file_lock import open_locked
 from care_tf.files import atomic_path, remove_left_overs, write_json
 from care_tf.model import CAREModel
@@ -158,4 +158,4 @@ def _read_progress(run_folder: Path) -> Progress | None:
         entries = read_json(path, finite=False)
         return Progress(**{**entries, "plateau": Plateau(**entries["plateau"])})
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} cannot be read ({error}). Choose another output folder.") from error
+        raise InputError(f"{path} cannot be read ({clause(error)}). Choose another output folder.") from error

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pydantic
 import yaml
 
-from care_tf.errors import InputError, did_you_mean
+from care_tf.errors import InputError, clause, did_you_mean
 from care_tf.images.bit_depth import LARGEST
 from care_tf.runs._stage import Stage
 from care_tf.runs.named_configs import RUNS, find_config, run_name
@@ -333,7 +333,7 @@ def _problem(entry: Any) -> str:
         *above, key = map(str, entry["loc"])
         known = _keys_of(above)
         return f"there is no such key.{did_you_mean(key, known)} Known: {', '.join(known)}"
-    text = entry["msg"].removeprefix("Value error, ").rstrip(".")
+    text = clause(entry["msg"].removeprefix("Value error, "))
     return text if isinstance(entry["input"], dict) else f"{text} (received {entry['input']!r})"
 
 

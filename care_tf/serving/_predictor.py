@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from care_tf.errors import InputError, did_you_mean, reason
+from care_tf.errors import InputError, clause, did_you_mean, reason
 from care_tf.file_in_memory import AnyFile, FileInMemory
 from care_tf.files import files_sha256
 from care_tf.images.resize_choice import STRETCH
@@ -236,7 +236,7 @@ class Predictor:
         ):
             for each in batch:
                 if isinstance(each, BadImage):
-                    raise InputError(f"{each.reason.rstrip('.')}.")
+                    raise InputError(f"{clause(each.reason)}.")
                 found.append(each)
         return found
 
