@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from importlib import resources
 from typing import TYPE_CHECKING
 
 from care_tf.errors import InputError
@@ -52,6 +53,45 @@ def refusal(request: "flask.Request", names: Collection[str] | None, *, origin_m
     if changes and origin != f"http://{host}" and not (origin is None and origin_may_lack):
         return "only this page may change something: the Origin header is missing or of another site"
     return ""
+
+
+def page_app(
+    page: str,
+    assets: Mapping[str, str],
+    problem_of: Callable[["flask.Request"], str],
+    max_body_bytes: int,
+    *,
+    folder: str = "/",
+    headers: Mapping[str, str] = HEADERS,
+) -> "flask.Flask":
+    """An application that refuses a request of which `problem_of` says what is wrong, and any larger one.
+
+    It serves a `page` (package/file) below `folder`, and the `assets` (files beside it -> media types) that it loads.
+    """
+    import flask
+
+    package, _, page_name = page.partition("/")
+    app = flask.Flask(package, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
+
+    @app.before_request
+    def refuse_strangers() -> None:
+        problem = problem_of(flask.request)
+        if problem:
+            flask.abort(403, problem)
+
+    @app.after_request
+    def harden(response: "flask.Response") -> "flask.Response":
+        response.headers.update(headers)
+        return response
+
+    @app.get(folder, defaults={"name": page_name})
+    @app.get("{}<any({}):name>".format(folder, ", ".join(f'"{name}"' for name in assets)))
+    def asset(name: str) -> "flask.Response":
+        contents = resources.files(package).joinpath(name).read_bytes()
+        return flask.Response(contents, mimetype=assets.get(name, "text/html"))
+
+    return app
 
 
 def bind_server(app: "flask.Flask", host: str = LOOPBACK, port: int = 0) -> "tuple[BaseWSGIServer, int]":

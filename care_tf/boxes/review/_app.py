@@ -2,16 +2,16 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import secrets
 from collections.abc import Iterator
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from care_tf.boxes.review._served_image import browser_image, browser_thumbnail, browser_values
 from care_tf.boxes.review._session import ReviewProgress, ReviewSession
 from care_tf.errors import InputError
-from care_tf.local_server import HEADERS, LOOPBACK, refusal
+from care_tf.local_server import LOOPBACK, page_app, refusal
 
 if TYPE_CHECKING:
     import flask
@@ -42,20 +42,10 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
     from werkzeug.exceptions import HTTPException
 
     token = secrets.token_urlsafe(24) if token is None else token
-    app = flask.Flask(__name__, static_folder=None)
-    app.config.update(TOKEN=token, MAX_CONTENT_LENGTH=MAX_BODY_BYTES)
+    problem_of = functools.partial(_stranger, token=token)
+    app = page_app("care_tf.boxes.review/page.html", _ASSETS, problem_of, MAX_BODY_BYTES, folder=f"/{token}/")
+    app.config["TOKEN"] = token
     routes = flask.Blueprint("review", __name__, url_prefix=f"/{token}")
-
-    @app.before_request
-    def refuse_strangers() -> None:
-        problem = _stranger(flask.request, token)
-        if problem:
-            flask.abort(403, problem)
-
-    @app.after_request
-    def harden(response: "flask.Response") -> "flask.Response":
-        response.headers.update(HEADERS)
-        return response
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> tuple["flask.Response", int]:
@@ -68,12 +58,6 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
     @app.errorhandler(OSError)
     def not_written(error: OSError) -> tuple["flask.Response", int]:
         return flask.jsonify(error=f"{session.output.name} cannot be written: {error}. Nothing was saved."), 500
-
-    @routes.get("/", defaults={"name": "page.html"})
-    @routes.get("/<any({}):name>".format(", ".join(f'"{name}"' for name in _ASSETS)))
-    def asset(name: str) -> "flask.Response":
-        contents = resources.files("care_tf.boxes.review").joinpath(name).read_bytes()
-        return flask.Response(contents, mimetype=_ASSETS.get(name, "text/html"))
 
     @routes.get("/state")
     def state() -> "flask.Response":
