@@ -87,6 +87,7 @@ def test_cross_fitted_training_end_to_end(lesions, tmp_path, capsys, small_netwo
     assert values.shape == (32, 48) and 0 <= values.min() <= values.max() <= 1
 
 
+@pytest.mark.slow
 def test_a_second_start_trains_only_what_is_missing(lesions, tmp_path, small_network):
     folder = tmp_path / "networks"
     lesions = dataclasses.replace(lesions, max_pixel_value=4095)
@@ -116,6 +117,7 @@ def test_a_network_learns_dark_disks(lesions, tmp_path):
     assert values.shape == (32, 48) and 0 <= values.min() < values.max() <= 1
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_kept_even_when_training_runs_to_its_end(lesions, tmp_path, small_network, monkeypatch):
     """The last epoch is made a bad one, in which no lesion is found: its weights must not be what is saved."""
     saved = []
