@@ -4,6 +4,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 from care_tf.errors import InputError, did_you_mean
 
 CONFIGS, RUNS = "configs", Path("runs")
@@ -64,6 +66,23 @@ def run_name(path: str | os.PathLike) -> Path:
     parts = Path(os.path.abspath(path)).with_suffix("").parts
     above = [index for index, part in enumerate(parts[:-1]) if part == CONFIGS]
     return Path(*parts[above[-1] + 1 :]) if above else Path(parts[-1])
+
+
+def value_name(text: str) -> str:
+    """What a variant of a setting is called: numbers that YAML reads as equal have one name, other values their text.
+
+    Example:
+      >>> [value_name(text) for text in ("0.5", ".5", "1.0", "1", "-0.5", "1.0e-4", "resnet18")]
+      ['.5', '.5', '1', '1', '-.5', '.0001', 'resnet18']
+    """
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text  # refused where the configuration is read
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return text
+    name = f"{value:.15g}"
+    return f"-{name[2:]}" if name.startswith("-0.") else name.removeprefix("0") if name.startswith("0.") else name
 
 
 def refuse_former_folder(output: str | os.PathLike) -> None:

@@ -18,6 +18,8 @@ from care_tf.cli.compare import compare
         (["a.yaml", "--seeds=-1"], "must be whole numbers"),
         (["a.yaml", "--vary", "care.tau"], "--vary takes KEY=VALUE,VALUE with different values. Received 'care.tau'"),
         (["a.yaml", "--vary", "care.tau=.2,.2"], "--vary takes KEY=VALUE,VALUE"),
+        (["a.yaml", "--vary", "care.tau=.5,0.5"], "--vary takes KEY=VALUE,VALUE with different values"),
+        (["a.yaml", "--vary", "care.lam=1,1.0"], "--vary takes KEY=VALUE,VALUE with different values"),
         (["a.yaml", "care.tau=.5", "--vary", "care.tau=.2,.7"], "care.tau varies over .2, .7, so care.tau= cannot set"),
         (["a.yaml", "--vary", "care.tau=.2", "--vary", "care.tau=.7"], "--vary must name care.tau once"),
         (["a.yaml", "--vary", "seed=1,2"], "--vary cannot change seed"),

@@ -175,6 +175,41 @@ def test_how_attention_is_measured_varies_the_baseline_too(configs):
     assert methods["care@cam=layercam"].baseline == "plain@cam=layercam"
 
 
+@pytest.mark.parametrize("key", ["stages.finetune.alpha", "every_stage.alpha", "care.tau", "data.train_box_scale"])
+def test_a_method_without_attention_has_no_variants_of_it(configs, key):
+    methods = comparison_plan.read_methods(configs[:2], varied={key: [".5", "1"]})
+    name = key.rpartition(".")[2]
+    assert list(methods) == ["plain", f"care@{name}=.5", f"care@{name}=1"]
+    assert {methods[method].baseline for method in list(methods)[1:]} == {"plain"}
+    with pytest.raises(
+        InputError, match=f"Received {key}, which changes nothing without attention .* as in plain, wei"
+    ):
+        comparison_plan.read_methods([configs[0], configs[2]], varied={key: [".5", "1"]})
+
+
+def test_equal_numbers_give_a_variant_one_name(configs):
+    for value in ("0.50", ".5", "5.0e-1"):
+        assert list(comparison_plan.read_methods(configs[1:2], varied={"care.tau": [value]})) == ["care@tau=.5"]
+    with pytest.raises(InputError, match="two are called 'care@lam=1'"):
+        comparison_plan.read_methods(configs[1:2], varied={"care.lam": ["1", "1.0"]})
+
+
+def test_notes_tell_who_made_the_training_boxes(configs, tmp_path, manifest):
+    rows = read_manifest(manifest)
+    has_boxes, rarest = rows.has_boxes, rows.class_names.index("dermatofibroma")
+    chosen = [i for i in range(len(rows)) if has_boxes[i] and rows.labels[i] == rarest]
+    sources = tuple(("dsr+corrected" if i == chosen[0] else "dsr") if has_boxes[i] else "" for i in range(len(rows)))
+    write_manifest(dataclasses.replace(rows, box_sources=sources), tmp_path / "dsr.csv")
+    boxes = [f"data.train_boxes={tmp_path / 'dsr.csv'}", "data.mask_classes=[dermatofibroma]"]
+    methods = comparison_plan.read_methods(configs[1:2], boxes) | comparison_plan.read_methods(configs[:1])
+    made = f"dsr ({len(chosen) - 1} images), dsr+corrected (1 images)"
+    note = f"Training boxes of dermatofibroma from {tmp_path / 'dsr.csv'}, made by {made}: CARE."
+    assert note in comparison.comparison_notes(methods, comparison_plan.plan_cells(methods, ["1"], [0], tmp_path))
+    assert "Training boxes" not in comparison.comparison_notes(
+        {"plain": methods["plain"]}, comparison_plan.plan_cells({"plain": methods["plain"]}, ["1"], [0], tmp_path)
+    )
+
+
 def test_two_variants_of_one_name_are_refused(configs):
     varied = {"data.train_boxes": ["a/boxes.csv", "b/boxes.csv"]}
     with pytest.raises(InputError, match="two are called 'care@train_boxes=boxes'"):
