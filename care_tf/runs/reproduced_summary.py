@@ -13,9 +13,9 @@ from care_tf.runs.reproduced_tables import figure_texts
 PAGE = "paper.md"
 """What is written of a table into its folder, beside the files of its comparison."""
 _FIGURES = {
-    "attention_inside/": "attention inside the boxes of {}, %",
-    "mean_class_accuracy": "mean class accuracy, %",
-    "recall_at_equal_calls/": "recall of {} at equal calls, %",
+    "attention_inside/": "attention inside the boxes of {}, points",
+    "mean_class_accuracy": "mean class accuracy, points",
+    "recall_at_equal_calls/": "recall of {} at equal calls, points",
     "average_precision/": "average precision of {}",
 }
 

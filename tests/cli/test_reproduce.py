@@ -50,7 +50,7 @@ def test_a_table_stands_beside_the_papers_and_all_tables_on_one_page(run, asked,
     assert lines[0].startswith(
         "Over the 7 different settings with attention (alpha above 0) of the tables below, 7 runs"
     )
-    assert "| mean class accuracy, % | +1.0 | +1.0 | 0 of 7 | 0 of 7 |" in lines
+    assert "| mean class accuracy, points | +1.0 | +1.0 | 0 of 7 | 0 of 7 |" in lines
     titles = [line for line in lines if line.startswith("## ")]
     assert [title.split(":")[0] for title in titles] == [
         "## table7, isic2018", "## table7, isic2018", "## table10, isic2018"

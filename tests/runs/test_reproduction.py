@@ -258,9 +258,9 @@ def test_the_summary_has_the_range_of_every_difference_and_the_intervals_without
     assert lines[0].startswith("Over the 2 different settings with attention (alpha above 0)")
     assert "4 runs, which stand in 3 lines" in lines[0]
     assert lines[4:8] == [
-        "| attention inside the boxes of DF, % | +2.0 | +10.0 | 1 of 2 | 0 of 2 |",
-        "| mean class accuracy, % | -2.0 | -2.0 | 0 of 1 | 1 of 1 |",
-        "| recall of DF at equal calls, % |  |  | 0 of 0 | 0 of 0 |",
+        "| attention inside the boxes of DF, points | +2.0 | +10.0 | 1 of 2 | 0 of 2 |",
+        "| mean class accuracy, points | -2.0 | -2.0 | 0 of 1 | 1 of 1 |",
+        "| recall of DF at equal calls, points |  |  | 0 of 0 | 0 of 0 |",
         "| average precision of DF | +0.004 | +0.004 | 0 of 1 | 0 of 1 |",
     ]
     assert attention_summary([], 0, 0, "DF") == ""
@@ -287,4 +287,6 @@ def test_a_setting_that_stands_in_two_tables_counts_once(tmp_path):
         (folder / "cells.csv").write_text("\n".join(cells))
     text = summary_of_folder(tmp_path, "DF")
     assert text.startswith("Over the 3 different settings") and "6 runs, which stand in 4 lines" in text
-    assert "| mean class accuracy, % | +10.0 | +10.0 | 0 of 3 | 0 of 3 |" in text  # tau=.7 has more runs than lam=1
+    assert (
+        "| mean class accuracy, points | +10.0 | +10.0 | 0 of 3 | 0 of 3 |" in text
+    )  # tau=.7 has more runs than lam=1
