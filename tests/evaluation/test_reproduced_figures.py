@@ -73,4 +73,5 @@ def test_training_has_a_line_per_score(tmp_path):
             heights.append(-np.mean(rows) if len(rows) else None)
     no_accuracy, accuracy, val_accuracy, no_recall, recall, val_recall = heights
     assert no_accuracy is None and no_recall is None  # the first panel has the loss
+    assert None not in (accuracy, val_accuracy, recall, val_recall)
     assert accuracy < val_recall < val_accuracy < recall  # all four are drawn, each in its panel and color
