@@ -113,7 +113,7 @@ def check_changes(changes: Sequence[str], seeds: list[int] | None, varied: Mappi
 
 def variants(varied: tuple[str, ...]) -> dict[str, list[str]]:
     """Key -> values of `--vary`."""
-    from care_tf.runs.named_configs import value_name  # brings YAML
+    from care_tf.runs.named_configs import value_name
 
     found: dict[str, list[str]] = {}
     for given in varied:

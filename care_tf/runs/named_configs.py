@@ -4,8 +4,6 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from care_tf.errors import InputError, did_you_mean
 
 CONFIGS, RUNS = "configs", Path("runs")
@@ -75,6 +73,8 @@ def value_name(text: str) -> str:
       >>> [value_name(text) for text in ("0.5", ".5", "1.0", "1", "-0.5", "1.0e-4", "resnet18")]
       ['.5', '.5', '1', '1', '-.5', '.0001', 'resnet18']
     """
+    import yaml
+
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
