@@ -2,7 +2,7 @@
 
 import pytest
 
-from care_tf.cli.compare import compare
+from care_tf.cli.compare import compare, run_comparison
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,15 @@ def test_configurations_may_stand_behind_folds(refuses):
     """Where many configurations may follow, --folds takes one word, so that it does not take them for folds."""
     message = refuses(compare, "--folds", "1,2", "none/such", "--seeds", "0")
     assert "Received none/such, which is neither" in message
+
+
+def test_the_runs_asked_for_come_before_earlier_ones(monkeypatch, tmp_path):
+    """Figures show the first that has what they need."""
+    from care_tf.runs import comparison_plan, comparison_runs, earlier_runs
+
+    monkeypatch.setattr(comparison_plan, "read_methods", lambda *_: {})
+    monkeypatch.setattr(comparison_plan, "plan_cells", lambda *_: ["asked for"])
+    monkeypatch.setattr(earlier_runs, "earlier_runs", lambda *_, **__: ({}, ["earlier"]))
+    monkeypatch.setattr(comparison_runs, "write_tables", lambda *_: "")
+    cells = run_comparison(None, ["isic2018/care"], [], {}, ["2"], [0], tmp_path, 5, True)
+    assert cells == ["asked for", "earlier"]
