@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import hashlib
 import json
 import shutil
 
@@ -14,6 +15,7 @@ from care_tf.boxes.segmentation.cross_fitting import CrossFittedSegmentation, de
 from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.boxes.segmentation.segmentation_training import SegmentationSettings, train_segmentation
 from care_tf.errors import InputError
+from care_tf.files import file_sha256
 from care_tf.images.pixels import read_image, read_mask
 from care_tf.losses import DiceLoss
 
@@ -166,6 +168,32 @@ def test_a_finished_network_is_not_taken_for_one_of_other_files_of_the_same_name
     shutil.copy(paths[1], paths[0])
     with pytest.raises(InputError, match="holds networks of other images or settings"):
         train_segmentation(lesions, tmp_path / "networks", SETTINGS, show_progress=False)
+
+
+def test_encoder_weights_are_known_by_their_content(lesions, tmp_path, monkeypatch):
+    _without_training(monkeypatch)
+    folder, (first, second) = tmp_path / "networks", (tmp_path / name for name in ("first.h5", "second.h5"))
+
+    def train(weights):
+        train_segmentation(lesions, folder, dataclasses.replace(SETTINGS, encoder_weights=weights), show_progress=False)
+
+    first.write_bytes(b"one")
+    train(str(first))
+    shutil.copy(first, second)
+    train(str(second))
+    first.write_bytes(b"other")
+    with pytest.raises(InputError, match="holds networks of other images or settings"):
+        train(str(first))
+    (folder / "fingerprint.txt").write_text(_by_name(lesions, str(second)))  # as earlier versions wrote it
+    train(str(second))
+    assert (folder / "fingerprint.txt").read_text().strip() != _by_name(lesions, str(second))
+
+
+def _by_name(manifest, weights):
+    images = [sorted(image_identities(*pair)) for pair in zip(manifest.image_paths, manifest.groups, strict=True)]
+    masks = [file_sha256(path) for path in manifest.mask_paths]
+    settings = dataclasses.asdict(dataclasses.replace(SETTINGS, encoder_weights=weights))
+    return hashlib.sha256(json.dumps([manifest.fingerprint(), images, masks, settings]).encode()).hexdigest()
 
 
 def test_refused_settings_can_be_mended_in_the_same_folder(lesions, tmp_path, monkeypatch):
