@@ -28,6 +28,16 @@ def reason(error: Exception) -> str:
     return " ".join(f"{name}{error}".split())
 
 
+def clause(error: object) -> str:
+    """What an error says, to be put into a sentence: without its period.
+
+    Example:
+      >>> f"The first: {clause(InputError('It is cut off.'))}; try again."
+      'The first: It is cut off; try again.'
+    """
+    return str(error).rstrip(".")
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown word: " Did you mean ...?" with the nearest known one, or "".
 

@@ -4,12 +4,14 @@ import contextlib
 import ctypes
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from care_tf.errors import InputError
 from care_tf.text_files import read_bytes
@@ -79,6 +81,17 @@ def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Pa
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike, text: str, durable: bool = False) -> None:
+    """Writes a file in UTF-8; the rest as `atomic_path`."""
+    with atomic_path(path, durable) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike, document: Any, durable: bool = False, **style: Any) -> None:
+    """Writes what `json.dumps(document, **style)` gives; the rest as `atomic_path`."""
+    write_text(path, json.dumps(document, **style) + "\n", durable)
 
 
 def remove_left_overs(folder: Path) -> None:

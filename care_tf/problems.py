@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause
 
 MAX_LISTED = 20
 
@@ -22,5 +22,5 @@ def raise_problems(where: str, problems: Sequence[str]) -> None:
     """Raises one `InputError` that lists up to 20 problems and their number; does nothing when there is none."""
     if problems:
         plural = "problems" if len(problems) > 1 else "problem"
-        entries = listed([problem.rstrip(".") for problem in problems])
+        entries = listed([clause(problem) for problem in problems])
         raise InputError(f"{where} has {len(problems)} {plural}: {entries}.")

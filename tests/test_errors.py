@@ -79,6 +79,14 @@ def test_what_was_received_is_a_sentence_of_its_own():
     assert [path for path in ROOT.glob("care_tf/**/*.py") if "; received " in path.read_text()] == []
 
 
+def test_no_message_advises_to_delete():
+    """What stands in the way may be somebody's work."""
+    advice = re.compile(r"\b(remove|delete|erase)\b", re.IGNORECASE)
+    trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in ROOT.glob("care_tf/**/*.py")}
+    texts = [(path.name, ast.unparse(text)) for path, tree in trees.items() for text in messages(tree)]
+    assert [(name, text) for name, text in texts if advice.search(text)] == []
+
+
 @pytest.mark.parametrize(
     "source",
     [

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
@@ -41,10 +42,13 @@ def nodes(tree):
             yield from nodes(node)
 
 
-def libraries(path):
+def libraries(path, with_functions=True):
     """The libraries a file imports, what its `require_extra` calls name (extra, library), and care_tf's own modules."""
     imported, required, own = set(), set(), set()
-    for node in nodes(ast.parse(path.read_text(encoding="utf-8"))):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    if not with_functions:
+        tree.body = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             imported |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -62,11 +66,15 @@ FILES = {
 }
 
 
+def packages_and_itself(module):
+    parts = module.split(".")
+    return {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
+
+
 def required_on_the_way(module):
     """What is checked before a module's own code runs: by it, the packages above it, and the modules it imports."""
-    parts = module.split(".")
-    above = {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
-    return set().union(*(libraries(FILES[name])[1] for name in above | libraries(FILES[module])[2] if name in FILES))
+    on_the_way = packages_and_itself(module) | libraries(FILES[module])[2]
+    return set().union(*(libraries(FILES[name])[1] for name in on_the_way if name in FILES))
 
 
 def test_every_imported_library_is_a_requirement_of_the_base_or_of_an_extra_that_is_checked():
@@ -99,6 +107,15 @@ def test_no_requirement_is_unused():
     assert set().union(*requirements().values()) - used == set()
 
 
+def test_loading_a_run_asks_for_no_other_extra_than_its_own():
+    loaded, left = set(), {"care_tf.runs._folder", "care_tf.runs.run_calibration"}
+    while left := {above for name in left for above in packages_and_itself(name)} & set(FILES) - loaded:
+        loaded |= left
+        left = set().union(*(libraries(FILES[name], with_functions=False)[2] for name in left))
+    asked = [(extra, name) for name in loaded for extra, _ in libraries(FILES[name], with_functions=False)[1]]
+    assert ("runs", "care_tf.runs") in asked and [each for each in asked if each[0] != "runs"] == []
+
+
 def test_the_message_names_what_is_missing_and_the_extra():
     with pytest.raises(InputError, match=r"Maps needs json, no_such. .* without no_such. .* 'care_tf\[boxes\]'"):
         require_extra("Maps", "boxes", "json", "no_such")
@@ -108,10 +125,10 @@ def test_the_message_names_what_is_missing_and_the_extra():
 
 
 def without(libraries, program):
-    """Runs a program in which libraries cannot be imported; returns its last line of output."""
+    """Runs a program in which libraries cannot be imported; returns its output, errors first."""
     program = f"import sys\nfor name in {libraries}: sys.modules[name] = None\n{program}"
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
-    return (result.stderr + result.stdout).strip().splitlines()[-1]
+    return (result.stderr + result.stdout).strip()
 
 
 @pytest.mark.parametrize(
@@ -127,12 +144,13 @@ def without(libraries, program):
 )
 def test_a_wing_without_its_extra_is_refused_in_one_line(library, statement, extra):
     line = without([library], f"try:\n  {statement}\nexcept ValueError as error: print(type(error).__name__, error)")
+    line = line.splitlines()[-1]
     assert re.match(r"(MissingExtraError|InputError) ", line)
     assert f"without {library}. Run pip install 'care_tf[{extra}]'." in line
 
 
 @pytest.mark.slow
-def test_the_base_trains_without_any_extra():
+def test_the_base_trains_without_any_extra_and_its_own_extra_is_all_that_serving_needs(tmp_path):
     brought = requirements()
     extras = set().union(*brought.values()) - brought[""]
     names = {distribution: name for name, distribution in DISTRIBUTIONS.items()}
@@ -142,7 +160,7 @@ def test_the_base_trains_without_any_extra():
     # a process more.
     program = """
 import care_tf.data.pipeline
-import keras, numpy as np, care_tf
+import io, keras, numpy as np, care_tf
 saved = keras.models.load_model("tests/saved_models/keras" + keras.__version__[0] + ".keras")
 from care_tf.data import training_dataset, read_manifest
 classifier = care_tf.backbones.build_classifier("small_cnn", image_size=(16, 16), num_classes=2)
@@ -152,7 +170,26 @@ images, masks = np.zeros((4, 16, 16, 3), "float32"), np.ones((4, 16, 16, 1), "fl
 callbacks = [care_tf.callbacks.TwoStageSchedule(patience=1, alpha=0.5)]
 model.fit({"image": images, "mask": masks}, np.array([0, 1, 0, 1]), epochs=1, verbose=0,
           validation_data=(images, np.array([0, 1, 0, 1])), callbacks=callbacks)
-care_tf.serving.export_saved_model
-print("trained", type(saved).__module__)
+care_tf.serving.export_saved_model(model, SERVED, preprocess=lambda images: images, image_size=(16, 16),
+                                   class_names=("DF", "NV"))
+assert len(care_tf.manifest_from_folders(IMAGES)) == 2
+
+for name in EXTRA: del sys.modules[name]
+from PIL import Image
+from werkzeug.serving import BaseWSGIServer
+from care_tf.cli.care import care
+image = io.BytesIO()
+Image.fromarray(images[0].astype("uint8")).save(image, "PNG")
+def answer_once(server):
+    answer = server.app.test_client().post("/predict?pictures=1", data=image.getvalue())
+    print("trained", type(saved).__module__, "served", answer.status_code)
+BaseWSGIServer.serve_forever = answer_once
+care.main(["serve", SERVED, "--port", "0"])
 """
-    assert without(blocked, program) == "trained care_tf.model.care_model"
+    extra = [*(names.get(name, name) for name in brought["serve"]), "jinja2"]  # which comes with Flask
+    for name, value in {"EXTRA": extra, "SERVED": str(tmp_path / "model"), "IMAGES": str(tmp_path / "images")}.items():
+        program = program.replace(name, repr(value))
+    for name in ("DF", "NV"):
+        (tmp_path / "images" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / "images" / name / f"{name}.png")
+    assert "\ntrained care_tf.model.care_model served 200\n" in without(blocked, program)

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.files import atomic_path, file_sha256, files_sha256, path_sha256, remove_left_overs
+from care_tf.files import (
+    atomic_path,
+    file_sha256,
+    files_sha256,
+    path_sha256,
+    remove_left_overs,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_appears_whole_in_a_folder_that_did_not_exist(tmp_path):
@@ -19,6 +27,13 @@ def test_a_file_appears_whole_in_a_folder_that_did_not_exist(tmp_path):
         path.write_text("whole")
     assert target.read_text() == "whole"
     assert os.listdir(target.parent) == ["metrics.json"]
+
+
+def test_text_and_json_are_utf_8(tmp_path):
+    write_json(tmp_path / "names.json", {"name": "Spießer"}, durable=True, indent=1, ensure_ascii=False)
+    write_text(tmp_path / "names.txt", "Spießer")
+    assert (tmp_path / "names.json").read_bytes() == '{\n "name": "Spießer"\n}\n'.encode()
+    assert (tmp_path / "names.txt").read_bytes() == "Spießer".encode()
 
 
 def test_a_file_is_replaced(tmp_path):

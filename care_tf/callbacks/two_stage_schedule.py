@@ -1,7 +1,6 @@
 """The two-stage schedule of CARE as a callback: classification first, then attention."""
 
 import dataclasses
-import json
 import os
 import warnings
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import Any
 import keras
 
 from care_tf import keras_generation
-from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.errors import InputError, clause
+from care_tf.files import write_json
+from care_tf.text_files import read_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,8 +169,7 @@ class TwoStageSchedule(keras.callbacks.Callback):
         self._states[epoch + 1] = state
         if self.state_path is not None:
             entries = {str(key): dataclasses.asdict(state) for key, state in self._states.items()}
-            with atomic_path(self.state_path, durable=True) as temporary:
-                temporary.write_text(json.dumps(entries))
+            write_json(self.state_path, entries, durable=True)
         start = state.finetune_start
         if start is not None and self.finetune_epochs is not None and epoch + 1 >= start + self.finetune_epochs:
             self.model.stop_training = True
@@ -243,12 +242,12 @@ class TwoStageSchedule(keras.callbacks.Callback):
 
 def _read_states(path: Path) -> dict[int, ScheduleState]:
     try:
-        entries = json.loads(path.read_text())
+        entries = read_json(path, finite=False)
         return {
             int(key): ScheduleState(entry["finetune_start"], Plateau(**entry["plateau"]))
             for key, entry in entries.items()
         }
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise InputError(
-            f"{path} is not a TwoStageSchedule state file ({error}). Give another path to start from epoch 0."
+            f"{path} is not a TwoStageSchedule state file ({clause(error)}). Give another path to start from epoch 0."
         ) from error

@@ -18,13 +18,7 @@ from care_tf.errors import InputError
 @options.output(help="The new manifest (CSV).")
 @options.image_format(help="Format of the annotations. [default: detected, where the files fit only one]")
 @click.option("--source", help="What box_source says. [default: imported:FORMAT]")
-@options.option(
-    "--labels",
-    type=options.Words(),
-    joined_by=",",
-    metavar="LABEL,...",
-    help="Take boxes of these labels only. [default: all]",
-)
+@options.labels
 @click.option("--scale", type=float, default=1.0, help="Box side / drawn side; 0.7 to 1.1 in the paper.")
 @click.option(
     "--existing",

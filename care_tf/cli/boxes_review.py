@@ -20,7 +20,7 @@ from care_tf.cli.commands import Command
     help="Most doubtful first, or as in the file.",
 )
 @options.max_pixel_value
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port; 0 takes a free one.")
+@options.port(default=0)
 @click.option("--no-browser", is_flag=True, help="Only print the address.")
 def review(manifest: Path, output: Path | None, port: int, no_browser: bool, **choices: Any) -> None:
     """Accept, correct or reject boxes in the browser.

@@ -17,9 +17,7 @@ from care_tf.tensorflow_start import quiet_tensorflow
     help="What a class's threshold is chosen for: f1, youden, or the most of the other where sensitivity=NUMBER or "
     "specificity=NUMBER is kept.",
 )
-@click.option("--manifest", type=options.MANIFEST, help="Manifest CSV. [default: the run's own]")
-@click.option("--split", help="Rows with this value in the split column. [default: the run's data.validation]")
-@options.folds(help="Rows of these folds.", joined_by=None)
+@options.chosen_rows("the run's", "validation")
 def calibrate(run: Path, rule: str, manifest: Path | None, split: str | None, folds: list[str] | None) -> None:
     """Choose a threshold for each class.
 

@@ -37,7 +37,7 @@ _BOXES = {
 }
 
 
-@click.group("care", cls=Group, lazy=_COMMANDS, example="care demo\ncare train isic2018/care_csl output=runs/mine")
+@click.group("care", cls=Group, lazy=_COMMANDS, example="care demo\ncare train isic2018/care_csl --output runs/mine")
 @click.version_option(__version__, prog_name="care")
 def care() -> None:
     """Train image classifiers that look where the rare class's lesions are (CARE).

@@ -12,9 +12,7 @@ from care_tf.tensorflow_start import quiet_tensorflow
 
 @click.command("evaluate", cls=Command, example="care evaluate runs/isic2018/care --baseline runs/isic2018/baseline")
 @options.run
-@click.option("--manifest", type=options.MANIFEST, help="Manifest CSV. [default: the run's own]")
-@click.option("--split", help="Rows with this value in the split column. [default: the run's data.test]")
-@options.folds(help="Rows of these folds.", joined_by=None)
+@options.chosen_rows("the run's", "test")
 @click.option("--baseline", type=options.RUN, help="Another run folder, compared on the same images.")
 @options.output(help="Folder to write to. [default: the run folder]", required=False)
 @options.resamples

@@ -16,9 +16,7 @@ from care_tf.tensorflow_start import quiet_tensorflow
 @click.option(
     "--images", type=options.Words(), metavar="NAME,...", help="Which images. [default: the rarest class's, with boxes]"
 )
-@click.option("--manifest", type=options.MANIFEST, help="Manifest CSV. [default: the first run's own]")
-@click.option("--split", help="Rows with this value in the split column. [default: the first run's data.test]")
-@options.folds(help="Rows of these folds.", joined_by=None)
+@options.chosen_rows("the first run's", "test")
 @click.option("--count", "num_images", type=options.whole_number, default=6, help="How many, without --images.")
 def maps(
     runs: tuple[Path, ...],

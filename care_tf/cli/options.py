@@ -3,7 +3,7 @@
 import csv
 import os
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 from typing import Any
 
@@ -12,46 +12,30 @@ from click.shell_completion import CompletionItem
 
 from care_tf.cli.commands import Option
 from care_tf.errors import InputError
+from care_tf.run_files import check_finished_run, check_model
 
 PATH = click.Path(path_type=Path)
 
 
-class FinishedRun(click.Path):
-    """The folder of a finished run; anything else is refused before TensorFlow starts."""
+class Checked(click.Path):
+    """A path that is refused before TensorFlow starts, unless `check` finds nothing wrong with it."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from care_tf.runs.run_files import check_finished_run
-
-        folder = Path(os.fsdecode(super().convert(value, param, ctx)))
-        check_finished_run(folder)
-        return folder
-
-
-RUN = FinishedRun(path_type=Path)
-
-
-class Model(click.Path):
-    """A finished run or a SavedModel; anything else is refused before TensorFlow starts."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        from care_tf.runs.run_files import check_model
-
-        folder = Path(os.fsdecode(super().convert(value, param, ctx)))
-        check_model(folder)
-        return folder
-
-
-class ManifestFile(click.Path):
-    """A manifest; one that does not exist is refused before TensorFlow starts."""
+    def __init__(self, check: Callable[[Path], None]):
+        super().__init__(path_type=Path)
+        self._check = check
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         path = Path(os.fsdecode(super().convert(value, param, ctx)))
-        if not path.exists():
-            raise InputError(f"There is no manifest {path}.")
+        self._check(path)
         return path
 
 
-MANIFEST = ManifestFile(path_type=Path)
+def _check_manifest(path: Path) -> None:
+    if not path.exists():
+        raise InputError(f"There is no manifest {path}.")
+
+
+RUN, MODEL, MANIFEST = Checked(check_finished_run), Checked(check_model), Checked(_check_manifest)
 
 
 class Words(click.ParamType):
@@ -136,6 +120,14 @@ seed = option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Equa
 resamples = option(
     "--resamples", "num_resamples", type=whole_number, default=1000, help="Bootstrap resamples of the intervals."
 )
+port = partial(option, "--port", type=click.IntRange(0, 65535), help="TCP port; 0 takes a free one.")
+labels = option(
+    "--labels",
+    type=Words(),
+    joined_by=",",
+    metavar="LABEL,...",
+    help="Take boxes of these labels only. [default: all]",
+)
 folds_file = option(
     "--folds-file", formerly="--folds", type=PATH, help="CSV with image name and fold; otherwise folds are dealt."
 )
@@ -157,6 +149,16 @@ voc_pixel_origin = option(
     type=click.IntRange(0, 1),
     help="voc: 1 as the VOC kit counts pixels (the default), 0 as labelImg, CVAT and Label Studio write edges.",
 )
+
+
+def chosen_rows(whose: str, part: str) -> Callable:
+    """The options that say on which labeled images; `whose` manifest and which `part` of its data is the default."""
+    each = [
+        option("--manifest", type=MANIFEST, help=f"Manifest CSV. [default: {whose} own]"),
+        option("--split", help=f"Rows with this value in the split column. [default: {whose} data.{part}]"),
+        folds(help="Rows of these folds.", joined_by=None),
+    ]
+    return lambda command: reduce(lambda inner, add: add(inner), reversed(each), command)
 
 
 def _names_or_files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -204,7 +206,7 @@ def one_side(size: tuple[int, int], why: str) -> int:
 def refuse_existing(path: Path, overwrite: bool) -> None:
     """Raises InputError where an existing file would be replaced without --overwrite."""
     if os.path.lexists(path) and not overwrite:
-        raise InputError(f"--output must not exist yet. Received {path}. Choose another one, or give --overwrite.")
+        raise InputError(f"The output must not exist yet. Received {path}. Choose another one, or give --overwrite.")
 
 
 def format_options(choices: dict[str, Any]) -> dict[str, Any]:

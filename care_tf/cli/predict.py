@@ -11,7 +11,7 @@ from care_tf.tensorflow_start import quiet_tensorflow
 
 
 @click.command("predict", cls=Command, example="care predict runs/isic2018/care images --output predictions")
-@click.argument("model", type=options.Model(), metavar="RUN|SAVED_MODEL")
+@click.argument("model", type=options.MODEL, metavar="RUN|SAVED_MODEL")
 @click.argument("images", nargs=-1, required=True, metavar="IMAGES...")
 @options.output(help="Folder to write to; a second call adds to it.")
 @options.option("--sort-by", metavar="CLASS", help="The page's order. [default: the class in focus in training]")

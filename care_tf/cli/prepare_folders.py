@@ -7,6 +7,7 @@ import click
 
 from care_tf.cli import options
 from care_tf.cli.commands import Command
+from care_tf.cli.prepared_folder import check_new, write_prepared
 
 
 @click.command(
@@ -20,13 +21,7 @@ from care_tf.cli.commands import Command
     "--boxes", type=options.PATH, multiple=True, metavar="PATH", help="Annotations of any known format; repeatable."
 )
 @options.image_format(help="Format of the annotations. [default: detected, where the files fit only one]")
-@options.option(
-    "--labels",
-    type=options.Words(),
-    joined_by=",",
-    metavar="LABEL,...",
-    help="Take boxes of these labels only. [default: all]",
-)
+@options.labels
 @click.option(
     "--group-pattern",
     metavar="REGEX",
@@ -34,6 +29,7 @@ from care_tf.cli.commands import Command
 )
 @options.num_folds
 @options.seed
+@options.overwrite
 def folders(
     root: Path,
     output: Path,
@@ -43,28 +39,24 @@ def folders(
     group_pattern: str | None,
     num_folds: int,
     seed: int,
+    overwrite: bool,
 ) -> None:
     """Turn folders of classes into a manifest.
 
     ROOT/CLASS/**/IMAGE, or ROOT/SPLIT/CLASS/**/IMAGE with splits called train, val (valid, validation) and test;
     without splits, folds are dealt. Writes manifest.csv and contact_sheet.png, a picture of the boxes.
     """
+    check_new(output, overwrite)
     from care_tf.boxes.exchange.folders import read_folders
-    from care_tf.data.manifest import write_manifest
     from care_tf.data.splits import stratified_group_folds
-    from care_tf.datasets.contact_sheet import write_contact_sheet
 
     manifest, summary = read_folders(root, boxes, format_name, labels, group_pattern)
     if not any(manifest.splits):
         names = [manifest.class_names[label] for label in manifest.labels]  # rather than numbers, for the messages
         folds = stratified_group_folds(names, manifest.groups, num_folds, seed)
         manifest = dataclasses.replace(manifest, folds=tuple(map(str, folds)))
-    sheet, table = output / "contact_sheet.png", output / "manifest.csv"
-    write_contact_sheet(manifest, sheet, seed=seed)
-    write_manifest(manifest, table)
     if summary is not None:
         print(summary.text())
-    print(manifest.summary())
     if group_pattern is None:
         print("every image is a patient or lesion of its own; where that is not so, give --group-pattern")
-    print(f"wrote {table} and {sheet}")
+    write_prepared(manifest, output, seed)

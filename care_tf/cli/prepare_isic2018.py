@@ -7,6 +7,7 @@ import click
 
 from care_tf.cli import options
 from care_tf.cli.commands import Command
+from care_tf.cli.prepared_folder import check_new, write_prepared
 from care_tf.errors import InputError
 
 
@@ -31,15 +32,15 @@ from care_tf.errors import InputError
 @options.num_folds
 @options.split
 @options.seed
-def isic2018(root: Path, output: Path, task: str, **choices: Any) -> None:
+@options.overwrite
+def isic2018(root: Path, output: Path, task: str, overwrite: bool, **choices: Any) -> None:
     """Turn the ISIC 2018 download into a manifest.
 
     Task 3 gives classes and boxes, task 1 masks without classes. HAM10000, as Dataverse and Kaggle call the images of
     task 3, is read in its own layout too. Writes manifest.csv and contact_sheet.png, a picture of the boxes.
     """
+    check_new(output, overwrite)
     _check_fit(task, choices)
-    from care_tf.data.manifest import write_manifest
-    from care_tf.datasets.contact_sheet import write_contact_sheet
     from care_tf.datasets.isic2018 import read_isic2018
     from care_tf.datasets.isic_segmentation import read_isic_segmentation
 
@@ -49,11 +50,7 @@ def isic2018(root: Path, output: Path, task: str, **choices: Any) -> None:
     else:
         classes = classes if classes is not None else [] if choices["lesion_masks"] else ["DF"]
         manifest = read_isic2018(root, classes, box_scale=1.0 if scale is None else scale, **choices)
-    sheet, table = output / "contact_sheet.png", output / "manifest.csv"
-    write_contact_sheet(manifest, sheet, seed=seed)
-    write_manifest(manifest, table)
-    print(manifest.summary())
-    print(f"wrote {table} and {sheet}")
+    write_prepared(manifest, output, seed)
 
 
 def _check_fit(task: str, choices: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import click
 
 from care_tf.cli import options
 from care_tf.cli.commands import Command
+from care_tf.cli.prepared_folder import MANIFEST, check_new, write_prepared
 
 
 @click.command(
@@ -25,17 +26,19 @@ from care_tf.cli.commands import Command
 @options.num_folds
 @options.split
 @options.seed
+@options.overwrite
 @options.workers(formerly="--threads")
 @click.option("--skip-failed", is_flag=True, help="Leave out images that cannot be converted.")
-def rsna(root: Path, output: Path, every_image: bool, image_size: tuple[int, int] | None, **choices: Any) -> None:
+def rsna(
+    root: Path, output: Path, every_image: bool, image_size: tuple[int, int] | None, overwrite: bool, **choices: Any
+) -> None:
     """Turn the RSNA pneumonia download into PNGs and a manifest.
 
-    Writes images/*.png, contact_sheet.png, a picture of the boxes, and last manifest.csv. Started again, it continues
-    where it stopped. Of the DICOM files only the pixels are written.
+    Writes images/*.png, contact_sheet.png, a picture of the boxes, and last manifest.csv. Stopped before that
+    and started again, it continues. Of the DICOM files only the pixels are written.
     """
+    check_new(output, overwrite)
     side = None if image_size is None else options.one_side(image_size, "it is the longer side")
-    from care_tf.data.manifest import write_manifest
-    from care_tf.datasets.contact_sheet import write_contact_sheet
     from care_tf.datasets.dicom_to_png import convert_dicoms
     from care_tf.datasets.rsna import PAPER_IMAGES_PER_CLASS, read_rsna, rsna_manifest
 
@@ -46,18 +49,15 @@ def rsna(root: Path, output: Path, every_image: bool, image_size: tuple[int, int
     png_paths = [output / "images" / f"{image.name}.png" for image in images]
     dicom_paths = [image.dicom_path for image in images]
     conversions = convert_dicoms(dicom_paths, png_paths, max_side_px=side, num_threads=choices.pop("workers"))
-    sheet, table = output / "contact_sheet.png", output / "manifest.csv"
-    manifest = rsna_manifest(images, png_paths, conversions, source=str(table.absolute()), **choices)
-    write_contact_sheet(manifest, sheet, seed=choices["seed"])
-    write_manifest(manifest, table)
-    print(manifest.summary())
+    source = str((output / MANIFEST).absolute())
+    manifest = rsna_manifest(images, png_paths, conversions, source=source, **choices)
     if mapping is None and len(set(manifest.groups)) == len(manifest):
         print(
             "warning: every image is a group of its own, because neither a mapping nor the DICOM headers say which "
             "images show one patient, so folds may have a patient on both sides. Give --mapping.",
             file=sys.stderr,
         )
-    print(f"wrote {table} and {sheet}")
+    write_prepared(manifest, output, choices["seed"])
 
 
 def _print_numbers(labels: list[str], asked: dict[str, int] | None) -> None:

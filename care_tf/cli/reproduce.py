@@ -9,7 +9,7 @@ import click
 from care_tf.cli.commands import Command
 from care_tf.cli.compare import check_changes, comparison_options, run_comparison, variants
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.files import atomic_path, write_text
 from care_tf.tensorflow_start import quiet_tensorflow
 
 _RAREST = {"isic2018": "DF", "rsna": "Lung Opacity"}
@@ -87,8 +87,8 @@ def reproduce(
     compared = beside_paper(table, rows, _RAREST[dataset], configs)
     title = f"{name}, {dataset}: {table.title}{', other values' if others else ''}"
     text = f"## {title}\n\n{compared}\n\n{comparison_notes(configs, cells)}\n"
-    _write(folder / PAGE, text)
-    _write(runs / "results.md", _results(runs, _RAREST[dataset]))
+    write_text(folder / PAGE, text)
+    write_text(runs / "results.md", _results(runs, _RAREST[dataset]))
     print(f"{text}\nwrote {folder / PAGE}, and all that was reproduced in {runs / 'results.md'}")
 
 
@@ -116,11 +116,6 @@ def _refuse_ignored(context: click.Context, name: str) -> None:
     ]
     if given:
         raise InputError(f"{name} shows no runs: it takes --dataset and --output. Received {', '.join(given)}.")
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text)
 
 
 def _draw_boxes(dataset: str, changes: tuple[str, ...], picture: Path) -> None:

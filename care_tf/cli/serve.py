@@ -10,9 +10,9 @@ from care_tf.tensorflow_start import quiet_tensorflow
 
 
 @click.command("serve", cls=Command, example="care serve served/isic2018")
-@click.argument("model", type=options.Model(), metavar="RUN|SAVED_MODEL")
+@click.argument("model", type=options.MODEL, metavar="RUN|SAVED_MODEL")
 @click.option("--host", default="127.0.0.1", help="Address to listen at; any other lets other machines in.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8600, help="TCP port; 0 takes a free one.")
+@options.port(default=8600)
 def serve(model: Path, host: str, port: int) -> None:
     """Try a run or an exported model in the browser.
 

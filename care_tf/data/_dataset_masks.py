@@ -16,6 +16,7 @@ from care_tf.errors import InputError
 from care_tf.file_work import for_each_file
 from care_tf.images.header import ImageHeader, read_image_header
 from care_tf.images.resize_choice import STRETCH
+from care_tf.network_input import image_of
 from care_tf.problems import raise_problems
 
 _NUM_PROBED = 16  # images, by which it is told whether a data set has an order
@@ -80,7 +81,7 @@ def _added(
     load = mask_loader(manifest, image_size)
 
     def number(first: tf.Tensor, element: tuple) -> tuple:
-        count = tf.shape(_image_of(element[0]))[0] if is_batched else 1
+        count = tf.shape(image_of(element[0]))[0] if is_batched else 1
         last = first + count
         text = f"with_masks has boxes of {len(manifest)} images, and the data set has more"
         with tf.control_dependencies([tf.debugging.Assert(last <= len(manifest), [text])]):
@@ -101,15 +102,11 @@ def _added(
     return masked
 
 
-def _image_of(x: Any) -> Any:
-    return x["image"] if isinstance(x, dict) else x
-
-
 def _image_form(dataset: tf.data.Dataset) -> tuple[tuple[int, int], bool]:
     """Height and width of the images, and whether they come in batches."""
     spec = dataset.element_spec
     is_pair = isinstance(spec, tuple) and len(spec) in (2, 3)
-    image = _image_of(spec[0]) if is_pair and (not isinstance(spec[0], dict) or "image" in spec[0]) else None
+    image = image_of(spec[0]) if is_pair and (not isinstance(spec[0], dict) or "image" in spec[0]) else None
     shape = getattr(image, "shape", tf.TensorShape(None))
     if shape.rank not in (3, 4) or None in shape[-3:-1]:
         raise InputError(
@@ -174,7 +171,7 @@ def _first_images(dataset: tf.data.Dataset, is_batched: bool) -> np.ndarray:
     """float32 (k,H,W,C); refuses a data set that gives others the next time."""
 
     def read() -> np.ndarray:
-        parts = [np.asarray(_image_of(element[0])) for element in dataset.take(1 if is_batched else _NUM_PROBED)]
+        parts = [np.asarray(image_of(element[0])) for element in dataset.take(1 if is_batched else _NUM_PROBED)]
         return np.concatenate(parts) if is_batched and parts else np.asarray(parts)
 
     first, second = read(), read()

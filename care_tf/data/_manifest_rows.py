@@ -17,7 +17,7 @@ from care_tf.box_geometry import as_boxes
 from care_tf.csv_files import composed, path_finder
 from care_tf.data._annotation import annotation_problems
 from care_tf.data._image_boxes import ImageBoxes
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause
 from care_tf.file_work import map_files
 from care_tf.images.header import ImageHeader, read_image_header
 from care_tf.problems import raise_problems
@@ -237,7 +237,7 @@ def _header_or_problem(kind: str, path: str, row: int, note: Note) -> ImageHeade
     try:
         return read_image_header(path) if path else None
     except InputError as error:
-        note(row, f"{kind} {str(error).rstrip('.')}{_odd_characters(path)}")
+        note(row, f"{kind} {clause(error)}{_odd_characters(path)}")
         return None
 
 

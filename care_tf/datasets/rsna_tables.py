@@ -8,6 +8,7 @@ import numpy as np
 from care_tf.box_geometry import box_problems
 from care_tf.csv_files import table_rows
 from care_tf.errors import InputError
+from care_tf.finite_number import finite_number
 from care_tf.problems import raise_problems
 from care_tf.text_files import parse_json, read_text
 
@@ -51,9 +52,9 @@ def read_boxes(path: Path, bad: dict[str, list[str]] | None = None) -> dict[str,
         elif target == "0":
             problem = "has Target 0 and a box" if any(texts) else ""
         elif box is None:
-            problem = f"has Target 1, and {texts} is no box of four numbers"
+            problem = f"has Target 1, and {texts} is no box of four finite numbers"
         elif box_problems(np.array([box])):
-            problem = f"has the box {texts}, which must be finite and have a width and a height"
+            problem = f"has the box {texts}, which must have a width and a height"
         else:
             problem = "occurs twice with the same box" if box in (earlier or []) else ""
         if problem:
@@ -66,13 +67,11 @@ def read_boxes(path: Path, bad: dict[str, list[str]] | None = None) -> dict[str,
 
 
 def _corners(texts: Sequence[str]) -> list[float] | None:
-    """x, y, width and height as text -> x0,y0,x1,y1; None where they are no numbers."""
-    if any("_" in text for text in texts):  # Python would read 1_0 as 10
+    """x, y, width and height as text -> x0,y0,x1,y1; None where they are no finite numbers."""
+    numbers = [number for text in texts if (number := finite_number(text)) is not None]
+    if len(numbers) < 4:
         return None
-    try:
-        x, y, width, height = map(float, texts)
-    except ValueError:
-        return None
+    x, y, width, height = numbers
     return [x, y, x + width, y + height]
 
 

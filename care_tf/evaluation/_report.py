@@ -26,7 +26,7 @@ from care_tf.evaluation.headline import as_interval, as_value, headlines
 from care_tf.evaluation.page import render_page
 from care_tf.evaluation.pictures import BASELINE, RUN, Picture, shortened
 from care_tf.evaluation.scores import ClassScores, Estimate, Scores
-from care_tf.files import atomic_path
+from care_tf.files import write_text
 
 _COLUMNS = {
     "recall": "Recall",
@@ -158,8 +158,7 @@ def write_report(path: str | os.PathLike, report: Report) -> None:
         **_figures(report),
     }
     html = render_page(_TEMPLATE, page)
-    with atomic_path(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    write_text(path, html)
 
 
 def _gallery(groups: Sequence[GalleryGroup]) -> list[tuple[str, list[ExampleCard], int]]:

@@ -21,7 +21,8 @@ from care_tf.model._forward_terms import AttentionTerms, Terms
 from care_tf.model._replicas import OnReplicas, check_not_empty
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy
-from care_tf.network.inputs import further_of, image_of, symbolic_inputs
+from care_tf.network.inputs import symbolic_inputs
+from care_tf.network_input import further_of, image_of
 from care_tf.precision import at_least_float32
 from care_tf.replicas import gathered, number_of_replicas
 

@@ -14,10 +14,12 @@ from care_tf.keras_generation import call_model
 from care_tf.model._batches import ImageBatch, split_inputs
 from care_tf.model._class_attention import predict_with_attention
 from care_tf.network.anatomy import Anatomy, read_anatomy
-from care_tf.network.inputs import call_classifier, further_inputs, image_of
+from care_tf.network.inputs import call_classifier, further_inputs
+from care_tf.network.last_dense import found_dense
 from care_tf.network.observation import layers_by_path, observing
 from care_tf.network.random_layers import refuse_random_geometry
 from care_tf.network.trace import NetworkTrace, build_network, trace_network
+from care_tf.network_input import image_of
 
 
 class ObservedClassifier:
@@ -75,6 +77,11 @@ class ObservedClassifier:
     def num_classes(self) -> int | None:
         """How many classes the outputs stand for; None before the classifier has an input shape."""
         return None if self._anatomy is None else max(self._anatomy.num_outputs, 2)
+
+    @property
+    def last_dense(self) -> keras.layers.Dense:
+        """The Dense layer that makes the logits; refused as by `network.last_dense` where there is none."""
+        return found_dense(self.classifier, self.anatomy.last_dense)
 
     def split(self, x: Any) -> ImageBatch:
         """The parts of a batch's x; see `split_inputs`."""

@@ -3,7 +3,7 @@
 import tensorflow as tf
 from tensorflow.python.framework.ops import get_gradient_function
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause
 from care_tf.network._axes import SHAPE_ONLY
 
 
@@ -27,7 +27,7 @@ def first_order_only(features: tf.Tensor, predictions: tf.Tensor) -> tuple[str, 
     except LookupError as error:
         raise InputError(
             "The score must be differentiable with respect to the attention map. Received a network with an operation "
-            f"that is not: {str(error).splitlines()[0].rstrip('.')}. Choose an attention layer after it."
+            f"that is not: {clause(str(error).splitlines()[0])}. Choose an attention layer after it."
         ) from error
     if gradients == [None]:
         raise InputError(

@@ -4,8 +4,9 @@ import keras
 
 from care_tf.errors import InputError
 from care_tf.keras_generation import model_between
-from care_tf.network.inputs import as_keras_takes, further_of, image_of, input_specs, symbolic_inputs
+from care_tf.network.inputs import as_keras_takes, input_specs, symbolic_inputs
 from care_tf.network.random_layers import random_layers
+from care_tf.network_input import further_of, image_of
 
 INPUT_ACTIVATION = "cached_activation"
 

@@ -12,19 +12,10 @@ import tensorflow as tf
 
 from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
+from care_tf.network_input import further_of
 
 # What x may hold beside the further inputs, none of which can have such a name.
 KEYS = ("image", "activation", "mask", "mask_class")
-
-
-def image_of(inputs: Any) -> Any:
-    """The image, or the activation in its place, among what goes into a network."""
-    return inputs["image"] if isinstance(inputs, dict) else inputs
-
-
-def further_of(inputs: Any) -> dict[str, Any]:
-    """The inputs beside the image."""
-    return {name: given for name, given in inputs.items() if name != "image"} if isinstance(inputs, dict) else {}
 
 
 def symbolic_inputs(classifier: keras.Model) -> Any:

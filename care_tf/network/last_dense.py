@@ -31,7 +31,13 @@ def last_dense(
     Raises:
       InputError: The classifier does not end in a Dense layer, or its input shape is not known.
     """
-    dense = read_last_dense(trace if trace is not None else trace_classifier(classifier, image_shape))
+    return found_dense(
+        classifier, read_last_dense(trace if trace is not None else trace_classifier(classifier, image_shape))
+    )
+
+
+def found_dense(classifier: keras.Model, dense: keras.layers.Dense | None) -> keras.layers.Dense:
+    """`last_dense` of a classifier whose anatomy, which holds the layer, has been read."""
     if dense is None:
         raise InputError(
             f"The classifier {classifier.name!r} must end in a Dense layer, if need be with an activation after it. "

@@ -13,7 +13,8 @@ from care_tf.losses import AttentionLoss
 from care_tf.metrics import ClassRecall, MeanClassAccuracy
 from care_tf.model import CAREModel
 from care_tf.model.observed_classifier import ObservedClassifier
-from care_tf.network.inputs import further_inputs, image_of, symbolic_inputs
+from care_tf.network.inputs import further_inputs, symbolic_inputs
+from care_tf.network_input import image_of
 from care_tf.runs._own_pieces import own_metrics
 from care_tf.runs._stage import Stage
 from care_tf.runs.config import RunConfig

@@ -1,15 +1,15 @@
 """decision.json of a run folder: how the run's probabilities are read, and which images that was chosen on."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
-from care_tf.boxes.segmentation.image_identity import TrainingImages
 from care_tf.data import Manifest
+from care_tf.data.image_identity import TrainingImages
 from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision, Rule
-from care_tf.files import atomic_path
+from care_tf.files import write_json
+from care_tf.text_files import read_json
 
 DECISION = "decision.json"
 
@@ -24,8 +24,7 @@ def write_decision(folder: Path, decision: Decision, rule: Rule, rows: Manifest)
         "num_images": len(rows),
         "images": TrainingImages.of(rows).numbers.tolist(),
     }
-    with atomic_path(folder / DECISION, durable=True) as temporary:
-        temporary.write_text(json.dumps(content) + "\n")
+    write_json(folder / DECISION, content, durable=True)
 
 
 def read_decision(folder: Path) -> Decision | None:
@@ -48,9 +47,9 @@ def _read(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path, finite=False)
         if {"temperature", "thresholds", "images"} <= set(content):
             return content
-    except ValueError:
+    except InputError:
         pass
     raise InputError(f"{path} must hold a decision. Received something else. Make it anew: care calibrate {folder}.")

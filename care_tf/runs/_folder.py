@@ -2,7 +2,6 @@
 
 import dataclasses
 import datetime
-import json
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -17,14 +16,15 @@ from care_tf.data import InputEncoding
 from care_tf.data.class_focus import focus_classes
 from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision
-from care_tf.files import atomic_path, files_sha256
+from care_tf.files import files_sha256, write_json, write_text
 from care_tf.model import CAREModel
+from care_tf.run_files import CONFIG, ENVIRONMENT, INPUTS, MODEL, check_finished_run
 from care_tf.runs._configured_model import care_model, observed_network
 from care_tf.runs._decision_file import read_decision
 from care_tf.runs._progress import stage_weights
 from care_tf.runs._training_rows import TrainingRows
 from care_tf.runs.config import RunConfig, dump_config, load_config
-from care_tf.runs.run_files import CONFIG, ENVIRONMENT, INPUTS, MODEL, check_finished_run
+from care_tf.text_files import read_json
 from care_tf.version import __version__
 
 
@@ -104,13 +104,13 @@ def weights_before_attention(run: LoadedRun) -> Path | None:
 
 def write_config(folder: Path, config: RunConfig) -> None:
     """Writes the resolved configuration."""
-    _write_text(folder / CONFIG, dump_config(config))
+    write_text(folder / CONFIG, dump_config(config))
 
 
 def write_inputs(folder: Path, inputs: Sequence[InputEncoding]) -> None:
     """Writes how the training rows' further columns were encoded; nothing where there are none."""
     if inputs:
-        _write_text(folder / INPUTS, json.dumps([dataclasses.asdict(each) for each in inputs], indent=2) + "\n")
+        write_json(folder / INPUTS, [dataclasses.asdict(each) for each in inputs], indent=2)
 
 
 def input_names(folders: Sequence[str | os.PathLike]) -> list[str]:
@@ -121,7 +121,7 @@ def input_names(folders: Sequence[str | os.PathLike]) -> list[str]:
 def _read_inputs(folder: Path) -> tuple[InputEncoding, ...]:
     if not (folder / INPUTS).exists():
         return ()
-    return tuple(InputEncoding.from_dict(entry) for entry in json.loads((folder / INPUTS).read_text()))
+    return tuple(InputEncoding.from_dict(entry) for entry in read_json(folder / INPUTS))
 
 
 def write_environment(
@@ -145,15 +145,10 @@ def write_environment(
         **network,
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
     }
-    _write_text(folder / ENVIRONMENT, json.dumps(environment, indent=2) + "\n")
+    write_json(folder / ENVIRONMENT, environment, indent=2)
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
     """The run's environment.json, {} when there is none."""
     path = folder / ENVIRONMENT
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text)
+    return read_json(path) if path.exists() else {}

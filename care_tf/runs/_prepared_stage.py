@@ -18,7 +18,7 @@ from care_tf.model.care_model import EMBEDDING_MEANS, LOGGED_MEANS
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.cutting import INPUT_ACTIVATION, cut_network
 from care_tf.network.freezing import Freezer
-from care_tf.network.last_dense import last_dense, reinitialized
+from care_tf.network.last_dense import reinitialized
 from care_tf.runs._configured_model import METRICS, care_model, compile_model, observed_network
 from care_tf.runs._own_pieces import own_metrics
 from care_tf.runs._rebuilt_classifier import (
@@ -120,7 +120,7 @@ def _prepare(
     trained = observed
     change = setting_name(stage.classifier)
     if change == "retrain":
-        begin.append(functools.partial(reinitialized, last_dense(classifier, observed.trace), seed))
+        begin.append(functools.partial(reinitialized, observed.last_dense, seed))
     elif change == "scale":
         scaled = scaled_classifier(observed)
         _freeze_all(classifier)
@@ -204,7 +204,7 @@ def _frozen_layer(config: RunConfig, stage: Stage, observed: ObservedClassifier)
             )
         return layer
     if stage.frozen_through == "features":
-        given = last_dense(classifier, observed.trace).input
+        given = observed.last_dense.input
         makers = [layer.name for layer in classifier.layers if layer.output is given]
         if not makers:
             raise InputError(

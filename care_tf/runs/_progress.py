@@ -2,18 +2,18 @@
 
 import contextlib
 import dataclasses
-import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from care_tf.callbacks.two_stage_schedule import Plateau
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause
 from care_tf.file_lock import open_locked
-from care_tf.files import atomic_path, remove_left_overs
+from care_tf.files import atomic_path, remove_left_overs, write_json
 from care_tf.model import CAREModel
 from care_tf.runs._stage import Stage
+from care_tf.text_files import read_json
 
 CHECKPOINTS, HISTORY, _LOCK = "checkpoints", "history.csv", ".lock"
 PROGRESS, _WEIGHTS = "progress.json", ".weights.h5"
@@ -60,8 +60,7 @@ class Progress:
             self.weights = f"{self.stage + 1}-{self.epoch}{_WEIGHTS}"
             with atomic_path(folder / self.weights, durable=True) as temporary:
                 model.save_weights(str(temporary))
-        with atomic_path(folder / PROGRESS, durable=True) as temporary:
-            temporary.write_text(json.dumps(dataclasses.asdict(self)))
+        write_json(folder / PROGRESS, dataclasses.asdict(self), durable=True)
         for path in folder.glob(f"*{_WEIGHTS}"):
             if model is None or path.name != self.weights:
                 path.unlink()
@@ -156,7 +155,7 @@ def _read_progress(run_folder: Path) -> Progress | None:
     if not path.exists():
         return None
     try:
-        entries = json.loads(path.read_text())
+        entries = read_json(path, finite=False)
         return Progress(**{**entries, "plateau": Plateau(**entries["plateau"])})
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{path} cannot be read ({error}). Choose another output folder.") from error
+        raise InputError(f"{path} cannot be read ({clause(error)}). Choose another output folder.") from error

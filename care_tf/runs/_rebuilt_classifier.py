@@ -8,7 +8,7 @@ from care_tf.errors import InputError
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.decoupled_classifier import ClassScale, choose_tau, nearest_class_mean, scaled, tau_normalized
 from care_tf.network.inputs import as_keras_takes
-from care_tf.network.last_dense import embedding_model, last_dense
+from care_tf.network.last_dense import embedding_model
 from care_tf.runs._stage import Stage
 from care_tf.runs._stage_batches import StageBatches
 from care_tf.settings import setting_arguments, setting_name
@@ -30,7 +30,7 @@ def check_classifier(stage: Stage, observed: ObservedClassifier, has_validation:
         )
     if name == "keep":
         return
-    kernel, bias = _kernel_and_bias(_last_dense(observed))
+    kernel, bias = _kernel_and_bias(observed.last_dense)
     if name == "tau_normalize":
         tau_normalized(kernel, bias, arguments.get("tau", 1.0))
     elif name == "nearest_class_mean":
@@ -44,7 +44,7 @@ def scaled_classifier(observed: ObservedClassifier) -> keras.Model:
     Raises:
       InputError: Another layer, such as a separate softmax, is the last.
     """
-    classifier, dense = observed.classifier, _last_dense(observed)
+    classifier, dense = observed.classifier, observed.last_dense
     if classifier.outputs[0] is not dense.output:
         raise InputError(
             "classifier=scale needs a network whose last layer is Dense, with its activation inside. Received one that "
@@ -59,19 +59,19 @@ def scaled_classifier(observed: ObservedClassifier) -> keras.Model:
 
 def copy_logits(observed: ObservedClassifier, scaled_model: keras.Model) -> None:
     """Gives the scaled model's logits the weights that the classifier's last layer has now."""
-    scaled_model.get_layer(_LOGITS_LAYER).set_weights(_last_dense(observed).get_weights())
+    scaled_model.get_layer(_LOGITS_LAYER).set_weights(observed.last_dense.get_weights())
 
 
 def fold_scales(observed: ObservedClassifier, scaled_model: keras.Model) -> None:
     """Multiplies the trained scales into the classifier's own last layer."""
-    dense = _last_dense(observed)
+    dense = observed.last_dense
     (scale,) = scaled_model.get_layer(_SCALE_LAYER).get_weights()
     _set_kernel_and_bias(dense, *scaled(*_kernel_and_bias(dense), scale))
 
 
 def compute_classifier(stage: Stage, observed: ObservedClassifier, batches: StageBatches) -> None:
     """Replaces the last Dense layer by its tau-normalized form, or by the means of the training images' classes."""
-    dense = _last_dense(observed)
+    dense = observed.last_dense
     kernel, bias = _kernel_and_bias(dense)
     name, arguments = setting_name(stage.classifier), setting_arguments(stage.classifier)
     if name == "tau_normalize":
@@ -84,10 +84,6 @@ def compute_classifier(stage: Stage, observed: ObservedClassifier, batches: Stag
         train = batches.unchanged(batches.rows.train)
         new = nearest_class_mean(*_embeddings(observed, train), num_classes=dense.units, **arguments)
     _set_kernel_and_bias(dense, *new)
-
-
-def _last_dense(observed: ObservedClassifier) -> keras.layers.Dense:
-    return last_dense(observed.classifier, observed.trace)
 
 
 def _embeddings(observed: ObservedClassifier, batches: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:

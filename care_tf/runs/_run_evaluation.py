@@ -1,12 +1,12 @@
 """A run folder becomes scores, predictions and a report."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from care_tf import run_files
 from care_tf.data.groups import groups_or_none
 from care_tf.errors import InputError
 from care_tf.evaluation import Report, paired_difference, write_report
@@ -15,9 +15,8 @@ from care_tf.evaluation.estimate_text import estimate_text
 from care_tf.evaluation.headline import estimate_of
 from care_tf.evaluation.pictures import shortened
 from care_tf.evaluation.scores import Estimate
-from care_tf.files import atomic_path
+from care_tf.files import write_json
 from care_tf.images.decoding import corrupt_files_refused
-from care_tf.runs import run_files
 from care_tf.runs._example_maps import selected_rows
 from care_tf.runs._folder import input_names, load_run
 from care_tf.runs._run_predictions import EvaluatedRun, evaluated, write_predictions
@@ -97,8 +96,7 @@ def _write_metrics(
         metrics["baseline"] = {"run": str(baseline.run.folder), "scores": baseline.scores.to_dict()}
         metrics["differences"] = {name: dataclasses.asdict(value) for name, value in (differences or {}).items()}
     metrics["calls"] = [dataclasses.asdict(each) for each in calls]
-    with atomic_path(target / run_files.METRICS) as temporary:
-        temporary.write_text(json.dumps(metrics, indent=2) + "\n")
+    write_json(target / run_files.METRICS, metrics, indent=2)
 
 
 def _summary(report: Report, target: Path) -> str:

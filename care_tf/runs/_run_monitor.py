@@ -10,12 +10,12 @@ from typing import Any
 import keras
 import numpy as np
 
+from care_tf import run_files
 from care_tf.backbones import get_backbone
 from care_tf.callbacks.care_tensorboard import NUM_EXAMPLES, CARETensorBoard
 from care_tf.data import encoded_inputs, evaluation_dataset
 from care_tf.data.class_focus import focus_classes
 from care_tf.evaluation.picture_grid import short_name
-from care_tf.runs import run_files
 from care_tf.runs._example_maps import first_examples
 from care_tf.runs._prepared_stage import PreparedStage
 from care_tf.runs._progress import Row

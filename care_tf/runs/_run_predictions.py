@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tqdm
 
+from care_tf import run_files
 from care_tf.csv_files import relative_to
 from care_tf.data import Manifest, evaluation_dataset
 from care_tf.data.groups import groups_or_none
@@ -16,7 +17,6 @@ from care_tf.evaluation.scores import Scores
 from care_tf.files import atomic_path
 from care_tf.images.resize_choice import PAD
 from care_tf.metrics import attention_inside_share
-from care_tf.runs import run_files
 from care_tf.runs._folder import LoadedRun
 
 _REFERENCE_SIZE = (128, 128)  # of the masks that reference maps are held against

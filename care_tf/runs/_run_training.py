@@ -7,13 +7,13 @@ from pathlib import Path
 
 import keras
 
+from care_tf import run_files
 from care_tf.backbones import InitialWeights
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.network import Anatomy
 from care_tf.runs import _folder as run_folder
-from care_tf.runs import run_files
 from care_tf.runs._configured_model import build_network, observed_network
 from care_tf.runs._distribution import agree, distributed, is_chief, synchronized_statistics, written_folder
 from care_tf.runs._fingerprint import stage_fingerprints

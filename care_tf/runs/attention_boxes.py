@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from care_tf.boxes.segmentation.image_identity import TrainingImages
+from care_tf import run_files
 from care_tf.data import Manifest, read_manifest
+from care_tf.data.image_identity import TrainingImages
 from care_tf.errors import InputError
 from care_tf.files import file_sha256
 from care_tf.images.resizing import map_of_image, resize_images
-from care_tf.runs import run_files
 from care_tf.runs._folder import LoadedRun, load_run
 from care_tf.runs._seen_images import seen_rows
 

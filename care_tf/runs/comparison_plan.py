@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
+from care_tf import run_files
 from care_tf.data import Manifest, get_sampling, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation import MethodSpec
-from care_tf.runs import run_files
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._progress import check_progress, finished_stages
 from care_tf.runs._training_rows import read_training_rows, select_rows

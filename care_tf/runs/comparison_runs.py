@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tqdm
 
+from care_tf import run_files
 from care_tf.data import read_manifest
 from care_tf.data.class_focus import focus_classes
 from care_tf.data.groups import groups_or_none
@@ -20,9 +21,8 @@ from care_tf.evaluation import (
     write_comparison_csv,
     write_comparison_plot,
 )
-from care_tf.files import atomic_path
+from care_tf.files import write_text
 from care_tf.images.decoding import corrupt_files_refused
-from care_tf.runs import run_files
 from care_tf.runs._distribution import distributed, is_chief
 from care_tf.runs._folder import load_run
 from care_tf.runs._run_predictions import predict_manifest, write_predictions
@@ -96,8 +96,7 @@ def write_tables(methods: dict[str, RunConfig], cells: Sequence[Cell], output: P
     comparison = compare_methods(method_specs(methods), read_cells(cells), class_names, num_resamples)
     notes = comparison_notes(methods, cells)
     text = f"{comparison_markdown(comparison, focus).rstrip()}\n\n{notes}\n"
-    with atomic_path(output / "comparison.md") as temporary:
-        temporary.write_text(text)
+    write_text(output / "comparison.md", text)
     write_comparison_csv(output / "comparison.csv", comparison)
     write_cells_csv(output / "cells.csv", comparison)
     write_comparison_plot(output / "comparison.png", comparison, focus)
@@ -116,8 +115,7 @@ def _predict(cell: Cell) -> None:
     rows = read_manifest(data.manifest, class_names=run.class_names, inputs=list(data.inputs))
     rows = select_rows(rows, data.test, "data.test")
     write_predictions(cell.folder, rows, predict_manifest(run, rows))
-    with atomic_path(cell.folder / CELL_RECORD) as temporary:
-        temporary.write_text(cell.prediction_fingerprint)
+    write_text(cell.folder / CELL_RECORD, cell.prediction_fingerprint)
 
 
 def _read_predictions(cell: Cell) -> CellPredictions:

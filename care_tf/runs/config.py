@@ -10,11 +10,12 @@ from typing import Any, Literal
 import pydantic
 import yaml
 
-from care_tf.errors import InputError, did_you_mean
+from care_tf.errors import InputError, clause, did_you_mean
 from care_tf.images.bit_depth import LARGEST
 from care_tf.runs._stage import Stage
 from care_tf.runs.named_configs import RUNS, find_config, run_name
 from care_tf.settings import Setting
+from care_tf.text_files import read_text
 
 
 class _Section(pydantic.BaseModel):
@@ -261,7 +262,7 @@ def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, 
         key = file.resolve()
         if key in extending:
             circle = " -> ".join(str(entry.name) for entry in (*extending[extending.index(key) :], key))
-            raise InputError(f"Configurations extend each other in a circle: {circle}. Remove one `extends`.")
+            raise InputError(f"Configurations extend each other in a circle: {circle}. Leave one `extends` out.")
         if key in found:
             return
         settings = _read_yaml(file)
@@ -284,16 +285,14 @@ def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, 
     changes = [_read_yaml(file) for file in base_changes]
     for file, settings in zip(base_changes, changes, strict=True):
         if "extends" in settings:
-            raise InputError(f"{file} is given as with=, and such a file cannot extend others. Remove its `extends`.")
+            raise InputError(f"{file} is given as with=, and such a file cannot extend others. Leave `extends` out.")
     return [*from_bases, *changes, *found.values()]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise InputError(f"The configuration {path} cannot be read: {error.strerror}.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.safe_load(read_text(path, "configuration"))
+    except yaml.YAMLError as error:
         raise InputError(f"The configuration {path} is not valid YAML: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict):
         raise InputError(f"The configuration {path} must be a mapping of sections. Received {type(content).__name__}.")
@@ -334,7 +333,7 @@ def _problem(entry: Any) -> str:
         *above, key = map(str, entry["loc"])
         known = _keys_of(above)
         return f"there is no such key.{did_you_mean(key, known)} Known: {', '.join(known)}"
-    text = entry["msg"].removeprefix("Value error, ").rstrip(".")
+    text = clause(entry["msg"].removeprefix("Value error, "))
     return text if isinstance(entry["input"], dict) else f"{text} (received {entry['input']!r})"
 
 

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from care_tf import run_files
 from care_tf.data import Manifest, read_manifest
 from care_tf.errors import InputError
-from care_tf.runs import run_files
 from care_tf.runs.comparison_plan import CELL_RECORD, Cell, planned_cell
 from care_tf.runs.config import RunConfig, load_config
+from care_tf.text_files import read_text
 
 _PARTS = ("train", "validation", "test")
 
@@ -77,13 +78,13 @@ def _earlier_cell(folder: Path, config: RunConfig, now: RunConfig, manifest: Man
         cell = planned_cell(folder.parent.name, now, manifest, None, config.seed, folder, {})
     except InputError as error:
         raise InputError(f"{folder} cannot be compared again: {error}") from error
-    if cell.prediction_fingerprint != (folder / CELL_RECORD).read_text():
+    if cell.prediction_fingerprint != read_text(folder / CELL_RECORD):
         before, after = _settings(config), _settings(cell.config)
         keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
         received = f"other values of {', '.join(keys)}" if keys else "another manifest, boxes or weights"
         raise InputError(
             f"A method must have the same settings and data on every fold and seed. Received {received} than those of "
-            f"{folder}. Choose another --output, or remove that folder."
+            f"{folder}. Choose another --output, or the former settings."
         )
     fold = folder.name.removeprefix("fold").rpartition("_seed")[0]
     return dataclasses.replace(cell, fold=fold, config=config)

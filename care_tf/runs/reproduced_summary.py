@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from care_tf.runs import run_files
+from care_tf import run_files
 from care_tf.runs.comparison_plan import CELL_RECORD
 from care_tf.runs.config import load_config
 from care_tf.runs.reproduced_tables import figure_texts

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from care_tf.boxes.segmentation.image_identity import overlap
 from care_tf.data import Manifest
+from care_tf.data.image_identity import overlap
 from care_tf.errors import InputError
 from care_tf.evaluation.calibration import calibration_statistic, fit_temperature
 from care_tf.evaluation.decision_thresholds import Decision, Rule, choose_thresholds

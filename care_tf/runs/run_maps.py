@@ -7,9 +7,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from care_tf.boxes.segmentation.image_identity import overlap
 from care_tf.data import Manifest
 from care_tf.data.class_focus import rarest_class
+from care_tf.data.image_identity import overlap
 from care_tf.errors import InputError, did_you_mean
 from care_tf.evaluation.map_tiles import image_tile, map_tile
 from care_tf.evaluation.picture_grid import Tile, short_name, write_picture_grid

@@ -1,12 +1,12 @@
 """What an exported model says of itself beside its graphs, for whoever gives it image files."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 from care_tf.data.input_encoding import InputEncoding
 from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision
+from care_tf.files import write_json
 from care_tf.images.resize_choice import STRETCH
 from care_tf.text_files import read_json
 
@@ -38,9 +38,7 @@ class ModelDescription:
 
 def write_description(saved_model: Path, description: ModelDescription) -> None:
     """Writes the file in the folder of a SavedModel."""
-    path = saved_model / _FILE
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(dataclasses.asdict(description), indent=2) + "\n", encoding="utf-8")
+    write_json(saved_model / _FILE, dataclasses.asdict(description), indent=2)
 
 
 def read_description(saved_model: Path) -> ModelDescription:

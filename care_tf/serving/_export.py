@@ -14,7 +14,8 @@ from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.files import atomic_path
 from care_tf.images.bit_depth import check_max_pixel_value
 from care_tf.images.resize_choice import STRETCH, check_resize
-from care_tf.network.inputs import further_inputs, image_of, symbolic_inputs
+from care_tf.network.inputs import further_inputs, symbolic_inputs
+from care_tf.network_input import image_of
 from care_tf.serving._description import ModelDescription, write_description
 from care_tf.serving._signatures import ServedClassifier
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from care_tf.evaluation.page import render_page
 from care_tf.evaluation.pictures import BASELINE, RUN
-from care_tf.files import atomic_path
+from care_tf.files import write_text
 
 THUMBNAIL, HEATMAP = "thumbnails/{}.jpg", "heatmaps/{}.png"
 """Where an image's pictures lie in the folder of predictions."""
@@ -64,8 +64,7 @@ def write_page(
             "cards": [_card(image, class_names, focus, path.parent) for image in ordered[:_MAX_SHOWN]],
         },
     )
-    with atomic_path(path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    write_text(path, html)
 
 
 def _card(image: ShownImage, class_names: Sequence[str], focus: int, folder: Path) -> dict[str, object]:

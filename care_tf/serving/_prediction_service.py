@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from care_tf.box_geometry import shortest
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause
 from care_tf.evaluation.map_overlay import resized
 from care_tf.evaluation.pictures import jpeg_picture
 from care_tf.file_in_memory import FileInMemory
@@ -72,7 +72,7 @@ class PredictionService:
             thumbnail = resized if pictures else None
             ((found,),) = self._model.batches([image], attention=True, class_name=class_name, thumbnail=thumbnail)
             if isinstance(found, BadImage):
-                raise InputError(f"{found.reason.rstrip('.')}.")
+                raise InputError(f"{clause(found.reason)}.")
             answer = self._answer(found, class_name)
         return {**answer, "warnings": warned}
 

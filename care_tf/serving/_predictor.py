@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from care_tf.errors import InputError, did_you_mean, reason
+from care_tf.errors import InputError, clause, did_you_mean, reason
 from care_tf.file_in_memory import AnyFile, FileInMemory
 from care_tf.files import files_sha256
 from care_tf.images.resize_choice import STRETCH
 from care_tf.images.resizing import map_of_image, resize_images
+from care_tf.run_files import check_model
 from care_tf.serving._attention_box import attention_box
 from care_tf.serving._description import ModelDescription, read_description
 from care_tf.serving._image_files import read_pixels
@@ -235,7 +236,7 @@ class Predictor:
         ):
             for each in batch:
                 if isinstance(each, BadImage):
-                    raise InputError(f"{each.reason.rstrip('.')}.")
+                    raise InputError(f"{clause(each.reason)}.")
                 found.append(each)
         return found
 
@@ -301,10 +302,9 @@ def load(path: str | os.PathLike) -> Predictor:
 
 
 def _from_run(folder: Path) -> Predictor:
-    from care_tf.runs import load_run
-    from care_tf.runs.run_files import check_model
-
     check_model(folder)
+    from care_tf.runs import load_run
+
     run = load_run(folder)
     description = ModelDescription(
         run.class_names,

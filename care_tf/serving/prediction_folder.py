@@ -12,7 +12,7 @@ import numpy as np
 
 from care_tf.box_geometry import shortest
 from care_tf.csv_files import write_table
-from care_tf.errors import InputError, did_you_mean
+from care_tf.errors import InputError, clause, did_you_mean
 from care_tf.evaluation.map_overlay import resized
 from care_tf.file_work import map_files
 from care_tf.files import atomic_path, file_state
@@ -77,7 +77,7 @@ def predict_folder(
         bad = [entry for entry in entries.values() if "reason" in entry]
         write_table(output / BAD_IMAGES, [("image", "reason"), *([_relative(e, output), e["reason"]] for e in bad)])
         if not good:
-            raise InputError(f"None of the {len(bad)} images could be read; the first: {bad[0]['reason'].rstrip('.')}.")
+            raise InputError(f"None of the {len(bad)} images could be read; the first: {clause(bad[0]['reason'])}.")
         calls = _calls(model, good)
         _write_predictions(model, good, calls, output)
         shown = [_shown(entry, None if calls is None else calls[row], output) for row, entry in enumerate(good)]

@@ -21,7 +21,7 @@ WHITES = ((255, tf.uint8), (4095, tf.uint16))
 def put_load_run(monkeypatch, load_run):
     """The command's own dependency, so that this test needs no trained run."""
     monkeypatch.setitem(sys.modules, "care_tf.runs", types.SimpleNamespace(load_run=load_run))
-    monkeypatch.setattr(options.FinishedRun, "convert", click.Path.convert)
+    monkeypatch.setattr(options.Checked, "convert", click.Path.convert)
 
 
 def small_run(side):

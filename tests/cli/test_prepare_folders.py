@@ -39,11 +39,12 @@ def test_folders_become_a_manifest_with_folds(images, run):
     assert (images / "out" / "contact_sheet.png").exists()
 
 
-def test_splits_take_the_place_of_folds(images, run):
+def test_splits_take_the_place_of_folds(images, run, refuses):
     code, out, _ = run(folders, "--root", "splits", "--output", "out")
     assert code == 0 and "every image is a patient or lesion of its own" in out
     manifest = read_manifest(images / "out" / "manifest.csv")
     assert set(manifest.splits) == {"train", "validation"} and set(manifest.folds) == {""}
+    assert "--overwrite" in refuses(folders, "--root", "splits", "--output", "out")
 
 
 def test_what_cannot_be_read_leaves_nothing_behind(images, refuses):

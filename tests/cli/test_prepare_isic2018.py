@@ -39,6 +39,16 @@ def test_a_wrong_folder_is_one_line_and_exit_code_2(tmp_path, refuses):
     assert not (tmp_path / "out").exists()
 
 
+def test_an_edited_manifest_is_replaced_only_when_told(tmp_path, run, refuses):
+    _download(tmp_path / "download")
+    table, words = tmp_path / "out" / "manifest.csv", ["--root", "download", "--output", "out", "--num-folds", 2]
+    table.parent.mkdir()
+    table.write_text("edited")
+    assert "Received out/manifest.csv. Choose another one, or give --overwrite." in refuses(isic2018, *words)
+    assert [path.read_text() for path in table.parent.iterdir()] == ["edited"]
+    assert run(isic2018, *words, "--overwrite")[0] == 0 and len(read_manifest(table)) == 14
+
+
 @pytest.mark.parametrize(
     ("options", "classes"),
     [
@@ -61,7 +71,7 @@ def test_folds_come_from_a_file(tmp_path, run):
     ids = _download(tmp_path / "download")
     write_table(tmp_path / "folds.csv", [["image", "fold"], *([name, "ab"[i % 2]] for i, name in enumerate(ids))])
     for name in ("--folds-file", "--folds"):  # the second is how it was called
-        assert run(isic2018, "--root", "download", "--output", "out", name, "folds.csv")[0] == 0
+        assert run(isic2018, "--root", "download", "--output", "out", name, "folds.csv", "--overwrite")[0] == 0
         assert read_manifest(tmp_path / "out" / "manifest.csv").folds == ("a", "b") * 7
 
 

@@ -65,7 +65,7 @@ def test_it_writes_images_a_manifest_and_a_picture_of_the_boxes(download, tmp_pa
     assert not any(word in content for content in written for word in (b"Doe", b"secret"))
 
 
-def test_it_goes_on_where_it_stopped(download, tmp_path, run):
+def test_it_goes_on_where_it_stopped(download, tmp_path, run, refuses):
     output, broken = tmp_path / "out", download / "stage_2_train_images" / "x4.dcm"
     content = broken.read_bytes()
     broken.write_bytes(content[:-100])
@@ -81,7 +81,8 @@ def test_it_goes_on_where_it_stopped(download, tmp_path, run):
 
     broken.write_bytes(content)
     kept = {path: path.stat().st_mtime_ns for path in (output / "images").iterdir()}
-    run(rsna, *arguments)
+    assert "--overwrite" in refuses(rsna, *arguments)  # that manifest may have been edited since
+    run(rsna, *arguments, "--overwrite")
     assert len(read_manifest(output / "manifest.csv")) == 9
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 

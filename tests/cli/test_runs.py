@@ -30,6 +30,13 @@ def test_train_takes_changes_anywhere_and_records_the_command(run, trained):
     assert trained == [(load_config("isic2018/care", ["seed=3", "every_stage.loss=focal"]), ["train", *words])]
 
 
+def test_the_run_folder_of_a_training_is_an_option_and_a_change(run, refuses, trained):
+    for words in (["--output", "a: #b"], ["output='a: #b'"]):
+        assert run(train, "isic2018/care", *words)[0] == 0
+    assert [config.output for config, _ in trained] == ["a: #b"] * 2
+    assert "Give the run folder once" in refuses(train, "isic2018/care", "--output", "a", "output=b")
+
+
 def test_every_option_of_evaluate_arrives(run, monkeypatch, tmp_path):
     calls = []
     monkeypatch.chdir(tmp_path)

@@ -6,7 +6,8 @@ from care_tf import CAREModel
 from care_tf.errors import InputError
 from care_tf.network import Freezer, embedding_model
 from care_tf.network.cutting import INPUT_ACTIVATION, cut_network
-from care_tf.network.inputs import further_inputs, image_of, symbolic_inputs
+from care_tf.network.inputs import further_inputs, symbolic_inputs
+from care_tf.network_input import image_of
 
 layers = keras.layers
 

@@ -11,10 +11,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from care_tf import run_files
 from care_tf.data import read_manifest, stratified_group_folds, write_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation.map_tiles import map_tile
-from care_tf.runs import comparison_plan, run_files, run_maps
+from care_tf.runs import comparison_plan, run_maps
 from care_tf.runs import comparison_runs as comparison
 from care_tf.runs._folder import write_config
 from care_tf.runs._progress import Progress

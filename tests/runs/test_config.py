@@ -174,7 +174,7 @@ def test_unreadable_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="missing.yaml, which is neither"):
         load_config(tmp_path / "missing.yaml")
     (tmp_path / "latin.yaml").write_bytes(b"title: \xe4")
-    with pytest.raises(InputError, match="not valid YAML"):
+    with pytest.raises(InputError, match="latin.yaml is not UTF-8 text"):
         load_config(tmp_path / "latin.yaml")
     (tmp_path / "bad.yaml").write_text("a: [")
     with pytest.raises(InputError, match="not valid YAML"):

@@ -14,7 +14,7 @@ from care_tf.data import encoded_inputs, evaluation_dataset, fit_input_encodings
 from care_tf.errors import InputError
 from care_tf.runs import _example_maps, load_run, train_run
 from care_tf.runs._fingerprint import stage_fingerprints
-from care_tf.runs._folder import input_names
+from care_tf.runs._folder import input_names, read_environment
 from care_tf.runs._run_predictions import predict_manifest
 from care_tf.runs._training_rows import read_training_rows
 from care_tf.runs.attention_boxes import attention_method
@@ -87,6 +87,15 @@ def test_a_run_trains_predicts_and_exports_with_further_inputs(config, patients,
     assert [encoding.name for encoding in exported[0]["inputs"]] == ["age", "sex"]
     with pytest.raises(InputError, match="must take an image alone. Received one that takes age, sex beside it"):
         attention_method(run.folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "read"), [("inputs.json", lambda folder: input_names([folder])), ("environment.json", read_environment)]
+)
+def test_a_damaged_file_of_a_run_is_named(tmp_path, name, read):
+    (tmp_path / name).write_text('[{"name": "age')
+    with pytest.raises(InputError, match=f"{name} is not JSON"):
+        read(tmp_path)
 
 
 def test_the_result_depends_on_the_columns_that_are_used(config, patients):

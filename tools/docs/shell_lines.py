@@ -16,7 +16,6 @@ from care_tf.cli.care import care
 from care_tf.errors import InputError
 
 _BLOCK = re.compile(r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-_CHECKED_PATHS = (options.FinishedRun, options.Model, options.ManifestFile)
 
 
 def care_lines(text: str) -> Iterator[list[str]]:
@@ -44,7 +43,7 @@ def parsed(words: list[str]) -> tuple[click.Command, dict[str, Any]]:
     command: click.Command = care
     context = None
     with contextlib.ExitStack() as patches:
-        for kind in (click.Path, *_CHECKED_PATHS):
+        for kind in (click.Path, options.Checked):
             patches.enter_context(mock.patch.object(kind, "convert", _any_path))
         while True:
             context = command.make_context(command.name, list(words), parent=context)

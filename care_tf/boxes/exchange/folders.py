@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from care_tf.boxes.exchange._import_summary import ImportSummary
-from care_tf.boxes.exchange.importing import import_boxes
-from care_tf.boxes.formats import detect_format, read_annotations
 from care_tf.data.manifest import Manifest
 from care_tf.datasets.class_folders import read_class_folders
 from care_tf.images.resize_choice import STRETCH
@@ -67,10 +65,13 @@ def read_folders(
 ) -> tuple[Manifest, ImportSummary | None]:
     """`manifest_from_folders` without its warning, and what the import did; None without boxes."""
     files = [boxes] if isinstance(boxes, str | os.PathLike) else list(boxes)
+    if not files:
+        return read_class_folders(root, group_pattern), None
+    from care_tf.boxes.exchange.importing import import_boxes
+    from care_tf.boxes.formats import detect_format, read_annotations
+
     formats = [annotation_format or detect_format(path) for path in files]
     annotated = [image for path, name in zip(files, formats, strict=True) for image in read_annotations(path, name)]
     manifest = read_class_folders(root, group_pattern)
-    if not files:
-        return manifest, None
     source = f"imported:{'+'.join(dict.fromkeys(formats))}"
     return import_boxes(manifest, annotated, source=source, labels=labels, image_root=Path(root))

@@ -1,6 +1,5 @@
 """COCO JSON: one file with `images`, `annotations` and `categories`; bbox = [x, y, width, height] in px."""
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +11,7 @@ from care_tf.boxes.formats import _fields
 from care_tf.boxes.formats._corners import rotated_box, tight_box_of_points
 from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes, read_entries
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.files import write_json
 from care_tf.text_files import read_json
 
 
@@ -93,8 +92,7 @@ def coco_document(images: Sequence[AnnotatedImage]) -> dict[str, list]:
 def write_coco(images: Sequence[AnnotatedImage], path: str | os.PathLike) -> None:
     """Writes `coco_document` to a file, whole or not at all."""
     document = coco_document(images)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(path, document, indent=1, ensure_ascii=False)
 
 
 def _annotated(image: dict, shapes: list[Shape | InputError], where: str) -> AnnotatedImage:

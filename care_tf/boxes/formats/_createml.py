@@ -1,6 +1,5 @@
 """CreateML JSON, one of Roboflow's exports: a list of images; coordinates = a box's center, width and height in px."""
 
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 from care_tf.boxes.formats import _fields
 from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes, read_entries
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.files import write_json
 from care_tf.text_files import read_json
 
 
@@ -60,8 +59,7 @@ def write_createml(images: Sequence[AnnotatedImage], path: str | os.PathLike) ->
             size = {"width": float(x1 - x0), "height": float(y1 - y0)}
             annotations.append({"label": label or "box", "coordinates": center | size})
         document.append({"image": image.name, "annotations": annotations})
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(path, document, indent=1, ensure_ascii=False)
 
 
 def _shape(annotation: dict, image: str, item: str) -> Shape:

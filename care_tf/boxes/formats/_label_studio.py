@@ -1,6 +1,5 @@
 """Label Studio JSON export: a list of tasks; positions in percent of the image's sides."""
 
-import json
 import math
 import os
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from care_tf.boxes.formats._corners import ellipse_box, rotated_box, tight_box_o
 from care_tf.boxes.formats.annotated_image import AnnotatedImage, Shape, image_of_shapes, read_entries
 from care_tf.boxes.formats.file_names import IMAGE_SUFFIXES
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.files import write_json
 from care_tf.problems import raise_problems
 from care_tf.text_files import read_json
 
@@ -121,8 +120,7 @@ def write_label_studio(
 ) -> None:
     """Writes `label_studio_document` to a file, whole or not at all."""
     document = label_studio_document(images, url_prefix=url_prefix)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(path, document, indent=1, ensure_ascii=False)
 
 
 def _image_of_task(task: dict, where: str) -> AnnotatedImage | None:

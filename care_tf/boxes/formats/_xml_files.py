@@ -25,7 +25,7 @@ def parse_xml(contents: bytes, where: str) -> ElementTree.Element:
     try:
         return defusedxml.ElementTree.fromstring(contents, forbid_dtd=True)
     except defusedxml.DefusedXmlException as error:
-        raise InputError(f"{where} has a document type or entities, which may be an attack; remove them.") from error
+        raise InputError(f"{where} has a document type or entities, maybe an attack. Save it without them.") from error
     except (ElementTree.ParseError, ValueError, LookupError) as error:
         raise InputError(f"{where} is not XML: {error}.") from error
 

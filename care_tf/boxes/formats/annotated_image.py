@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from care_tf.box_geometry import box_problems
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause
 from care_tf.problems import listed
 
 UNITS = ("px", "fraction")
@@ -161,7 +161,7 @@ def image_of_shapes(
         where=where,
         ignored=tuple(f"{shape.kind} {shape.label}".strip() for shape in read if shape.box is None),
         bad=(
-            *(str(error).rstrip(".") for error in shapes if isinstance(error, InputError)),
+            *(clause(error) for error in shapes if isinstance(error, InputError)),
             *(f"{where}: {problem}{items[place]}" for place, problem in problems.items()),
         ),
         image_class=image_class,

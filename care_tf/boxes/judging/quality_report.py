@@ -1,7 +1,6 @@
 """The quality of boxes as files: a row per image, all figures, and a page to look at."""
 
 import functools
-import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from care_tf.evaluation.estimate_text import as_fraction, estimate_text, interva
 from care_tf.evaluation.page import render_page
 from care_tf.evaluation.pictures import BASELINE, RUN
 from care_tf.evaluation.scores import Estimate
-from care_tf.files import atomic_path
+from care_tf.files import write_json, write_text
 
 _TEMPLATE = Path(__file__).with_name("box_quality.html.j2")
 _SHARES = ("iou", "best_box_iou", "coverage", "mask_coverage")
@@ -48,10 +47,8 @@ def write_box_quality(quality: BoxQuality, folder: str | os.PathLike, *, title: 
     csv_path, json_path, html_path = (Path(folder) / f"box_quality.{suffix}" for suffix in ("csv", "json", "html"))
     html = render_page(_TEMPLATE, _page(quality, title))
     write_table(csv_path, [_COLUMNS, *_csv_rows(quality, csv_path.absolute().parent)])
-    with atomic_path(json_path) as temporary:
-        temporary.write_text(json.dumps(quality.to_dict(), indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    with atomic_path(html_path) as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    write_json(json_path, quality.to_dict(), indent=2, allow_nan=False)
+    write_text(html_path, html)
     return [csv_path, json_path, html_path]
 
 

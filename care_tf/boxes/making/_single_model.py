@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from care_tf.boxes.segmentation.image_identity import TrainingImages
 from care_tf.boxes.segmentation.prediction import lesion_probability, load_segmentation_model
+from care_tf.data.image_identity import TrainingImages
 from care_tf.data.manifest import read_manifest
 from care_tf.errors import InputError
 from care_tf.files import path_sha256

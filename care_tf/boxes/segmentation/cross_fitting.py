@@ -1,7 +1,6 @@
 """Which network may segment which image: never one that saw the image's mask."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -9,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.boxes.segmentation.prediction import lesion_probability, load_segmentation_model
 from care_tf.data.groups import SORTED_FIRST, own_groups
+from care_tf.data.image_identity import image_identities
 from care_tf.errors import InputError
-from care_tf.files import atomic_path, file_sha256
-from care_tf.text_files import parse_json, read_text
+from care_tf.files import file_sha256, write_json
+from care_tf.text_files import read_json
 
 RECORD = "segmentation.json"
 
@@ -73,8 +72,7 @@ def write_record(folder: Path, models: Iterable[TrainedModel], settings: dict[st
         "settings": settings,
         "models": [{"file": model.file, "sha256": model.sha256, "saw": sorted(model.saw)} for model in models],
     }
-    with atomic_path(folder / RECORD) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / RECORD, record, indent=1)
 
 
 def read_record(folder: str | os.PathLike) -> tuple[list[TrainedModel], dict[str, Any]]:
@@ -87,7 +85,7 @@ def read_record(folder: str | os.PathLike) -> tuple[list[TrainedModel], dict[str
     if not path.is_file():
         raise InputError(f"{folder} has no {RECORD}: it must be the finished output of `care segment train`.")
     try:
-        record = parse_json(read_text(path), str(path))
+        record = read_json(path)
         models = [
             TrainedModel(str(model["file"]), frozenset(model["saw"]), str(model.get("sha256", "")))
             for model in record["models"]

@@ -15,8 +15,8 @@ import numpy as np
 from care_tf.boxes.segmentation._deeplab import build_segmentation_network
 from care_tf.boxes.segmentation._mask_batches import segmentation_batches
 from care_tf.boxes.segmentation.cross_fitting import TrainedModel, count_groups, deal_groups, write_record
-from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.csv_files import write_table
+from care_tf.data.image_identity import image_identities
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path, file_sha256, path_sha256

@@ -50,9 +50,9 @@ def test_the_frame_may_be_another_or_unknown(tmp_path):
         ("Target\n", "target\n", "labels.csv has no column Target"),
         (",0\n", ",2\n", "labels.csv.* line 2: 0004cfab.* has Target '2', which must be 0 or 1"),
         (",,,,,0", ",1,,,,0", "line 2: 0004cfab.* has Target 0 and a box"),
-        ("562.0", "", "line 4: 00436515.* has Target 1, and .* is no box of four numbers"),
-        ("562.0", "1_0", "line 4: 00436515.* has Target 1, and .* is no box of four numbers"),
-        ("256.0", "-256.0", "line 4: 00436515.* has the box .* must be finite and have a width and a height"),
+        ("562.0", "", "line 4: 00436515.* has Target 1, and .* is no box of four finite numbers"),
+        ("562.0", "1_0", "line 4: 00436515.* has Target 1, and .* is no box of four finite numbers"),
+        ("256.0", "-256.0", "line 4: 00436515.* has the box .* must have a width and a height"),
         ("562.0,152.0,256.0,453.0", "264.0,152.0,213,379.0", "line 4: 00436515.* occurs twice with the same box"),
         (
             "0004cfab-14fd-4e49-80ba-63a80b6bddd6",

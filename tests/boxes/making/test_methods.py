@@ -16,7 +16,7 @@ from care_tf.boxes.saliency import _dsr as dsr
 from care_tf.boxes.saliency._bms import bms_saliency
 from care_tf.boxes.saliency._dsr import dsr_saliency
 from care_tf.boxes.segmentation.cross_fitting import TrainedModel, write_record
-from care_tf.boxes.segmentation.image_identity import image_identities
+from care_tf.data.image_identity import image_identities
 from care_tf.errors import InputError
 
 

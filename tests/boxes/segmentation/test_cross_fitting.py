@@ -16,7 +16,7 @@ from care_tf.boxes.segmentation.cross_fitting import (
     read_record,
     write_record,
 )
-from care_tf.boxes.segmentation.image_identity import image_identities
+from care_tf.data.image_identity import image_identities
 from care_tf.errors import InputError
 from care_tf.files import file_sha256
 from care_tf.images.pixels import read_image

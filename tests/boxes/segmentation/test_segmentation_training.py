@@ -12,8 +12,8 @@ from PIL import Image
 from care_tf.boxes.segmentation import segmentation_training as training
 from care_tf.boxes.segmentation._mask_batches import segmentation_batches
 from care_tf.boxes.segmentation.cross_fitting import CrossFittedSegmentation, deal_groups, read_record
-from care_tf.boxes.segmentation.image_identity import image_identities
 from care_tf.boxes.segmentation.segmentation_training import SegmentationSettings, train_segmentation
+from care_tf.data.image_identity import image_identities
 from care_tf.errors import InputError
 from care_tf.files import file_sha256
 from care_tf.images.pixels import read_image, read_mask

@@ -3,8 +3,8 @@ import shutil
 import pytest
 from PIL import Image
 
-from care_tf.boxes.segmentation.image_identity import image_identities, overlap
 from care_tf.data import Manifest
+from care_tf.data.image_identity import image_identities, overlap
 from care_tf.errors import InputError
 
 
