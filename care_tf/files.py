@@ -127,6 +127,16 @@ def file_sha256(path: str | os.PathLike) -> str:
     return hashlib.sha256(read_bytes(path)).hexdigest()
 
 
+def path_sha256(path: str | os.PathLike) -> str:
+    """sha256 (hex) of a file's content, or of the names and contents of a folder's files, in the order of their paths.
+
+    Raises:
+      InputError: A file cannot be read.
+    """
+    files = sorted(file for file in Path(path).rglob("*") if file.is_file())  # none: the path is a file itself
+    return files_sha256(files) if files else file_sha256(path)
+
+
 def files_sha256(paths: Iterable[Path]) -> str:
     """sha256 (hex) of the names and contents of several files, in the order given.
 

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.files import atomic_path, file_sha256, files_sha256, remove_left_overs, write_json, write_text
+from care_tf.files import (
+    atomic_path,
+    file_sha256,
+    files_sha256,
+    path_sha256,
+    remove_left_overs,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_appears_whole_in_a_folder_that_did_not_exist(tmp_path):
@@ -204,6 +212,18 @@ def test_sha256_is_of_the_content(tmp_path):
     assert file_sha256(tmp_path / "a") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     with pytest.raises(InputError, match="There is no file .*none"):
         file_sha256(tmp_path / "none")
+
+
+def test_sha256_of_a_path_is_the_files_or_that_of_all_files_below_the_folder(tmp_path):
+    (tmp_path / "preset" / "assets").mkdir(parents=True)
+    files = [tmp_path / "preset" / "assets" / "words.txt", tmp_path / "preset" / "config.json"]
+    for file in files:
+        file.write_text(file.name)
+    assert path_sha256(files[0]) == file_sha256(files[0])
+    before = path_sha256(tmp_path / "preset")
+    assert before == files_sha256(files)
+    files[0].write_text("other words")
+    assert path_sha256(tmp_path / "preset") != before
 
 
 def test_sha256_of_several_files_knows_their_names_contents_and_order(tmp_path):

@@ -12,7 +12,11 @@ sys.path.insert(0, str(ROOT / "tools" / "docs"))
 NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 
 
-SHORT = [(r"\bepochs=\d+", "epochs=2"), (r"\bpretrain_epochs=\d+", "pretrain_epochs=1"), (r"\bepochs: \d+", "epochs: 1")]
+SHORT = [
+    (r"\bepochs=\d+", "epochs=2"),
+    (r"\bpretrain_epochs=\d+", "pretrain_epochs=1"),
+    (r"\bepochs: \d+", "epochs: 1"),
+]
 
 
 @pytest.mark.slow

@@ -71,12 +71,11 @@ def run_comparison(
     num_resamples: int,
     table_only: bool,
     tables: Path | None = None,
-    fixed: Sequence[str] = (),
 ) -> "list[Cell]":
     """Trains what is not finished and writes and prints the tables; returns the runs in them.
 
-    `tables` names another folder for them than that of the runs, for the configurations given and no others; those in
-    `fixed` are not varied.
+    `tables` names another folder for them than that of the runs, for the configurations given and no others. The runs
+    asked for come before earlier ones.
     """
     check_changes(changes, seeds, varied)
     from care_tf.runs.named_configs import comparison_folder
@@ -86,7 +85,7 @@ def run_comparison(
     from care_tf.runs import comparison_plan, comparison_runs
     from care_tf.runs.earlier_runs import earlier_runs
 
-    methods = comparison_plan.read_methods(names, changes, varied, fixed)
+    methods = comparison_plan.read_methods(names, changes, varied)
     _check_writable(folder)
     cells = comparison_plan.plan_cells(methods, folds, seeds, folder)
     earlier_methods, earlier_cells = earlier_runs(folder, methods, cells, with_others=tables is None)
@@ -94,11 +93,11 @@ def run_comparison(
         comparison_runs.run_cells(cells, command=command_line(context))
         if not all(comparison_runs.is_chief(cell.config.training) for cell in cells):
             context.exit()  # of several workers the chief writes the tables
-    methods, cells = {**earlier_methods, **methods}, [*earlier_cells, *cells]
+    methods = {**earlier_methods, **methods}
     tables = folder if tables is None else tables
-    print(comparison_runs.write_tables(methods, cells, tables, num_resamples))
+    print(comparison_runs.write_tables(methods, [*earlier_cells, *cells], tables, num_resamples))
     print(f"wrote {tables}/comparison.csv, cells.csv, comparison.md and comparison.png")
-    return cells
+    return [*cells, *earlier_cells]
 
 
 def check_changes(changes: Sequence[str], seeds: list[int] | None, varied: Mapping[str, Sequence[str]]) -> None:
@@ -114,11 +113,13 @@ def check_changes(changes: Sequence[str], seeds: list[int] | None, varied: Mappi
 
 def variants(varied: tuple[str, ...]) -> dict[str, list[str]]:
     """Key -> values of `--vary`."""
+    from care_tf.runs.named_configs import value_name
+
     found: dict[str, list[str]] = {}
     for given in varied:
         key, _, values = given.partition("=")
         words = options.Words(may_be_empty=True).convert(values, None, None)
-        if not key or not words or len(set(words)) < len(words):
+        if not key or not words or len(set(map(value_name, words))) < len(words):
             raise InputError(f"--vary takes KEY=VALUE,VALUE with different values. Received {given!r}.")
         if key in found:
             raise InputError(f"--vary must name {key} once, with all its values. Received it twice.")

@@ -1,20 +1,19 @@
 """`care reproduce`."""
 
-import csv
 import dataclasses
 import shutil
 from pathlib import Path
-from typing import Any
 
 import click
 
 from care_tf.cli.commands import Command
 from care_tf.cli.compare import check_changes, comparison_options, run_comparison, variants
 from care_tf.errors import InputError
-from care_tf.files import atomic_path
+from care_tf.files import atomic_path, write_text
 from care_tf.tensorflow_start import quiet_tensorflow
 
 _RAREST = {"isic2018": "DF", "rsna": "Lung Opacity"}
+_VARIED = "_varied"
 
 
 @click.command(
@@ -45,7 +44,8 @@ def reproduce(
 
     table2 to table10, fig8 to fig14. Each is a comparison as of `care compare`: it continues where it stopped, and
     takes folds and seeds one after the other. All share their runs; each has a folder of its own in --output, with
-    paper.md beside the comparison's files, or with the figure as a PNG. results.md has all tables so far.
+    paper.md beside the comparison's files, or with the figure as a PNG; with --vary it is NAME_varied. results.md has
+    all tables so far.
     """
     wrong = [change for change in changes if "=" not in change]
     if wrong:
@@ -53,11 +53,14 @@ def reproduce(
     quiet_tensorflow()
     from care_tf.runs.comparison_runs import comparison_notes
     from care_tf.runs.reproduced_figures import table_of
-    from care_tf.runs.reproduction import UNPUBLISHED, beside_paper
+    from care_tf.runs.reproduced_summary import PAGE, read_comparison
+    from care_tf.runs.reproduced_tables import beside_paper
+    from care_tf.runs.reproduction import UNPUBLISHED
 
     table, figure = table_of(name, dataset)
     runs = output if output is not None else Path("runs/reproduce", dataset)
-    picture = runs / name / f"{name}.png"
+    folder = runs / (f"{name}{_VARIED}" if varied else name)
+    picture = folder / f"{name}.png"
     if table is None:
         _refuse_ignored(context, name)
         check_changes(changes, seeds, {})
@@ -68,25 +71,38 @@ def reproduce(
     if not set(others) <= set(table.varied):
         known = ", ".join(table.varied) or "nothing"
         raise InputError(f"--vary must name what {name} varies: {known}. Received {', '.join(others)}.")
-    arguments = ({**table.varied, **others}, folds, seeds, runs, num_resamples, table_only, runs / name, table.fixed)
+    arguments = ({**table.varied, **others}, folds, seeds, runs, num_resamples, table_only, folder)
     cells = run_comparison(context, names, list(changes), *arguments)
-    with (runs / name / "comparison.csv").open(newline="", encoding="utf-8") as file:
-        rows = [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    rows = read_comparison(folder / "comparison.csv")
     if figure is not None and figure.draw is not None:
-        figure.draw(cells, rows, picture)
-        print(f"wrote {picture}")
+        shown = figure.draw(cells, rows, picture)
+        print(f"wrote {picture}, which shows {shown}")
         return
     if figure is not None:
         with atomic_path(picture) as temporary:  # the comparison's own plot is the figure
-            shutil.copyfile(runs / name / "comparison.png", temporary)
-    methods = dict.fromkeys(cell.method for cell in cells) if others else table.rows
+            shutil.copyfile(folder / "comparison.png", temporary)
+    configs = {cell.method: cell.config for cell in cells}
+    methods = configs if others else table.rows
     table = dataclasses.replace(table, rows={method: table.rows.get(method, UNPUBLISHED) for method in methods})
-    notes = comparison_notes({cell.method: cell.config for cell in cells}, cells)
-    text = f"## {name}, {dataset}: {table.title}\n\n{beside_paper(table, rows, _RAREST[dataset])}\n\n{notes}\n"
-    _write(runs / name / "paper.md", text)
-    pages = sorted(runs.glob("*/paper.md"), key=lambda page: (len(page.parent.name), page.parent.name))
-    _write(runs / "results.md", "\n".join(page.read_text() for page in pages))
-    print(f"{text}\nwrote {runs / name}/paper.md, and all that was reproduced in {runs / 'results.md'}")
+    compared = beside_paper(table, rows, _RAREST[dataset], configs)
+    title = f"{name}, {dataset}: {table.title}{', other values' if others else ''}"
+    text = f"## {title}\n\n{compared}\n\n{comparison_notes(configs, cells)}\n"
+    write_text(folder / PAGE, text)
+    write_text(runs / "results.md", _results(runs, _RAREST[dataset]))
+    print(f"{text}\nwrote {folder / PAGE}, and all that was reproduced in {runs / 'results.md'}")
+
+
+def _results(runs: Path, rarest: str) -> str:
+    """All tables of a folder below what they say together."""
+    from care_tf.runs.reproduced_summary import PAGE, summary_of_folder
+
+    def order(page: Path) -> tuple[int, str]:
+        name = page.parent.name
+        return len(name.removesuffix(_VARIED)), name
+
+    pages = [page.read_text() for page in sorted(runs.glob(f"*/{PAGE}"), key=order)]
+    summary = summary_of_folder(runs, rarest)
+    return "\n".join([*([f"{summary}\n"] if summary else []), *pages])
 
 
 def _refuse_ignored(context: click.Context, name: str) -> None:
@@ -102,11 +118,6 @@ def _refuse_ignored(context: click.Context, name: str) -> None:
         raise InputError(f"{name} shows no runs: it takes --dataset and --output. Received {', '.join(given)}.")
 
 
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text)
-
-
 def _draw_boxes(dataset: str, changes: tuple[str, ...], picture: Path) -> None:
     """Fig. 13, which needs boxes and no run."""
     from care_tf.runs.config import load_config
@@ -119,10 +130,3 @@ def _draw_boxes(dataset: str, changes: tuple[str, ...], picture: Path) -> None:
         made.append((title, boxes, boxes.with_name(f"{boxes.stem}_maps")))
     write_box_figure(data.manifest, made, picture, _RAREST[dataset])
     print(f"wrote {picture}")
-
-
-def _number(value: str) -> Any:
-    try:
-        return float(value) if value else None
-    except ValueError:
-        return value

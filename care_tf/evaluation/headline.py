@@ -70,7 +70,7 @@ def as_value(key: str, value: float | None) -> str:
       >>> as_value("macro_auc", 0.96249)
       '0.962'
     """
-    if value is not None and _is_auc(key):
+    if value is not None and is_auc(key):
         return f"{value:.3f}"
     return percent(value)
 
@@ -79,7 +79,7 @@ def as_interval(key: str, estimate: Estimate) -> str:
     """The interval in words, e.g. "70.1 to 78.3 %"; "no interval" where undefined."""
     if estimate.low is None or estimate.high is None:
         return "no interval"
-    low = f"{estimate.low:.3f}" if _is_auc(key) else f"{100 * estimate.low:.1f}"
+    low = f"{estimate.low:.3f}" if is_auc(key) else f"{100 * estimate.low:.1f}"
     return f"{low} to {as_value(key, estimate.high)}"
 
 
@@ -93,7 +93,7 @@ def as_difference(key: str, estimate: Estimate) -> str:
     if estimate.value is None:
         return "n/a"
     numbers = [_signed(key, v) for v in (estimate.value, estimate.low, estimate.high) if v is not None]
-    unit = "" if _is_auc(key) else " points"
+    unit = "" if is_auc(key) else " points"
     return f"{numbers[0]}{unit}" + (f" ({numbers[1]}\u00a0to\u00a0{numbers[2]})" if len(numbers) == 3 else "")
 
 
@@ -136,10 +136,10 @@ def _at_equal_calls(key: str, differences: Mapping[str, Estimate]) -> str:
     return "" if equal is None else f" At equal calls: {as_difference(key, equal)}."
 
 
-def _is_auc(key: str) -> bool:
+def is_auc(key: str) -> bool:
     return key == "macro_auc" or key.startswith(("auc/", "average_precision/"))
 
 
 def _signed(key: str, value: float) -> str:
-    text = f"{value:+.3f}" if _is_auc(key) else f"{100 * value:+.1f}"
+    text = f"{value:+.3f}" if is_auc(key) else f"{100 * value:+.1f}"
     return text.replace("-", _MINUS)

@@ -2,7 +2,6 @@
 
 import lazy_loader
 
-from care_tf import run_files as run_files  # where comparison_plan.py looks for it
 from care_tf.extras import require_extra
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from care_tf.files import file_sha256
+from care_tf.files import path_sha256
 from care_tf.runs._stage import Stage
 from care_tf.runs._training_rows import TrainingRows
 from care_tf.runs.config import RunConfig
@@ -23,7 +23,7 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
     content["image_size_px"] = config.data.image_size_px
     if config.data.inputs:
         content["inputs"] = config.data.inputs
-    content["model"]["weights"] = _content_digest(config.model.weights)
+    content["model"]["weights"] = _content_digest(config.model.weights, config.model.weights != "imagenet")
     del content["training"]["tensorboard"]
     for name in ("callbacks", "metrics"):
         if not content["training"][name]:
@@ -54,7 +54,8 @@ def _result_settings(stage: Stage) -> dict[str, Any]:
     return {**settings, "start_from": _content_digest(stage.start_from), "chooses_tau": stage.chooses_tau}
 
 
-def _content_digest(name: str | None) -> str | None:
-    """A file is known by what is in it, not by where it lies; another name by itself."""
-    path = Path(name or "")
-    return file_sha256(path) if path.is_file() else name
+def _content_digest(name: str | None, may_be_folder: bool = False) -> str | None:
+    """A file, or a preset's folder, is known by what is in it, not by where it lies; another name by itself."""
+    if name and (Path(name).is_file() or (may_be_folder and Path(name).is_dir())):
+        return path_sha256(name)
+    return name

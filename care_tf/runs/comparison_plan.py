@@ -5,23 +5,27 @@ import hashlib
 import itertools
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
+from care_tf import run_files
 from care_tf.data import Manifest, get_sampling, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation import MethodSpec
-from care_tf.runs import run_files
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._progress import check_progress, finished_stages
 from care_tf.runs._training_rows import read_training_rows, select_rows
 from care_tf.runs.config import DataConfig, RunConfig, Selection, load_config
+from care_tf.runs.named_configs import value_name
 
 NO_FOLD = "test"
-# Settings that change nothing in a method without attention; what is left of care. says how its attention is measured.
+# Settings that change nothing in a method without attention, or would make it one with; what is left of care. says how
+# its attention is measured.
 ATTENTION_KEYS = (
     *("care.tau", "care.lam", "care.reduction", "care.outside", "care.second_order"),
     *("data.train_boxes", "data.train_box_scale", "data.mask_classes"),
+    *("every_stage.alpha", "stages.*.alpha"),
 )
 CELL_RECORD = "cell.json"
 
@@ -70,7 +74,6 @@ def read_methods(
     paths: Sequence[str | os.PathLike],
     overrides: Sequence[str] = (),
     varied: Mapping[str, Sequence[str]] | None = None,
-    fixed: Collection[str] = (),
 ) -> dict[str, RunConfig]:
     """Reads the configurations, each in all its variants.
 
@@ -79,14 +82,14 @@ def read_methods(
       overrides: As for `load_config`; they hold for all.
       varied: Key of a configuration -> values; a method has a variant for each, for each combination where there are
         several keys. A method without attention has no variants of `ATTENTION_KEYS`.
-      fixed: Names of methods that have no variants at all.
 
     Returns:
       Name of the file, without .yaml -> configuration; "care@tau=.5" for a variant, with as much of a key as tells it
       from the other keys. A variant's baseline is the same variant of its method's, where that varies, too.
 
     Raises:
-      InputError: A configuration is bad, two methods or variants have one name, or their classes or manifests differ.
+      InputError: A configuration is bad, two methods or variants have one name, their classes or manifests differ, or
+        what is varied changes none of them.
     """
     if not paths:
         raise InputError("A comparison needs at least one configuration. Received none.")
@@ -95,13 +98,19 @@ def read_methods(
         name = Path(path).stem
         if any(variant.method == name for variant in variants.values()):
             raise InputError(f"Methods are called by their files' names, and two are called {name!r}. Rename one.")
-        for variant in _variants(path, name, overrides, {} if name in fixed else varied or {}):
+        for variant in _variants(path, name, overrides, varied or {}):
             if variant.name in variants:
                 raise InputError(
                     f"Variants are called by their settings, and two are called {variant.name!r}. Rename a file, or "
                     "vary over other values."
                 )
             variants[variant.name] = variant
+    for key in varied or {}:
+        if not any(key in variant.settings for variant in variants.values()):
+            raise InputError(
+                f"A setting must change a method to be varied. Received {key}, which changes nothing without attention "
+                f"(alpha above 0), as in {', '.join(variants)}. Add a method that has it, or leave {key} out."
+            )
     methods = {name: _with_own_baseline(variant, variants.values()) for name, variant in variants.items()}
     first_name, first = next(iter(methods.items()))
     for name, config in methods.items():
@@ -127,14 +136,14 @@ def _variants(
 ) -> list[_Variant]:
     config = load_config(path, overrides)
     has_attention = any(stage.alpha > 0 for stage in config.stages)
-    keys = [key for key in varied if has_attention or key not in ATTENTION_KEYS]
+    keys = [key for key in varied if has_attention or not any(fnmatchcase(key, each) for each in ATTENTION_KEYS)]
     if not keys:
         return [_Variant(method, method, {}, config)]
     variants = []
     for values in itertools.product(*(varied[key] for key in keys)):
         settings = dict(zip(keys, values, strict=True))
         words = [
-            f"{_short_key(key, varied)}={Path(value).stem if '/' in value else value}"
+            f"{_short_key(key, varied)}={Path(value).stem if '/' in value else value_name(value)}"
             for key, value in settings.items()
         ]
         variant = load_config(path, [*overrides, *(f"{key}={value}" for key, value in settings.items())])

@@ -105,7 +105,8 @@ def write_tables(methods: dict[str, RunConfig], cells: Sequence[Cell], output: P
 
 def comparison_notes(methods: dict[str, RunConfig], cells: Sequence[Cell]) -> str:
     """What a reader must know of a comparison, as a Markdown list: what is finished, how the methods were trained."""
-    return "\n".join(f"- {line}" for line in [*_coverage_notes(methods, cells), *_training_notes(methods)])
+    lines = [*_coverage_notes(methods, cells), *_training_notes(methods), *_box_notes(methods)]
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _predict(cell: Cell) -> None:
@@ -165,6 +166,27 @@ def _training_notes(methods: dict[str, RunConfig]) -> list[str]:
         f"{text}: {'all methods' if len(names) == len(methods) else ', '.join(names)}." for text, names in notes.items()
     ]
     return lines
+
+
+def _box_notes(methods: dict[str, RunConfig]) -> list[str]:
+    """Who made the training boxes that are not the manifest's own, and in how many images."""
+    notes: dict[str, list[str]] = {}
+    for name, config in methods.items():
+        if config.data.train_boxes is None:
+            continue
+        rows = read_manifest(config.data.train_boxes, check_images=False)
+        used = config.data.mask_classes or rows.class_names
+        counts = collections.Counter(
+            source or "an unknown source"
+            for source, label, has_box in zip(rows.box_sources, rows.labels, rows.has_boxes, strict=True)
+            if has_box and rows.class_names[label] in used
+        )
+        made = (
+            ", ".join(f"{source} ({count} images)" for source, count in counts.most_common()) or "nobody: it has none"
+        )
+        text = f"Training boxes of {', '.join(used)} from {config.data.train_boxes}, made by {made}"
+        notes.setdefault(text, []).append(config.title or name)
+    return [f"{text}: {', '.join(names)}." for text, names in notes.items()]
 
 
 def _seconds_left(epoch_seconds: dict[str, list[float]], cells: Sequence[Cell]) -> float:

@@ -66,6 +66,25 @@ def run_name(path: str | os.PathLike) -> Path:
     return Path(*parts[above[-1] + 1 :]) if above else Path(parts[-1])
 
 
+def value_name(text: str) -> str:
+    """What a variant of a setting is called: numbers that YAML reads as equal have one name, other values their text.
+
+    Example:
+      >>> [value_name(text) for text in ("0.5", ".5", "1.0", "1", "-0.5", "1.0e-4", "resnet18")]
+      ['.5', '.5', '1', '1', '-.5', '.0001', 'resnet18']
+    """
+    import yaml
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text  # refused where the configuration is read
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return text
+    name = f"{value:.15g}"
+    return f"-{name[2:]}" if name.startswith("-0.") else name.removeprefix("0") if name.startswith("0.") else name
+
+
 def refuse_former_folder(output: str | os.PathLike) -> None:
     """Refuses to start anew where a run of the same name may be waiting to be continued.
 

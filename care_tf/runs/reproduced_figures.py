@@ -15,7 +15,7 @@ from care_tf.runs.comparison_plan import Cell
 from care_tf.runs.reproduction import TABLES, PaperTable
 from care_tf.runs.run_maps import write_run_maps
 
-Draw = Callable[[Sequence[Cell], Sequence[Mapping[str, Any]], Path], None]
+Draw = Callable[[Sequence[Cell], Sequence[Mapping[str, Any]], Path], str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +24,8 @@ class PaperFigure:
 
     Attributes:
       title: What it shows.
-      draw: Draws it from the runs and the rows of `comparison_rows` into a PNG file; None where the comparison's own
-        plot is the figure.
+      draw: Draws it from the runs, those asked for before others, and the rows of `comparison_rows` into a PNG file,
+        and returns what it shows; None where the comparison's own plot is the figure.
       table: The table whose runs it shows, or a comparison of its own; None where it shows no runs.
     """
 
@@ -35,9 +35,10 @@ class PaperFigure:
 
 
 def _maps(*methods: str) -> Draw:
-    def draw(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: Path) -> None:
+    def draw(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: Path) -> str:
         runs = _finished(cells, methods)
         write_run_maps([run.folder for run in runs], output, titles=[run.config.title or run.method for run in runs])
+        return _fold_and_seed(runs[0])
 
     return draw
 
@@ -58,18 +59,24 @@ def _finished(cells: Sequence[Cell], methods: Sequence[str]) -> list[Cell]:
     )
 
 
-def _classes(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: Path) -> None:
+def _fold_and_seed(run: Cell) -> str:
+    return f"fold {run.fold}, seed {run.config.seed}"
+
+
+def _classes(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: Path) -> str:
     methods = ("baseline", "care")
     data = _finished(cells, methods)[0].config.data
     counts = read_manifest(data.manifest, class_names=data.class_names, check_images=False).class_counts
     write_class_figure(output, rows, *methods, rarest_first(counts))
+    return "all finished runs"
 
 
-def _training(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: Path) -> None:
+def _training(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: Path) -> str:
     import pandas as pd
 
     (run,) = _finished(cells, ["care_validated"])
     write_training_figure(output, pd.read_csv(run.folder / HISTORY))
+    return _fold_and_seed(run)
 
 
 _TAUS = tuple(f"care_csl@tau={tau}" for tau in (".2", ".4", ".5", ".7", "1"))
@@ -92,6 +99,8 @@ FIGURES: dict[tuple[str, str], PaperFigure] = {
             ("baseline", "care"),
             {"baseline": (None, None, None)} | {f"care@train_box_scale={s}": (None, None, None) for s in _SCALES},
             {"data.train_box_scale": _SCALES},
+            differs="Ours is without cost-sensitive learning. The paper's is of ResNet50(CARE), which has it in Tables "
+            "4 and 5; Fig. 11 does not say.",
         ),
     ),
     ("fig12", "isic2018"): PaperFigure("Maps at every tau", _maps("csl", *_TAUS), "table6"),
@@ -110,7 +119,7 @@ def table_of(name: str, dataset: str) -> tuple[PaperTable | None, PaperFigure | 
       dataset: "isic2018" or "rsna".
 
     Raises:
-      InputError: The paper has no such table or figure, or not on this data set.
+      InputError: There is no such table or figure, or not on this data set.
     """
     names = list(dict.fromkeys(name for name, _ in (*TABLES, *FIGURES)))
     if name not in names:
@@ -121,5 +130,8 @@ def table_of(name: str, dataset: str) -> tuple[PaperTable | None, PaperFigure | 
         return TABLES[name, dataset], None
     figure = FIGURES.get((name, dataset))
     if figure is None:
-        raise InputError(f"The paper has {name} on isic2018 only. Received {dataset!r}. Leave --dataset out.")
+        known = ", ".join(other for other in names if {(other, dataset)} & {*TABLES, *FIGURES})
+        raise InputError(
+            f"Of {dataset} there are {known}. Received {name}, which is of isic2018 only: leave --dataset out."
+        )
     return (TABLES[figure.table, dataset] if isinstance(figure.table, str) else figure.table), figure

@@ -1,14 +1,9 @@
-"""The paper's tables as comparisons, and its numbers beside ours."""
+"""The paper's tables as comparisons: what is compared, and the numbers published."""
 
 import dataclasses
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from care_tf.evaluation.estimate_text import PARTIAL_NOTE, partial_text
-
-# A table's columns, as the figures of a comparison; recall and AUC are those of the rarest class.
-_COLUMNS = {"mean_class_accuracy": "MCA, %", "recall/": "recall, %", "auc/": "AUC"}
 UNPUBLISHED = (None, None, None)
 """The row of a method that the paper does not have."""
 
@@ -20,28 +15,35 @@ class PaperTable:
     Attributes:
       title: What it shows.
       configs: The configurations of its rows, without the data set's name.
-      varied, fixed: As for `read_methods`.
-      rows: Method -> (mean class accuracy in %, recall of the rarest class in %, AUC); None where the paper has
-        none.
-      differs: What differs from the paper, for people.
+      varied: As for `read_methods`.
+      rows: Method -> (mean class accuracy in %, recall of the rarest class in %, AUC averaged over the classes); None
+        where the paper has none.
+      settings: The paper's values of tau, lam and alpha in its rows with attention, but for what is varied.
+      exceptions: Method, without what varies -> those of these values that are others in its rows.
+      differs: What always differs from the paper, for people; `differences_from_paper` tells what a configuration
+        changes.
     """
 
     title: str
     configs: tuple[str, ...]
     rows: Mapping[str, tuple[float | None, float | None, float | None]]
     varied: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    fixed: tuple[str, ...] = ()
-    differs: str = "Folds grouped by lesion or patient; the paper splits images."
+    settings: Mapping[str, float] = dataclasses.field(default_factory=lambda: {"tau": 0.7, "lam": 1.0, "alpha": 0.5})
+    exceptions: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+    differs: str = ""
 
 
-def _sweep(key: str, values: Sequence[str], accuracies: Sequence[float]) -> Any:
-    short = key.rpartition(".")[2]
-    return {f"care_csl@{short}={value}": (mca, None, None) for value, mca in zip(values, accuracies, strict=True)}
+def _sweep(name: str, values: Sequence[str], *figures: tuple[float, float]) -> Any:
+    return {f"care_csl@{name}={value}": (*pair, None) for value, pair in zip(values, figures, strict=True)}
 
 
 _METHODS = ("baseline", "care", "csl", "care_csl", "focal", "care_focal", "augmentation", "care_augmentation")
 _BACKBONES = ("resnet18", "resnet50", "resnet152", "vgg19")
-_ALPHA, _TAU, _LAM = ("0", ".1", ".3", ".5", ".7", ".9"), (".2", ".4", ".5", ".7", "1"), (".7", "1.0", "1.3")
+_ALPHA, _TAU, _LAM = ("0", ".1", ".3", ".5", ".7", ".9"), (".2", ".4", ".5", ".7", "1"), (".7", "1", "1.3")
+# Table 1 is of the skin set. The X-ray rows of CARE + CSL in Tables 2, 4 and 5 are those of tau .5 in Table 6.
+_XRAY = {"tau": 0.5, "lam": 0.5, "alpha": 0.5}
+_CSL_TAU = {"care_csl": {"tau": 0.5}}  # the skin rows of CARE + CSL in Tables 2 and 4 are Table 6's of tau .5, too
+_DSR = "`care boxes make --method dsr` cuts at DSR's own threshold, the paper at 0.5."
 _BOXES = tuple(f"data/isic2018/boxes_{method}.csv" for method in ("dsr", "segmentation"))
 
 
@@ -65,6 +67,7 @@ TABLES: dict[tuple[str, str], PaperTable] = {
             "augmentation": (54.4, 56.6, 0.862),
             "care_augmentation": (56.2, 60.3, 0.885),
         },
+        exceptions=_CSL_TAU,
     ),
     ("table2", "rsna"): PaperTable(
         "CARE with every imbalance strategy",
@@ -79,6 +82,7 @@ TABLES: dict[tuple[str, str], PaperTable] = {
             "augmentation": (59.6, 20.1, 0.805),
             "care_augmentation": (66.0, 45.2, 0.796),
         },
+        settings=_XRAY,
     ),
     ("table3", "isic2018"): PaperTable(
         "CARE after other strategies of stage 1",
@@ -89,6 +93,8 @@ TABLES: dict[tuple[str, str], PaperTable] = {
             "decouple": (73.9, 65.2, None),
             "decouple_care": (78.3, 73.9, None),
         },
+        differs="`siamese` has embeddings of length 1; the code of the paper's footnote 2 leaves their length free, as "
+        "`siamese_footnote` does.",
     ),
     ("table4", "isic2018"): PaperTable(
         "CARE + CSL on four backbones",
@@ -100,6 +106,7 @@ TABLES: dict[tuple[str, str], PaperTable] = {
             *((70.2, 47.8, 0.881), (72.8, 56.5, 0.933)),
         ),
         {"model.backbone": _BACKBONES},
+        exceptions=_CSL_TAU,
     ),
     ("table4", "rsna"): PaperTable(
         "CARE + CSL on four backbones",
@@ -111,24 +118,48 @@ TABLES: dict[tuple[str, str], PaperTable] = {
             *((61.7, 25.8, 0.873), (64.3, 41.2, 0.871)),
         ),
         {"model.backbone": _BACKBONES},
+        settings=_XRAY,
     ),
     ("table5", "isic2018"): PaperTable(
         "The weight alpha of the attention loss",
         ("csl", "care_csl"),
-        _sweep("stages.finetune.alpha", _ALPHA, (77.7, 78.8, 79.9, 80.3, 80.2, 80.2)),
+        _sweep(
+            "alpha",
+            _ALPHA,
+            *((77.7, 56.5), (78.8, 55.2), (79.9, 65.2), (80.3, 65.2), (80.2, 65.2), (80.2, 65.1)),
+        ),
         {"stages.finetune.alpha": _ALPHA},
-        fixed=("csl",),
+    ),
+    ("table5", "rsna"): PaperTable(
+        "The weight alpha of the attention loss",
+        ("csl", "care_csl"),
+        _sweep(
+            "alpha",
+            _ALPHA,
+            *((57.9, 11.1), (63.8, 28.8), (64.4, 38.3), (65.2, 45.0), (64.3, 42.6), (65.2, 50.7)),
+        ),
+        {"stages.finetune.alpha": _ALPHA},
+        settings=_XRAY,
     ),
     ("table6", "isic2018"): PaperTable(
         "The cap tau of the attention inside the box",
         ("csl", "care_csl"),
-        {"csl": (None, None, None)} | _sweep("care.tau", _TAU, (79.1, 78.8, 81.0, 80.2, 79.6)),
+        {"csl": (77.7, 56.5, None)}
+        | _sweep("tau", _TAU, (79.1, 73.9), (78.8, 69.6), (81.0, 65.2), (80.2, 65.2), (79.6, 78.3)),
         {"care.tau": _TAU},
+    ),
+    ("table6", "rsna"): PaperTable(
+        "The cap tau of the attention inside the box",
+        ("csl", "care_csl"),
+        {"csl": (57.9, 11.1, None)}
+        | _sweep("tau", _TAU, (64.9, 33.3), (68.9, 51.8), (65.2, 45.0), (67.4, 51.9), (64.0, 37.0)),
+        {"care.tau": _TAU},
+        settings=_XRAY,
     ),
     ("table7", "isic2018"): PaperTable(
         "The weight lambda of the attention outside the box",
         ("csl", "care_csl"),
-        {"csl": (75.9, None, None)} | _sweep("care.lam", _LAM, (79.95, 80.6, 79.94)),
+        {"csl": (75.9, 56.5, None)} | _sweep("lam", _LAM, (79.95, 60.8), (80.6, 86.9), (79.94, 69.5)),
         {"care.lam": _LAM},
     ),
     ("table8", "isic2018"): PaperTable(
@@ -140,7 +171,7 @@ TABLES: dict[tuple[str, str], PaperTable] = {
             "care_boxes_dsr": (77.02, 65.22, None),
             "care_boxes_segmentation": (75.61, 60.87, None),
         },
-        differs="Folds grouped by lesion. DSR's boxes at its own threshold, not 0.5.",
+        differs=f"The drawn boxes are tight boxes of published lesion masks, not the author's. {_DSR}",
     ),
     ("table9", "isic2018"): PaperTable(
         "CARE with made boxes beside CSL and FL",
@@ -154,88 +185,17 @@ TABLES: dict[tuple[str, str], PaperTable] = {
             "care_focal@train_boxes=boxes_segmentation": (74.6, 82.6, None),
         },
         {"data.train_boxes": _BOXES},
-        differs="Folds grouped by lesion. DSR's boxes at its own threshold, not 0.5.",
+        differs=_DSR,
     ),
     ("table10", "isic2018"): PaperTable(
         "Boxes for one, two and three rare classes",
         ("csl", "care_csl", "masks_df_vasc", "masks_df_vasc_akiec"),
         {
-            "csl": (77.69, None, None),
+            "csl": (77.69, 56.52, None),
             "care_csl": (81.35, 86.96, None),
             "masks_df_vasc": (80.51, 82.61, None),
             "masks_df_vasc_akiec": (80.28, 69.57, None),
         },
-        differs="Folds grouped by lesion. Boxes of the lesion masks; the paper's are DeepLabV3's (row DF: Table 9).",
+        differs="The boxes are tight boxes of published lesion masks; the paper's are DeepLabV3's (row DF: Table 9).",
     ),
 }
-
-
-def beside_paper(table: PaperTable, rows: Sequence[Mapping[str, Any]], rarest: str) -> str:
-    """The paper's numbers beside ours, as Markdown.
-
-    A recall is followed by its precision and by the difference in recall at equal calls, which the paper does not have.
-
-    Args:
-      table: The paper's table.
-      rows: Of `comparison_rows`.
-      rarest: The class whose recall and AUC the paper gives.
-
-    Returns:
-      A row per method: each number of the paper, ours with its interval, and ours minus its baseline's, paired.
-    """
-    own = {(row["method"], row["figure"]): row for row in rows}
-    published = {name: [line[column] for line in table.rows.values()] for column, name in enumerate(_COLUMNS)}
-    shown = [name for name in _COLUMNS if any(value is not None for value in published[name])]
-    header = ["method"]
-    for name in shown or ["mean_class_accuracy"]:
-        header += [f"paper's {_COLUMNS[name]}", "ours", "difference"]
-        header += ["at equal calls", "precision, %"] if name == "recall/" else []
-    lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
-    for place, method in enumerate(table.rows):
-        cells = [method]
-        for name in shown or ["mean_class_accuracy"]:
-            value, figure = published[name][place], f"{name}{rarest}" if name.endswith("/") else name
-            cells += ["" if value is None else f"{value:g}"]
-            cells += [_text(own, method, figure), _text(own, method, figure, is_difference=True)]
-            if name == "recall/":
-                cells.append(_text(own, method, f"recall_at_equal_calls/{rarest}", is_difference=True))
-                cells.append(_text(own, method, f"precision/{rarest}"))
-        lines.append(f"| {' | '.join(cells)} |")
-    if "recall/" not in shown:  # the paper gives the mean alone; what happens to the rare class is told all the same
-        lines += ["", _rare_class(table, own, rarest)]
-    text = "\n".join([*lines, "", f"What differs from the paper: {table.differs}"])
-    return f"{text}\n\n{PARTIAL_NOTE}" if re.search(r"\(\d+ of \d+\)", text) else text
-
-
-_VALUE = ("value", "low", "high", "num_cells")
-_DIFFERENCE = ("difference", "difference_low", "difference_high", "difference_num_cells")
-_Own = Mapping[tuple[str, str], Mapping[str, Any]]
-"""Method and figure -> its row of `comparison_rows`."""
-
-
-def _rare_class(table: PaperTable, own: _Own, rarest: str) -> str:
-    """What the paper's table leaves out: the rarest class's recall, with its precision and at equal calls."""
-    header = ["method", f"recall of {rarest}, %", "difference", "at equal calls", "precision, %", "average precision"]
-    lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
-    for method in table.rows:
-        recall, equal, *others = (
-            f"{name}/{rarest}" for name in ("recall", "recall_at_equal_calls", "precision", "average_precision")
-        )
-        differences = [_text(own, method, figure, is_difference=True) for figure in (recall, equal)]
-        cells = [method, _text(own, method, recall), *differences, *(_text(own, method, figure) for figure in others)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-def _text(own: _Own, method: str, figure: str, is_difference: bool = False) -> str:
-    """A figure with its interval, a share in percent, and of how many models where not all have it; "" for none."""
-    names, sign = (_DIFFERENCE, "+") if is_difference else (_VALUE, "")
-    value, low, high, number = (own.get((method, figure), {}).get(name) for name in names)
-    if value is None:
-        return ""
-    is_share = not figure.startswith(("auc/", "average_precision/"))
-    scale, form = (100, f"{sign}.1f") if is_share else (1, f"{sign}.3f")
-    interval = "" if low is None or high is None else f" [{scale * low:{form}}, {scale * high:{form}}]"
-    total = own.get((method, "mean_class_accuracy"), {}).get(names[-1])  # every model has one
-    partial = "" if number is None or total is None else partial_text(int(number), int(total))
-    return f"{scale * value:{form}}{interval}{partial}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from care_tf.cli.compare import compare
+from care_tf.cli.compare import compare, run_comparison
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,8 @@ from care_tf.cli.compare import compare
         (["a.yaml", "--seeds=-1"], "must be whole numbers"),
         (["a.yaml", "--vary", "care.tau"], "--vary takes KEY=VALUE,VALUE with different values. Received 'care.tau'"),
         (["a.yaml", "--vary", "care.tau=.2,.2"], "--vary takes KEY=VALUE,VALUE"),
+        (["a.yaml", "--vary", "care.tau=.5,0.5"], "--vary takes KEY=VALUE,VALUE with different values"),
+        (["a.yaml", "--vary", "care.lam=1,1.0"], "--vary takes KEY=VALUE,VALUE with different values"),
         (["a.yaml", "care.tau=.5", "--vary", "care.tau=.2,.7"], "care.tau varies over .2, .7, so care.tau= cannot set"),
         (["a.yaml", "--vary", "care.tau=.2", "--vary", "care.tau=.7"], "--vary must name care.tau once"),
         (["a.yaml", "--vary", "seed=1,2"], "--vary cannot change seed"),
@@ -38,3 +40,15 @@ def test_configurations_may_stand_behind_folds(refuses):
     """Where many configurations may follow, --folds takes one word, so that it does not take them for folds."""
     message = refuses(compare, "--folds", "1,2", "none/such", "--seeds", "0")
     assert "Received none/such, which is neither" in message
+
+
+def test_the_runs_asked_for_come_before_earlier_ones(monkeypatch, tmp_path):
+    """Figures show the first that has what they need."""
+    from care_tf.runs import comparison_plan, comparison_runs, earlier_runs
+
+    monkeypatch.setattr(comparison_plan, "read_methods", lambda *_: {})
+    monkeypatch.setattr(comparison_plan, "plan_cells", lambda *_: ["asked for"])
+    monkeypatch.setattr(earlier_runs, "earlier_runs", lambda *_, **__: ({}, ["earlier"]))
+    monkeypatch.setattr(comparison_runs, "write_tables", lambda *_: "")
+    cells = run_comparison(None, ["isic2018/care"], [], {}, ["2"], [0], tmp_path, 5, True)
+    assert cells == ["asked for", "earlier"]

@@ -60,17 +60,18 @@ def test_every_class_has_its_dots(tmp_path):
 
 
 def test_training_has_a_line_per_score(tmp_path):
-    history = pd.DataFrame(
-        {
-            "stage": ["pretrain"] * 2 + ["finetune"] * 2,
-            "loss": [2.0, 1.5, 1.0, 0.9],
-            "mean_class_accuracy": [0.2, 0.4, 0.5, 0.6],
-        }
-    )
-    write_training_figure(tmp_path / "without.png", history)
-    full = history.assign(
-        rarest_class_recall=0.5, val_mean_class_accuracy=0.4, val_rarest_class_recall=[0, 0, 0.5, 1.0]
-    )
-    write_training_figure(tmp_path / "with.png", full)
-    blue = [_share(_pixels(tmp_path / name), (0, 114, 178)) for name in ("without.png", "with.png")]
-    assert blue[1] > blue[0] > 0
+    shares = {"mean_class_accuracy": 0.2, "rarest_class_recall": 0.8}
+    of_validation = {"val_mean_class_accuracy": 0.6, "val_rarest_class_recall": 0.4}
+    history = pd.DataFrame({"stage": ["pretrain"] * 2 + ["finetune"] * 2, "loss": [2.0, 1.5, 1.0, 0.9]})
+    write_training_figure(tmp_path / "training.png", history.assign(**shares, **of_validation))
+    pixels = _pixels(tmp_path / "training.png").astype(int)
+    pixels = pixels[: pixels.shape[0] * 3 // 4]  # without the legend
+    heights = []
+    for color in ((0, 114, 178), (217, 130, 0)):
+        for panel in np.array_split(pixels, 3, axis=1):
+            rows = np.flatnonzero((np.abs(panel - color).max(axis=-1) < 8).any(axis=1))
+            heights.append(-np.mean(rows) if len(rows) else None)
+    no_accuracy, accuracy, val_accuracy, no_recall, recall, val_recall = heights
+    assert no_accuracy is None and no_recall is None  # the first panel has the loss
+    assert None not in (accuracy, val_accuracy, recall, val_recall)
+    assert accuracy < val_recall < val_accuracy < recall  # all four are drawn, each in its panel and color

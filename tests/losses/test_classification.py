@@ -65,6 +65,7 @@ def test_without_weights_it_is_the_loss_with_ones(parts, batch):
     np.testing.assert_array_equal(plain, ones)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 @pytest.mark.parametrize(("weights", "label_shape"), [(None, "ints"), (WEIGHTS, "column"), (WEIGHTS, "rows")])
 def test_graph_and_xla_equal_eager(parts, batch, jit_compile, weights, label_shape):

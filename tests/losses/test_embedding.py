@@ -117,6 +117,7 @@ def test_a_step_against_the_gradient_lowers_the_loss(loss, embeddings):
     assert loss(LABELS, embeddings - 1e-3 * slope) < value
 
 
+@pytest.mark.slow
 def test_graph_and_xla_equal_eager(embeddings):
     # All in one graph, which compiles sooner. The settings left out take no other path.
     losses = [get_embedding_loss(setting) for setting in SETTINGS[:8]]

@@ -14,7 +14,7 @@ from care_tf.metrics import MeanClassAccuracy
 SETTINGS = dict(batch_size=4, epochs=2, verbose=0, shuffle=False)
 
 
-def compiled(classifier, loss="sparse_categorical_crossentropy", optimizer="adam", compile_settings=None, **kwargs):
+def compiled(classifier, loss="sparse_categorical_crossentropy", optimizer="sgd", compile_settings=None, **kwargs):
     model = CAREModel(classifier, **kwargs)
     model.compile(optimizer, loss, **(compile_settings or {}))
     return model
@@ -113,7 +113,7 @@ def test_the_second_order_gradient_agrees_with_finite_differences(network, image
 def test_alpha_zero_trains_to_the_weights_of_plain_keras(network, images, name):
     image, labels, mask = images
     plain = network(name)
-    plain.compile("adam", "sparse_categorical_crossentropy")
+    plain.compile("sgd", "sparse_categorical_crossentropy")
     keras.utils.set_random_seed(5)
     plain.fit(image, labels, **SETTINGS)
     for masks in (mask, 0 * mask):
@@ -325,7 +325,7 @@ def test_logs_can_be_monitored(network, images):
     monitors = {"val_classification_loss": "min", "loss": "auto", "val_mean_class_accuracy": "auto"}
     callbacks = [keras.callbacks.EarlyStopping(name, mode=mode) for name, mode in monitors.items()]
     model = CAREModel(network())
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=[MeanClassAccuracy()])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[MeanClassAccuracy()])
     model.fit({"image": image, "mask": mask}, labels, validation_data=(image, labels), verbose=0, callbacks=callbacks)
 
 

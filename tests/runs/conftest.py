@@ -35,7 +35,7 @@ def config_in(data):
                 "cache": "memory",
             },
             "model": {"backbone": "small_cnn"},
-            "training": {"batch_size": 16},
+            "training": {"batch_size": 16, "optimizer": "SGD"},  # a third less to trace than with AdamW
             "every_stage": {"class_weight": "balanced", "augmentation": {"rotation_degrees": 90}},
             "stages": {"pretrain": {"epochs": 1}, "finetune": {"epochs": 1, "alpha": 0.5}},
         }

@@ -1,6 +1,7 @@
 """A comparison of methods from the configurations to the tables, interrupted on the way."""
 
 import dataclasses
+import re
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 from care_tf import run_files
 from care_tf.data import read_manifest, stratified_group_folds, write_manifest
 from care_tf.errors import InputError
+from care_tf.evaluation.map_tiles import map_tile
 from care_tf.runs import comparison_plan, run_maps
 from care_tf.runs import comparison_runs as comparison
 from care_tf.runs._folder import write_config
@@ -71,6 +73,35 @@ def test_cells_share_first_stages_and_leave_the_tested_fold_out(configs, tmp_pat
     assert {len(cell.fingerprints) for cell in cells} == {2}
 
 
+def checked_maps(monkeypatch):
+    """Compares every map drawn, and the share said below it, with those of the image read by itself."""
+    real, drawn = run_maps._map_column, []
+
+    def map_column(run, rows, images, masks):
+        tiles = []
+        monkeypatch.setattr(run_maps, "map_tile", lambda *given: tiles.append(given) or map_tile(*given))
+        column = real(run, rows, images, masks)
+        pixels = []
+        for path in rows.image_paths:
+            with Image.open(path) as image:  # as large as the network's input
+                pixels += [np.asarray(image.convert("RGB"), np.float32)] * 4
+        maps = run.care_model.attention_map(run.preprocess(np.array(pixels)), list(range(4)) * len(rows))
+        for row, (tile, (_, attention, *_)) in enumerate(zip(column, tiles, strict=True)):
+            each = maps[4 * row : 4 * row + 4]
+            np.testing.assert_allclose(attention, each[rows.labels[row]], atol=1e-4)
+            assert all(np.abs(attention - each[c]).max() > 1e-3 for c in range(4) if c != rows.labels[row])
+            large = Image.fromarray(attention).resize((32, 32), Image.Resampling.BILINEAR)
+            x0, y0, x1, y1 = np.asarray(rows.boxes[row][0]).round().astype(int)
+            energy = np.asarray(large)
+            inside = energy[y0:y1, x0:x1].sum() / energy.sum()
+            assert float(re.search(r"(\d+)\D*% inside", tile.caption)[1]) == pytest.approx(100 * inside, abs=0.6)
+            drawn.append(run.folder.name)
+        return column
+
+    monkeypatch.setattr(run_maps, "_map_column", map_column)
+    return drawn
+
+
 @pytest.mark.slow
 def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_path, capsys, monkeypatch):
     plain = yaml.safe_load(configs[0].read_text())
@@ -115,7 +146,9 @@ def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_pa
     assert later.config.stages[0].reuse == str(output / "cells" / "plain" / "fold2_seed0")
     assert later.config.stages[1].reuse is None
 
+    drawn = checked_maps(monkeypatch)
     shown = run_maps.write_run_maps([cell.folder for cell in plan()[:2]], tmp_path / "maps.png", num_images=2)
+    assert drawn == ["fold1_seed0"] * 4 and shown.has_boxes.all()
     assert len(shown) == 2 and {shown.class_names[label] for label in shown.labels} == {"dermatofibroma"}
     with Image.open(tmp_path / "maps.png") as image:
         assert image.width > image.height  # three columns, two rows
@@ -174,6 +207,41 @@ def test_variants_of_keys_with_one_ending_have_baselines_of_their_own(configs):
 def test_how_attention_is_measured_varies_the_baseline_too(configs):
     methods = comparison_plan.read_methods(configs[:2], varied={"care.cam": ["gradcam", "layercam"]})
     assert methods["care@cam=layercam"].baseline == "plain@cam=layercam"
+
+
+@pytest.mark.parametrize("key", ["stages.finetune.alpha", "every_stage.alpha", "care.tau", "data.train_box_scale"])
+def test_a_method_without_attention_has_no_variants_of_it(configs, key):
+    methods = comparison_plan.read_methods(configs[:2], varied={key: [".5", "1"]})
+    name = key.rpartition(".")[2]
+    assert list(methods) == ["plain", f"care@{name}=.5", f"care@{name}=1"]
+    assert {methods[method].baseline for method in list(methods)[1:]} == {"plain"}
+    with pytest.raises(
+        InputError, match=f"Received {key}, which changes nothing without attention .* as in plain, wei"
+    ):
+        comparison_plan.read_methods([configs[0], configs[2]], varied={key: [".5", "1"]})
+
+
+def test_equal_numbers_give_a_variant_one_name(configs):
+    for value in ("0.50", ".5", "5.0e-1"):
+        assert list(comparison_plan.read_methods(configs[1:2], varied={"care.tau": [value]})) == ["care@tau=.5"]
+    with pytest.raises(InputError, match="two are called 'care@lam=1'"):
+        comparison_plan.read_methods(configs[1:2], varied={"care.lam": ["1", "1.0"]})
+
+
+def test_notes_tell_who_made_the_training_boxes(configs, tmp_path, manifest):
+    rows = read_manifest(manifest)
+    has_boxes, rarest = rows.has_boxes, rows.class_names.index("dermatofibroma")
+    chosen = [i for i in range(len(rows)) if has_boxes[i] and rows.labels[i] == rarest]
+    sources = tuple(("dsr+corrected" if i == chosen[0] else "dsr") if has_boxes[i] else "" for i in range(len(rows)))
+    write_manifest(dataclasses.replace(rows, box_sources=sources), tmp_path / "dsr.csv")
+    boxes = [f"data.train_boxes={tmp_path / 'dsr.csv'}", "data.mask_classes=[dermatofibroma]"]
+    methods = comparison_plan.read_methods(configs[1:2], boxes) | comparison_plan.read_methods(configs[:1])
+    made = f"dsr ({len(chosen) - 1} images), dsr+corrected (1 images)"
+    note = f"Training boxes of dermatofibroma from {tmp_path / 'dsr.csv'}, made by {made}: CARE."
+    assert note in comparison.comparison_notes(methods, comparison_plan.plan_cells(methods, ["1"], [0], tmp_path))
+    assert "Training boxes" not in comparison.comparison_notes(
+        {"plain": methods["plain"]}, comparison_plan.plan_cells({"plain": methods["plain"]}, ["1"], [0], tmp_path)
+    )
 
 
 def test_two_variants_of_one_name_are_refused(configs):

@@ -41,7 +41,10 @@ def frozen_runs(config_in, tmp_path_factory):
     for cached in (False, True):
         shared = {"augmentation": FLIPS, "frozen_through": FROZEN, "cache_activations": cached, "learning_rate": 0.05}
         features = {"epochs": 2, "alpha": 0.5, "frozen_through": "features"}
-        settings = {"every_stage": shared, "stages": stages({"epochs": 2, "alpha": 0.5}) | {"features": features}}
+        # The first stage is the same in both, and trained once.
+        pretrain = {"cache_activations": False, **({"reuse": str(runs[0])} if runs else {})}
+        settings = {"every_stage": shared, "stages": stages({"epochs": 2, "alpha": 0.5}, pretrain)}
+        settings["stages"]["features"] = features
         settings["training"] = {"batch_size": 16, "optimizer": "SGD"}  # Adam would blow up what rounding leaves
         config = config_in(tmp_path_factory.mktemp("frozen") / "run", **settings, care__reduction="masked")
         runs.append(train_run(config, show_progress=False))
@@ -82,12 +85,10 @@ def test_classifiers_are_rebuilt_alone_from_the_weights_that_a_stage_names(confi
     }
     rebuilt = {name: {**change, "classifier": name, "start_from": "pretrain"} for name, change in changes.items()}
     pretrain = {"epochs": 2, "learning_rate": 0.01}
-    other = {"epochs": 1, "start_from": "initial"}
-    run = train_run(config("named", stages={"pretrain": pretrain, "other": other, **rebuilt}), show_progress=False)
+    run = train_run(config("named", stages={"pretrain": pretrain, **rebuilt}), show_progress=False)
     before = classifier_after(run, "1-pretrain")
-    assert len(changed_layers(before, classifier_after(run, "2-other"))) > 1
     old, kernels = last_dense(before).get_weights()[0], {}
-    for number, name in enumerate(rebuilt, start=3):
+    for number, name in enumerate(rebuilt, start=2):
         after = classifier_after(run, f"{number}-{name}")
         assert changed_layers(before, after) == {"predictions"}
         kernels[name] = last_dense(after).get_weights()[0]
@@ -102,7 +103,7 @@ def test_classifiers_are_rebuilt_alone_from_the_weights_that_a_stage_names(confi
     path = str(run / "checkpoints" / "1-pretrain.weights.h5")
     again = {"finetune": {"epochs": 0, "classifier": "nearest_class_mean", "start_from": path}}
     from_file = classifier_after(train_run(config("from_file", stages=again), show_progress=False), "1-finetune")
-    expected = classifier_after(run, "4-nearest_class_mean").get_weights()
+    expected = classifier_after(run, "3-nearest_class_mean").get_weights()
     for a, b in zip(from_file.get_weights(), expected, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 

@@ -141,6 +141,25 @@ def test_fingerprints_change_with_what_a_stage_depends_on(config):
         assert changed(0, **change) and changed(1, **change)
 
 
+def test_weights_are_known_by_their_content_not_by_where_they_lie(config, tmp_path, monkeypatch):
+    rows = read_training_rows(config())
+
+    def fingerprint(weights):
+        return stage_fingerprints(config(model__weights=str(weights)), rows)[0]
+
+    monkeypatch.chdir(tmp_path)
+    downloaded = fingerprint("imagenet")
+    for name in ("weights.h5", "preset/model.weights.h5", "moved.h5", "moved/model.weights.h5", "imagenet/weights.h5"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(b"weights")
+    assert fingerprint("imagenet") == downloaded  # the setting, whatever lies here
+    file, folder = fingerprint("weights.h5"), fingerprint("preset")
+    assert fingerprint("moved.h5") == file and fingerprint("moved") == folder != file
+    Path("weights.h5").write_bytes(b"others")
+    Path("preset/model.weights.h5").write_bytes(b"others")
+    assert fingerprint("weights.h5") != file and fingerprint("preset") != folder
+
+
 def test_boxes_do_not_enter_the_first_stages_fingerprint(config):
     first, other = config(), config(data__mask_classes=["nevus"])
     both = [read_training_rows(c) for c in (first, other)]

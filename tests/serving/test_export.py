@@ -100,10 +100,10 @@ def sigmoid(x):
     ("units", "activation", "expected"),
     [
         (3, "softmax", softmax),
-        (3, None, softmax),
-        (3, "sigmoid", sigmoid),
+        pytest.param(3, None, softmax, marks=pytest.mark.slow),
+        pytest.param(3, "sigmoid", sigmoid, marks=pytest.mark.slow),
         (1, "sigmoid", lambda x: np.concatenate([1 - sigmoid(x), sigmoid(x)], axis=1)),
-        (1, None, lambda x: np.concatenate([1 - sigmoid(x), sigmoid(x)], axis=1)),
+        pytest.param(1, None, lambda x: np.concatenate([1 - sigmoid(x), sigmoid(x)], axis=1), marks=pytest.mark.slow),
     ],
 )
 def test_probabilities_of_every_ending_against_numpy(units, activation, expected, tmp_path):

@@ -14,7 +14,7 @@ from care_tf.boxes.segmentation.prediction import lesion_probability, load_segme
 from care_tf.data.image_identity import TrainingImages
 from care_tf.data.manifest import read_manifest
 from care_tf.errors import InputError
-from care_tf.files import file_sha256, files_sha256
+from care_tf.files import path_sha256
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -59,9 +59,8 @@ def single_model(
     load_segmentation_model(path)  # a model that cannot be loaded is refused now, not at every image
     manifests = [] if training_manifest is None else [read_manifest(training_manifest, check_images=False)]
     trained_on = TrainingImages.of(*manifests)
-    files = sorted(file for file in path.rglob("*") if file.is_file())  # none: the path is a file itself
     settings = {
-        "model_sha256": files_sha256(files) if files else file_sha256(path),
+        "model_sha256": path_sha256(path),
         "saw_sha256": trained_on.sha256,
         "tensorflow": importlib.metadata.version("tensorflow"),
     }

@@ -19,7 +19,7 @@ from care_tf.csv_files import write_table
 from care_tf.data.image_identity import image_identities
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
-from care_tf.files import atomic_path, file_sha256
+from care_tf.files import atomic_path, file_sha256, path_sha256
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.keras_generation import build_optimizer, learning_rate
 from care_tf.losses.dice import DiceLoss
@@ -144,13 +144,20 @@ def _claim(
     """
     masks = [file_sha256(path) for path in manifest.mask_paths]
     images = [sorted(each) for each in identities]
-    description = json.dumps([manifest.fingerprint(), images, masks, dataclasses.asdict(settings)])
-    fingerprint = hashlib.sha256(description.encode()).hexdigest()
+
+    def fingerprint_of(settings: SegmentationSettings) -> str:
+        description = json.dumps([manifest.fingerprint(), images, masks, dataclasses.asdict(settings)])
+        return hashlib.sha256(description.encode()).hexdigest()
+
+    weights, by_name = settings.encoder_weights, fingerprint_of(settings)  # what earlier folders have
+    if weights not in (None, "imagenet") and os.path.exists(weights):
+        settings = dataclasses.replace(settings, encoder_weights=path_sha256(weights))
+    fingerprint = fingerprint_of(settings)
     path = folder / "fingerprint.txt"
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder} is a file, and the networks need a folder; choose another output.")
     # Without a finished network there is nothing to mix: settings that were refused may be corrected in place.
-    is_other = path.exists() and path.read_text().strip() != fingerprint
+    is_other = path.exists() and path.read_text().strip() not in (fingerprint, by_name)
     if is_other and any(folder.glob("model_*.keras")):
         raise InputError(f"{folder} holds networks of other images or settings; choose another output.")
     if not path.exists() and folder.exists() and any(folder.iterdir()):

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import hashlib
 import json
 import shutil
 
@@ -14,6 +15,7 @@ from care_tf.boxes.segmentation.cross_fitting import CrossFittedSegmentation, de
 from care_tf.boxes.segmentation.segmentation_training import SegmentationSettings, train_segmentation
 from care_tf.data.image_identity import image_identities
 from care_tf.errors import InputError
+from care_tf.files import file_sha256
 from care_tf.images.pixels import read_image, read_mask
 from care_tf.losses import DiceLoss
 
@@ -87,6 +89,7 @@ def test_cross_fitted_training_end_to_end(lesions, tmp_path, capsys, small_netwo
     assert values.shape == (32, 48) and 0 <= values.min() <= values.max() <= 1
 
 
+@pytest.mark.slow
 def test_a_second_start_trains_only_what_is_missing(lesions, tmp_path, small_network):
     folder = tmp_path / "networks"
     lesions = dataclasses.replace(lesions, max_pixel_value=4095)
@@ -116,6 +119,7 @@ def test_a_network_learns_dark_disks(lesions, tmp_path):
     assert values.shape == (32, 48) and 0 <= values.min() < values.max() <= 1
 
 
+@pytest.mark.slow
 def test_the_best_epoch_is_kept_even_when_training_runs_to_its_end(lesions, tmp_path, small_network, monkeypatch):
     """The last epoch is made a bad one, in which no lesion is found: its weights must not be what is saved."""
     saved = []
@@ -164,6 +168,32 @@ def test_a_finished_network_is_not_taken_for_one_of_other_files_of_the_same_name
     shutil.copy(paths[1], paths[0])
     with pytest.raises(InputError, match="holds networks of other images or settings"):
         train_segmentation(lesions, tmp_path / "networks", SETTINGS, show_progress=False)
+
+
+def test_encoder_weights_are_known_by_their_content(lesions, tmp_path, monkeypatch):
+    _without_training(monkeypatch)
+    folder, (first, second) = tmp_path / "networks", (tmp_path / name for name in ("first.h5", "second.h5"))
+
+    def train(weights):
+        train_segmentation(lesions, folder, dataclasses.replace(SETTINGS, encoder_weights=weights), show_progress=False)
+
+    first.write_bytes(b"one")
+    train(str(first))
+    shutil.copy(first, second)
+    train(str(second))
+    first.write_bytes(b"other")
+    with pytest.raises(InputError, match="holds networks of other images or settings"):
+        train(str(first))
+    (folder / "fingerprint.txt").write_text(_by_name(lesions, str(second)))  # as earlier versions wrote it
+    train(str(second))
+    assert (folder / "fingerprint.txt").read_text().strip() != _by_name(lesions, str(second))
+
+
+def _by_name(manifest, weights):
+    images = [sorted(image_identities(*pair)) for pair in zip(manifest.image_paths, manifest.groups, strict=True)]
+    masks = [file_sha256(path) for path in manifest.mask_paths]
+    settings = dataclasses.asdict(dataclasses.replace(SETTINGS, encoder_weights=weights))
+    return hashlib.sha256(json.dumps([manifest.fingerprint(), images, masks, settings]).encode()).hexdigest()
 
 
 def test_refused_settings_can_be_mended_in_the_same_folder(lesions, tmp_path, monkeypatch):
