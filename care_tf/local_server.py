@@ -55,30 +55,28 @@ def refusal(request: "flask.Request", names: Collection[str] | None, *, origin_m
     return ""
 
 
-def page_app(
+def add_page(
+    app: "flask.Flask",
     page: str,
     assets: Mapping[str, str],
-    problem_of: Callable[["flask.Request"], str],
-    max_body_bytes: int,
+    problem_of_request: Callable[[], str],
     *,
     folder: str = "/",
     headers: Mapping[str, str] = HEADERS,
-) -> "flask.Flask":
-    """An application that refuses a request of which `problem_of` says what is wrong, and any larger one.
+) -> None:
+    """Makes an application refuse requests with a problem, and serve a page, below `folder`, and what it loads.
 
-    It serves a `page` (package/file) below `folder`, and the `assets` (files beside it -> media types) that it loads.
+    The `page` is package/file; the `assets` are files beside it -> media types.
     """
-    import flask
+    from werkzeug.exceptions import Forbidden
 
     package, _, page_name = page.partition("/")
-    app = flask.Flask(package, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = max_body_bytes
 
     @app.before_request
     def refuse_strangers() -> None:
-        problem = problem_of(flask.request)
+        problem = problem_of_request()
         if problem:
-            flask.abort(403, problem)
+            raise Forbidden(problem)
 
     @app.after_request
     def harden(response: "flask.Response") -> "flask.Response":
@@ -89,9 +87,7 @@ def page_app(
     @app.get("{}<any({}):name>".format(folder, ", ".join(f'"{name}"' for name in assets)))
     def asset(name: str) -> "flask.Response":
         contents = resources.files(package).joinpath(name).read_bytes()
-        return flask.Response(contents, mimetype=assets.get(name, "text/html"))
-
-    return app
+        return app.response_class(contents, mimetype=assets.get(name, "text/html"))
 
 
 def bind_server(app: "flask.Flask", host: str = LOOPBACK, port: int = 0) -> "tuple[BaseWSGIServer, int]":

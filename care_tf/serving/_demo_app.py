@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
 from care_tf.file_in_memory import FileInMemory
-from care_tf.local_server import HEADERS, page_app, refusal
+from care_tf.local_server import HEADERS, add_page, refusal
 from care_tf.serving._image_files import TooLargeError
 from care_tf.serving._prediction_service import PredictionService
 
@@ -57,9 +57,12 @@ def create_demo_app(service: PredictionService, names: Collection[str] | None) -
             return io.BytesIO()
 
     under_way = threading.BoundedSemaphore(MAX_REQUESTS)
-    problem_of = functools.partial(refusal, names=names, origin_may_lack=True)
-    app = page_app("care_tf.serving/demo.html", _ASSETS, problem_of, MAX_BODY_BYTES, headers=_HEADERS)
+    app = flask.Flask(__name__, static_folder=None)
     app.request_class = Request
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    page = "care_tf.serving/demo.html"
+    problem_of_request = functools.partial(refusal, flask.request, names, origin_may_lack=True)
+    add_page(app, page, _ASSETS, problem_of_request, headers=_HEADERS)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the classes' own order
 
     @app.errorhandler(HTTPException)

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import json
 import secrets
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from care_tf.boxes.review._served_image import browser_image, browser_thumbnail, browser_values
 from care_tf.boxes.review._session import ReviewProgress, ReviewSession
 from care_tf.errors import InputError
-from care_tf.local_server import LOOPBACK, page_app, refusal
+from care_tf.local_server import LOOPBACK, add_page, refusal
 
 if TYPE_CHECKING:
     import flask
@@ -42,9 +41,10 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
     from werkzeug.exceptions import HTTPException
 
     token = secrets.token_urlsafe(24) if token is None else token
-    problem_of = functools.partial(_stranger, token=token)
-    app = page_app("care_tf.boxes.review/page.html", _ASSETS, problem_of, MAX_BODY_BYTES, folder=f"/{token}/")
-    app.config["TOKEN"] = token
+    app = flask.Flask(__name__, static_folder=None)
+    app.config.update(TOKEN=token, MAX_CONTENT_LENGTH=MAX_BODY_BYTES)
+    page = "care_tf.boxes.review/page.html"
+    add_page(app, page, _ASSETS, lambda: _stranger(flask.request, token), folder=f"/{token}/")
     routes = flask.Blueprint("review", __name__, url_prefix=f"/{token}")
 
     @app.errorhandler(HTTPException)
