@@ -11,8 +11,7 @@ VENV_TF215 := .venv-tf215
 # Written last: an installation that was cut short is done again.
 STAMP := $(VENV)/.installed
 STAMP_TF215 := $(VENV_TF215)/.installed
-PACKAGING := setup.py pyproject.toml requirements.txt requirements-dev.txt requirements-dicom.txt requirements-dask.txt \
-	requirements-onnx.txt
+PACKAGING := setup.py pyproject.toml
 
 # The second generation runs what can differ there: what meets Keras, of the slow tests the marked ones.
 TESTS_TF215 := -m "not slow or both_generations" $(addprefix tests/,attention backbones boxes/segmentation callbacks \
@@ -20,7 +19,8 @@ TESTS_TF215 := -m "not slow or both_generations" $(addprefix tests/,attention ba
 	runs/test_run_training.py runs/test_stage_training.py runs/test_start_weights.py serving/test_export.py \
 	serving/test_attention_box.py serving/test_portable_resize.py test_labels.py test_masks.py test_registration.py)
 
-# The package, what its tests use, and the tools. INSTALLER=uv takes a fifth of the time, but knows no pip.conf.
+# The package, what its tests use, and the tools, in the versions and files of locks/. INSTALLER=uv takes a fifth of the time,
+# but knows no pip.conf.
 INSTALLER ?= pip
 ifeq ($(filter pip uv,$(INSTALLER)),)
 $(error INSTALLER must be pip or uv, not '$(INSTALLER)')
@@ -28,14 +28,17 @@ endif
 INSTALL_uv = $(1)/bin/python -m pip install --quiet --disable-pip-version-check uv && \
 	$(1)/bin/uv pip install --quiet --python $(1)/bin/python
 INSTALL_pip = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
-INSTALL = $(INSTALL_$(INSTALLER)) -r requirements.txt -r requirements-dev.txt --editable
+INSTALL = $(INSTALL_$(INSTALLER)) --require-hashes -r locks/$(2).txt && \
+	$(INSTALL_$(INSTALLER)) --no-deps --no-build-isolation --editable .
+# Annotated with who wants what; markers for every Python and platform.
+LOCK = $(VENV)/bin/python -m uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --upgrade
 
 # Tests of one file stay in one process: they share what they have traced. tests/conftest.py decides the files' order.
 PYTEST_ARGUMENTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tf215 docs notebooks wheel lint format bench clean
+.PHONY: help demo test test-tf215 docs notebooks wheel lint format bench lock sbom clean
 
 help: ## lists the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,24 +73,35 @@ format: $(STAMP) ## lets ruff rewrite what it can
 bench: $(STAMP) ## the measurements in benchmarks/, each a ratio taken in one run
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(VENV)/bin/python $$benchmark || exit 1; done
 
+lock: $(STAMP) ## resolves requirements*.txt into locks/ anew: the newest versions within the ranges, with hashes
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	$(LOCK) --output-file locks/current.txt requirements.txt requirements-dev.txt requirements-docs.txt
+	$(LOCK) --output-file locks/tf215.txt requirements-tf215.txt requirements.txt requirements-dev.txt
+
+sbom: $(STAMP) ## what the environments hold, as CycloneDX, in sbom/
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+	mkdir -p sbom
+	for lock in current tf215; do $(VENV)/bin/python -m uv tool run --quiet --from cyclonedx-bom cyclonedx-py requirements \
+		locks/$$lock.txt --output-file sbom/$$lock.json || exit 1; done
+
 clean: ## removes the environments and everything generated
 	rm -rf $(VENV) $(VENV_TF215) demo site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(STAMP): $(PACKAGING) requirements-docs.txt
+$(STAMP): $(PACKAGING) locks/current.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
 		echo "care_tf needs Python 3.10 to 3.13, and PYTHON=$(PYTHON) is: $$($(PYTHON) --version 2>&1 | head -n 1)." \
 			"Choose another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "Installing TensorFlow and the rest of requirements.txt into $(VENV): about 2 GB, a few minutes."
 	$(PYTHON) -m venv --clear $(VENV)
-	$(call INSTALL,$(VENV)) . -r requirements-docs.txt
+	$(call INSTALL,$(VENV),current)
 	touch $@
 
-$(STAMP_TF215): $(PACKAGING) requirements-tf215.txt
+$(STAMP_TF215): $(PACKAGING) locks/tf215.txt
 	@test -n "$(PYTHON_TF215)" || { \
 		echo "TensorFlow 2.15 needs Python 3.10 or 3.11, and neither was found." \
 			"Name one: make PYTHON_TF215=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 2; }
 	@echo "Installing TensorFlow 2.15 and what goes with it into $(VENV_TF215): about 2 GB, a few minutes."
 	$(PYTHON_TF215) -m venv --clear $(VENV_TF215)
-	$(call INSTALL,$(VENV_TF215)) '.[addons]'
+	$(call INSTALL,$(VENV_TF215),tf215)
 	touch $@

@@ -27,6 +27,9 @@ TOP_PAGES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md
 
 def main() -> int:
     """Writes the pages, builds the site and checks both; prints every problem."""
+    if sys.version_info < (3, 11):
+        print("error: The documentation site needs Python 3.11 or newer: make PYTHON=python3.12 docs.", file=sys.stderr)
+        return 2
     problems = links.dead_links(ROOT) + shell_lines.problems(ROOT)
     write_pages()
     nav, unlisted = navigation(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"])
