@@ -2,7 +2,8 @@
 
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
+from importlib import resources
 from typing import TYPE_CHECKING
 
 from care_tf.errors import InputError
@@ -52,6 +53,41 @@ def refusal(request: "flask.Request", names: Collection[str] | None, *, origin_m
     if changes and origin != f"http://{host}" and not (origin is None and origin_may_lack):
         return "only this page may change something: the Origin header is missing or of another site"
     return ""
+
+
+def add_page(
+    app: "flask.Flask",
+    page: str,
+    assets: Mapping[str, str],
+    problem_of_request: Callable[[], str],
+    *,
+    folder: str = "/",
+    headers: Mapping[str, str] = HEADERS,
+) -> None:
+    """Makes an application refuse requests with a problem, and serve a page, below `folder`, and what it loads.
+
+    The `page` is package/file; the `assets` are files beside it -> media types.
+    """
+    from werkzeug.exceptions import Forbidden
+
+    package, _, page_name = page.partition("/")
+
+    @app.before_request
+    def refuse_strangers() -> None:
+        problem = problem_of_request()
+        if problem:
+            raise Forbidden(problem)
+
+    @app.after_request
+    def harden(response: "flask.Response") -> "flask.Response":
+        response.headers.update(headers)
+        return response
+
+    @app.get(folder, defaults={"name": page_name})
+    @app.get("{}<any({}):name>".format(folder, ", ".join(f'"{name}"' for name in assets)))
+    def asset(name: str) -> "flask.Response":
+        contents = resources.files(package).joinpath(name).read_bytes()
+        return app.response_class(contents, mimetype=assets.get(name, "text/html"))
 
 
 def bind_server(app: "flask.Flask", host: str = LOOPBACK, port: int = 0) -> "tuple[BaseWSGIServer, int]":

@@ -55,7 +55,6 @@ IMPORTED_WHERE_NEEDED = (
         "defusedxml",
         "flask",
         "jinja2",
-        "joblib",
         "keras_cv",
         "keras_hub",
         "matplotlib",

@@ -10,33 +10,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from care_tf.backbones._backbone import DEFAULT_IMAGE_SIZE_PX, Backbone, Weights
+from care_tf.backbones._backbone import Backbone, Weights
 from care_tf.backbones._local_weights import load_layers, load_weights
 from care_tf.backbones.preprocessing import imagenet_bgr
 from care_tf.errors import InputError
 
 APPLICATION_PREFIX = "keras.applications/"
-
-# Image sizes of the published weights, where they are not 224 px.
-_IMAGE_SIZES_PX = {
-    "InceptionV3": 299,
-    "InceptionResNetV2": 299,
-    "Xception": 299,
-    "NASNetLarge": 331,
-    "EfficientNetB1": 240,
-    "EfficientNetB2": 260,
-    "EfficientNetB3": 300,
-    "EfficientNetB4": 380,
-    "EfficientNetB5": 456,
-    "EfficientNetB6": 528,
-    "EfficientNetB7": 600,
-    "EfficientNetV2B1": 240,
-    "EfficientNetV2B2": 260,
-    "EfficientNetV2B3": 300,
-    "EfficientNetV2S": 384,
-    "EfficientNetV2M": 480,
-    "EfficientNetV2L": 480,
-}
 
 
 def application_network(network_name: str, image_size: tuple[int, int], weights: Weights = None) -> keras.Model:
@@ -72,7 +51,6 @@ def application_backbone(name: str) -> Backbone:
         name=name,
         attention_layer="auto",
         preprocess=functools.partial(_apply, module.preprocess_input),
-        default_image_size_px=_IMAGE_SIZES_PX.get(network_name, DEFAULT_IMAGE_SIZE_PX),
         build_network=functools.partial(application_network, network_name),
     )
 
@@ -115,7 +93,7 @@ def _load_wide_layers(network: keras.Model, weights: str | os.PathLike) -> bool:
     """The two layers of 4096 from a file with the top, or the published one; fc1 fits images of 224 px only."""
     if weights != "imagenet":
         return load_layers(network, weights, _WIDE_LAYERS)
-    if network.input_shape[1:3] != (DEFAULT_IMAGE_SIZE_PX, DEFAULT_IMAGE_SIZE_PX):
+    if network.input_shape[1:3] != (224, 224):
         return False
     published = _pretrained("VGG19", include_top=True)
     for name in _WIDE_LAYERS:
@@ -128,7 +106,6 @@ def _resnet(name: str, network_name: str, penultimate_block: str) -> Backbone:
         name=name,
         attention_layer="conv5_block3_out",
         preprocess=imagenet_bgr,
-        default_image_size_px=DEFAULT_IMAGE_SIZE_PX,
         build_network=functools.partial(application_network, network_name),
         penultimate_block=penultimate_block,
     )
@@ -141,7 +118,6 @@ VGG19 = Backbone(
     name="vgg19",
     attention_layer="block5_conv4",
     preprocess=imagenet_bgr,
-    default_image_size_px=DEFAULT_IMAGE_SIZE_PX,
     build_network=functools.partial(application_network, "VGG19"),
     penultimate_block="block4_pool",
     head=_two_wide_layers,

@@ -9,7 +9,6 @@ import keras
 import tensorflow as tf
 
 Weights = str | os.PathLike | None
-DEFAULT_IMAGE_SIZE_PX = 224  # of most published weights
 
 
 def pooled(features: Any) -> Any:
@@ -27,7 +26,6 @@ class Backbone:
       attention_layer: Name of the layer whose output the attention maps are made from; "auto" where the network
         names its layers by a counter (see `care_tf.network.read_anatomy`).
       preprocess: float32 RGB images 0..255, (B,H,W,3) or (H,W,3), -> what the network was trained on, same shape.
-      default_image_size_px: Height and width the published weights were trained with.
       build_network: (image_size, weights) -> the network up to its last map or tokens: a Functional model, preprocessed
         images (B,H,W,3) -> (B,h,w,d) or (B,n,d). The size is (height, width) in px; weights are None for random ones,
         "imagenet" for published ones, or the path of a local file (see `_local_weights.load_weights`). It raises an
@@ -42,7 +40,6 @@ class Backbone:
     name: str
     attention_layer: str
     preprocess: Callable[[tf.Tensor], tf.Tensor]
-    default_image_size_px: int
     build_network: Callable[[tuple[int, int], Weights], keras.Model]
     penultimate_block: str | None = None
     head: Callable[[Any], Any] = pooled

@@ -69,7 +69,6 @@ RESNET18 = Backbone(
     name="resnet18",
     attention_layer="v2_stack_3_block2_out",
     preprocess=unit_interval,
-    default_image_size_px=224,
     build_network=resnet18,
     penultimate_block="v2_stack_2_block2_out",
 )

@@ -41,7 +41,6 @@ SMALL_CNN = Backbone(
     name="small_cnn",
     attention_layer=f"block{len(CHANNELS)}_relu",
     preprocess=unit_interval,
-    default_image_size_px=80,
     build_network=small_cnn,
     penultimate_block=f"block{len(CHANNELS) - 1}_relu",
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import keras
 
-from care_tf.backbones._backbone import DEFAULT_IMAGE_SIZE_PX, Backbone, Weights
+from care_tf.backbones._backbone import Backbone, Weights
 from care_tf.backbones._local_weights import load_weights
 from care_tf.backbones.preprocessing import identity
 from care_tf.errors import InputError
@@ -23,7 +23,6 @@ def user_backbone(name: str) -> Backbone:
         name=name,
         attention_layer="auto",
         preprocess=getattr(module, "preprocess", identity),
-        default_image_size_px=DEFAULT_IMAGE_SIZE_PX,
         build_network=builder,
     )
 

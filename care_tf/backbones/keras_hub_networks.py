@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from care_tf.backbones._backbone import DEFAULT_IMAGE_SIZE_PX, Backbone, Weights
+from care_tf.backbones._backbone import Backbone, Weights
 from care_tf.backbones._local_weights import load_weights
 from care_tf.backbones.keras_cv_networks import plain_pyramid
 from care_tf.backbones.layer_changes import innermost_layers
@@ -54,12 +54,10 @@ def hub_backbone(name: str) -> Backbone:
     """
     preset = name.removeprefix(HUB_PREFIX)
     converter = _loaded(require_keras_hub().layers.ImageConverter, preset)
-    sides = converter.image_size or (DEFAULT_IMAGE_SIZE_PX,)
     return Backbone(
         name=name,
         attention_layer="auto",
         preprocess=functools.partial(_scaled, converter.scale, converter.offset),
-        default_image_size_px=int(sides[0]),
         build_network=functools.partial(hub_network, preset),
     )
 

@@ -108,7 +108,6 @@ SQUEEZENET1_1 = Backbone(
     name="squeezenet1_1",
     attention_layer="fire9_concat",
     preprocess=imagenet_bgr,
-    default_image_size_px=224,
     build_network=squeezenet1_1,
     penultimate_block="fire8_concat",
 )

@@ -1,5 +1,5 @@
 from ._comparison_cells import CellPredictions, MethodSpec
-from ._comparison_plot import comparison_figure, write_comparison_plot
+from ._comparison_plot import write_comparison_plot
 from ._comparison_table import comparison_markdown, comparison_rows, write_cells_csv, write_comparison_csv
 from ._method_comparison import Comparison, compare_methods
 from ._reference_maps import attention_references
@@ -19,7 +19,6 @@ __all__ = [
     "Scores",
     "attention_references",
     "compare_methods",
-    "comparison_figure",
     "comparison_markdown",
     "comparison_rows",
     "evaluate_predictions",

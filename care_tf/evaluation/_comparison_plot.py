@@ -19,37 +19,19 @@ _TITLE_LETTERS = 20  # what fits above a column
 _BESIDE = 0.27  # how far, in rows, the baseline's dot lies above the method's own
 
 
-def comparison_figure(comparison: Comparison, focus_classes: Sequence[str]) -> "Figure":
-    """Draws a comparison: a column per figure, a row per method, paired differences below.
+def write_comparison_plot(
+    path: str | os.PathLike, comparison: Comparison, focus_classes: Sequence[str], dots_per_inch: int = 150
+) -> None:
+    """Draws a comparison as a PNG file: a column per figure, a row per method, paired differences below.
 
     Above: the mean over a method's trained models with its 95 % interval, its own baseline in gray beside it, the
     single models as faint ticks. Below: method minus its own baseline, filled in color where the interval excludes 0.
     A method follows its baseline; a band marks those that belong together.
 
     Args:
-      comparison: The comparison.
-      focus_classes: Names of the classes it is about; the columns are those of `focus_figures`.
-
-    Returns:
-      The figure, for `savefig`.
-
-    Raises:
-      InputError: A class in focus that is not in the comparison.
-    """
-    with _drawn(comparison, focus_classes) as figure:
-        figure.draw_without_rendering()  # ticks take the style when they are first drawn
-        return figure
-
-
-def write_comparison_plot(
-    path: str | os.PathLike, comparison: Comparison, focus_classes: Sequence[str], dots_per_inch: int = 150
-) -> None:
-    """Writes `comparison_figure` as a PNG file.
-
-    Args:
       path: The PNG file.
       comparison: The comparison.
-      focus_classes: Names of the classes it is about.
+      focus_classes: Names of the classes it is about; the columns are those of `focus_figures`.
       dots_per_inch: Resolution.
 
     Raises:

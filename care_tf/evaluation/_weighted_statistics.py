@@ -6,7 +6,7 @@ import numpy as np
 
 from care_tf.evaluation._equal_calls import equal_calls
 from care_tf.evaluation._operating_points import sensitivity_at_specificity, specificity_at_sensitivity
-from care_tf.evaluation._thresholds import calls_by_threshold, ranked_calls
+from care_tf.evaluation._thresholds import ranked_calls
 from care_tf.evaluation.bootstrap import Statistics
 from care_tf.evaluation.calibration import calibration_statistic
 
@@ -23,56 +23,22 @@ CLASS_FIGURES = (
 """What a run is scored by for every class."""
 
 
-def weighted_auc(scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Area under the ROC curve for many weightings of the same images, exact, ties counted half.
-
-        AUC = sum_{i positive} w_i (W(s < s_i) + W(s = s_i) / 2) / (W_positive W_negative),   W(.) over negatives
-
-    Args:
-      scores: (n,) float.
-      is_positive: (n,) bool.
-      weights: (R, n) float >= 0.
-
-    Returns:
-      (R,) float64; NaN where positives or negatives have no weight.
-
-    Example:
-      >>> weighted_auc(np.array([0.1, 0.4, 0.4]), np.array([False, False, True]), np.ones((1, 3)))
-      array([0.75])
-    """
-    return _auc(*calls_by_threshold(scores, is_positive, weights))
-
-
 def _auc(called: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve, exact, ties counted half; NaN where positives or negatives have no weight.
+
+    AUC = sum_{i positive} w_i (W(s < s_i) + W(s = s_i) / 2) / (W_positive W_negative),   W(.) over negatives
+    """
     positive, passed = np.diff(found, axis=1, prepend=0.0), called - found
     negative = np.diff(passed, axis=1, prepend=0.0)
     pairs = found[:, -1] * passed[:, -1]
     return _divide((positive * (passed[:, -1:] - passed + negative / 2.0)).sum(axis=1), pairs)
 
 
-def weighted_average_precision(scores: np.ndarray, is_positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Average precision for many weightings of the same images, exact; images of one score are called together.
-
-        AP = sum_t (recall_t - recall_{t-1}) precision_t over the thresholds t, from the highest down
-
-    Args:
-      scores: (n,) float.
-      is_positive: (n,) bool.
-      weights: (R, n) float >= 0.
-
-    Returns:
-      (R,) float64; NaN where positives have no weight.
-
-    Example:
-      >>> weighted_average_precision(np.array([0.1, 0.4, 0.4]), np.array([False, False, True]), np.ones((1, 3)))
-      array([0.5])
-
-    Source: as scikit-learn's `average_precision_score`, which takes one weighting at a time.
-    """
-    return _average_precision(*calls_by_threshold(scores, is_positive, weights))
-
-
 def _average_precision(called: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Average precision, exact, images of one score called together; NaN where positives have no weight.
+
+    AP = sum_t (recall_t - recall_{t-1}) precision_t over the thresholds t, from the highest down
+    """
     precision = np.divide(found, called, out=np.zeros_like(called), where=called > 0)
     return _divide((np.diff(found, axis=1, prepend=0.0) * precision).sum(axis=1), found[:, -1])
 

@@ -2,13 +2,12 @@
 
 import io
 import os
-import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from care_tf.evaluation.pictures import INK, drawing
+from care_tf.evaluation.pictures import INK, drawing, wrapped
 from care_tf.files import atomic_path
 
 _TILE_IN, _GAP_IN = 1.75, 0.05
@@ -51,8 +50,8 @@ def write_picture_grid(path: str | os.PathLike, titles: Sequence[str], rows: Seq
 
 def picture_grid(titles: Sequence[str], rows: Sequence[Sequence[Tile]]) -> bytes:
     """The tiles as a PNG; see `write_picture_grid`."""
-    titles = [_wrapped(title, _TITLE_LETTERS) for title in titles]
-    rows = [[Tile(tile.pixels, _wrapped(tile.caption, _CAPTION_LETTERS)) for tile in row] for row in rows]
+    titles = [wrapped(title, _TITLE_LETTERS) for title in titles]
+    rows = [[Tile(tile.pixels, wrapped(tile.caption, _CAPTION_LETTERS)) for tile in row] for row in rows]
     tiles = [tile for row in rows for tile in row]
     tile_height = _TILE_IN * max(t.pixels.shape[0] / t.pixels.shape[1] for t in tiles if t.pixels is not None)
     head = _TITLE_LINE_IN * max(title.count("\n") + 1 for title in titles) + 0.1
@@ -74,7 +73,3 @@ def picture_grid(titles: Sequence[str], rows: Sequence[Sequence[Tile]]) -> bytes
                     axes.set_title(titles[column], fontsize=8.5, loc="center", color=INK)
         figure.savefig(png, format="png", dpi=150, metadata={"Software": None})
     return png.getvalue()
-
-
-def _wrapped(text: str, letters: int) -> str:
-    return textwrap.fill(text, letters, break_on_hyphens=False)

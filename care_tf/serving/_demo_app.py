@@ -1,15 +1,15 @@
 """The web application of the demo: a page to drop images on, and one request that predicts them."""
 
+import functools
 import io
 import threading
 from collections.abc import Collection
-from importlib import resources
 from typing import IO, TYPE_CHECKING, Any
 
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
 from care_tf.file_in_memory import FileInMemory
-from care_tf.local_server import HEADERS, refusal
+from care_tf.local_server import HEADERS, add_page, refusal
 from care_tf.serving._image_files import TooLargeError
 from care_tf.serving._prediction_service import PredictionService
 
@@ -25,6 +25,7 @@ _MAX_NAME = 100
 _ASSETS = {"demo.css": "text/css", "demo.js": "text/javascript"}
 _OWN_FIELDS = ("class_name", "pictures")
 _CSP = "Content-Security-Policy"
+_HEADERS = {**HEADERS, _CSP: f"{HEADERS[_CSP]}; img-src data:"}
 _DICOM = "application/dicom"
 
 
@@ -59,19 +60,10 @@ def create_demo_app(service: PredictionService, names: Collection[str] | None) -
     app = flask.Flask(__name__, static_folder=None)
     app.request_class = Request
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    page = "care_tf.serving/demo.html"
+    problem_of_request = functools.partial(refusal, flask.request, names, origin_may_lack=True)
+    add_page(app, page, _ASSETS, problem_of_request, headers=_HEADERS)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the classes' own order
-
-    @app.before_request
-    def refuse_strangers() -> None:
-        problem = refusal(flask.request, names, origin_may_lack=True)
-        if problem:
-            flask.abort(403, problem)
-
-    @app.after_request
-    def harden(response: "flask.Response") -> "flask.Response":
-        response.headers.update(HEADERS)
-        response.headers[_CSP] = f"{HEADERS[_CSP]}; img-src data:"
-        return response
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> tuple["flask.Response", int]:
@@ -83,12 +75,6 @@ def create_demo_app(service: PredictionService, names: Collection[str] | None) -
     @app.errorhandler(InputError)
     def bad_input(error: InputError) -> tuple["flask.Response", int]:
         return flask.jsonify(error=str(error)), 413 if isinstance(error, TooLargeError) else 422
-
-    @app.get("/", defaults={"name": "demo.html"})
-    @app.get("/<any({}):name>".format(", ".join(f'"{name}"' for name in _ASSETS)))
-    def asset(name: str) -> "flask.Response":
-        contents = resources.files("care_tf.serving").joinpath(name).read_bytes()
-        return flask.Response(contents, mimetype=_ASSETS.get(name, "text/html"))
 
     @app.get("/model")
     def model() -> "flask.Response":

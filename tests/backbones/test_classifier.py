@@ -62,11 +62,6 @@ def test_vgg19_map_is_14_by_14_at_224_px():
     assert network.get_layer("block5_conv4").output.shape[1:3] == (14, 14)
 
 
-def test_image_size_of_the_published_weights():
-    assert get_backbone("keras.applications/InceptionV3").default_image_size_px == 299
-    assert get_backbone("resnet50").default_image_size_px == 224
-
-
 @pytest.mark.parametrize(("activation", "low", "high"), [("sigmoid", 0, 1), ("softmax", 0, 1), (None, -np.inf, np.inf)])
 def test_dropout_and_activation(activation, low, high):
     classifier = build_classifier(

@@ -57,6 +57,7 @@ def test_every_log_is_in_the_log_once_and_resuming_continues_it(fit, tmp_path):
     assert steps(tmp_path) == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_a_history_is_what_the_log_holds_before_the_first_epoch(fit, tmp_path):
     rows = [{"stage": "pretrain", "epoch": 1, "loss": 3.0, "val_loss": 4.0}, {"stage": "pretrain", "loss": 2.0}]
     fit(CARETensorBoard(tmp_path, history=rows), epochs=1)
@@ -83,6 +84,7 @@ def test_a_number_that_a_killed_process_did_not_write_is_written_when_the_traini
         np.testing.assert_allclose([value for _, value in found[:2]], values, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_interrupted_second_fit_continues_where_it_was(fit, tmp_path):
     monitor = CARETensorBoard(tmp_path)
     fit(monitor, epochs=1)

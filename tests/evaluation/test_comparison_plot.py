@@ -9,7 +9,7 @@ from PIL import Image
 
 from care_tf.errors import InputError
 from care_tf.evaluation._comparison_cells import CellPredictions, MethodSpec
-from care_tf.evaluation._comparison_plot import comparison_figure, write_comparison_plot
+from care_tf.evaluation._comparison_plot import _drawn, write_comparison_plot
 from care_tf.evaluation._method_comparison import compare_methods, focus_figures
 from care_tf.evaluation.pictures import BASELINE, FAINT, INK, RUN
 
@@ -31,6 +31,12 @@ def _comparison(methods=PAIR, finished=None, gain=4.0, names=NAMES, has_boxes=Tr
             probabilities = np.stack([1 - positive, positive], axis=1)
             cells.append(CellPredictions(method.name, fold, 0, images, labels, probabilities, None, share))
     return compare_methods(methods, cells, names, num_resamples=20)
+
+
+def comparison_figure(comparison, focus_classes):
+    with _drawn(comparison, focus_classes) as figure:
+        figure.draw_without_rendering()  # ticks take the style when they are first drawn
+        return figure
 
 
 def _means(axes):

@@ -12,7 +12,8 @@ from sklearn.metrics import (
     roc_curve,
 )
 
-from care_tf.evaluation._weighted_statistics import run_statistics, weighted_auc, weighted_average_precision
+from care_tf.evaluation._thresholds import ranked_calls
+from care_tf.evaluation._weighted_statistics import _rank_figures, run_statistics
 
 # oracle
 
@@ -24,7 +25,8 @@ def test_rankings_equal_scikit_learn(seed, n, has_ties):
     is_positive = rng.permutation(np.arange(n) < rng.integers(1, n))
     scores = rng.integers(0, 4, n).astype(float) if has_ties else rng.normal(size=n)
     weights = rng.integers(0, 4, (3, n)).astype(float)
-    aucs, precisions = (f(scores, is_positive, weights) for f in (weighted_auc, weighted_average_precision))
+    figures = _rank_figures(*ranked_calls(scores, is_positive)(weights), weights @ ~is_positive)
+    aucs, precisions = figures["auc"], figures["average_precision"]
     for auc, precision, row in zip(aucs, precisions, weights, strict=True):
         has_positives = row[is_positive].sum() > 0
         assert np.isnan(auc) == (not has_positives or not row[~is_positive].sum())

@@ -59,6 +59,7 @@ def test_equal_embeddings_cost_the_margin():
     np.testing.assert_allclose(class_center_triplet_loss([0, 0, 1, 1, 1], np.ones((5, 3), np.float32), 0.25), 0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compiled", [False, True])
 def test_a_nan_in_a_center_that_is_not_the_nearest_shows(compiled):
     x = np.float32([[0, 0], [0, 1], [5, 0], [5, 1], [np.nan, 0]])

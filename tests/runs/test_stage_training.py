@@ -169,6 +169,7 @@ def test_a_finished_run_is_not_trained_again(whole, whole_folder):
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_a_reused_stage_gives_the_same_result_as_training_it(whole, reusing, tmp_path):
     rows, weights = run_in(tmp_path / "reusing", stages=reusing, stop=(0, 0))
     assert_logged(tmp_path / "reusing", rows)
@@ -198,6 +199,7 @@ def test_dropout_draws_the_same_however_a_run_came_about(tmp_path):
     assert abs(other[0]["loss"] - first[0]["loss"]) > 1e-4
 
 
+@pytest.mark.slow
 def test_rows_of_an_interrupted_try_give_way_to_those_taken_over(whole, reusing, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_in(tmp_path / "x", stop=(0, 1))
@@ -205,6 +207,7 @@ def test_rows_of_an_interrupted_try_give_way_to_those_taken_over(whole, reusing,
     assert [(row["stage"], row["epoch"]) for row in rows] == [(row["stage"], row["epoch"]) for row in whole[0]]
 
 
+@pytest.mark.slow
 def test_patience_ends_a_stage(tmp_path):
     stages = (dataclasses.replace(STAGES[0], epochs=9, patience=2, min_delta=100.0), STAGES[1])
     rows, _ = run_in(tmp_path, stages=stages)

@@ -332,6 +332,7 @@ def test_a_process_with_tensorflow_alone_gets_the_same(model, exported, tmp_path
     np.testing.assert_allclose(outputs["decoded"], model.classifier(decoded, training=False), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_former_export_is_replaced_and_survives_a_failure(tmp_path, monkeypatch):
     path = tmp_path / "model"
     first = export(care_model(), path)["serving_default"](images=tf.constant(random_images()))
@@ -346,6 +347,7 @@ def test_a_former_export_is_replaced_and_survives_a_failure(tmp_path, monkeypatc
     assert np.abs(replaced["probabilities"] - first["probabilities"]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_decision_comes_with_the_probabilities(model, exported, tmp_path):
     decision = Decision(CLASSES, 2.0, (0.4, None, 0.3))
     signatures = export(model, tmp_path / "model", decision=decision)
@@ -358,6 +360,7 @@ def test_a_decision_comes_with_the_probabilities(model, exported, tmp_path):
     np.testing.assert_array_equal(answer["called"], decision.calls(answer["probabilities"]))
 
 
+@pytest.mark.slow
 def test_the_classifier_is_left_as_it_was(tmp_path):
     model = care_model()
     before = [weight.copy() for weight in model.classifier.get_weights()]
@@ -396,6 +399,7 @@ def test_something_else_at_the_path_is_kept(model, kind, tmp_path):
     assert document.read_text() == "unsaved work"
 
 
+@pytest.mark.slow
 def test_pngs_of_12_bits_are_served_as_they_were_trained_on(tmp_path):
     numbers = np.random.default_rng(14).integers(0, 4096, SIZE).astype(np.uint16)
     Image.fromarray(numbers).save(tmp_path / "a.png")
@@ -465,6 +469,7 @@ def test_what_cannot_be_converted_is_refused(exported, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"former", "resized"}
 
 
+@pytest.mark.slow
 def test_further_inputs_are_arguments_of_every_signature(tmp_path):
     images, age, site = keras.Input((*SIZE, 3)), keras.Input((2,), name="age"), keras.Input((3,), name="site")
     sex = keras.Input((2,), name="sex")

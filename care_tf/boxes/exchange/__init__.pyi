@@ -1,5 +1,5 @@
-from .exporting import annotations_of_manifest, export_boxes
+from .exporting import export_boxes
 from .folders import manifest_from_folders
 from .importing import import_boxes
 
-__all__ = ["annotations_of_manifest", "export_boxes", "import_boxes", "manifest_from_folders"]
+__all__ = ["export_boxes", "import_boxes", "manifest_from_folders"]

@@ -54,32 +54,6 @@ class ExportSummary:
         return "\n".join(lines)
 
 
-def annotations_of_manifest(
-    manifest: Manifest,
-    *,
-    label: str | None = None,
-    include_empty: bool = False,
-    image_root: str | os.PathLike | None = None,
-) -> list[AnnotatedImage]:
-    """The images of a manifest as every format writes them.
-
-    Args:
-      manifest: The images; their headers are read. A mask becomes the tight rectangle around it.
-      label: The label of all boxes; None takes the image's class.
-      include_empty: Lists images without a box too. Most tools take a listed image without boxes as one that was
-        looked at and has none.
-      image_root: Folder that the names are relative to; None takes the deepest one that holds all images.
-
-    Returns:
-      The images in the manifest's order; boxes and sizes in the EXIF-oriented image's px.
-
-    Raises:
-      InputError: No image has a box, an image or a mask is missing, or an image is not below `image_root`.
-    """
-    rows = _chosen_rows(manifest, include_empty)
-    return [image for image, _ in _annotated_rows(manifest, rows, label, image_root)]
-
-
 def export_boxes(
     manifest: Manifest,
     path: str | os.PathLike,
@@ -94,10 +68,13 @@ def export_boxes(
     """Writes the boxes of a manifest in the format of an annotation tool, whole or not at all.
 
     Args:
-      manifest: As in `annotations_of_manifest`.
+      manifest: The images; their headers are read. A mask becomes the tight rectangle around it.
       path: The file, or the folder for a format with one file per image.
       format_name: A name of `care_tf.boxes.formats.FORMATS`.
-      label, include_empty, image_root: As in `annotations_of_manifest`.
+      label: The label of all boxes; None takes the image's class.
+      include_empty: Lists images without a box too. Most tools take a listed image without boxes as one that was
+        looked at and has none.
+      image_root: Folder that the names are relative to; None takes the deepest one that holds all images.
       overwrite: Replaces what is at `path`. A folder that holds anything but files of this format is never replaced,
         and neither is the manifest or one of its images or masks.
       **options: The format's own.
@@ -106,7 +83,8 @@ def export_boxes(
       What was written.
 
     Raises:
-      InputError: Something is at `path` already, the format cannot hold the boxes, or as in `annotations_of_manifest`.
+      InputError: Something is at `path` already, the format cannot hold the boxes, no image has a box, an image or a
+        mask is missing, or an image is not below `image_root`.
     """
     entry = get_format(format_name)
     _check_target(Path(path), entry.folder_files, overwrite)

@@ -140,7 +140,6 @@ def image_of_shapes(
     where: str,
     *,
     unit: str = "px",
-    image_class: str = "",
 ) -> AnnotatedImage:
     """The image with the boxes of its shapes.
 
@@ -164,7 +163,6 @@ def image_of_shapes(
             *(clause(error) for error in shapes if isinstance(error, InputError)),
             *(f"{where}: {problem}{items[place]}" for place, problem in problems.items()),
         ),
-        image_class=image_class,
     )
 
 

@@ -5,13 +5,12 @@ import dataclasses
 import json
 import secrets
 from collections.abc import Iterator
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from care_tf.boxes.review._served_image import browser_image, browser_thumbnail, browser_values
 from care_tf.boxes.review._session import ReviewProgress, ReviewSession
 from care_tf.errors import InputError
-from care_tf.local_server import HEADERS, LOOPBACK, refusal
+from care_tf.local_server import LOOPBACK, add_page, refusal
 
 if TYPE_CHECKING:
     import flask
@@ -44,18 +43,9 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
     token = secrets.token_urlsafe(24) if token is None else token
     app = flask.Flask(__name__, static_folder=None)
     app.config.update(TOKEN=token, MAX_CONTENT_LENGTH=MAX_BODY_BYTES)
+    page = "care_tf.boxes.review/page.html"
+    add_page(app, page, _ASSETS, lambda: _stranger(flask.request, token), folder=f"/{token}/")
     routes = flask.Blueprint("review", __name__, url_prefix=f"/{token}")
-
-    @app.before_request
-    def refuse_strangers() -> None:
-        problem = _stranger(flask.request, token)
-        if problem:
-            flask.abort(403, problem)
-
-    @app.after_request
-    def harden(response: "flask.Response") -> "flask.Response":
-        response.headers.update(HEADERS)
-        return response
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> tuple["flask.Response", int]:
@@ -68,12 +58,6 @@ def create_app(session: ReviewSession, token: str | None = None) -> "flask.Flask
     @app.errorhandler(OSError)
     def not_written(error: OSError) -> tuple["flask.Response", int]:
         return flask.jsonify(error=f"{session.output.name} cannot be written: {error}. Nothing was saved."), 500
-
-    @routes.get("/", defaults={"name": "page.html"})
-    @routes.get("/<any({}):name>".format(", ".join(f'"{name}"' for name in _ASSETS)))
-    def asset(name: str) -> "flask.Response":
-        contents = resources.files("care_tf.boxes.review").joinpath(name).read_bytes()
-        return flask.Response(contents, mimetype=_ASSETS.get(name, "text/html"))
 
     @routes.get("/state")
     def state() -> "flask.Response":

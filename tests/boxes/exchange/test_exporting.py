@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from care_tf.boxes.exchange.exporting import annotations_of_manifest, export_boxes
+from care_tf.boxes.exchange.exporting import _annotated_rows, _chosen_rows, export_boxes
 from care_tf.boxes.exchange.importing import import_boxes
 from care_tf.boxes.formats import FORMATS, read_annotations
 from care_tf.data.manifest import Manifest
@@ -47,6 +47,11 @@ def _manifest(folder, names, boxes, **columns):
     )
 
 
+def _annotations(manifest, include_empty=False, label=None, image_root=None):
+    rows = _chosen_rows(manifest, include_empty)
+    return [image for image, _ in _annotated_rows(manifest, rows, label, image_root)]
+
+
 _NAMES = ("1.jpg", "3.jpg", "6.jpg", "7.jpg", "train/1.jpg", "train/a b.png")
 _edges = st.lists(st.floats(0, _HEIGHT, width=32), min_size=4, max_size=4).filter(
     lambda edges: abs(edges[0] - edges[1]) > 2 and abs(edges[2] - edges[3]) > 2
@@ -78,17 +83,17 @@ def test_boxes_survive_export_and_import(folder, format_name, data):
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_sizes_and_boxes_are_of_the_oriented_image(folder, orientation):
-    (image,) = annotations_of_manifest(_manifest(folder, [f"{orientation}.jpg"], [[[1, 2, 3, 4]]]))
+    (image,) = _annotations(_manifest(folder, [f"{orientation}.jpg"], [[[1, 2, 3, 4]]]))
     assert (image.width, image.height) == ((_WIDTH, _HEIGHT) if orientation < 5 else (_HEIGHT, _WIDTH))
     assert image.boxes.tolist() == [[1, 2, 3, 4]]
 
 
 def test_names_labels_and_images_without_boxes(folder):
     manifest = _manifest(folder, ["1.jpg", "train/1.jpg", "train/a b.png"], [[[1, 2, 3, 4]], [[1, 2, 3, 4]], []])
-    images = annotations_of_manifest(manifest)
+    images = _annotations(manifest)
     assert [image.name for image in images] == ["1.jpg", "train/1.jpg"]
     assert [image.labels for image in images] == [("x",), ("y",)]
-    images = annotations_of_manifest(manifest, label="lesion", include_empty=True, image_root=folder.parent)
+    images = _annotations(manifest, True, "lesion", folder.parent)
     assert [image.name for image in images] == [
         f"{folder.name}/{name}" for name in ("1.jpg", "train/1.jpg", "train/a b.png")
     ]
@@ -193,4 +198,4 @@ def test_bad_manifests_are_refused(folder, tmp_path):
 
 def test_a_manifest_without_a_source_has_names_too(folder):
     manifest = dataclasses.replace(_manifest(folder, ["train/1.jpg"], [[[1, 2, 3, 4]]]), source="")
-    assert annotations_of_manifest(manifest)[0].name == "1.jpg"
+    assert _annotations(manifest)[0].name == "1.jpg"
