@@ -2,10 +2,10 @@
 
 from care_tf.backbones._applications import APPLICATION_PREFIX, RESNET50, RESNET152, VGG19, application_backbone
 from care_tf.backbones._backbone import Backbone
-from care_tf.backbones._keras_hub_networks import HUB_PREFIX, hub_backbone
 from care_tf.backbones._resnet18 import RESNET18
 from care_tf.backbones._small_cnn import SMALL_CNN
 from care_tf.backbones._user_builder import user_backbone
+from care_tf.backbones.keras_hub_networks import HUB_PREFIX, hub_backbone
 from care_tf.backbones.squeezenet import SQUEEZENET1_1
 from care_tf.errors import InputError, did_you_mean
 from care_tf.named_function import is_own

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from care_tf.backbones._backbone import Backbone, Weights
-from care_tf.backbones._keras_hub_networks import HUB_PREFIX, hub_backbone
 from care_tf.backbones._local_weights import load_weights
 from care_tf.backbones.keras_cv_networks import resnet18_backbone
+from care_tf.backbones.keras_hub_networks import HUB_PREFIX, hub_backbone
 from care_tf.backbones.layer_changes import with_changed_layers
 from care_tf.backbones.preprocessing import unit_interval
 from care_tf.errors import InputError

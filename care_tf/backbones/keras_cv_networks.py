@@ -94,13 +94,18 @@ def deeplab_v3(backbone: keras.Model, dilation_rates: list[int], output: list[ke
 
 
 def _spatial_pyramid_pooling(shape: tuple[int, int, int], dilation_rates: list[int]) -> keras.Model:
-    """The layers inside KerasCV's pyramid in a plain model: features of `shape` -> (h,w,256).
+    """KerasCV's pyramid in a plain model: features of `shape` -> (h,w,256)."""
+    pyramid = require_keras_cv("DeepLab").layers.SpatialPyramidPooling(dilation_rates=dilation_rates)
+    pyramid.build((None, *shape))
+    return plain_pyramid(pyramid, shape)
+
+
+def plain_pyramid(pyramid: Any, shape: tuple[int, int, int]) -> keras.Model:
+    """The layers inside KerasCV's pyramid, or KerasHub's, in a plain model: features of `shape` -> (h,w,256).
 
     Trains bit for bit as KerasCV's layer does: the branches stand in its order and under its names, by which
     TensorFlow orders the sum of their gradients.
     """
-    pyramid = require_keras_cv("DeepLab").layers.SpatialPyramidPooling(dilation_rates=dilation_rates)
-    pyramid.build((None, *shape))
     *dilated, pooled = pyramid.aspp_parallel_channels
     # Not `Resizing`, as in KerasCV: its `training=True` would reach the batch normalizations behind it.
     upsampling = keras.layers.UpSampling2D(shape[:2], interpolation="bilinear", name="pooled_upsampling")

@@ -17,9 +17,11 @@ from care_tf.tensorflow_start import quiet_tensorflow
 @click.option(
     "--architecture",
     default="deeplab_v3_plus",
-    help="deeplab_v3, the paper's, or deeplab_v3_plus, with a decoder: finer and several times slower.",
+    metavar="NAME|keras_hub/PRESET",
+    help="deeplab_v3, the paper's; deeplab_v3_plus, with a decoder: finer and several times slower; or a DeepLab of "
+    "KerasHub, by name or folder.",
 )
-@click.option("--backbone", default="squeezenet1_1", help="squeezenet1_1, resnet18 or resnet50.")
+@click.option("--backbone", help="squeezenet1_1, resnet18 or resnet50. [default: squeezenet1_1]")
 @options.option(
     "--encoder-weights",
     formerly="--weights",

@@ -10,6 +10,7 @@ import numpy as np
 
 from care_tf.backbones import get_backbone
 from care_tf.backbones.keras_cv_networks import deeplab_v3, deeplab_v3_plus
+from care_tf.backbones.keras_hub_networks import HUB_PREFIX, hub_deeplab
 from care_tf.backbones.layer_changes import with_changed_layers
 from care_tf.backbones.preprocessing import IMAGENET_MEAN_BGR
 from care_tf.backbones.squeezenet import squeezenet1_1
@@ -17,7 +18,7 @@ from care_tf.errors import InputError
 from care_tf.keras_generation import seeded_initial_weights
 
 NUM_CHANNELS = 2  # background, lesion: the paper takes the argmax of two
-ARCHITECTURES = ("deeplab_v3", "deeplab_v3_plus")
+ARCHITECTURES = ("deeplab_v3", "deeplab_v3_plus", f"{HUB_PREFIX}<preset>")
 _V3_STRIDE = 16  # image pixels per pixel of DeepLabV3's features
 _HEAD_FILTERS = 128
 # The published rates 6, 12, 18 go with 513 px crops at output stride 16, a grid of 33 x 33.
@@ -52,29 +53,31 @@ def build_segmentation_network(
     image_size: tuple[int, int],
     *,
     architecture: str = "deeplab_v3_plus",
-    backbone: str = "squeezenet1_1",
+    backbone: str | None = None,
     encoder_weights: _Weights = None,
     seed: int = 0,
 ) -> keras.Model:
-    """DeepLabV3 or KerasCV's DeepLabV3+, with the preprocessing inside.
+    """DeepLabV3, KerasCV's DeepLabV3+ or a DeepLab of KerasHub, with the preprocessing inside.
 
     DeepLabV3 upsamples its logits 16 times; V3+ has a decoder on finer features, and costs several times as much.
 
     Args:
-      image_size: Height and width of the images, px; multiples of 16, of 32 for deeplab_v3_plus with a ResNet.
-      architecture: "deeplab_v3" or "deeplab_v3_plus".
-      backbone: "squeezenet1_1", "resnet18" or "resnet50".
+      image_size: Height and width of the images, px; multiples of 16, of 32 for deeplab_v3_plus with a ResNet,
+        of a preset's own stride.
+      architecture: "deeplab_v3", "deeplab_v3_plus", or "keras_hub/<preset>": the name of a DeepLab of KerasHub, or the
+        folder that one was saved to, with its weights and a new last layer.
+      backbone: "squeezenet1_1" (None), "resnet18" or "resnet50"; a preset has its own.
       encoder_weights: None for random ones, "imagenet" where the backbone has such to download, or the path of a
         local file.
       seed: Of the initial weights.
 
     Returns:
       A Functional model of plain Keras layers: (B,H,W,3) RGB 0..255 -> (B,H,W,2) probabilities of background and
-      lesion. Building it needs KerasCV, loading it does not.
+      lesion. Building it needs KerasCV or KerasHub, loading it does not.
 
     Raises:
-      InputError: An unknown architecture or backbone, a size that is not such a multiple, weights that do not fit, or
-        no KerasCV.
+      InputError: An unknown architecture or backbone, a size that is not such a multiple, weights that do not fit, a
+        preset that does not fit, or no KerasCV or KerasHub.
 
     Source: L.-C. Chen et al., arXiv 1706.05587, 2017 (V3), and ECCV 2018 (V3+). Deviations: the dilation rates 6, 12,
       18 shrink with the coarse grid, since at small image sizes they would reach beyond it everywhere; V3+ has a head
@@ -82,6 +85,10 @@ def build_segmentation_network(
       (stride 2), so that the last layer (stride 16) can give the coarse ones; V3 has the rate 2 in all blocks of its
       last stage (no multi-grid).
     """
+    backbone = chosen_backbone(architecture, backbone, encoder_weights)
+    if backbone is None:
+        with seeded_initial_weights(seed):
+            return _hub_network(architecture.removeprefix(HUB_PREFIX), image_size)
     for name, value, known in (
         ("architecture", architecture, ARCHITECTURES),
         ("backbone", backbone, tuple(_ENCODERS)),
@@ -111,6 +118,27 @@ def build_segmentation_network(
             mean=np.array(encoder.mean, np.float32), variance=np.array(encoder.variance, np.float32)
         )(images)
         return keras.Model(images, deeplab(normalized), name=f"{architecture}_{backbone}")
+
+
+def chosen_backbone(architecture: str, backbone: str | None, encoder_weights: _Weights) -> str | None:
+    """The backbone, or the default for None; None for a preset of KerasHub, which has its own and refuses another."""
+    if not architecture.startswith(HUB_PREFIX):
+        return backbone or "squeezenet1_1"
+    if backbone is not None or encoder_weights is not None:
+        raise InputError(
+            "backbone and encoder_weights must be left out beside a preset of KerasHub, which has its own. Received "
+            f"{backbone!r} and {encoder_weights!r} beside {architecture}."
+        )
+    return None
+
+
+def _hub_network(preset: str, image_size: tuple[int, int]) -> keras.Model:
+    """KerasHub's segmenter for two classes; upsampling the logits instead of the features gives the same for less."""
+    deeplab = hub_deeplab(preset, image_size)
+    x = deeplab.output
+    for layer in _output(image_size[0] // x.shape[1]):
+        x = layer(x)
+    return keras.Model(deeplab.input, x, name="deeplab")
 
 
 def dilated(network: keras.Model, stage: str) -> keras.Model:

@@ -12,7 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from care_tf.boxes.segmentation._deeplab import build_segmentation_network
+from care_tf.backbones.keras_hub_networks import HUB_PREFIX
+from care_tf.boxes.segmentation._deeplab import build_segmentation_network, chosen_backbone
 from care_tf.boxes.segmentation._mask_batches import segmentation_batches
 from care_tf.boxes.segmentation.cross_fitting import TrainedModel, count_groups, deal_groups, write_record
 from care_tf.csv_files import write_table
@@ -35,7 +36,7 @@ class SegmentationSettings:
 
     Args:
       image_size_px: Height and width.
-      architecture, backbone, encoder_weights: As in `build_segmentation_network`.
+      architecture, backbone, encoder_weights: As for `build_segmentation_network`.
       num_folds: Networks, each trained without one fold of the groups; 1 trains one network on everything, for
         images of another set.
       validation_fraction: Share of a network's images that decide when it stops, rounded to 1/2, 1/3, 1/4, ...; by
@@ -53,7 +54,7 @@ class SegmentationSettings:
 
     image_size_px: tuple[int, int] = (192, 256)
     architecture: str = "deeplab_v3_plus"
-    backbone: str = "squeezenet1_1"
+    backbone: str | None = None
     encoder_weights: str | None = None
     num_folds: int = 2
     validation_fraction: float = 0.1
@@ -65,6 +66,8 @@ class SegmentationSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        backbone = chosen_backbone(self.architecture, self.backbone, self.encoder_weights)
+        object.__setattr__(self, "backbone", backbone)
         for name in ("num_folds", "batch_size", "max_epochs", "patience_epochs", "max_images_per_class"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -152,6 +155,9 @@ def _claim(
     weights, by_name = settings.encoder_weights, fingerprint_of(settings)  # what earlier folders have
     if weights not in (None, "imagenet") and os.path.exists(weights):
         settings = dataclasses.replace(settings, encoder_weights=path_sha256(weights))
+    preset = settings.architecture.removeprefix(HUB_PREFIX)
+    if preset != settings.architecture and os.path.exists(preset):
+        settings = dataclasses.replace(settings, architecture=HUB_PREFIX + path_sha256(preset))
     fingerprint = fingerprint_of(settings)
     path = folder / "fingerprint.txt"
     if folder.exists() and not folder.is_dir():

@@ -1,3 +1,4 @@
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -214,6 +215,12 @@ def test_saved_networks_load_without_keras_cv_but_those_that_hold_its_layers(tmp
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def test_without_keras_hub_its_presets_are_refused(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"DeepLab of KerasHub needs keras_hub.*care_tf\[hub\]"):
+        build_segmentation_network((32, 48), architecture="keras_hub/preset")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -225,7 +232,7 @@ def test_saved_networks_load_without_keras_cv_but_those_that_hold_its_layers(tmp
         ),
         (
             {"image_size": (32, 32), "architecture": "deeplab"},
-            "must be one of deeplab_v3, deeplab_v3_plus. Received 'deepl",
+            "must be one of deeplab_v3, deeplab_v3_plus, keras_hub/<preset>. Received 'deepl",
         ),
         (
             {"image_size": (48, 40), "architecture": "deeplab_v3", "backbone": "resnet50"},
