@@ -31,7 +31,8 @@ INSTALL_pip = $(1)/bin/python -m pip install --quiet --disable-pip-version-check
 INSTALL = $(INSTALL_$(INSTALLER)) --require-hashes -r locks/$(2).txt && \
 	$(INSTALL_$(INSTALLER)) --no-deps --no-build-isolation --editable .
 # Annotated with who wants what; markers for every Python and platform.
-LOCK = $(VENV)/bin/python -m uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --upgrade
+UV := .venv-uv/bin/uv
+LOCK = $(UV) pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-header --upgrade
 
 # Tests of one file stay in one process: they share what they have traced. tests/conftest.py decides the files' order.
 PYTEST_ARGUMENTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -73,19 +74,19 @@ format: $(STAMP) ## lets ruff rewrite what it can
 bench: $(STAMP) ## the measurements in benchmarks/, each a ratio taken in one run
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(VENV)/bin/python $$benchmark || exit 1; done
 
-lock: $(STAMP) ## resolves requirements*.txt into locks/ anew: the newest versions within the ranges, with hashes
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+$(UV):
+	$(PYTHON) -m venv $(@D)/..
+	$(@D)/pip install --quiet --disable-pip-version-check uv
+
+lock: $(UV) ## resolves requirements*.txt into locks/ anew: the newest versions within the ranges, with hashes
 	$(LOCK) --output-file locks/current.txt requirements.txt requirements-dev.txt requirements-docs.txt
 	$(LOCK) --output-file locks/tf215.txt requirements-tf215.txt requirements.txt requirements-dev.txt
 
-sbom: $(STAMP) ## what the environments hold, as CycloneDX, in sbom/
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
-	mkdir -p sbom
-	for lock in current tf215; do $(VENV)/bin/python -m uv tool run --quiet --from cyclonedx-bom cyclonedx-py requirements \
-		locks/$$lock.txt --output-file sbom/$$lock.json || exit 1; done
+sbom: $(UV) $(STAMP) ## what .venv holds, as CycloneDX, in sbom.json
+	$(UV) tool run --quiet --from cyclonedx-bom cyclonedx-py environment $(VENV) --output-file sbom.json
 
 clean: ## removes the environments and everything generated
-	rm -rf $(VENV) $(VENV_TF215) demo site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_TF215) .venv-uv sbom.json demo site build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): $(PACKAGING) locks/current.txt

@@ -30,8 +30,9 @@ def test_the_notebooks_run(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     all_of_them, committed = nbformat.v4.new_notebook(), []
     for path in NOTEBOOKS:
-        notebook = nbformat.read(path, as_version=4)
-        committed += [*notebook.cells, nbformat.v4.new_code_cell("%reset -f")]
+        (tmp_path / path.stem).mkdir()
+        start = nbformat.v4.new_code_cell(f"%cd -q {tmp_path / path.stem}\n%reset -f")
+        committed += [start, *nbformat.read(path, as_version=4).cells]
     for cell in committed:
         source = cell.source
         if cell.cell_type == "code":

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -11,9 +12,9 @@ from care_tf.cli.compare import check_changes, comparison_options, run_compariso
 from care_tf.errors import InputError
 from care_tf.files import atomic_path, write_text
 from care_tf.tensorflow_start import quiet_tensorflow
+from care_tf.text_files import read_text
 
 _RAREST = {"isic2018": "DF", "rsna": "Lung Opacity"}
-_VARIED = "_varied"
 
 
 @click.command(
@@ -44,7 +45,8 @@ def reproduce(
 
     table2 to table10, fig8 to fig14. Each is a comparison as of `care compare`: it continues where it stopped, and
     takes folds and seeds one after the other. All share their runs; each has a folder of its own in --output, with
-    paper.md beside the comparison's files, or with the figure as a PNG; with --vary it is NAME_varied. results.md has
+    paper.md beside the comparison's files, or with the figure as a PNG; with --vary the folder is called by the
+    values, too. results.md has
     all tables so far.
     """
     wrong = [change for change in changes if "=" not in change]
@@ -59,7 +61,8 @@ def reproduce(
 
     table, figure = table_of(name, dataset)
     runs = output if output is not None else Path("runs/reproduce", dataset)
-    folder = runs / (f"{name}{_VARIED}" if varied else name)
+    others = variants(varied)
+    folder = runs / _folder_name(name, others)
     picture = folder / f"{name}.png"
     if table is None:
         _refuse_ignored(context, name)
@@ -67,7 +70,6 @@ def reproduce(
         _draw_boxes(dataset, changes, picture)
         return
     names = [f"{dataset}/{config}" for config in table.configs]
-    others = variants(varied)
     if not set(others) <= set(table.varied):
         known = ", ".join(table.varied) or "nothing"
         raise InputError(f"--vary must name what {name} varies: {known}. Received {', '.join(others)}.")
@@ -86,7 +88,8 @@ def reproduce(
     table = dataclasses.replace(table, rows={method: table.rows.get(method, UNPUBLISHED) for method in methods})
     compared = beside_paper(table, rows, _RAREST[dataset], configs)
     title = f"{name}, {dataset}: {table.title}{', other values' if others else ''}"
-    text = f"## {title}\n\n{compared}\n\n{comparison_notes(configs, cells)}\n"
+    given = f"Run with `{' '.join(changes)}`.\n\n" if changes else ""
+    text = f"## {title}\n\n{given}{compared}\n\n{comparison_notes(configs, cells)}\n"
     write_text(folder / PAGE, text)
     write_text(runs / "results.md", _results(runs, _RAREST[dataset]))
     print(f"{text}\nwrote {folder / PAGE}, and all that was reproduced in {runs / 'results.md'}")
@@ -98,11 +101,22 @@ def _results(runs: Path, rarest: str) -> str:
 
     def order(page: Path) -> tuple[int, str]:
         name = page.parent.name
-        return len(name.removesuffix(_VARIED)), name
+        return len(name.partition("_")[0]), name
 
-    pages = [page.read_text() for page in sorted(runs.glob(f"*/{PAGE}"), key=order)]
+    pages = [read_text(page) for page in sorted(runs.glob(f"*/{PAGE}"), key=order)]
     summary = summary_of_folder(runs, rarest)
     return "\n".join([*([f"{summary}\n"] if summary else []), *pages])
+
+
+def _folder_name(name: str, others: Mapping[str, Sequence[str]]) -> str:
+    """The table's or figure's own, or with the values that it is asked for instead: table7_lam=2,3."""
+    from care_tf.runs.named_configs import value_name
+
+    parts = [name]
+    for key, given in others.items():
+        values = (Path(value).stem if "/" in value else value_name(value) for value in given)
+        parts.append(f"{key.rpartition('.')[2]}={','.join(values)}")
+    return "_".join(parts)
 
 
 def _refuse_ignored(context: click.Context, name: str) -> None:

@@ -28,7 +28,7 @@ def train(context: click.Context, words: tuple[str, ...], output: Path | None) -
     if output is not None and is_changed:
         raise InputError("Give the run folder once, as --output or as output=.")
     if output is not None:
-        changes.append(f"output={json.dumps(str(output))}")  # which YAML takes as it is
+        changes.append(f"output={json.dumps(str(output), ensure_ascii=False)}")  # which YAML takes as it is
     find_config(name)  # a misspelled name should not wait for TensorFlow
     quiet_tensorflow()
     from care_tf.runs import comparison_runs, train_run

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from care_tf.backbones.keras_hub_networks import HUB_PREFIX
 from care_tf.files import path_sha256
 from care_tf.runs._stage import Stage
 from care_tf.runs._training_rows import TrainingRows
@@ -23,6 +24,9 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
     content["image_size_px"] = config.data.image_size_px
     if config.data.inputs:
         content["inputs"] = config.data.inputs
+    preset = config.model.backbone.removeprefix(HUB_PREFIX)
+    if preset != config.model.backbone and Path(preset).is_dir():
+        content["model"]["backbone"] = HUB_PREFIX + path_sha256(preset)
     content["model"]["weights"] = _content_digest(config.model.weights, config.model.weights != "imagenet")
     del content["training"]["tensorboard"]
     for name in ("callbacks", "metrics"):

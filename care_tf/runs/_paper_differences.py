@@ -28,7 +28,7 @@ def differences_from_paper(table: PaperTable, configs: Mapping[str, RunConfig]) 
         f"Backbone {other}; the paper's: {', '.join(backbones)}." if other else "",
         f"Images of {sizes} px; the paper's: 224 x 224." if sizes else "",
         f"Weights at the start: {weights}; the paper's: imagenet." if weights else "",
-        f"Tested on the manifest's split {splits}; the paper splits images 80/20." if splits else "",
+        f"Tested on the manifest's split {splits}." if splits else "",
         "Tested on folds, which `care prepare` groups by lesion or patient; the paper splits images 80/20."
         if has_folds
         else "",

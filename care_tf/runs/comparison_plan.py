@@ -108,8 +108,8 @@ def read_methods(
     for key in varied or {}:
         if not any(key in variant.settings for variant in variants.values()):
             raise InputError(
-                f"A setting must change a method to be varied. Received {key}, which changes nothing without attention "
-                f"(alpha above 0), as in {', '.join(variants)}. Add a method that has it, or leave {key} out."
+                f"A setting of the attention is varied in methods that have it. Received {key}, and alpha is 0 in "
+                f"{', '.join(variants)}: a baseline stays one. Add a method with alpha above 0, or leave {key} out."
             )
     methods = {name: _with_own_baseline(variant, variants.values()) for name, variant in variants.items()}
     first_name, first = next(iter(methods.items()))

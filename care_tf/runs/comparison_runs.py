@@ -181,9 +181,8 @@ def _box_notes(methods: dict[str, RunConfig]) -> list[str]:
             for source, label, has_box in zip(rows.box_sources, rows.labels, rows.has_boxes, strict=True)
             if has_box and rows.class_names[label] in used
         )
-        made = (
-            ", ".join(f"{source} ({count} images)" for source, count in counts.most_common()) or "nobody: it has none"
-        )
+        counted = (f"{source} ({count} images in the file)" for source, count in counts.most_common())
+        made = ", ".join(counted) or "nobody: it has none"
         text = f"Training boxes of {', '.join(used)} from {config.data.train_boxes}, made by {made}"
         notes.setdefault(text, []).append(config.title or name)
     return [f"{text}: {', '.join(names)}." for text, names in notes.items()]

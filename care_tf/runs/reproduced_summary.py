@@ -9,6 +9,7 @@ from care_tf import run_files
 from care_tf.runs.comparison_plan import CELL_RECORD
 from care_tf.runs.config import load_config
 from care_tf.runs.reproduced_tables import figure_texts
+from care_tf.text_files import read_text
 
 PAGE = "paper.md"
 """What is written of a table into its folder, beside the files of its comparison."""
@@ -67,6 +68,8 @@ def summary_of_folder(runs: Path, rarest: str) -> str:
     """
     found: list[tuple[frozenset[str], dict[str, Any]]] = []
     for page in sorted(runs.glob(f"*/{PAGE}")):
+        if not all((page.parent / name).exists() for name in ("comparison.csv", "cells.csv")):
+            continue  # removed since, like runs below
         rows = read_comparison(page.parent / "comparison.csv")
         for method, records in _runs_with_attention(page.parent / "cells.csv", runs).items():
             found.append((records, {row["figure"]: row for row in rows if row["method"] == method}))
@@ -93,7 +96,7 @@ def _runs_with_attention(cells: Path, runs: Path) -> dict[str, frozenset[str]]:
         if (runs / "cells" / method / run / CELL_RECORD).exists():  # else removed since
             folders.setdefault(method, []).append(runs / "cells" / method / run)
     return {
-        method: frozenset((folder / CELL_RECORD).read_text() for folder in own)
+        method: frozenset(read_text(folder / CELL_RECORD) for folder in own)
         for method, own in folders.items()
         if any(stage.alpha > 0 for stage in load_config(own[0] / run_files.CONFIG).stages)
     }

@@ -85,6 +85,7 @@ def test_a_number_that_a_killed_process_did_not_write_is_written_when_the_traini
 
 
 @pytest.mark.slow
+@pytest.mark.both_generations
 def test_an_interrupted_second_fit_continues_where_it_was(fit, tmp_path):
     monitor = CARETensorBoard(tmp_path)
     fit(monitor, epochs=1)

@@ -64,7 +64,7 @@ def test_other_values_of_what_a_table_varies_go_to_a_folder_of_their_own(run, re
     assert code == 0 and "## table7, isic2018: The weight lambda of the attention outside the box, other values" in out
     assert "| care_csl@lam=2 |  | 50.0 |" in out and "| care_csl@lam=1 | 80.6 | 50.0 |" in out
     assert "lam=1.3" not in out and (tmp_path / "out" / "table7" / "paper.md").read_text() == before
-    assert (tmp_path / "out" / "table7_varied" / "paper.md").read_text() in out
+    assert (tmp_path / "out" / "table7_lam=2,1" / "paper.md").read_text() in out
     assert "--vary must name what table7 varies: care.lam" in refuses(reproduce, "table7", "--vary", "care.tau=.2")
 
 

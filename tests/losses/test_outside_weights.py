@@ -102,6 +102,7 @@ def test_the_gradient_agrees_with_finite_differences_and_is_0_without_a_box(mask
 
 
 @pytest.mark.slow
+@pytest.mark.both_generations
 def test_graph_xla_and_half_precision_give_the_same(masks):
     attention = np.random.default_rng(2).random((9, *MAP)).astype(np.float16)
     loss = AttentionLoss(outside="distance")

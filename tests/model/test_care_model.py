@@ -413,7 +413,7 @@ def test_the_wrapper_saves_loads_and_goes_on_training(network, images, tmp_path,
     loss = from_logits() if name == "subclassed" else "sparse_categorical_crossentropy"
     classifier = network(name) if name != "nested" else network()
     model = compiled(
-        classifier, loss, alpha=0.4, attention_loss=AttentionLoss(0.5, 0.9, "masked"), cam="layercam", **halves
+        classifier, loss, "adam", alpha=0.4, attention_loss=AttentionLoss(0.5, 0.9, "masked"), cam="layercam", **halves
     )
     model.fit(batch, labels, **SETTINGS)
     model.alpha = 0.25

@@ -27,7 +27,7 @@ def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys, monkeyp
     train_step, traced = CAREModel.train_step, []
     with monkeypatch.context() as patch:
         patch.setattr(CAREModel, "train_step", lambda model, data: traced.append(model) or train_step(model, data))
-        care = train_run(config("care", training__tensorboard=True))
+        care = train_run(config("care", training__tensorboard=True, training__optimizer="AdamW"))
     assert len(traced) == len(set(map(id, traced))) == 2  # each stage's step, once
     assert {path.name for path in care.iterdir()} == {
         "config.yaml", "environment.json", "history.csv", "checkpoints", "model.keras", "tensorboard"
@@ -41,7 +41,7 @@ def test_a_run_from_the_manifest_to_the_report(config, tmp_path, capsys, monkeyp
     assert environment["weights"] == "Initial weights: random."
 
     stages = {"pretrain": {"epochs": 1, "reuse": str(care)}, "finetune": {"epochs": 1}}
-    baseline = train_run(config("baseline", stages=stages), show_progress=False)
+    baseline = train_run(config("baseline", stages=stages, training__optimizer="AdamW"), show_progress=False)
     assert pd.read_csv(baseline / "history.csv")["loss"][0] == history["loss"][0]
 
     chosen = calibrate_run(care, "sensitivity=.5")

@@ -470,6 +470,7 @@ def test_what_cannot_be_converted_is_refused(exported, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.both_generations
 def test_further_inputs_are_arguments_of_every_signature(tmp_path):
     images, age, site = keras.Input((*SIZE, 3)), keras.Input((2,), name="age"), keras.Input((3,), name="site")
     sex = keras.Input((2,), name="sex")

@@ -28,7 +28,8 @@ TOP_PAGES = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md
 def main() -> int:
     """Writes the pages, builds the site and checks both; prints every problem."""
     if sys.version_info < (3, 11):
-        print("error: The documentation site needs Python 3.11 or newer: make PYTHON=python3.12 docs.", file=sys.stderr)
+        advice = "make clean, then make PYTHON=python3.12 docs."
+        print(f"error: The documentation site needs Python 3.11 or newer: {advice}", file=sys.stderr)
         return 2
     problems = links.dead_links(ROOT) + shell_lines.problems(ROOT)
     write_pages()
