@@ -45,9 +45,8 @@ def reproduce(
 
     table2 to table10, fig8 to fig14. Each is a comparison as of `care compare`: it continues where it stopped, and
     takes folds and seeds one after the other. All share their runs; each has a folder of its own in --output, with
-    paper.md beside the comparison's files, or with the figure as a PNG; with --vary the folder is called by the
-    values, too. results.md has
-    all tables so far.
+    paper.md beside the comparison's files, or with the figure as a PNG; with --vary the folder is
+    called by the values, too. results.md has all tables so far.
     """
     wrong = [change for change in changes if "=" not in change]
     if wrong:

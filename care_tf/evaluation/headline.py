@@ -137,6 +137,7 @@ def _at_equal_calls(key: str, differences: Mapping[str, Estimate]) -> str:
 
 
 def is_auc(key: str) -> bool:
+    """Whether a figure is written as a fraction, .912, where the others are in percent."""
     return key == "macro_auc" or key.startswith(("auc/", "average_precision/"))
 
 

@@ -31,9 +31,9 @@ def test_train_takes_changes_anywhere_and_records_the_command(run, trained):
 
 
 def test_the_run_folder_of_a_training_is_an_option_and_a_change(run, refuses, trained):
-    for words in (["--output", "a: #b"], ["output='a: #b'"]):
+    for words in (["--output", "a: #b 😀"], ["output='a: #b 😀'"]):
         assert run(train, "isic2018/care", *words)[0] == 0
-    assert [config.output for config, _ in trained] == ["a: #b"] * 2
+    assert [config.output for config, _ in trained] == ["a: #b 😀"] * 2
     assert "Give the run folder once" in refuses(train, "isic2018/care", "--output", "a", "output=b")
 
 

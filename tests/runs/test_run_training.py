@@ -162,6 +162,22 @@ def test_weights_are_known_by_their_content_not_by_where_they_lie(config, tmp_pa
     assert fingerprint("weights.h5") != file and fingerprint("preset") != folder
 
 
+def test_a_backbone_that_is_a_folder_is_known_by_its_content(config, tmp_path, monkeypatch):
+    rows = read_training_rows(config())
+
+    def fingerprint(folder):
+        return stage_fingerprints(config(model__backbone=f"keras_hub/{folder}"), rows)[0]
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("preset", "moved"):
+        Path(name).mkdir()
+        Path(name, "model.weights.h5").write_bytes(b"weights")
+    first = fingerprint("preset")
+    assert fingerprint("moved") == first != fingerprint("a_name")
+    Path("preset/model.weights.h5").write_bytes(b"others")
+    assert fingerprint("preset") != first
+
+
 def test_boxes_do_not_enter_the_first_stages_fingerprint(config):
     first, other = config(), config(data__mask_classes=["nevus"])
     both = [read_training_rows(c) for c in (first, other)]
