@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from marks import one_generation
 
 from care_tf import CAREModel
 from care_tf.callbacks import DeferredReweighting
@@ -57,8 +58,11 @@ def assert_equal_weights(first, second):
 
 @pytest.mark.parametrize(
     ("wraps", "jit_compile", "before"),
-    [(False, False, None), (False, True, [2.0, 1.0, 1.0]), (True, False, None)],
-    ids=["keras", "xla", "care"],
+    [
+        pytest.param(False, False, None, id="keras", marks=pytest.mark.one_generation),
+        pytest.param(False, True, [2.0, 1.0, 1.0], id="xla"),
+        pytest.param(True, False, None, id="care"),
+    ],
 )
 def test_training_equals_two_parts_with_the_two_losses(batch, wraps, jit_compile, before):
     def loss(weights):
@@ -87,7 +91,7 @@ def test_the_epoch_decides_and_fit_leaves_the_loss_as_it_was(batch):
     assert model.loss.class_weights.numpy().tolist() == [1.0]
 
 
-@pytest.mark.parametrize("first_part", [1, 3])
+@pytest.mark.parametrize("first_part", [1, *one_generation(3)])
 def test_resuming_continues_as_if_there_had_been_no_break(batch, first_part):
     whole, parts = compiled(FocalLoss()), compiled(FocalLoss())
     fit(whole, batch, callbacks=[DeferredReweighting(2, WEIGHTS)])

@@ -102,6 +102,7 @@ def test_stage_two_starts_with_a_fresh_optimizer_and_learning_rate(network, imag
         assert seen[2] == (expected, pytest.approx(5e-4))
 
 
+@pytest.mark.one_generation
 def test_stage_two_equals_a_second_fit_from_the_weights_of_the_first(network, images):
     image, labels, mask = images
     batch = {"image": image, "mask": mask}

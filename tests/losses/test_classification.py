@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import one_generation
 
 from care_tf.errors import InputError
 from care_tf.losses import (
@@ -77,8 +78,8 @@ def test_graph_and_xla_equal_eager(parts, batch, jit_compile, weights, label_sha
     np.testing.assert_allclose(compiled(labels, logits), loss(labels, logits), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
-@pytest.mark.parametrize("weights", [None, [1.0, 1.0, 1.0]])
+@pytest.mark.parametrize("jit_compile", [False, *one_generation(True)])
+@pytest.mark.parametrize("weights", [*one_generation(None), [1.0, 1.0, 1.0]])
 def test_assigned_weights_reach_a_compiled_function(parts, batch, jit_compile, weights):
     build, function, arguments = parts
     loss = build(**arguments, class_weights=weights, from_logits=True, reduction="none")
@@ -102,6 +103,7 @@ def test_half_precision_is_computed_in_float32(parts, batch):
     assert loss.dtype == tf.float32
 
 
+@pytest.mark.one_generation
 def test_permuting_the_batch_permutes_the_losses(parts, batch):
     _, function, arguments = parts
     order = [3, 1, 4, 0, 2, 7, 6, 5]
@@ -111,6 +113,7 @@ def test_permuting_the_batch_permutes_the_losses(parts, batch):
     )
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("form", ["logits", "probabilities", "one logit", "one probability", "soft"])
 def test_gradients_equal_finite_differences_in_float64(parts, batch, form):
     _, function, arguments = parts

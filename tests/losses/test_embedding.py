@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import one_generation
 
 from care_tf.errors import InputError
 from care_tf.losses import (
@@ -73,6 +74,7 @@ def test_value_and_gradient_equal_pytorch_metric_learning(name, loss, arguments)
     np.testing.assert_allclose(tape.gradient(value, x), expected["gradient"], atol=1e-7)
 
 
+@pytest.mark.one_generation
 @every_loss
 def test_the_gradient_equals_finite_differences(loss, embeddings):
     x = embeddings.astype(np.float64)
@@ -87,6 +89,7 @@ def test_the_gradient_equals_finite_differences(loss, embeddings):
 # identities
 
 
+@pytest.mark.one_generation
 @every_loss
 def test_permuting_the_batch_changes_nothing(loss, embeddings):
     order = np.random.default_rng(0).permutation(len(LABELS))
@@ -96,6 +99,7 @@ def test_permuting_the_batch_changes_nothing(loss, embeddings):
     np.testing.assert_allclose(permuted_slope, slope.numpy()[order], atol=1e-6)
 
 
+@pytest.mark.one_generation
 @every_loss
 def test_only_whether_labels_are_equal_counts(loss, embeddings):
     value = float(loss(LABELS, embeddings))
@@ -111,6 +115,7 @@ def test_the_scale_of_normalized_embeddings_changes_nothing(loss, embeddings):
     assert is_close == (loss.get_config().get("normalize", "temperature" in loss.get_config()))
 
 
+@pytest.mark.one_generation
 @every_loss
 def test_a_step_against_the_gradient_lowers_the_loss(loss, embeddings):
     value, slope = value_and_gradient(loss, LABELS, embeddings)
@@ -163,7 +168,7 @@ def test_half_precision_embeddings_are_computed_in_float32(loss, embeddings):
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
-@pytest.mark.parametrize("name", ["triplet", "supervised_contrastive"])
+@pytest.mark.parametrize("name", ["triplet", *one_generation("supervised_contrastive")])
 def test_a_model_learns_from_the_loss_alone(name, policy, embeddings):
     keras.mixed_precision.set_global_policy(policy)
     model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3)])
@@ -175,6 +180,7 @@ def test_a_model_learns_from_the_loss_alone(name, policy, embeddings):
 # edges
 
 
+@pytest.mark.one_generation
 @every_loss
 def test_a_batch_without_pairs_costs_exactly_nothing(loss):
     without_pairs = [[], [4]]
@@ -186,6 +192,7 @@ def test_a_batch_without_pairs_costs_exactly_nothing(loss):
         assert float(value) == 0.0 and not slope.numpy().any()
 
 
+@pytest.mark.one_generation
 @every_loss
 @pytest.mark.parametrize("constant", [1.0, 0.3, 0.0])
 def test_equal_embeddings_have_finite_gradients(loss, constant):
@@ -194,6 +201,7 @@ def test_equal_embeddings_have_finite_gradients(loss, constant):
         assert np.isfinite(value) and np.isfinite(slope).all()
 
 
+@pytest.mark.one_generation
 @every_loss
 def test_one_pair_of_equal_embeddings_among_others_has_finite_gradients(loss, embeddings):
     embeddings[1] = embeddings[0]

@@ -62,6 +62,7 @@ def test_alone_it_trains_the_embedding_and_leaves_the_last_layer(network, images
     assert changed[0] and changed[-2:] == [False, False]
 
 
+@pytest.mark.one_generation
 def test_the_embedding_costs_no_further_forward_pass(network, images):
     image, labels, _ = images
     calls = {None: 0, "triplet": 0}
@@ -79,6 +80,7 @@ def test_the_embedding_costs_no_further_forward_pass(network, images):
     assert calls[None] == calls["triplet"] > 0
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("name", ["sequential", "nested"])
 def test_other_networks_have_an_embedding_too(network, images, name):
     image, labels, mask = images

@@ -61,6 +61,8 @@ def care(reduction, loss="sparse_categorical_crossentropy", further=(), optimize
     net = keras.Sequential([keras.Input((12, 12, 3)), *parts, last])
     model = CAREModel(net, alpha=0.7, attention_loss=AttentionLoss(reduction=reduction), **arguments)
     metrics = {"metrics": [MacroAUC(3), "accuracy"], "weighted_metrics": [MacroAUC(3, name="weighted")]}
+    if "embedding_loss" not in arguments:  # traced in one case
+        metrics = {}
     model.compile(optimizer or keras.optimizers.SGD(0.1), loss, jit_compile=False, **metrics)
     return model
 

@@ -374,6 +374,7 @@ def test_a_network_over_something_else_than_images_is_read_without_a_map():
         ObservedClassifier(vectors).study((None, 10), "float32", True)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     "build",
     [lambda: transformer(PickToken(0), first(1)), lambda: from_image(swin)],
@@ -386,7 +387,7 @@ def test_attention_moves_into_the_box_of_a_transformer(build):
     masks = np.zeros((8, SIZE, SIZE, 1), "float32")
     masks[:, 8:32, 24:48] = 1
     model.compile(keras.optimizers.SGD(0.1, momentum=0.9), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    losses = model.fit({"image": images, "mask": masks}, np.arange(8) % 3, batch_size=8, epochs=20, verbose=0)
+    losses = model.fit({"image": images, "mask": masks}, np.arange(8) % 3, batch_size=8, epochs=10, verbose=0)
     history = losses.history["attention_loss"]
     assert history[-1] < history[0] - 0.2
 

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import one_generation
 
 from care_tf.errors import InputError
 from care_tf.keras_generation import tensorflow_variable
@@ -168,7 +169,7 @@ def test_a_composite_layer_is_frozen_with_all_that_it_holds():
 # --- what training does ---
 
 
-@pytest.mark.parametrize("name", ["functional", "nested"])
+@pytest.mark.parametrize("name", [*one_generation("functional"), "nested"])
 def test_frozen_weights_and_moving_statistics_are_bit_for_bit_unchanged(network, images, name):
     classifier = network(name, **({"head": "dense"} if name == "functional" else {}))
     Freezer(classifier).freeze_through("norm")
@@ -190,7 +191,7 @@ def test_frozen_batch_normalization_normalizes_with_its_moving_statistics(networ
     assert np.abs(difference).max() > 1e-4
 
 
-@pytest.mark.parametrize("last", ["unfreeze", None, "conv_1"])
+@pytest.mark.parametrize("last", [*one_generation("unfreeze", None), "conv_1"])
 def test_what_is_set_free_trains_again_with_its_statistics(network, images, last):
     classifier = network()
     freezer = Freezer(classifier)
@@ -205,6 +206,7 @@ def test_what_is_set_free_trains_again_with_its_statistics(network, images, last
     assert np.array_equal(before["conv_1"][0], after["conv_1"][0]) == (last == "conv_1")
 
 
+@pytest.mark.one_generation
 def test_unfreezing_gives_the_weights_of_a_network_that_was_never_frozen(network, images):
     never, once = network(), network()
     freezer = Freezer(once)

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from classifiers import functional
 from event_files import events
+from marks import one_generation
 
 from care_tf import CAREModel, keras_generation
 from care_tf.callbacks import CARETensorBoard
@@ -124,7 +125,7 @@ def assert_ends_as(whole, rows, weights):
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("stop", [(0, 0), (0, 1), (1, 0), (1, 2)])
+@pytest.mark.parametrize("stop", [*one_generation((0, 0), (0, 1), (1, 0)), (1, 2)])
 def test_an_interrupted_run_ends_as_an_uninterrupted_one(whole, kept, tmp_path, stop):
     again = shutil.copytree(kept / f"{stop[0]}_{stop[1]}", tmp_path / "again")
     if stop == (0, 1):
@@ -141,6 +142,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one(whole, kept, tmp_path, 
     assert_logged(tmp_path / "again", rows)
 
 
+@pytest.mark.one_generation
 def test_a_kill_between_the_weights_and_the_progress_costs_that_epoch_alone(whole, kept, tmp_path):
     again = shutil.copytree(kept / "0_1", tmp_path / "again")
     last = again / "checkpoints" / "last"

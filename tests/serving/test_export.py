@@ -142,6 +142,7 @@ def test_the_map_of_any_class_is_that_of_the_model_in_memory(model, exported):
             exported[1]["explain_class"](images=tf.constant(images[:1]), class_index=tf.constant([wrong]))
 
 
+@pytest.mark.one_generation
 def test_nested_classifier(tmp_path):
     model, images = care_model(nested=True), random_images()
     outputs = export(model, tmp_path / "model")["explain"](images=tf.constant(images))
@@ -165,6 +166,7 @@ def test_images_of_another_size_are_resized_as_in_the_data_pipeline(exported):
         np.testing.assert_array_equal(given["probabilities"], expected["probabilities"])
 
 
+@pytest.mark.one_generation
 def test_padded_images_are_those_of_the_data_pipeline_and_the_map_is_that_of_the_image(model, tmp_path):
     signatures, (top, bottom) = export(model, tmp_path / "model", resize="pad"), (6, 18)
     images = np.round(random_images(size=(21, 56)))  # 12 x 32 px in the frame
@@ -313,6 +315,7 @@ print(json.dumps({
 """
 
 
+@pytest.mark.one_generation
 def test_a_process_with_tensorflow_alone_gets_the_same(model, exported, tmp_path):
     images, png = random_images(3, (40, 40)), encoded_images()[0]
     np.savez(tmp_path / "given.npz", images=images, png=np.frombuffer(png, np.uint8))
@@ -413,6 +416,7 @@ def test_pngs_of_12_bits_are_served_as_they_were_trained_on(tmp_path):
 # Other runtimes
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("size", [SIZE, (61, 50)])
 def test_tflite_gives_what_the_saved_model_gives(exported, tflite, size):
     images = random_images(3, size)
@@ -435,6 +439,7 @@ def tflite(exported, tmp_path_factory):
     return interpreter.get_signature_runner("portable")
 
 
+@pytest.mark.one_generation
 def test_onnx_gives_what_the_saved_model_gives(exported, tmp_path):
     pytest.importorskip("tf2onnx")
     runtime = pytest.importorskip("onnxruntime")
@@ -451,6 +456,7 @@ def test_onnx_gives_what_the_saved_model_gives(exported, tmp_path):
         assert [name.encode() for name in outputs["top_class"]] == expected["top_class"].numpy().tolist()
 
 
+@pytest.mark.one_generation
 def test_what_cannot_be_converted_is_refused(exported, tmp_path):
     with pytest.raises(InputError, match="The file to write must end in .tflite. Received .*model.tfl"):
         convert_to_tflite(exported[0], tmp_path / "model.tfl")
