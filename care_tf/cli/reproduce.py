@@ -86,9 +86,10 @@ def reproduce(
     methods = configs if others else table.rows
     table = dataclasses.replace(table, rows={method: table.rows.get(method, UNPUBLISHED) for method in methods})
     compared = beside_paper(table, rows, _RAREST[dataset], configs)
-    title = f"{name}, {dataset}: {table.title}{', other values' if others else ''}"
-    given = f"Run with `{' '.join(changes)}`.\n\n" if changes else ""
-    text = f"## {title}\n\n{given}{compared}\n\n{comparison_notes(configs, cells)}\n"
+    given = "; ".join(f"{key} {', '.join(values)}" for key, values in others.items())
+    title = f"{name}, {dataset}: {table.title}{f', here {given}' if given else ''}"
+    changed = f"Run with `{' '.join(changes)}`.\n\n" if changes else ""
+    text = f"## {title}\n\n{changed}{compared}\n\n{comparison_notes(configs, cells)}\n"
     write_text(folder / PAGE, text)
     write_text(runs / "results.md", _results(runs, _RAREST[dataset]))
     print(f"{text}\nwrote {folder / PAGE}, and all that was reproduced in {runs / 'results.md'}")

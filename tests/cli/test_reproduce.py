@@ -61,7 +61,7 @@ def test_other_values_of_what_a_table_varies_go_to_a_folder_of_their_own(run, re
     assert run(reproduce, "table7", "--output", "out")[0] == 0
     before = (tmp_path / "out" / "table7" / "paper.md").read_text()
     code, out, _ = run(reproduce, "table7", "--vary", "care.lam=2,1.0", "--output", "out")
-    assert code == 0 and "## table7, isic2018: The weight lambda of the attention outside the box, other values" in out
+    assert code == 0 and "The weight lambda of the attention outside the box, here care.lam 2, 1.0\n" in out
     assert "| care_csl@lam=2 |  | 50.0 |" in out and "| care_csl@lam=1 | 80.6 | 50.0 |" in out
     assert "lam=1.3" not in out and (tmp_path / "out" / "table7" / "paper.md").read_text() == before
     assert (tmp_path / "out" / "table7_lam=2,1" / "paper.md").read_text() in out
