@@ -15,7 +15,7 @@ PUBLIC_NAMES = "care_tf"
 # From the bottom up. A part imports from lower levels only, so parts of one level never import each other.
 # Every module at the top of care_tf that is not named here is of level 0, where modules may use each other.
 LEVELS = [
-    {"care_tf.images"},
+    {"care_tf.images", "care_tf.workers"},
     {
         "care_tf.attention",
         "care_tf.backbones",

@@ -74,8 +74,8 @@ def _number_or_word(text: str) -> float | str:
 @click.option("--trained-elsewhere", is_flag=True, help="One model or run: you vouch that it saw none of the images.")
 @options.max_pixel_value
 @options.workers()
-@click.option("--backend", type=click.Choice(["local", "dask", "ray"]), default="local", help="Who does the work.")
-@click.option("--scheduler", metavar="ADDRESS", help="A running cluster. [default: one on this machine]")
+@options.backend
+@options.scheduler
 @click.option("--strict", is_flag=True, help="Exit code 2 if any image failed.")
 def make(manifest: Path, output: Path, overwrite: bool, strict: bool, **choices: Any) -> None:
     """Draw boxes without annotators.
@@ -100,8 +100,8 @@ def _made_boxes(manifest: Path, output: Path, choices: dict[str, Any]) -> "MadeB
     from care_tf.boxes.making.manifest_boxes import make_boxes
     from care_tf.boxes.making.methods import box_settings_of
     from care_tf.boxes.making.one_image import BoxSettings
-    from care_tf.boxes.making.workers import Workers
     from care_tf.data.manifest import read_manifest
+    from care_tf.workers import Workers
 
     # A corrupt image is one failed image, not the end of the run: headers are not checked here.
     largest = choices.pop("max_pixel_value")

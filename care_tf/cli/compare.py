@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,7 @@ from care_tf.tensorflow_start import quiet_tensorflow
 
 if TYPE_CHECKING:
     from care_tf.runs.comparison_plan import Cell
+    from care_tf.workers import Workers
 
 
 def comparison_options(folder: str, vary: str) -> Callable:
@@ -26,6 +27,9 @@ def comparison_options(folder: str, vary: str) -> Callable:
         ),
         options.output(help=f"Folder. [default: {folder}]", required=False),
         options.resamples,
+        options.workers(help="Runs at a time, each on a GPU or a share of the cores. [default: one after the other]"),
+        options.backend,
+        options.scheduler,
         click.option("--table-only", is_flag=True, help="Train nothing: write what is finished."),
     )
     return lambda command: functools.reduce(lambda decorated, option: option(decorated), reversed(every), command)
@@ -47,17 +51,20 @@ def compare(
     output: Path | None,
     num_resamples: int,
     table_only: bool,
+    **workers: Any,
 ) -> None:
     """Compare methods on the same folds and seeds.
 
     Trains what is not finished; methods share decoded images and every first stage that they have in common. Started
-    again, it continues where it stopped; other methods, folds or seeds are added to what is there. The folder gets
-    comparison.csv, cells.csv, comparison.md, comparison.png, and a run folder per cell.
+    again, it continues where it stopped; other methods, folds or seeds are added to what is there. With --workers,
+    several runs are trained at a time. The folder gets comparison.csv, cells.csv, comparison.md, comparison.png, and a
+    run folder per cell.
     """
     names, changes = options.split_words(words)
     if not names:
         raise InputError("Name at least one configuration, such as isic2018/baseline. Received none.")
-    run_comparison(context, names, changes, variants(varied), folds, seeds, output, num_resamples, table_only)
+    chosen = workers_of(**workers)
+    run_comparison(context, names, changes, variants(varied), folds, seeds, output, num_resamples, table_only, chosen)
 
 
 def run_comparison(
@@ -70,6 +77,7 @@ def run_comparison(
     output: Path | None,
     num_resamples: int,
     table_only: bool,
+    workers: "Workers | None" = None,
     tables: Path | None = None,
 ) -> "list[Cell]":
     """Trains what is not finished and writes and prints the tables; returns the runs in them.
@@ -83,6 +91,7 @@ def run_comparison(
     folder = output if output is not None else comparison_folder(names)
     quiet_tensorflow()
     from care_tf.runs import comparison_plan, comparison_runs
+    from care_tf.runs.distribution import is_chief
     from care_tf.runs.earlier_runs import earlier_runs
 
     methods = comparison_plan.read_methods(names, changes, varied)
@@ -90,14 +99,22 @@ def run_comparison(
     cells = comparison_plan.plan_cells(methods, folds, seeds, folder)
     earlier_methods, earlier_cells = earlier_runs(folder, methods, cells, with_others=tables is None)
     if not table_only:
-        comparison_runs.run_cells(cells, command=command_line(context))
-        if not all(comparison_runs.is_chief(cell.config.training) for cell in cells):
+        comparison_runs.run_cells(cells, command=command_line(context), workers=workers)
+        if not all(is_chief(cell.config.training) for cell in cells):
             context.exit()  # of several workers the chief writes the tables
     methods = {**earlier_methods, **methods}
     tables = folder if tables is None else tables
     print(comparison_runs.write_tables(methods, [*earlier_cells, *cells], tables, num_resamples))
     print(f"wrote {tables}/comparison.csv, cells.csv, comparison.md and comparison.png")
     return [*cells, *earlier_cells]
+
+
+def workers_of(workers: int | None, backend: str, scheduler: str | None) -> "Workers | None":
+    """Who trains several runs at a time; None: one after the other, in this process."""
+    from care_tf.workers import Workers
+
+    chosen = Workers(backend, workers, scheduler)
+    return None if backend == "local" and workers in (None, 1) else chosen
 
 
 def check_changes(changes: Sequence[str], seeds: list[int] | None, varied: Mapping[str, Sequence[str]]) -> None:

@@ -113,6 +113,10 @@ image_size = partial(option, "--image-size", type=ImageSize(), joined_by="x", me
 image_format = partial(option, "--format", "format_name", type=AnnotationFormat())
 whole_number = click.IntRange(min=1)
 workers = partial(option, "--workers", type=whole_number, metavar="N", help="Images at a time. [default: one per core]")
+backend = click.option(
+    "--backend", type=click.Choice(["local", "dask", "ray"]), default="local", help="Who does the work."
+)
+scheduler = click.option("--scheduler", metavar="ADDRESS", help="A running cluster. [default: one on this machine]")
 manifest = click.argument("manifest", type=MANIFEST)
 run = click.argument("run", type=RUN)
 overwrite = option("--overwrite", is_flag=True, formerly="--force", help="Replace the output if it exists.")

@@ -4,11 +4,12 @@ import dataclasses
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from care_tf.cli.commands import Command
-from care_tf.cli.compare import check_changes, comparison_options, run_comparison, variants
+from care_tf.cli.compare import check_changes, comparison_options, run_comparison, variants, workers_of
 from care_tf.errors import InputError
 from care_tf.files import atomic_path, write_text
 from care_tf.tensorflow_start import quiet_tensorflow
@@ -40,6 +41,7 @@ def reproduce(
     output: Path | None,
     num_resamples: int,
     table_only: bool,
+    **workers: Any,
 ) -> None:
     """Run a table or a figure of the paper beside ours.
 
@@ -72,8 +74,8 @@ def reproduce(
     if not set(others) <= set(table.varied):
         known = ", ".join(table.varied) or "nothing"
         raise InputError(f"--vary must name what {name} varies: {known}. Received {', '.join(others)}.")
-    arguments = ({**table.varied, **others}, folds, seeds, runs, num_resamples, table_only, folder)
-    cells = run_comparison(context, names, list(changes), *arguments)
+    asked = (folds, seeds, runs, num_resamples, table_only, workers_of(**workers))
+    cells = run_comparison(context, names, list(changes), {**table.varied, **others}, *asked, folder)
     rows = read_comparison(folder / "comparison.csv")
     if figure is not None and figure.draw is not None:
         shown = figure.draw(cells, rows, picture)

@@ -31,13 +31,14 @@ def train(context: click.Context, words: tuple[str, ...], output: Path | None) -
         changes.append(f"output={json.dumps(str(output), ensure_ascii=False)}")  # which YAML takes as it is
     find_config(name)  # a misspelled name should not wait for TensorFlow
     quiet_tensorflow()
-    from care_tf.runs import comparison_runs, train_run
+    from care_tf.runs import train_run
     from care_tf.runs.config import load_config
+    from care_tf.runs.distribution import is_chief
 
     config = load_config(name, changes)
     if output is None and not is_changed:
         refuse_former_folder(config.output)
 
     folder = train_run(config, command=command_line(context))
-    if comparison_runs.is_chief(config.training):
+    if is_chief(config.training):
         print(f"wrote {folder}; next: care evaluate {folder}")

@@ -15,7 +15,6 @@ from care_tf.images.decoding import corrupt_files_refused
 from care_tf.network import Anatomy
 from care_tf.runs import _folder as run_folder
 from care_tf.runs._configured_model import build_network, observed_network
-from care_tf.runs._distribution import agree, distributed, is_chief, synchronized_statistics, written_folder
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._own_pieces import check_own_pieces, own_callbacks
 from care_tf.runs._prepared_stage import PreparedStage, prepare_stages
@@ -26,6 +25,7 @@ from care_tf.runs._stage_training import train_stages
 from care_tf.runs._start_weights import check_start_weights
 from care_tf.runs._training_rows import TrainingRows, read_training_rows
 from care_tf.runs.config import RunConfig
+from care_tf.runs.distribution import agree, distributed, is_chief, synchronized_statistics, written_folder
 
 
 @corrupt_files_refused()

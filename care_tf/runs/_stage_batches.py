@@ -21,10 +21,10 @@ from care_tf.data.manifest import Manifest
 from care_tf.data.pipeline import evaluation_dataset, steps_per_epoch, training_dataset
 from care_tf.data.replica_share import ReplicaShare
 from care_tf.replicas import number_of_replicas
-from care_tf.runs._distribution import batches_for_replicas
 from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._training_rows import TrainingRows
 from care_tf.runs.config import RunConfig
+from care_tf.runs.distribution import batches_for_replicas
 
 
 @dataclasses.dataclass(frozen=True)

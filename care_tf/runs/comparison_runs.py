@@ -13,6 +13,7 @@ from care_tf import run_files
 from care_tf.data import read_manifest
 from care_tf.data.class_focus import focus_classes
 from care_tf.data.groups import groups_or_none
+from care_tf.errors import InputError, clause
 from care_tf.evaluation import (
     CellPredictions,
     compare_methods,
@@ -23,28 +24,33 @@ from care_tf.evaluation import (
 )
 from care_tf.files import write_text
 from care_tf.images.decoding import corrupt_files_refused
-from care_tf.runs._distribution import distributed, is_chief
-from care_tf.runs._folder import load_run
-from care_tf.runs._run_predictions import predict_manifest, write_predictions
-from care_tf.runs._run_training import prepare_run, train_run
+from care_tf.runs._cell_training import train_cell
+from care_tf.runs._parallel_cells import results_in_parallel
+from care_tf.runs._run_training import prepare_run
 from care_tf.runs._shared_images import SharedImages
-from care_tf.runs._training_rows import read_training_rows, select_rows
-from care_tf.runs.comparison_plan import CELL_RECORD, Cell, method_specs
+from care_tf.runs._training_rows import read_training_rows
+from care_tf.runs.comparison_plan import Cell, method_specs
 from care_tf.runs.config import RunConfig
+from care_tf.runs.distribution import distributed
 from care_tf.time_left import as_duration, seconds_left
+from care_tf.workers import Workers
 
 
 @corrupt_files_refused()
-def run_cells(cells: Sequence[Cell], command: Sequence[str] = (), show_epochs: bool = True) -> None:
+def run_cells(
+    cells: Sequence[Cell], command: Sequence[str] = (), show_epochs: bool = True, workers: Workers | None = None
+) -> None:
     """Trains and evaluates the cells that are not finished, with progress and the time left.
 
     Args:
       cells: Of `plan_cells`.
       command: The command line, for the record.
-      show_epochs: Prints a line per epoch, too.
+      show_epochs: Prints a line per epoch, too, where one is trained after the other.
+      workers: Who trains them, several at a time; None: this process, one after the other.
 
     Raises:
-      InputError: A configuration is bad; found before anything is trained.
+      InputError: A configuration is bad, found before anything is trained; or runs of several at a time have failed,
+        said when the others have ended.
     """
     open_cells = [cell for cell in cells if not cell.is_finished]
     print(f"{len(cells)} runs: {len(cells) - len(open_cells)} finished, {len(open_cells)} to go", flush=True)
@@ -55,19 +61,41 @@ def run_cells(cells: Sequence[Cell], command: Sequence[str] = (), show_epochs: b
         with distributed(cell.config.training):  # several workers must join before anything is computed
             prepare_run(cell.config)  # raises now what would otherwise raise hours later
         keras.backend.clear_session()
-    images = SharedImages(open_cells[0].config.data.cache)
+    if workers is None:
+        _one_after_the_other(open_cells, command, show_epochs)
+    else:
+        _several_at_a_time(open_cells, command, workers)
+
+
+def _one_after_the_other(cells: Sequence[Cell], command: Sequence[str], show_epochs: bool) -> None:
+    images = SharedImages(cells[0].config.data.cache)
     epoch_seconds: dict[str, list[float]] = collections.defaultdict(list)
-    for number, cell in enumerate(open_cells, start=1):
-        print(f"run {number} of {len(open_cells)}: {cell}", flush=True)
+    for number, cell in enumerate(cells, start=1):
+        print(f"run {number} of {len(cells)}: {cell}", flush=True)
         start = time.monotonic()
-        train_run(cell.config, command=command, show_progress=show_epochs, images=images)
-        if is_chief(cell.config.training):
-            _predict(cell)
+        train_cell(cell, command, images, show_epochs)
         keras.backend.clear_session()
         seconds = time.monotonic() - start
         epoch_seconds[cell.method].append(seconds / (cell.num_epochs + 1))  # predicting counts as one more
-        left = as_duration(_seconds_left(epoch_seconds, open_cells[number:]))
+        left = as_duration(_seconds_left(epoch_seconds, cells[number:]))
         print(f"{cell}: {seconds:.0f} s; about {left} left", flush=True)
+
+
+def _several_at_a_time(cells: Sequence[Cell], command: Sequence[str], workers: Workers) -> None:
+    start, epochs_done, failures = time.monotonic(), 0, []
+    epochs = sum(cell.num_epochs + 1 for cell in cells)
+    for number, result in enumerate(results_in_parallel(cells, command, workers), start=1):
+        epochs_done += result.cell.num_epochs + 1
+        left = as_duration((time.monotonic() - start) * (epochs - epochs_done) / epochs_done)
+        said = f"failed: {clause(result.message)}" if result.message else f"{result.seconds:.0f} s"
+        print(f"run {number} of {len(cells)}, {result.cell}: {said}; about {left} left", flush=True)
+        if result.message:
+            failures.append(f"{result.cell}: {clause(result.message)}")
+    if failures:
+        raise InputError(
+            f"{len(failures)} of {len(cells)} runs failed ({'; '.join(failures)}). What is finished is kept: the same "
+            "command continues from there."
+        )
 
 
 def read_cells(cells: Sequence[Cell]) -> list[CellPredictions]:
@@ -107,15 +135,6 @@ def comparison_notes(methods: dict[str, RunConfig], cells: Sequence[Cell]) -> st
     """What a reader must know of a comparison, as a Markdown list: what is finished, how the methods were trained."""
     lines = [*_coverage_notes(methods, cells), *_training_notes(methods), *_box_notes(methods)]
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _predict(cell: Cell) -> None:
-    run = load_run(cell.folder)
-    data = cell.config.data
-    rows = read_manifest(data.manifest, class_names=run.class_names, inputs=list(data.inputs))
-    rows = select_rows(rows, data.test, "data.test")
-    write_predictions(cell.folder, rows, predict_manifest(run, rows))
-    write_text(cell.folder / CELL_RECORD, cell.prediction_fingerprint)
 
 
 def _read_predictions(cell: Cell) -> CellPredictions:

@@ -16,7 +16,7 @@ def asked(monkeypatch):
     """What was to be compared, instead of comparing it: every method has a mean class accuracy of 50 %."""
     calls = []
 
-    def run_comparison(context, names, changes, varied, folds, seeds, output, resamples, table_only, tables):
+    def run_comparison(context, names, changes, varied, folds, seeds, output, resamples, table_only, workers, tables):
         calls.append((names, changes, dict(varied), folds, seeds, output, resamples, table_only))
         methods = read_methods(names, changes, varied)
         tables.mkdir(parents=True)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from care_tf.boxes import boxes_from_map
-from care_tf.boxes.making import Workers, make_boxes
+from care_tf.boxes.making import make_boxes
 from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.images.decoding import decode_image
@@ -21,6 +21,7 @@ from care_tf.runs._configured_model import build_network
 from care_tf.runs._folder import write_config
 from care_tf.runs._training_rows import read_training_rows
 from care_tf.runs.attention_boxes import attention_method
+from care_tf.workers import Workers
 
 
 @pytest.fixture(scope="module")

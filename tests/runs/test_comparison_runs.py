@@ -15,6 +15,7 @@ from care_tf import run_files
 from care_tf.data import read_manifest, stratified_group_folds, write_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation.map_tiles import map_tile
+from care_tf.runs import _cell_training as cell_training
 from care_tf.runs import comparison_plan, run_maps
 from care_tf.runs import comparison_runs as comparison
 from care_tf.runs._folder import write_config
@@ -113,7 +114,7 @@ def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_pa
     def plan():
         return comparison_plan.plan_cells(methods, ["1", "2"], [0], output)
 
-    real, calls = comparison.train_run, []
+    real, calls = cell_training.train_run, []
 
     def stops_at_the_third(config, **kwargs):
         calls.append(config.output)
@@ -121,7 +122,7 @@ def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_pa
             raise KeyboardInterrupt
         return real(config, **kwargs)
 
-    monkeypatch.setattr(comparison, "train_run", stops_at_the_third)
+    monkeypatch.setattr(cell_training, "train_run", stops_at_the_third)
     with pytest.raises(KeyboardInterrupt):
         comparison.run_cells(plan(), show_epochs=False)
     assert [cell.is_finished for cell in plan()] == [True, True, False, False]
@@ -172,7 +173,7 @@ def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_pa
         }
     )
     real(alone, show_progress=False)
-    comparison._predict(dataclasses.replace(cell, config=alone))  # evaluate_run would write a report, too
+    cell_training.predict_cell(dataclasses.replace(cell, config=alone))  # evaluate_run would write a report, too
     both = [pd.read_csv(folder / "predictions.csv") for folder in (cell.folder, tmp_path / "alone")]
     names = list(cell.config.data.class_names)
     np.testing.assert_allclose(both[0][names], both[1][names], atol=1e-4)

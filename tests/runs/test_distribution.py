@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.runs import _distribution, train_run
-from care_tf.runs._distribution import check_agreement, distributed, is_chief, written_folder
+from care_tf.runs import distribution, train_run
 from care_tf.runs.config import TrainingConfig, dump_config
+from care_tf.runs.distribution import check_agreement, distributed, is_chief, written_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP = """
@@ -123,7 +123,7 @@ def test_one_device_is_left_as_it_is(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     for name in ("none", "auto"):
         with distributed(TrainingConfig(distribution=name)):
-            assert is_chief(TrainingConfig(distribution=name)) and not _distribution._is_multiworker()
+            assert is_chief(TrainingConfig(distribution=name)) and not distribution._is_multiworker()
             with written_folder(Path("runs/mine"), TrainingConfig(distribution=name)) as folder:
                 assert folder == Path("runs/mine")
 

@@ -13,16 +13,16 @@ from typing import Any, Literal
 import numpy as np
 
 from care_tf.boxes.box_details import DETAIL_COLUMNS, details_path
-from care_tf.boxes.making._result_stream import stream_results
+from care_tf.boxes.making._result_stream import stream_images
 from care_tf.boxes.making.methods import SaliencyMethod
 from care_tf.boxes.making.one_image import BoxSettings, ImageResult, ImageTask, Status, pack
-from care_tf.boxes.making.workers import Workers
 from care_tf.csv_files import write_table
 from care_tf.data.manifest import Manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.files import file_state
 from care_tf.progress_journal import ProgressJournal
 from care_tf.version import __version__
+from care_tf.workers import Workers
 
 # What maps come from, by distribution and module: OpenCV has several distributions of one module.
 _PACKAGES = {"numpy": "numpy", "opencv-python-headless": "cv2", "scikit-image": "skimage"}
@@ -216,7 +216,7 @@ def _run(
     results = dict(finished)
     todo = {task.row: task for task in tasks if task.row not in finished}
     with (
-        contextlib.closing(stream_results(packed, list(todo.values()), workers)) as stream,
+        contextlib.closing(stream_images(packed, list(todo.values()), workers)) as stream,
         tqdm(total=len(tasks), initial=len(finished), desc="boxes", unit="image", disable=not tasks) as progress,
     ):
         for result in stream:

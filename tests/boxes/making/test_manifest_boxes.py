@@ -16,10 +16,10 @@ from care_tf.boxes.box_details import details_path
 from care_tf.boxes.making.manifest_boxes import make_boxes
 from care_tf.boxes.making.methods import FunctionMethod
 from care_tf.boxes.making.one_image import BoxSettings
-from care_tf.boxes.making.workers import Workers
 from care_tf.data.manifest import Manifest, read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.progress_journal import ProgressJournal
+from care_tf.workers import Workers
 
 ONE_WORKER = Workers(num_workers=1)
 SQUARES = {name: [x0, 5, x0 + 20, 25] for name, x0 in (("a", 4), ("b", 8), ("c", 12), ("d", 16))}

@@ -5,12 +5,12 @@ import pytest
 from PIL import Image
 
 from care_tf.boxes.making import _result_stream as result_stream
-from care_tf.boxes.making._result_stream import stream_results
-from care_tf.boxes.making._worker_pool import WorkerDiedError
+from care_tf.boxes.making._result_stream import stream_images
 from care_tf.boxes.making.methods import FunctionMethod
 from care_tf.boxes.making.one_image import BoxSettings, ImageTask, annotate, pack
-from care_tf.boxes.making.workers import Workers
 from care_tf.errors import InputError
+from care_tf.workers import Workers
+from care_tf.workers._worker_pool import WorkerDiedError
 
 PACKED = pack(FunctionMethod("bms", "care_tf.boxes.saliency._bms:bms_saliency"), BoxSettings())
 
@@ -60,8 +60,8 @@ def streamed(monkeypatch, tasks):
     """Runs the tasks on a pool; returns status by row, in the order of the results."""
 
     def run(pool, backend="dask"):
-        monkeypatch.setattr(result_stream, "open_pool", lambda workers, packed: contextlib.nullcontext(pool))
-        return {result.row: result.status for result in stream_results(PACKED, tasks, Workers(backend, 2))}
+        monkeypatch.setattr(result_stream, "open_pool", lambda workers, work, packed: contextlib.nullcontext(pool))
+        return {result.row: result.status for result in stream_images(PACKED, tasks, Workers(backend, 2))}
 
     return run
 
@@ -74,8 +74,8 @@ def test_results_come_as_they_are_ready_and_few_images_are_under_way(streamed):
 
 def test_nothing_is_handed_out_before_a_result_is_taken(monkeypatch, tasks):
     pool = Pool()
-    monkeypatch.setattr(result_stream, "open_pool", lambda workers, packed: contextlib.nullcontext(pool))
-    stream = stream_results(PACKED, tasks, Workers("local", 2))
+    monkeypatch.setattr(result_stream, "open_pool", lambda workers, work, packed: contextlib.nullcontext(pool))
+    stream = stream_images(PACKED, tasks, Workers("local", 2))
     assert pool.tries == []
     next(stream)
     assert len(pool.tries) == 3
@@ -94,22 +94,22 @@ def test_what_was_lost_with_a_worker_is_tried_again_alone(streamed, together):
 
 def test_a_second_death_says_why_and_when_the_file_was_written(monkeypatch, tasks):
     pool = Pool(deadly=(3,))
-    monkeypatch.setattr(result_stream, "open_pool", lambda workers, packed: contextlib.nullcontext(pool))
-    (failed,) = [result for result in stream_results(PACKED, tasks, Workers("dask")) if result.status == "failed"]
+    monkeypatch.setattr(result_stream, "open_pool", lambda workers, work, packed: contextlib.nullcontext(pool))
+    (failed,) = [result for result in stream_images(PACKED, tasks, Workers("dask")) if result.status == "failed"]
     assert failed.message == "its worker process died twice, perhaps for lack of memory: as the test asked"
     assert (failed.row, failed.size > 0, failed.modified_ns > 0) == (3, True, True)
 
 
 def test_a_cluster_that_is_lost_on_the_way_is_said_and_keeps_what_is_finished(monkeypatch, tasks):
     pool, results = Pool(), []
-    monkeypatch.setattr(result_stream, "open_pool", lambda workers, packed: contextlib.nullcontext(pool))
+    monkeypatch.setattr(result_stream, "open_pool", lambda workers, work, packed: contextlib.nullcontext(pool))
 
     def lost(handles):
         raise ConnectionError("nobody there")
 
     message = r"The dask workers cannot continue \(ConnectionError: nobody there\); what is finished is kept"
     with pytest.raises(InputError, match=message):
-        for result in stream_results(PACKED, tasks, Workers("dask")):
+        for result in stream_images(PACKED, tasks, Workers("dask")):
             results.append(result)
             pool.wait = lost
     assert len(results) == 1

@@ -4,9 +4,8 @@ import sys
 
 import pytest
 
-from care_tf.boxes.making._result_stream import open_pool
-from care_tf.boxes.making.workers import Workers
 from care_tf.errors import InputError
+from care_tf.workers import Workers, open_pool
 
 
 @pytest.mark.parametrize(
@@ -42,5 +41,5 @@ def test_a_worker_per_core_that_a_container_may_use(monkeypatch, cpu_max, expect
 def test_a_backend_that_is_not_installed_is_refused(monkeypatch, backend, module):
     monkeypatch.setitem(sys.modules, module, None)
     message = rf"backend {backend} needs {module}.*care_tf\[{backend}\]"
-    with pytest.raises(InputError, match=message), open_pool(Workers(backend, num_workers=2), b""):
+    with pytest.raises(InputError, match=message), open_pool(Workers(backend, num_workers=2), print, b""):
         pass

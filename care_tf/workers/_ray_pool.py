@@ -2,33 +2,32 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from care_tf.boxes.making._worker_pool import WorkerDiedError, unreachable
-from care_tf.boxes.making.one_image import ImageResult, ImageTask, annotate_in_worker
 from care_tf.extras import require_extra
+from care_tf.workers._worker_pool import Work, WorkerDiedError, unreachable
 
 
 class RayPool:
     """A `WorkerPool` on the cluster that this process has joined."""
 
-    def __init__(self, packed: bytes, num_under_way: int) -> None:
+    def __init__(self, work: Work, packed: bytes, num_under_way: int, resource: str) -> None:
         import ray
 
         self.num_under_way = num_under_way
         self._packed = ray.put(packed)
-        self._annotate = ray.remote(num_cpus=1, max_retries=0)(annotate_in_worker)
+        self._work = ray.remote(**{resource: 1}, max_retries=0)(work)
 
-    def submit(self, task: ImageTask) -> Any:
-        return self._annotate.remote(self._packed, task)
+    def submit(self, task: Any) -> Any:
+        return self._work.remote(self._packed, task)
 
     def wait(self, handles: Sequence[Any]) -> list[Any]:
         import ray
 
         return ray.wait(list(handles), num_returns=1)[0]
 
-    def result(self, handle: Any) -> ImageResult:
+    def result(self, handle: Any) -> Any:
         import ray
         from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
@@ -39,8 +38,13 @@ class RayPool:
 
 
 @contextlib.contextmanager
-def open_ray_pool(packed: bytes, num_local: int, scheduler: str | None, num_under_way: int | None) -> Iterator[RayPool]:
-    """Joins or starts the cluster; arguments and errors as for `open_dask_pool`."""
+def open_ray_pool(
+    work: Work, packed: bytes, num_local: int, scheduler: str | None, under_way: Callable[[int], int], has_device: bool
+) -> Iterator[RayPool]:
+    """Joins or starts the cluster; arguments and errors as for `open_dask_pool`.
+
+    `has_device` gives every task a GPU, where the cluster has any, in place of a core.
+    """
     require_extra("The backend ray", "ray", "ray")
     import ray
 
@@ -50,7 +54,9 @@ def open_ray_pool(packed: bytes, num_local: int, scheduler: str | None, num_unde
     except (OSError, TimeoutError, ValueError, RuntimeError) as error:
         raise unreachable("ray", scheduler, error) from error
     try:
-        num_cores = max(int(ray.cluster_resources().get("CPU", 1)), 1)
-        yield RayPool(packed, num_under_way or 2 * num_cores)
+        resources = ray.cluster_resources()
+        unit = "GPU" if has_device and resources.get("GPU") else "CPU"
+        num_workers = max(int(resources.get(unit, 1)), 1)
+        yield RayPool(work, packed, under_way(num_workers), f"num_{unit.lower()}s")
     finally:
         ray.shutdown()

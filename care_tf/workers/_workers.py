@@ -1,4 +1,4 @@
-"""Who works on the images: processes of this machine, or a Dask or Ray cluster."""
+"""Who does the work: processes of this machine, or a Dask or Ray cluster."""
 
 import dataclasses
 import math
@@ -13,16 +13,16 @@ BACKENDS = ("local", "dask", "ray")
 
 @dataclasses.dataclass(frozen=True)
 class Workers:
-    """Where images are worked on.
+    """Where tasks are worked on: images whose boxes are made, or runs of a comparison.
 
     Args:
       backend: "local": processes of this machine; "dask" or "ray": a cluster, or one started on this machine for the
         run.
-      num_workers: Processes; on a cluster that runs already, images under way at the same time. None: one per core of
+      num_workers: Processes; on a cluster that runs already, tasks under way at the same time. None: one per core of
         this machine or of the cluster. One local worker is this process itself; with more, a script's main code must
         stand under `if __name__ == "__main__":`.
       scheduler: Address of a running cluster, such as "tcp://10.0.0.1:8786" or "ray://10.0.0.1:10001". Its machines
-        need care_tf installed and see the images under the same paths.
+        need care_tf installed and see the files under the same paths.
 
     Raises:
       InputError: An unknown backend, less than one worker, or a scheduler for "local".
@@ -46,6 +46,14 @@ class Workers:
     def num_local(self) -> int:
         """Processes to start on this machine; one per core that this process may use where no number is given."""
         return self.num_workers or _num_cores()
+
+    def lost(self, error: Exception) -> InputError:
+        """The error for a cluster that is lost on the way."""
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        return InputError(
+            f"The {self.backend} workers cannot continue ({reason}); what is finished is kept: once they are back, the "
+            "same command continues from there."
+        )
 
 
 def _num_cores() -> int:

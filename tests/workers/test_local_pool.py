@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from care_tf.boxes.making import _local_pool as local_pool
-from care_tf.boxes.making._local_pool import LocalPool
-from care_tf.boxes.making._worker_pool import WorkerDiedError
-from care_tf.boxes.making.one_image import BoxSettings, ImageTask, pack
+from care_tf.boxes.making.one_image import BoxSettings, ImageTask, annotate_in_worker, pack
 from care_tf.errors import InputError
+from care_tf.workers import _local_pool as local_pool
+from care_tf.workers._local_pool import LocalPool
+from care_tf.workers._worker_pool import WorkerDiedError
 
 # What a worker is like comes back as the message of an image that failed.
 MODULE = """
@@ -59,7 +59,7 @@ def pool(folder):
     import told_map
 
     environment = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("TF_NUM")}
-    pool = LocalPool(pack(told_map.Method(), BoxSettings()), 1)
+    pool = LocalPool(annotate_in_worker, pack(told_map.Method(), BoxSettings()), 1, 2)
     yield pool
     pool.close()
     os.environ.update(environment)
@@ -99,7 +99,7 @@ def test_after_a_death_there_are_new_workers(folder, pool):
 def test_workers_that_no_longer_start_are_not_taken_for_a_missing_guard(folder, monkeypatch):
     import told_map
 
-    pool = LocalPool(pack(told_map.Method(), BoxSettings()), 1)
+    pool = LocalPool(annotate_in_worker, pack(told_map.Method(), BoxSettings()), 1, 2)
     with pytest.raises(WorkerDiedError):
         told(folder, pool, "die")
     monkeypatch.setattr(local_pool, "_prepare", _die)
@@ -108,14 +108,14 @@ def test_workers_that_no_longer_start_are_not_taken_for_a_missing_guard(folder, 
     pool.close()
 
 
-def _die(end, has_started):
+def _die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_closing_does_not_wait_for_the_images_under_way(folder):
     import told_map
 
-    pool = LocalPool(pack(told_map.Method(), BoxSettings()), 1)
+    pool = LocalPool(annotate_in_worker, pack(told_map.Method(), BoxSettings()), 1, 2)
     ((pid, _),) = told(folder, pool, "")
     pool.submit(ImageTask(0, str(folder / "a.png"), "sleep", ""))
     time.sleep(0.2)
@@ -131,12 +131,12 @@ SCRIPT = """
 import signal
 import told_map
 from care_tf.boxes.making.one_image import BoxSettings, ImageTask, pack
-from care_tf.boxes.making._result_stream import stream_results
-from care_tf.boxes.making.workers import Workers
+from care_tf.boxes.making._result_stream import stream_images
+from care_tf.workers import Workers
 {guard}
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a background job ignores it
     tasks = [ImageTask(0, {image!r}, group, "") for group in ("", "sleep", "sleep")]
-    for result in stream_results(pack(told_map.Method(), BoxSettings()), tasks, Workers(num_workers=2)):
+    for result in stream_images(pack(told_map.Method(), BoxSettings()), tasks, Workers(num_workers=2)):
         print(result.message, flush=True)
 """
 
@@ -182,5 +182,5 @@ def test_a_script_without_a_guard_is_told_what_to_do(folder):
         _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     # Not the last line: Python's own resource tracker may say something after it.
-    expected = "care_tf.errors.InputError: A script that makes boxes with several"
+    expected = "care_tf.errors.InputError: A script that hands out work to several"
     assert any(line.startswith(expected) for line in said.splitlines())

@@ -5,9 +5,8 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from care_tf.boxes.making._worker_pool import SECONDS_FOR_WORKERS, WorkerDiedError, unreachable
-from care_tf.boxes.making.one_image import ImageResult, ImageTask, annotate_in_worker
 from care_tf.extras import require_extra
+from care_tf.workers._worker_pool import SECONDS_FOR_WORKERS, Work, WorkerDiedError, unreachable
 
 _SECONDS_BETWEEN_LOOKS = 10
 
@@ -15,19 +14,19 @@ _SECONDS_BETWEEN_LOOKS = 10
 class DaskPool:
     """A `WorkerPool` on the cluster of a `distributed.Client`."""
 
-    def __init__(self, client: Any, packed: bytes, num_under_way: int) -> None:
+    def __init__(self, client: Any, work: Work, packed: bytes, num_under_way: int) -> None:
         self.num_under_way = num_under_way
-        self._client, self._packed = client, packed
+        self._client, self._work, self._packed = client, work, packed
 
-    def submit(self, task: ImageTask) -> Any:
-        return self._client.submit(annotate_in_worker, self._packed, task, pure=False)
+    def submit(self, task: Any) -> Any:
+        return self._client.submit(self._work, self._packed, task, pure=False)
 
     def wait(self, handles: Sequence[Any]) -> set[Any]:
         import distributed
 
         return self._patient(lambda seconds: distributed.wait(handles, seconds, return_when="FIRST_COMPLETED").done)
 
-    def result(self, handle: Any) -> ImageResult:
+    def result(self, handle: Any) -> Any:
         import distributed
 
         try:
@@ -48,9 +47,16 @@ class DaskPool:
 
 @contextlib.contextmanager
 def open_dask_pool(
-    packed: bytes, num_local: int, scheduler: str | None, num_under_way: int | None
+    work: Work, packed: bytes, num_local: int, scheduler: str | None, under_way: Callable[[int], int]
 ) -> Iterator[DaskPool]:
-    """Joins the cluster at an address, or starts one of `num_local` processes; by default two images for every core.
+    """Joins the cluster at an address, or starts one of `num_local` processes.
+
+    Args:
+      work: What a worker does with a task.
+      packed: What all tasks share.
+      num_local: Processes, where none runs.
+      scheduler: Address of one that runs.
+      under_way: Tasks under way for so many workers.
 
     Raises:
       InputError: Dask is not installed, or the cluster does not answer.
@@ -65,7 +71,7 @@ def open_dask_pool(
             client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
         except (OSError, TimeoutError, distributed.TimeoutError, ValueError) as error:
             raise unreachable("dask", scheduler, error) from error
-        yield DaskPool(client, packed, num_under_way or 2 * max(sum(client.ncores().values()), 1))
+        yield DaskPool(client, work, packed, under_way(max(sum(client.ncores().values()), 1)))
 
 
 def _local_cluster(num_workers: int) -> Any:
@@ -76,6 +82,6 @@ def _local_cluster(num_workers: int) -> Any:
         threads_per_worker=1,
         dashboard_address=None,
         memory_limit=0,  # Dask's own would pause a worker that is doing well with a large network
-        scheduler_kwargs={"allowed_failures": 0},  # a second try is ours to make, with no other image under way
+        scheduler_kwargs={"allowed_failures": 0},  # a second try is ours to make, with no other task under way
         silence_logs=logging.ERROR,
     )

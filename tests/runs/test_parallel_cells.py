@@ -1,0 +1,110 @@
+"""Several runs of a comparison at a time: their order, what a failure means, and that they are those of one process."""
+
+import contextlib
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from care_tf.errors import InputError
+from care_tf.runs import _parallel_cells as parallel_cells
+from care_tf.runs import comparison_plan, comparison_runs
+from care_tf.runs._parallel_cells import CellResult, results_in_parallel
+from care_tf.workers import Workers
+
+TWO = Workers(num_workers=2)
+
+
+def cell(name, *sources, distribution="auto"):
+    """A run in a folder of its name that takes over stages of others."""
+    stages = [SimpleNamespace(reuse=source, epochs=1) for source in (*sources, None)]
+    training = SimpleNamespace(distribution=distribution)
+    config = SimpleNamespace(output=name, stages=stages, training=training, seed=0)
+    return comparison_plan.Cell(name, "1", config, (), "")
+
+
+class Pool:
+    """Two runs under way; the second ends first. Notes what was handed out; runs named `bad` fail."""
+
+    num_under_way = 2
+
+    def __init__(self):
+        self.handed_out = []
+
+    def submit(self, task):
+        self.handed_out.append(task.cell.method)
+        return len(self.handed_out) - 1
+
+    def wait(self, handles):
+        return handles[-1:]
+
+    def result(self, handle):
+        name = self.handed_out[handle]
+        cell_of = {each.method: each for each in CELLS}
+        return CellResult(cell_of[name], 1.0, "Loss is NaN." if name == "bad" else "")
+
+
+CELLS = [cell("takes_bad", "bad"), cell("takes_b", "b"), cell("a"), cell("bad"), cell("b"), cell("takes_two", "b", "a")]
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    pool = Pool()
+    monkeypatch.setattr(parallel_cells, "open_pool", lambda *_, **__: contextlib.nullcontext(pool))
+    return pool
+
+
+def test_a_run_waits_for_those_whose_stages_it_takes_over_and_fails_with_them_alone(pool):
+    results = {result.cell.method: result.message for result in results_in_parallel(CELLS, [], TWO)}
+    assert pool.handed_out == ["a", "bad", "b", "takes_b", "takes_two"]
+    assert results == {
+        **dict.fromkeys(("a", "b", "takes_b", "takes_two"), ""),
+        "bad": "Loss is NaN.",
+        "takes_bad": "bad failed, whose stage it takes over",
+    }
+
+
+def test_failures_are_said_at_the_end(pool, capsys):
+    with pytest.raises(InputError, match=r"2 of 6 runs failed \(bad, fold 1, seed 0: Loss is NaN; takes_bad.*kept"):
+        comparison_runs._several_at_a_time(CELLS, [], TWO)
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 6 and printed[-1].endswith("about 0:00:00 left")
+    assert printed[0].startswith("run 1 of 6, bad, fold 1, seed 0: failed: Loss is NaN; about ")
+
+
+def test_a_cluster_that_is_lost_is_said(pool, monkeypatch):
+    monkeypatch.setattr(pool, "wait", lambda handles: 1 / 0)
+    with pytest.raises(InputError, match=r"The dask workers cannot continue \(ZeroDivisionError.*continues from there"):
+        list(results_in_parallel(CELLS, [], Workers("dask", 2)))
+
+
+def test_runs_that_spread_over_devices_themselves_are_refused(monkeypatch):
+    with pytest.raises(InputError, match=r"training.distribution must be none. Received auto, mirrored\. Leave"):
+        list(results_in_parallel([cell("a"), cell("b", distribution="mirrored")], [], TWO))
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    with pytest.raises(InputError, match="Received TF_CONFIG in the environment"):
+        list(results_in_parallel([cell("a")], [], TWO))
+
+
+@pytest.mark.parametrize(("visible", "expected"), [("2,5", ["2", "5"]), ("", []), ("-1", []), (None, [])])
+def test_the_gpus_are_those_that_the_command_may_see(monkeypatch, visible, expected):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert parallel_cells._devices() == expected
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_runs_of_one(config_in, tmp_path):
+    def planned(folder):
+        config = config_in(tmp_path / "any", stages={"pretrain": {"epochs": 1}})
+        return comparison_plan.plan_cells({"plain": config}, None, [0, 1], tmp_path / folder)
+
+    comparison_runs.run_cells(planned("two"), workers=TWO)
+    comparison_runs.run_cells(planned("one")[:1], show_epochs=False)
+    cells = planned("two")
+    assert all(cell.is_finished for cell in cells)
+    first, second = (pd.read_csv(cell.folder / "predictions.csv") for cell in cells)
+    alone = pd.read_csv(planned("one")[0].folder / "predictions.csv")
+    pd.testing.assert_frame_equal(first, alone)
+    assert not first.equals(second)
