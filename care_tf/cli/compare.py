@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -109,7 +109,9 @@ def run_comparison(
     return [*cells, *earlier_cells]
 
 
-def workers_of(workers: int | None, backend: str, scheduler: str | None) -> "Workers | None":
+def workers_of(
+    workers: int | None, backend: Literal["local", "dask", "ray"], scheduler: str | None
+) -> "Workers | None":
     """Who trains several runs at a time; None: one after the other, in this process."""
     from care_tf.workers import Workers
 
