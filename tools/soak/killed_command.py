@@ -26,6 +26,10 @@ class Moment:
     seconds: float
     pattern: str = ""
 
+    def found(self, folder: Path) -> frozenset[Path]:
+        """What is there of its pattern."""
+        return frozenset(folder.glob(self.pattern)) if self.pattern else frozenset()
+
     def __str__(self) -> str:
         after = f"after {self.pattern}" if self.pattern else "after the start"
         return f"{self.signal.name} {self.seconds:.3f} s {after}"
@@ -87,6 +91,8 @@ def start(
         if limit_bytes is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
         code = _main(words)
+    except KeyboardInterrupt:
+        code = 130
     except BaseException:
         traceback.print_exc()
     finally:
@@ -104,22 +110,19 @@ def _main(words: Sequence[str]) -> int:
         main()
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
-    except KeyboardInterrupt:
-        code = 130
     threading._shutdown()  # type: ignore[attr-defined]  # as an interpreter does: here it would wait for a lost lock
     atexit._run_exitfuncs()
     return code
 
 
-def end(process: int, folder: Path, moment: Moment | None = None) -> Ended:
-    """Waits for a process that `start` started, and sends it a signal at the moment."""
+def end(process: int, folder: Path, moment: Moment | None = None, before: frozenset[Path] = frozenset()) -> Ended:
+    """Waits for a process that `start` started, and sends it a signal at the moment; `before` lay there already."""
     began = time.monotonic()
     due = None if moment is None or moment.pattern else began + moment.seconds
-    before = set(folder.glob(moment.pattern)) if moment is not None and moment.pattern else set()
     code = None
     while code is None and (due is None or time.monotonic() < due):
         code = _exit_code(process)
-        if moment is not None and due is None and set(folder.glob(moment.pattern)) - before:
+        if moment is not None and due is None and moment.found(folder) - before:
             due = time.monotonic() + moment.seconds
         if time.monotonic() - began > 4 * _PATIENCE_SECONDS:
             break

@@ -26,7 +26,7 @@ _WEIGHTS = "out/checkpoints/.*.weights.h5.written.weights.h5"
 _LAST = "out/checkpoints/last/."
 _TRAIN = ("train", "{data}/care.yaml", "output=out")
 _MAKE = (
-    *("boxes", "make", "{data}/manifest.csv", "--method", "bms", "--classes", "dermatofibroma,nevus"),
+    *("boxes", "make", "{data}/manifest.csv", "--method", "bms", "--classes", "dermatofibroma"),
     *("--output", "out/boxes.csv", "--keep-maps", "out/maps", "--workers", "1"),
 )
 _EXPORT = ("export", "run", "out/served")
@@ -106,8 +106,9 @@ class Trial:
 
     def run(self, moment: Moment | None = None, **start: Any) -> Ended:
         """Runs the command, to its end or to a kill."""
+        before = moment.found(self.folder) if moment is not None else frozenset()
         process = killed_command.start(self.words(self.part.words), self.folder, self.log, **start)
-        ended = killed_command.end(process, self.folder, moment)
+        ended = killed_command.end(process, self.folder, moment, before)
         self.problems += [f"{problem} ({moment})" for problem in ended.problems]
         return ended
 

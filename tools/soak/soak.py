@@ -188,8 +188,8 @@ def write_data(folder: Path) -> None:
     if folder.exists():
         return
     with atomic_path(folder) as temporary:
-        counts = {"train_counts": (8, 6, 6, 4), "validation_counts": (1, 1, 1, 1), "test_counts": (3, 3, 3, 3)}
-        SyntheticLesions(size_px=32, **counts).write(temporary)
+        counts = (8, 6, 6, 4), (1, 1, 1, 1), (3, 3, 3, 3)
+        SyntheticLesions(0, 32, *counts).write(temporary)
         with open(temporary / "truth.csv", newline="") as file:
             truth = list(csv.DictReader(file))
         rows = {"masks.csv": [["image", "label", "mask"]], "proposed.csv": [["image", "label", "boxes", "box_source"]]}
