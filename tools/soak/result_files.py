@@ -10,7 +10,9 @@ from typing import Any
 
 import h5py
 
-_TIMES = {"seconds", "started", "command", "date_saved"}  # columns and keys
+_TIMES = {"seconds", "started", "date_saved"}  # columns and keys
+# A network's file holds the time of its writing and addresses in memory, so its digest changes, too.
+_OF_A_PROCESS = {"command", "shared_object_id", "sha256"}
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -59,7 +61,8 @@ def _digest(path: Path) -> str:
         return _of_arrays(path)
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as weights:
-            return _of(archive.read("config.json"), _of_arrays(weights).encode())
+            config = _timeless(json.loads(archive.read("config.json")))
+            return _of(json.dumps(config).encode(), _of_arrays(weights).encode())
     if path.suffix == ".json":
         return _of(json.dumps(_timeless(json.loads(data))).encode())
     if path.suffix == ".csv":
@@ -87,8 +90,7 @@ def _of_arrays(file: Any) -> str:
 
 def _timeless(value: Any) -> Any:
     if isinstance(value, dict):
-        # A network's file holds the time of its writing, so its own digest changes, too.
-        return {key: _timeless(inner) for key, inner in value.items() if key not in {*_TIMES, "sha256"}}
+        return {key: _timeless(inner) for key, inner in value.items() if key not in {*_TIMES, *_OF_A_PROCESS}}
     return [_timeless(inner) for inner in value] if isinstance(value, list) else value
 
 

@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--table-only", action="store_true", help="run nothing")
     arguments = parser.parse_args()
     output = arguments.output.resolve()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends blocks, as Ctrl-C does
     if not arguments.table_only:
         run_trials(output, [PARTS[name] for name in arguments.parts], arguments.trials, arguments.seed)
     text = table(read_trials(output))
@@ -127,6 +128,8 @@ def one_trial(output: Path, part: Part, number: int, seed: int) -> dict[str, Any
 def new_trial(output: Path, part: Part, name: str, undisturbed: Path, seconds: float = 0.0) -> Trial:
     """A trial with an empty folder, but for what the part needs."""
     folder = output / "trials" / name
+    if os.path.ismount(folder / "out"):  # of a soak that was killed
+        subprocess.run(["umount", folder / "out"], check=True)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     if part.needs:
