@@ -59,12 +59,15 @@ def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Pa
         try:
             yield temporary
             _put_in_place(temporary, target, new_folders if durable else None)
-        except OSError as error:
-            if error.errno not in _NO_ROOM:
+        except InputError:
+            raise
+        except Exception as error:
+            reason = _why_no_room(error)
+            if reason is None:
                 raise
             raise InputError(
-                f"{target!s:.200} cannot be written: {error.strerror}. What was there is kept; make room or choose "
-                "another output, and start again."
+                f"{target!s:.200} cannot be written: {reason}. What was there is kept; make room or choose another "
+                "output, and start again."
             ) from error
         finally:
             _remove(temporary)
@@ -250,6 +253,12 @@ def _sync_entry(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _why_no_room(error: Exception) -> str | None:
+    """What the system said where it had no room; TensorFlow and HDF5 put it into errors of their own."""
+    codes = [code for code in _NO_ROOM if getattr(error, "errno", None) == code or os.strerror(code) in str(error)]
+    return os.strerror(codes[0]) if codes else None
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -154,13 +154,20 @@ def test_durable_files_are_on_the_disk_before_their_name_and_their_name_before_t
     assert len(events) == len(inside) + 4  # one more rename, and no wait for the disk
 
 
-def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        RuntimeError("RESOURCE_EXHAUSTED: weights.tmp; No space left on device"),  # as TensorFlow and HDF5 say it
+    ],
+)
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path, error):
     target = tmp_path / "metrics.json"
     target.write_text("old")
     message = r"metrics.json cannot be written: No space left.*make room"
     with pytest.raises(InputError, match=message), atomic_path(target) as path:
         path.write_text("half")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise error
     assert target.read_text() == "old" and os.listdir(tmp_path) == ["metrics.json"]
 
 
