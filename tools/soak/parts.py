@@ -174,7 +174,8 @@ def full_disk_trial(trial: Trial) -> None:
             if ended.code != 2 or len(lines) != 1 or "Traceback" in said:
                 trial.problems.append(f"exit code {ended.code}, not one clear line: {said[-600:]}")
             trial.problems += result_files.broken_files(output)
-            trial.left += result_files.hidden_files(output)
+            # A journal is what the next start continues from.
+            trial.left += [name for name in result_files.hidden_files(output) if not name.endswith(".progress.jsonl")]
         if grow:
             grow()
         trial.finish()
