@@ -117,6 +117,15 @@ def _main(words: Sequence[str]) -> int:
 
 def end(process: int, folder: Path, moment: Moment | None = None, before: frozenset[Path] = frozenset()) -> Ended:
     """Waits for a process that `start` started, and sends it a signal at the moment; `before` lay there already."""
+    try:
+        return _ended(process, folder, moment, before)
+    except BaseException:  # the soak itself is stopped
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process, signal.SIGKILL)
+        raise
+
+
+def _ended(process: int, folder: Path, moment: Moment | None, before: frozenset[Path]) -> Ended:
     began = time.monotonic()
     due = None if moment is None or moment.pattern else began + moment.seconds
     code = None

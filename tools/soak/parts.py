@@ -144,6 +144,8 @@ def killed_trial(trial: Trial) -> None:
             trial.finish(is_over=True)
             return
         trial.kills.append(str(moment))
+        if moment.signal == signal.SIGINT and ended.code not in (0, 130):
+            trial.problems.append(f"exit code {ended.code} after {moment}: {trial.last_line()}")
         trial.problems += [f"{broken} after {moment}" for broken in result_files.broken_files(trial.folder)]
     trial.finish()
 
