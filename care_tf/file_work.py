@@ -1,7 +1,6 @@
 """One function on many files, in threads: opening files waits for the disk, not for a core."""
 
 import _thread
-import contextlib
 import os
 import queue
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -10,6 +9,7 @@ from typing import Any, TypeVar
 from care_tf.errors import InputError
 from care_tf.problems import raise_problems
 
+_WAKE_SECONDS = 0.2  # a thread that nobody could tell to end, since Ctrl-C came just then, sees it by itself
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -49,12 +49,15 @@ def map_files(
             return error
 
     num_threads = num_threads or min(32, 4 * (os.cpu_count() or 1))
-    with contextlib.closing(results_in_threads(call, items, num_threads, len(items))) as results:
+    results = results_in_threads(call, items, num_threads, len(items))
+    try:  # not contextlib.closing, at whose own beginning Ctrl-C may come
         if not (progress and items):
             return list(results)
         from tqdm import tqdm
 
         return list(tqdm(results, progress, len(items), unit=unit))
+    finally:
+        results.close()
 
 
 def results_in_threads(
@@ -80,7 +83,13 @@ def results_in_threads(
 
     def work() -> None:
         try:
-            while (task := todo.get()) is not None and not is_stopped:
+            while not is_stopped:
+                try:
+                    task = todo.get(timeout=_WAKE_SECONDS)
+                except queue.Empty:
+                    continue
+                if task is None or is_stopped:
+                    return
                 place, item = task
                 try:
                     done.put((place, function(item), None))
