@@ -119,6 +119,8 @@ def train_segmentation(
             if show_progress:
                 print(f"network {number} of {settings.num_folds}: {is_seen.sum()} images", flush=True)
             if not path.exists():
+                # Layers' names begin anew: a network's last bits depend on them, hence on what was built before.
+                keras.backend.clear_session()
                 progress = [_EpochLine(settings, number)] if show_progress else []
                 _train_network(manifest.subset(is_seen), path, settings, number, progress)
             saw = frozenset().union(*(identities[i] for i in np.flatnonzero(is_seen)))
