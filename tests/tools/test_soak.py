@@ -82,9 +82,11 @@ def test_a_command_is_run_and_killed_at_its_moment(tmp_path):
 
 
 def test_the_table_counts_each_part_and_all():
-    good = {"part": "stage1", "kills": ["KILL", "INT"], "problems": [], "left": []}
-    bad = {"part": "review", "kills": ["KILL"], "problems": ["lost"], "left": [".a", ".b"]}
-    assert soak.table([good, good, bad]).splitlines()[2:] == [
+    good = {"part": "stage1", "seed": 0, "kills": ["SIGKILL", "SIGINT"], "problems": [], "left": []}
+    bad = {"part": "review", "seed": 1, "kills": ["SIGKILL"], "problems": ["lost"], "left": [".a", ".b"]}
+    lines = soak.table([good, good, bad]).splitlines()
+    assert lines[-1].endswith("seeds 0, 1: 3 SIGKILL, 0 SIGTERM, 2 SIGINT; the rest were full disks.")
+    assert lines[2:-2] == [
         "| `care train`, stage 1 | 2 | 4 | 2 | 0 |",
         "| `care boxes review`, the server | 1 | 1 | 0 | 2 |",
         "| **all** | 3 | 5 | 2 | 2 |",

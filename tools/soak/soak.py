@@ -10,6 +10,7 @@ Example: python tools/soak/soak.py --output build/soak --trials 300 --docs docs/
 
 import argparse
 import csv
+import importlib.metadata
 import json
 import os
 import random
@@ -240,7 +241,17 @@ def table(trials: list[dict[str, Any]]) -> str:
                 sum(len(trial["left"]) for trial in own),
             )
             lines.append(f"| {title} | {' | '.join(map(str, figures))} |")
-    return "\n".join(lines)
+    kills = [kill for trial in trials for kill in trial["kills"]]
+    signals = ", ".join(f"{sum(name in kill for kill in kills)} {name}" for name in ("SIGKILL", "SIGTERM", "SIGINT"))
+    seeds = ", ".join(map(str, sorted({trial["seed"] for trial in trials})))
+    version = importlib.metadata.version("tensorflow")
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"TensorFlow {version}, {os.cpu_count()} cores, seeds {seeds}: {signals}; the rest were full disks.",
+        ]
+    )
 
 
 if __name__ == "__main__":
