@@ -12,6 +12,7 @@ from care_tf.errors import InputError, clause
 from care_tf.files import atomic_path, remove_left_overs, sole_work, write_json
 from care_tf.model import CAREModel
 from care_tf.runs._stage import Stage
+from care_tf.runs._weights_file import save_weights
 from care_tf.text_files import read_json
 
 CHECKPOINTS, HISTORY = "checkpoints", "history.csv"
@@ -58,7 +59,7 @@ class Progress:
         if model is not None:
             self.weights = f"{self.stage + 1}-{self.epoch}{_WEIGHTS}"
             with atomic_path(folder / self.weights, durable=True) as temporary:
-                model.save_weights(str(temporary))
+                save_weights(model, temporary)
         write_json(folder / PROGRESS, dataclasses.asdict(self), durable=True)
         for path in folder.glob(f"*{_WEIGHTS}"):
             if model is None or path.name != self.weights:
