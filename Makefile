@@ -40,7 +40,7 @@ PYTEST_ARGUMENTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-lo
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tf215 docs notebooks wheel lint format bench lock sbom clean
+.PHONY: help demo test test-tf215 docs notebooks wheel lint format bench soak lock sbom clean
 
 help: ## lists the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -74,6 +74,9 @@ format: $(STAMP) ## lets ruff rewrite what it can
 
 bench: $(STAMP) ## the measurements in benchmarks/, each a ratio taken in one run
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(VENV)/bin/python $$benchmark || exit 1; done
+
+soak: $(STAMP) ## kills the commands at random moments and compares what they end with (about an hour); SOAK="--trials 50" for less
+	$(VENV)/bin/python tools/soak/soak.py --docs docs/reliability.md $(SOAK)
 
 $(UV):
 	$(PYTHON) -m venv $(@D)/..

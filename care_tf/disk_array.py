@@ -15,6 +15,15 @@ def reserved_array(path: Path, shape: Sequence[int], dtype: npt.DTypeLike) -> np
       OSError: The disk has no room for it.
     """
     array = np.lib.format.open_memmap(path, "w+", dtype, tuple(shape))
-    with open(path, "r+b") as file:
-        os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+    take_room(path, os.stat(path).st_size)
     return array
+
+
+def take_room(path: Path, num_bytes: int) -> None:
+    """Takes room on the disk for a file, which is made if it does not exist; what it holds stays.
+
+    Raises:
+      OSError: There is none.
+    """
+    with open(path, "ab") as file:
+        os.posix_fallocate(file.fileno(), 0, num_bytes)

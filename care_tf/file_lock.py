@@ -53,8 +53,29 @@ def open_locked(path: Path, work: str) -> IO[bytes]:
                 UserWarning,
                 stacklevel=2,
             )
-        # One that ended between our open and our lock has deleted the file we hold: take the new one.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
-                return file
+        if _is_at(file, path):
+            return file
         file.close()
+
+
+def try_lock(path: Path) -> IO[bytes] | None:
+    """As `open_locked`, in a folder that exists; None where it cannot be locked, or another holds it."""
+    with contextlib.suppress(OSError):
+        while True:
+            file = open(path, "a+b")  # noqa: SIM115  the caller's
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _is_at(file, path):
+                    return file
+            except BaseException:
+                file.close()
+                raise
+            file.close()
+    return None
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Whether the file is still at its path: one that ended between our open and our lock has deleted what we hold."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    return False

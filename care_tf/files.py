@@ -9,16 +9,18 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from care_tf.errors import InputError
+from care_tf.file_lock import open_locked, try_lock
 from care_tf.text_files import read_bytes
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 _LONGEST_NAME = 255  # bytes, on nearly every file system
-_TEMPORARY = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{8}(\..+)?")
+_LOCK, _WRITTEN, _PREVIOUS = ".writing", ".written", ".previous"
+_UNLOCKED = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{8}(\..+)?")
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # of renameat2(2)
 
 
@@ -29,7 +31,8 @@ def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Pa
     Works for a file or a folder (whatever the block creates at the yielded path). The temporary name keeps the
     target's suffix, because Keras chooses a format by it. A folder changes places with the new one in one step where
     the file system can do that; elsewhere it is moved aside first, and put back if the rename fails. A file never
-    replaces a folder, nor a folder a file.
+    replaces a folder, nor a folder a file. A process that is killed leaves the temporary path with a lock beside it,
+    `.NAME.writing`, which died with it: the next call for the same target removes both.
 
     Args:
       target: The path that must end up complete or untouched. Its parent folder is created.
@@ -43,8 +46,7 @@ def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Pa
         or a folder where a file is.
     """
     target = Path(target)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}{''.join(target.suffixes)}")
-    if len(os.fsencode(temporary.name)) > _LONGEST_NAME:
+    if len(os.fsencode(_temporary(target, f".{uuid.uuid4().hex[:8]}").name + _PREVIOUS)) > _LONGEST_NAME:
         raise InputError(f"{target!s:.200} cannot be written: the name is too long. Choose another output.")
     new_folders = [folder for folder in target.parents if not folder.exists()] if durable else []
     try:
@@ -53,34 +55,22 @@ def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Pa
         raise InputError(f"{target!s:.200} cannot be written: {_reason(error)}. Choose another output.") from error
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise InputError(f"{target} cannot be written: no permission in {target.parent}. Choose another output.")
-    try:
-        yield temporary
-        if not temporary.exists():
-            raise FileNotFoundError(f"nothing was written for {target}")
-        if target.exists() and target.is_dir() != temporary.is_dir():
-            new, old = ("file", "folder") if target.is_dir() else ("folder", "file")
-            raise InputError(f"The output must be a {new}. Received the {old} {target}. Choose another output.")
-        if durable:
-            _sync(temporary)
-        if target.is_dir():
-            _exchange_folders(temporary, target)
-        else:
-            os.replace(temporary, target)
-        if durable:
-            for folder in (target.parent, *(new.parent for new in new_folders)):
-                _sync_entry(folder)
-    except OSError as error:
-        if error.errno not in _NO_ROOM:
+    with _claimed(target) as temporary:
+        try:
+            yield temporary
+            _put_in_place(temporary, target, new_folders if durable else None)
+        except InputError:
             raise
-        raise InputError(
-            f"{target!s:.200} cannot be written: {error.strerror}. What was there is kept; make room or choose another "
-            "output, and start again."
-        ) from error
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        except Exception as error:
+            reason = _why_no_room(error)
+            if reason is None:
+                raise
+            raise InputError(
+                f"{target!s:.200} cannot be written: {reason}. What was there is kept; make room or choose another "
+                "output, and start again."
+            ) from error
+        finally:
+            _remove(temporary)
 
 
 def write_text(path: str | os.PathLike, text: str, durable: bool = False) -> None:
@@ -94,22 +84,38 @@ def write_json(path: str | os.PathLike, document: Any, durable: bool = False, **
     write_text(path, json.dumps(document, **style) + "\n", durable)
 
 
-def remove_left_overs(folder: Path) -> None:
-    """Removes what killed processes left of `atomic_path` in a folder where no other process writes now.
+def remove_left_overs(folder: Path, is_sole: bool = False) -> None:
+    """Removes what killed processes left of `atomic_path` in a folder, and nothing that a living one writes.
 
     A folder that such a process had moved aside, and for which no new one came, is put back.
+
+    Args:
+      folder: May not exist.
+      is_sole: No other process writes there now: what was written where files cannot be locked is removed, too.
     """
-    for path in folder.glob(".*"):
-        found = _TEMPORARY.fullmatch(path.name)
-        if not found:
-            continue
-        target = folder / found["target"]
-        if path.name.endswith(".previous") and not target.exists():
-            os.replace(path, target)  # a kill between two renames: this is what was there
-        elif path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+    for lock in folder.glob(f".*{_LOCK}"):
+        with _claimed(folder / lock.name[1 : -len(_LOCK)]):
+            pass
+    for path in folder.glob(".*") if is_sole else ():
+        found = _UNLOCKED.fullmatch(path.name)
+        if found:
+            _put_back(path, folder / found["target"])
+
+
+@contextlib.contextmanager
+def sole_work(folder: Path) -> Iterator[None]:
+    """Keeps other processes from working in a folder, under a lock in it, and removes what a killed one left there.
+
+    Raises:
+      InputError: Another process is at work there, or the folder cannot be written to.
+    """
+    lock = folder / ".lock"
+    with open_locked(lock, str(folder)):
+        remove_left_overs(folder)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
 
 
 def check_suffix(path: str | os.PathLike, suffix: str) -> None:
@@ -155,13 +161,72 @@ def file_state(path: str | os.PathLike) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
+@contextlib.contextmanager
+def _claimed(target: Path) -> Iterator[Path]:
+    """A temporary path for `target` that no other process has, and at which nothing is.
+
+    The same one every time, under a lock, so that what a killed process left is found; where that cannot be had, a new
+    one.
+    """
+    path = target.with_name(f".{target.name}{_LOCK}")
+    lock = try_lock(path)
+    if lock is None:
+        yield _temporary(target, f".{uuid.uuid4().hex[:8]}")
+        return
+    with lock:
+        try:
+            temporary = _temporary(target, _WRITTEN)
+            for left in (temporary, temporary.with_name(temporary.name + _PREVIOUS)):
+                _put_back(left, target)
+            yield temporary
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _temporary(target: Path, mark: str) -> Path:
+    return target.with_name(f".{target.name}{mark}{''.join(target.suffixes)}")
+
+
+def _put_back(left: Path, target: Path) -> None:
+    """Removes what a killed process left, unless it is what was at `target` and nothing is there now."""
+    if left.name.endswith(_PREVIOUS) and left.exists() and not target.exists():
+        os.replace(left, target)  # a kill between two renames
+    else:
+        _remove(left)
+
+
+def _put_in_place(temporary: Path, target: Path, new_folders: Sequence[Path] | None) -> None:
+    """`target` becomes what is at `temporary`; durable where the new folders above it are given."""
+    if not temporary.exists():
+        raise FileNotFoundError(f"nothing was written for {target}")
+    if target.exists() and target.is_dir() != temporary.is_dir():
+        new, old = ("file", "folder") if target.is_dir() else ("folder", "file")
+        raise InputError(f"The output must be a {new}. Received the {old} {target}. Choose another output.")
+    if new_folders is not None:
+        _sync(temporary)
+    if target.is_dir():
+        _exchange_folders(temporary, target)
+    else:
+        os.replace(temporary, target)
+    if new_folders is not None:
+        for folder in (target.parent, *(new.parent for new in new_folders)):
+            _sync_entry(folder)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
 def _exchange_folders(new: Path, target: Path) -> None:
     """`target` becomes what `new` is; what it was is then at `new`, or gone."""
     with contextlib.suppress(OSError, AttributeError):  # not every file system can, nor every C library
         rename = ctypes.CDLL(None, use_errno=True).renameat2
         if rename(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(target), _RENAME_EXCHANGE) == 0:
             return
-    previous = new.with_name(f"{new.name}.previous")
+    previous = new.with_name(new.name + _PREVIOUS)
     os.replace(target, previous)
     try:
         os.replace(new, target)
@@ -188,6 +253,12 @@ def _sync_entry(path: Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def _why_no_room(error: Exception) -> str | None:
+    """What the system said where it had no room; TensorFlow and HDF5 put it into errors of their own."""
+    codes = [code for code in _NO_ROOM if getattr(error, "errno", None) == code or os.strerror(code) in str(error)]
+    return os.strerror(codes[0]) if codes else None
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from care_tf.errors import InputError
-from care_tf.file_lock import open_locked
+from care_tf.file_lock import open_locked, try_lock
 
 _FORMAT = 1
 
@@ -96,6 +96,15 @@ class ProgressJournal:
 def journal_path(output: Path) -> Path:
     """Where the journal of an output lies, `.NAME.progress.jsonl` beside it."""
     return output.with_name(f".{output.name}.progress.jsonl")
+
+
+def remove_finished(output: Path) -> None:
+    """Removes the journal of a run that was killed after it had written its output; one that can continue stays."""
+    path = journal_path(output)
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_mtime_ns <= output.stat().st_mtime_ns and (lock := try_lock(path)) is not None:
+            with lock:
+                path.unlink()
 
 
 def _read(file: IO[bytes]) -> tuple[Any, list[dict[str, Any]], int]:

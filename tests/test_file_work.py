@@ -6,7 +6,7 @@ import time
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.file_work import for_each_file, map_files
+from care_tf.file_work import for_each_file, map_files, results_in_threads
 
 
 def _halve(number):
@@ -65,7 +65,6 @@ def test_other_errors_and_interrupts_cancel_what_waits(progress, interruptible):
 
     def interrupted(number):
         started.append(number)
-        # After all are submitted: an interrupt in the midst of taking a lock there can leave it taken (bpo-29988).
         if number == 20 and not is_busy.is_set():
             is_busy.set()
             _thread.interrupt_main()
@@ -74,3 +73,43 @@ def test_other_errors_and_interrupts_cancel_what_waits(progress, interruptible):
     with pytest.raises(KeyboardInterrupt):
         map_files(interrupted, range(1000), num_threads=2, progress=progress)
     assert len(started) < 100
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.0002, 0.001, 0.003])
+def test_an_interrupt_at_any_moment_ends_the_work_and_leaves_no_thread(interruptible, delay_s):
+    def interrupt():
+        time.sleep(delay_s)
+        _thread.interrupt_main()
+
+    before = _thread._count()
+    for _ in range(40):
+        with pytest.raises(KeyboardInterrupt):
+            _thread.start_new_thread(interrupt, ())
+            map_files(lambda number: number, range(3000), num_threads=4)
+            while True:  # where all of it was done before
+                time.sleep(0.0005)
+    deadline = time.monotonic() + 5
+    while _thread._count() > before and time.monotonic() < deadline:  # the last ones may be about to end
+        time.sleep(0.001)
+    assert _thread._count() <= before
+
+
+def test_results_are_worked_on_ahead_and_no_further():
+    begun = []
+    results = results_in_threads(lambda number: begun.append(number) or -number, range(100), num_threads=3, ahead=10)
+    assert [next(results) for _ in range(5)] == [0, -1, -2, -3, -4]
+    deadline = time.monotonic() + 5
+    while len(begun) < 14 and time.monotonic() < deadline:
+        time.sleep(0.001)
+    results.close()
+    assert sorted(begun) == list(range(14))
+
+
+def test_of_several_errors_the_first_in_order_is_raised():
+    def work(number):
+        time.sleep(0.001 * (10 - number))
+        raise OSError(f"item {number}")
+
+    for _ in range(5):
+        with pytest.raises(OSError, match="item 0"):
+            map_files(work, range(10), num_threads=10)

@@ -3,6 +3,8 @@
 import contextlib
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,13 +154,20 @@ def test_durable_files_are_on_the_disk_before_their_name_and_their_name_before_t
     assert len(events) == len(inside) + 4  # one more rename, and no wait for the disk
 
 
-def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path):
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        RuntimeError("RESOURCE_EXHAUSTED: weights.tmp; No space left on device"),  # as TensorFlow and HDF5 say it
+    ],
+)
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path, error):
     target = tmp_path / "metrics.json"
     target.write_text("old")
     message = r"metrics.json cannot be written: No space left.*make room"
     with pytest.raises(InputError, match=message), atomic_path(target) as path:
         path.write_text("half")
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise error
     assert target.read_text() == "old" and os.listdir(tmp_path) == ["metrics.json"]
 
 
@@ -179,14 +188,68 @@ def test_what_killed_processes_left_is_removed_and_nothing_else(tmp_path):
     (tmp_path / "last").mkdir()
     (tmp_path / ".run_2.01234567.previous").mkdir()
     (tmp_path / ".run_2.01234567.previous" / "only.txt").touch()
+    before = set(os.listdir(tmp_path))
     remove_left_overs(tmp_path)
+    assert set(os.listdir(tmp_path)) == before  # a living process may be writing them
+    remove_left_overs(tmp_path, is_sole=True)
     assert set(os.listdir(tmp_path)) == {*kept, "last", "run_2"}
     assert os.listdir(tmp_path / "run_2") == ["only.txt"]
-    with atomic_path(tmp_path / "weights.h5") as path:
-        path.touch()
-        remove_left_overs(tmp_path)  # as another process would
+
+
+KILLED = """
+import os, signal, sys
+from care_tf.files import atomic_path
+
+contexts = [atomic_path(target) for target in sys.argv[2:]]
+for context in contexts:
+    path = context.__enter__()
+    if sys.argv[1] == "folder":
+        path.mkdir()
+        path = path / "half"
+    path.touch()
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed_while_writing(kind, *targets):
+    subprocess.run([sys.executable, "-c", KILLED, kind, *map(str, targets)])
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_same(tmp_path, kind):
+    target = tmp_path / "weights.h5"
+    killed_while_writing(kind, target, tmp_path / "other", tmp_path / "third")
+    assert sorted(os.listdir(tmp_path)) == [
+        *(".other.writing", ".other.written", ".third.writing", ".third.written"),
+        *(".weights.h5.writing", ".weights.h5.written.h5"),
+    ]
+    with atomic_path(target) as path:
         assert not path.exists()
         path.touch()
+        assert (tmp_path / ".other.written").exists()
+        remove_left_overs(tmp_path)
+        assert path.exists() and not (tmp_path / ".other.written").exists()
+    assert os.listdir(tmp_path) == ["weights.h5"]
+
+
+def test_a_folder_moved_aside_by_a_killed_process_is_put_back(tmp_path):
+    killed_while_writing("folder", tmp_path / "run")
+    (tmp_path / ".run.written.previous").mkdir()
+    (tmp_path / ".run.written.previous" / "only.txt").touch()
+    remove_left_overs(tmp_path)
+    assert os.listdir(tmp_path) == ["run"] and os.listdir(tmp_path / "run") == ["only.txt"]
+
+
+@pytest.mark.parametrize("has_locks", [True, False])
+def test_two_at_once_write_the_same_target_under_names_of_their_own(tmp_path, monkeypatch, has_locks):
+    if not has_locks:
+        monkeypatch.setattr("care_tf.files.try_lock", lambda path: None)
+    with atomic_path(tmp_path / "a.csv") as first:
+        with atomic_path(tmp_path / "a.csv") as second:
+            first.write_text("first")
+            second.write_text("second")
+        assert (tmp_path / "a.csv").read_text() == "second"
+    assert (tmp_path / "a.csv").read_text() == "first" and os.listdir(tmp_path) == ["a.csv"]
 
 
 def test_writing_nothing_is_an_error(tmp_path):

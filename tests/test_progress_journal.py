@@ -10,7 +10,7 @@ import pytest
 
 from care_tf.errors import InputError
 from care_tf.file_lock import open_locked
-from care_tf.progress_journal import ProgressJournal
+from care_tf.progress_journal import ProgressJournal, remove_finished
 
 SETTINGS = {"method": "dsr", "box_settings": {"threshold": 0.5, "scale": 1.0}}
 
@@ -126,7 +126,7 @@ def test_another_output_in_the_same_folder_is_free(output):
 def test_a_killed_run_leaves_no_lock(output):
     program = (
         "import sys, time\n"
-        "from care_tf.progress_journal import ProgressJournal\n"
+        "from care_tf.progress_journal import ProgressJournal, remove_finished\n"
         "with ProgressJournal(sys.argv[1], {}) as journal:\n"
         "    journal.append({'image': 'a'}); print('locked', flush=True); time.sleep(60)\n"
     )
@@ -190,3 +190,19 @@ def test_a_file_system_without_locks_is_told_and_used(tmp_path, monkeypatch, cod
     monkeypatch.setattr("care_tf.file_lock.fcntl.flock", flock)
     with pytest.warns(UserWarning, match="has no locks"), open_locked(tmp_path / "lock", "run"):
         pass
+
+
+def test_a_journal_is_removed_only_where_its_run_had_written_the_output_before_it_was_killed(output):
+    path = written(output, {"image": "a"})
+    remove_finished(output)  # no output yet
+    output.touch()
+    os.utime(output, ns=(0, path.stat().st_mtime_ns - 1))  # that of an earlier run, which this one is to replace
+    remove_finished(output)
+    assert entries_of(output) == [{"image": "a"}]
+    with ProgressJournal(output, SETTINGS):
+        os.utime(output, ns=(0, path.stat().st_mtime_ns + 1))
+        remove_finished(output)  # a living run's
+        assert path.exists()
+    remove_finished(output)
+    assert os.listdir(output.parent) == [output.name]
+    remove_finished(output)

@@ -11,6 +11,7 @@ from care_tf.cli import options
 from care_tf.cli.commands import Command
 from care_tf.errors import InputError
 from care_tf.problems import MAX_LISTED
+from care_tf.progress_journal import remove_finished
 from care_tf.tensorflow_start import one_image_per_core, quiet_tensorflow
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def make(manifest: Path, output: Path, overwrite: bool, strict: bool, **choices:
     A saliency method or a segmentation network draws them for some classes of a manifest. Started again after a kill,
     the same command continues where it stopped. Beside the output, NAME.details.csv says what became of every image.
     """
+    remove_finished(output)
     options.refuse_existing(output, overwrite)
     one_image_per_core()
     if choices["method"] in ("segmentation", "attention"):

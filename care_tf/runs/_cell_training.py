@@ -27,4 +27,4 @@ def predict_cell(cell: Cell) -> None:
     rows = read_manifest(data.manifest, class_names=run.class_names, inputs=list(data.inputs))
     rows = select_rows(rows, data.test, "data.test")
     write_predictions(cell.folder, rows, predict_manifest(run, rows))
-    write_text(cell.folder / CELL_RECORD, cell.prediction_fingerprint)
+    write_text(cell.folder / CELL_RECORD, cell.prediction_fingerprint, durable=True)

@@ -9,13 +9,13 @@ from typing import Any
 
 from care_tf.callbacks.two_stage_schedule import Plateau
 from care_tf.errors import InputError, clause
-from care_tf.file_lock import open_locked
-from care_tf.files import atomic_path, remove_left_overs, write_json
+from care_tf.files import atomic_path, remove_left_overs, sole_work, write_json
 from care_tf.model import CAREModel
 from care_tf.runs._stage import Stage
+from care_tf.runs._weights_file import save_weights
 from care_tf.text_files import read_json
 
-CHECKPOINTS, HISTORY, _LOCK = "checkpoints", "history.csv", ".lock"
+CHECKPOINTS, HISTORY = "checkpoints", "history.csv"
 PROGRESS, _WEIGHTS = "progress.json", ".weights.h5"
 
 Row = dict[str, Any]
@@ -59,7 +59,7 @@ class Progress:
         if model is not None:
             self.weights = f"{self.stage + 1}-{self.epoch}{_WEIGHTS}"
             with atomic_path(folder / self.weights, durable=True) as temporary:
-                model.save_weights(str(temporary))
+                save_weights(model, temporary)
         write_json(folder / PROGRESS, dataclasses.asdict(self), durable=True)
         for path in folder.glob(f"*{_WEIGHTS}"):
             if model is None or path.name != self.weights:
@@ -96,14 +96,10 @@ def sole_training(run_folder: Path) -> Iterator[None]:
     Raises:
       InputError: Another process trains there.
     """
-    lock = run_folder / _LOCK
-    with open_locked(lock, str(run_folder)):
+    with sole_work(run_folder):
         for folder in (run_folder / CHECKPOINTS, last_epoch(run_folder)):
-            remove_left_overs(folder)
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+            remove_left_overs(folder, is_sole=True)
+        yield
 
 
 def check_progress(run_folder: Path, fingerprints: Sequence[str]) -> Progress:

@@ -86,7 +86,7 @@ def write_predictions(target: Path, rows: Manifest, result: Predictions) -> None
     table.insert(1, "label", np.array(rows.class_names, object)[rows.labels])
     table.insert(2, "group", list(rows.groups))
     table["attention_inside"] = result.attention_inside
-    with atomic_path(target / run_files.PREDICTIONS) as temporary:
+    with atomic_path(target / run_files.PREDICTIONS, durable=True) as temporary:
         table.to_csv(temporary, index=False)
 
 

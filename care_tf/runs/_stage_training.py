@@ -17,6 +17,7 @@ from care_tf.runs._prepared_stage import PreparedStage
 from care_tf.runs._progress import Progress, Row, epoch_weights, stage_weights, take_over
 from care_tf.runs._stage import Stage
 from care_tf.runs._start_weights import load_start_weights
+from care_tf.runs._weights_file import save_weights
 
 
 def train_stages(
@@ -71,7 +72,7 @@ def train_stages(
             callbacks += [*monitor(stage, progress.rows), *own_callbacks(offered)]
             _train_stage(stage, progress, folder, callbacks)
             with atomic_path(weights, durable=True) as temporary:
-                classifier.save_weights(str(temporary))
+                save_weights(classifier, temporary)
         progress.begin_next_stage()
         progress.write(folder)
     progress.write_history(folder)  # which a kill after the last write would have left short

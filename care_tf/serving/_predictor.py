@@ -1,9 +1,9 @@
 """A trained classifier that takes image files: a run, or the SavedModel that was exported from one."""
 
-import collections
+import contextlib
+import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from care_tf.errors import InputError, clause, did_you_mean, reason
 from care_tf.file_in_memory import AnyFile, FileInMemory
+from care_tf.file_work import results_in_threads
 from care_tf.files import files_sha256
 from care_tf.images.resize_choice import STRETCH
 from care_tf.images.resizing import map_of_image, resize_images
@@ -353,14 +354,6 @@ def _read_ahead(
     read: Callable[[ImageFile], _Read | BadImage], images: Sequence[ImageFile], batch_size: int
 ) -> Iterator[list[_Read | BadImage]]:
     """Reads batches in threads; while one is used, the next is being read."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        under_way: collections.deque[list[Future[_Read | BadImage]]] = collections.deque()
-        try:
-            for start in range(0, len(images), batch_size):
-                under_way.append([pool.submit(read, image) for image in images[start : start + batch_size]])
-                if len(under_way) > 1:
-                    yield [future.result() for future in under_way.popleft()]
-            while under_way:
-                yield [future.result() for future in under_way.popleft()]
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    with contextlib.closing(results_in_threads(read, images, os.cpu_count() or 1, batch_size)) as results:
+        for _ in range(0, len(images), batch_size):
+            yield list(itertools.islice(results, batch_size))

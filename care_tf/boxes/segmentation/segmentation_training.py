@@ -20,7 +20,7 @@ from care_tf.csv_files import write_table
 from care_tf.data.image_identity import image_identities
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
-from care_tf.files import atomic_path, file_sha256, path_sha256
+from care_tf.files import atomic_path, file_sha256, path_sha256, sole_work
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.keras_generation import build_optimizer, learning_rate
 from care_tf.losses.dice import DiceLoss
@@ -97,7 +97,7 @@ def train_segmentation(
 
     Raises:
       InputError: Too few images with masks or groups, settings that do not fit, an image or mask that cannot be
-        decoded, or a folder of other training.
+        decoded, a folder of other training, or one in which another process trains.
 
     Source: Zhuang et al. 2023, section 4.4: DeepLabV3, Dice loss. Deviations: those of
       `build_segmentation_network`; early stopping on held-out groups; cross-fitting.
@@ -105,23 +105,28 @@ def train_segmentation(
     folder = Path(folder)
     manifest = _drawn(manifest.subset(np.array(manifest.mask_paths, str) != ""), settings)
     identities = [image_identities(*pair) for pair in zip(manifest.image_paths, manifest.groups, strict=True)]
-    _claim(folder, manifest, identities, settings)
-    folds = np.zeros(len(manifest), np.int64)
-    if settings.num_folds > 1:
-        folds = deal_groups(manifest.groups, settings.num_folds, settings.seed)
-    models = []
-    for number in range(1, settings.num_folds + 1):
-        path = folder / f"model_{number}.keras"
-        is_seen = folds != number
-        if show_progress:
-            print(f"network {number} of {settings.num_folds}: {is_seen.sum()} images", flush=True)
-        if not path.exists():
-            progress = [_EpochLine(settings, number)] if show_progress else []
-            _train_network(manifest.subset(is_seen), path, settings, number, progress)
-        saw = frozenset().union(*(identities[i] for i in np.flatnonzero(is_seen)))
-        models.append(TrainedModel(path.name, saw, file_sha256(path)))
-    write_record(folder, models, {**dataclasses.asdict(settings), "max_pixel_value": manifest.max_pixel_value})
-    return models
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder} is a file, and the networks need a folder; choose another output.")
+    with sole_work(folder):
+        _claim(folder, manifest, identities, settings)
+        folds = np.zeros(len(manifest), np.int64)
+        if settings.num_folds > 1:
+            folds = deal_groups(manifest.groups, settings.num_folds, settings.seed)
+        models = []
+        for number in range(1, settings.num_folds + 1):
+            path = folder / f"model_{number}.keras"
+            is_seen = folds != number
+            if show_progress:
+                print(f"network {number} of {settings.num_folds}: {is_seen.sum()} images", flush=True)
+            if not path.exists():
+                # Layers' names begin anew: a network's last bits depend on them, hence on what was built before.
+                keras.backend.clear_session()
+                progress = [_EpochLine(settings, number)] if show_progress else []
+                _train_network(manifest.subset(is_seen), path, settings, number, progress)
+            saw = frozenset().union(*(identities[i] for i in np.flatnonzero(is_seen)))
+            models.append(TrainedModel(path.name, saw, file_sha256(path)))
+        write_record(folder, models, {**dataclasses.asdict(settings), "max_pixel_value": manifest.max_pixel_value})
+        return models
 
 
 def _drawn(manifest: Manifest, settings: SegmentationSettings) -> Manifest:
@@ -160,13 +165,11 @@ def _claim(
         settings = dataclasses.replace(settings, architecture=HUB_PREFIX + path_sha256(preset))
     fingerprint = fingerprint_of(settings)
     path = folder / "fingerprint.txt"
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file, and the networks need a folder; choose another output.")
     # Without a finished network there is nothing to mix: settings that were refused may be corrected in place.
     is_other = path.exists() and path.read_text().strip() not in (fingerprint, by_name)
     if is_other and any(folder.glob("model_*.keras")):
         raise InputError(f"{folder} holds networks of other images or settings; choose another output.")
-    if not path.exists() and folder.exists() and any(folder.iterdir()):
+    if not path.exists() and any(not inside.name.startswith(".") for inside in folder.iterdir()):
         raise InputError(f"{folder} exists and is no segmentation training; choose another output.")
     with atomic_path(path, durable=True) as temporary:
         temporary.write_text(fingerprint + "\n")

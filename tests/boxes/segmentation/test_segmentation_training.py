@@ -15,7 +15,7 @@ from care_tf.boxes.segmentation.cross_fitting import CrossFittedSegmentation, de
 from care_tf.boxes.segmentation.segmentation_training import SegmentationSettings, train_segmentation
 from care_tf.data.image_identity import image_identities
 from care_tf.errors import InputError
-from care_tf.files import file_sha256
+from care_tf.files import file_sha256, sole_work
 from care_tf.images.pixels import read_image, read_mask
 from care_tf.losses import DiceLoss
 
@@ -96,6 +96,9 @@ def test_a_second_start_trains_only_what_is_missing(lesions, tmp_path, small_net
     train_segmentation(lesions, folder, SETTINGS, show_progress=False)
     assert read_record(folder)[1] == {**json.loads(json.dumps(dataclasses.asdict(SETTINGS))), "max_pixel_value": 4095}
     first, second = (folder / f"model_{number}.keras" for number in (1, 2))
+    # Named as in a process that trains this one alone: the last bits depend on the names.
+    names = [[layer.name for layer in keras.models.load_model(path).layers] for path in (first, second)]
+    assert names[0] == names[1]
     times = first.stat().st_mtime_ns, second.stat().st_mtime_ns
     second.unlink()
     train_segmentation(lesions, folder, SETTINGS, show_progress=False)
@@ -252,3 +255,14 @@ def test_a_manifest_without_masks_and_a_foreign_folder_are_refused(lesions, tmp_
     assert _files(tmp_path / "mine") == ["thesis.txt"]
     with pytest.raises(InputError, match="thesis.txt is a file, and the networks need a folder"):
         train_segmentation(lesions, tmp_path / "mine/thesis.txt", SETTINGS)
+
+
+def test_two_processes_never_train_in_one_folder_and_left_overs_are_no_foreign_files(lesions, tmp_path, monkeypatch):
+    folder = tmp_path / "networks"
+    with sole_work(folder), pytest.raises(InputError, match="Another run is at work on .*networks; wait for it"):
+        train_segmentation(lesions, folder, SETTINGS)
+    for name in (".fingerprint.txt.writing", ".fingerprint.txt.written.txt"):  # of a process killed at its first file
+        (folder / name).touch()
+    _without_training(monkeypatch)
+    train_segmentation(lesions, folder, SETTINGS, show_progress=False)
+    assert not [name for name in _files(folder) if name.startswith(".")]
