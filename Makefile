@@ -40,7 +40,7 @@ PYTEST_ARGUMENTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-lo
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tf215 docs notebooks wheel lint format bench soak lock sbom clean
+.PHONY: help demo test test-tf215 docs notebooks wheel lint format bench soak fuzz lock sbom clean
 
 help: ## lists the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -77,6 +77,9 @@ bench: $(STAMP) ## the measurements in benchmarks/, each a ratio taken in one ru
 
 soak: $(STAMP) ## kills the commands at random moments and compares what they end with (about an hour); SOAK="--trials 50" for less
 	$(VENV)/bin/python tools/soak/soak.py --docs docs/reliability.md $(SOAK)
+
+fuzz: $(STAMP) ## feeds broken inputs to every parser (about an hour); FUZZ="--inputs 1000" for less
+	$(VENV)/bin/python tools/fuzz/fuzz.py --docs docs/reliability.md $(FUZZ)
 
 $(UV):
 	$(PYTHON) -m venv $(@D)/..

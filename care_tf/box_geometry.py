@@ -1,9 +1,12 @@
 """Box arithmetic: what a valid box is, how it scales, how it is written, and which pixels it covers."""
 
+import contextlib
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, shown
 
 
 def box_problems(
@@ -58,16 +61,23 @@ def as_boxes(boxes: npt.ArrayLike, where: str) -> np.ndarray:
     Raises:
       InputError: It is something else.
     """
-    try:
-        with np.errstate(over="ignore"):  # too large for float32 is infinite, and not a position
-            array = np.asarray(boxes, np.float32)
-    except (TypeError, ValueError, OverflowError):
-        array = np.zeros(1, np.float32)  # falls through to the same message as a wrong shape
+    array: np.ndarray = np.zeros(1, np.float32)  # whatever is wrong falls through to the message about a wrong shape
+    if not _holds_no_number(boxes):
+        with contextlib.suppress(TypeError, ValueError, OverflowError), np.errstate(over="ignore"):
+            array = np.asarray(boxes, np.float32)  # too large for float32 is infinite, and not a position
     if array.shape == (0,) or array.shape == (0, 4):
         return np.zeros((0, 4), np.float32)
     if array.ndim != 2 or array.shape[1] != 4:
-        raise InputError(f"{where}: boxes must be a list of [x0, y0, x1, y1] numbers. Received {boxes!r}.")
+        raise InputError(f"{where}: boxes must be a list of [x0, y0, x1, y1] numbers. Received {shown(boxes)}.")
     return array
+
+
+def _holds_no_number(boxes: Any) -> bool:
+    """Whether an edge is something that NumPy would take for a number, such as "1" or true."""
+    if isinstance(boxes, np.ndarray) and boxes.dtype.kind != "O":
+        return boxes.dtype.kind not in "iuf"
+    rows = [row for row in boxes if isinstance(row, list | tuple)] if isinstance(boxes, list | tuple) else []
+    return any(isinstance(edge, str | bytes | bool | np.bool_) for row in rows for edge in row)
 
 
 def validate_boxes(boxes: npt.ArrayLike, width: float, height: float, where: str) -> np.ndarray:

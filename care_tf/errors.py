@@ -1,7 +1,9 @@
 """The one exception for bad input, by which commands tell a user's mistake from a defect, and how its message ends."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+_LONGEST_MESSAGE = 6000  # twenty problems of 300 characters
 
 
 class InputError(ValueError):
@@ -15,6 +17,10 @@ class InputError(ValueError):
     # otherwise Keras 2 would show a StagingError.
     if not TYPE_CHECKING:
         __init__ = Exception.__init__
+
+    def __str__(self) -> str:
+        """The message; of one that quotes a whole file, how it begins and ends."""
+        return shortened(super().__str__(), _LONGEST_MESSAGE)
 
 
 def reason(error: Exception) -> str:
@@ -36,6 +42,30 @@ def clause(error: object) -> str:
       'The first: It is cut off; try again.'
     """
     return str(error).rstrip(".")
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text of at most `longest` characters, >= 3: of a longer one the beginning and the end.
+
+    Example:
+      >>> shortened("0123456789" * 2, 9), shortened("short", 9)
+      ('012...789', 'short')
+    """
+    if len(text) <= longest:
+        return text
+    start, end = longest // 2 - 1, longest - longest // 2 - 2
+    return f"{text[:start]}...{text[len(text) - end :]}"
+
+
+def shown(value: Any) -> str:
+    """`repr`, cut to a length that fits into a message however large the value is."""
+    import reprlib
+
+    limited = reprlib.Repr()
+    limited.maxstring = limited.maxother = limited.maxlong = 80
+    limited.maxlevel = 2
+    text = limited.repr(value)
+    return text if len(text) <= 150 else f"{text[:150]}..."
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -3,7 +3,10 @@
 import dataclasses
 import io
 import os
+import stat
 from typing import BinaryIO, TypeAlias
+
+from care_tf.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,5 +30,15 @@ AnyFile: TypeAlias = str | os.PathLike | FileInMemory
 
 
 def open_file(file: AnyFile) -> BinaryIO:
-    """Opens a file to read bytes, from the start."""
-    return io.BytesIO(file.contents) if isinstance(file, FileInMemory) else open(file, "rb")
+    """Opens a file to read bytes, from the start.
+
+    Raises:
+      InputError: It is a pipe or a device, which would be waited for, or read, without end.
+      OSError: As `open`; ValueError for a name that no file can have.
+    """
+    if isinstance(file, FileInMemory):
+        return io.BytesIO(file.contents)
+    mode = os.stat(file).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{file} must be a file. Received a pipe or a device. Copy what it gives into a file.")
+    return open(file, "rb")

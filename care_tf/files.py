@@ -46,13 +46,15 @@ def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Pa
         or a folder where a file is.
     """
     target = Path(target)
+    if not target.name or "\0" in str(target):
+        raise InputError(f"{str(target)!r:.200} cannot be written: no file can be called so. Choose another output.")
     if len(os.fsencode(_temporary(target, f".{uuid.uuid4().hex[:8]}").name + _PREVIOUS)) > _LONGEST_NAME:
         raise InputError(f"{target!s:.200} cannot be written: the name is too long. Choose another output.")
     new_folders = [folder for folder in target.parents if not folder.exists()] if durable else []
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise InputError(f"{target!s:.200} cannot be written: {_reason(error)}. Choose another output.") from error
+    except OSError as error:
+        raise InputError(f"{target!s:.200} cannot be written: {error.strerror}. Choose another output.") from error
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise InputError(f"{target} cannot be written: no permission in {target.parent}. Choose another output.")
     with _claimed(target) as temporary:
@@ -259,7 +261,3 @@ def _why_no_room(error: Exception) -> str | None:
     """What the system said where it had no room; TensorFlow and HDF5 put it into errors of their own."""
     codes = [code for code in _NO_ROOM if getattr(error, "errno", None) == code or os.strerror(code) in str(error)]
     return os.strerror(codes[0]) if codes else None
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from care_tf.errors import InputError, clause
+from care_tf.errors import InputError, clause, shortened
 
 MAX_LISTED = 20
+_LONGEST_ENTRY = 280
 
 
 def listed(entries: Sequence[str], separator: str = "; ") -> str:
@@ -22,5 +23,5 @@ def raise_problems(where: str, problems: Sequence[str]) -> None:
     """Raises one `InputError` that lists up to 20 problems and their number; does nothing when there is none."""
     if problems:
         plural = "problems" if len(problems) > 1 else "problem"
-        entries = listed([clause(problem) for problem in problems])
+        entries = listed([shortened(clause(problem), _LONGEST_ENTRY) for problem in problems])
         raise InputError(f"{where} has {len(problems)} {plural}: {entries}.")

@@ -28,8 +28,8 @@ def read_bytes(path: str | os.PathLike, kind: str = "file") -> bytes:
         return Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"There is no {kind} {path}.") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise InputError(f"{path!s:.200} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def read_text(path: str | os.PathLike, kind: str = "file") -> str:

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import os
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,13 +18,14 @@ from care_tf.box_geometry import as_boxes
 from care_tf.csv_files import composed, path_finder
 from care_tf.data._annotation import annotation_problems
 from care_tf.data._image_boxes import ImageBoxes
-from care_tf.errors import InputError, clause
+from care_tf.errors import InputError, clause, shown
 from care_tf.file_work import map_files
 from care_tf.images.header import ImageHeader, read_image_header
 from care_tf.problems import raise_problems
 
 COLUMNS = ("image", "label", "boxes", "mask", "group", "split", "fold", "box_source")
 MAX_ASPECT_RATIO_DIFFERENCE = 0.02  # a mask of another size must still show the same frame
+_OTHER_THAN_NUMBERS = re.compile(r"[\"a-df-zA-DF-Z]").search
 _ROWS_AT_ONCE, _FILES_AT_ONCE = 1000, 100
 
 Note: TypeAlias = Callable[[int, str], None]
@@ -179,13 +181,13 @@ def _parsed_boxes(texts: list[str], images: list[str], note: Note) -> ImageBoxes
 
 def _plain_boxes(texts: list[str]) -> ImageBoxes | None:
     """The boxes of rows that are lists of boxes, as `as_boxes` reads each of them; None where one may not be."""
-    if any('"' in text for text in texts):  # NumPy reads some texts as numbers
+    if any(map(_OTHER_THAN_NUMBERS, texts)):  # NumPy reads some texts, and true, as numbers
         return None
     try:
         listed = [json.loads(text) for text in texts]
         with np.errstate(over="ignore"):
             flat = np.array(list(itertools.chain.from_iterable(listed)), np.float32)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RecursionError):
         return None
     if not all(type(each) is list for each in listed) or (flat.shape[1:] != (4,) and flat.shape != (0,)):
         return None
@@ -194,12 +196,15 @@ def _plain_boxes(texts: list[str]) -> ImageBoxes | None:
 
 def _boxes_of_row(text: str, image: str, row: int, note: Note) -> np.ndarray:
     try:
-        return as_boxes(json.loads(text), Path(image).name)
-    except json.JSONDecodeError:
-        note(row, f"boxes {text!r} are not a JSON list of [x0, y0, x1, y1]")
+        boxes = json.loads(text)
+    except (ValueError, RecursionError):  # also a number of thousands of digits, and brackets within brackets
+        note(row, f"boxes {shown(text)} are not a JSON list of [x0, y0, x1, y1]")
+        return as_boxes([], "")
+    try:
+        return as_boxes(boxes, Path(image).name)
     except InputError as error:
         note(row, str(error))
-    return as_boxes([], "")
+        return as_boxes([], "")
 
 
 def _checked_sizes(images: list[str], masks: list[str], note: Note) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ import zlib
 
 _HEAD_BYTES, _TAIL_BYTES = 4096, 64
 _MOST_PIXELS = 50_000_000  # Pillow warns of more than about 90 million
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # a pipe is not waited for
 _FRAMES = frozenset(b"\xc0\xc1\xc2")
 _SKIPPED = frozenset(b"\xc4\xdd\xfe")  # Huffman tables, restart interval, comment
 _APPLICATIONS = frozenset(b"\xe0\xe2")  # JFIF and color profiles; not EXIF, nor what Pillow reads more of
@@ -22,7 +23,7 @@ def plain_header(path: str | os.PathLike) -> tuple[str, int, int] | None:
       None where that is not certain: the file is missing, odd, has EXIF, a long header, or no end where it should be.
     """
     try:
-        file = os.open(path, os.O_RDONLY)
+        file = os.open(path, os.O_RDONLY | _AT_ONCE)
         try:
             head = os.read(file, _HEAD_BYTES)
             tail = os.pread(file, _TAIL_BYTES, max(0, os.lseek(file, 0, os.SEEK_END) - _TAIL_BYTES))

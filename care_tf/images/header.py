@@ -4,9 +4,11 @@ import os
 from typing import Any, NamedTuple
 
 from care_tf.errors import InputError
+from care_tf.file_in_memory import open_file
 from care_tf.images._plain_header import plain_header
 
 ORIENTATION_TAG = 0x0112
+MOST_PIXELS = 89_478_485  # a quarter of a GiB as RGB
 _FIRST_TRANSPOSED_ORIENTATION = 5
 _END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _TAIL_BYTES = 4096  # some cameras append a few bytes of their own after the end marker
@@ -48,14 +50,17 @@ def read_image_header(path: str | os.PathLike) -> ImageHeader:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path, formats=("JPEG", "PNG")) as image:
+        with open_file(path) as file, Image.open(file, formats=("JPEG", "PNG")) as image:
             image_format = "PNG" if image.format == "PNG" else "JPEG"  # Pillow calls some JPEGs "MPO"
+            check_num_pixels(image, path)
             width, height = image.size
             orientation = exif_orientation(image)
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
     except UnidentifiedImageError:
         raise InputError(f"{path} is not a readable JPEG or PNG.") from None
+    except InputError:
+        raise
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"{path} cannot be read: {error}.") from error
     if not _has_end(path, _END_MARKERS[image_format]):
@@ -63,6 +68,19 @@ def read_image_header(path: str | os.PathLike) -> ImageHeader:
     if orientation >= _FIRST_TRANSPOSED_ORIENTATION:
         width, height = height, width
     return ImageHeader(image_format, width, height, orientation)
+
+
+def check_num_pixels(image: Any, path: object) -> None:
+    """Refuses an image that Pillow has opened, and not decoded, of so many pixels that they would fill the memory.
+
+    Raises:
+      InputError: It has more than 89 million, from where on Pillow warns of an attack.
+    """
+    width, height = image.size
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"{path} must have at most {MOST_PIXELS:,} pixels. Received {width:,} x {height:,}. Shrink it."
+        )
 
 
 def exif_orientation(image: Any) -> int:

@@ -12,7 +12,7 @@ from care_tf.errors import InputError
 from care_tf.extras import require_extra
 from care_tf.file_in_memory import AnyFile, open_file
 from care_tf.images.bit_depth import HEAD_BYTES, check_max_pixel_value, gray_of_16_bits, is_16_bit_png, warn_if_dark
-from care_tf.images.header import exif_orientation
+from care_tf.images.header import check_num_pixels, exif_orientation
 
 # What undoes an EXIF orientation, as Pillow names it; orientation 1 needs nothing.
 _TRANSPOSITIONS = {
@@ -53,6 +53,7 @@ def read_image(path: AnyFile, max_pixel_value: int | None = None) -> np.ndarray:
     if numbers is not None:
         return _rgb_of_16_bits(numbers, max_pixel_value, path)
     with named_errors(path, "image"), open_file(path) as file, Image.open(file, formats=("JPEG", "PNG")) as image:
+        check_num_pixels(image, path)
         transposition = _TRANSPOSITIONS.get(exif_orientation(image))
         pixels = _as_rgb(image)
         if transposition is not None:
@@ -78,6 +79,7 @@ def read_tiff(path: AnyFile, max_pixel_value: int | None = None) -> np.ndarray:
 
     check_max_pixel_value(max_pixel_value)
     with named_errors(path, "image"), open_file(path) as file, Image.open(file, formats=("TIFF",)) as image:
+        check_num_pixels(image, path)
         tags = image.tag_v2
         num_bits, photometric, mode = max(tags.get(_BITS_PER_SAMPLE, (1,))), tags.get(_PHOTOMETRIC), image.mode
         has_pages = getattr(image, "is_animated", False)  # n_frames would walk through all of them
@@ -108,10 +110,11 @@ def read_mask(path: str | os.PathLike) -> np.ndarray:
     """
     from PIL import Image
 
-    with named_errors(path, "mask"), Image.open(path, formats=("PNG",)) as image:
-        is_wide = image.mode.startswith("I") or image.mode == "1"
+    with named_errors(path, "mask"), open_file(path) as file, Image.open(file, formats=("PNG",)) as image:
+        check_num_pixels(image, path)
+        is_gray = image.mode.startswith("I") or image.mode in ("1", "L")
         # Through the palette's colors, not its numbers: published lesion masks have 0 for the lesion.
-        channels = np.asarray(image if is_wide else image.convert("RGB"))
+        channels = np.asarray(image if is_gray else image.convert("RGB"))
     return channels > 0 if channels.ndim == 2 else np.max(channels, axis=-1) > 0
 
 
@@ -143,6 +146,7 @@ def _16_bit_numbers(path: AnyFile) -> np.ndarray | None:
             file.seek(0)
             contents = file.read()
         with Image.open(io.BytesIO(contents), formats=("PNG",)) as image:
+            check_num_pixels(image, path)
             pixels = np.asarray(image)  # decoded even where Pillow keeps the upper bytes only: it finds what is cut off
             is_gray = image.mode.startswith("I")
     if not is_gray:
@@ -178,5 +182,9 @@ def named_errors(path: AnyFile, kind: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise InputError(f"The {kind} {path} does not exist.") from None
+    except InputError:
+        raise
+    except MemoryError:
+        raise InputError(f"The {kind} {path} must fit into the memory. Received more pixels. Shrink it.") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise InputError(f"The {kind} {path} cannot be decoded: {error}. Copy it again.") from error

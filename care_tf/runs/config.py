@@ -10,16 +10,18 @@ from typing import Any, Literal
 import pydantic
 import yaml
 
-from care_tf.errors import InputError, clause, did_you_mean
+from care_tf.errors import InputError, clause, did_you_mean, shown
 from care_tf.images.bit_depth import LARGEST
+from care_tf.problems import listed
 from care_tf.runs._stage import Stage
 from care_tf.runs.named_configs import RUNS, find_config, run_name
 from care_tf.settings import Setting
 from care_tf.text_files import read_text
+from care_tf.yaml_text import parse_yaml
 
 
 class _Section(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Selection(_Section):
@@ -206,7 +208,7 @@ class RunConfig(_Section):
         stages = []
         for name, own in content["stages"].items():
             if own is not None and not isinstance(own, dict):
-                raise ValueError(f"stages.{name} must be a mapping of settings, received {own!r}")
+                raise ValueError(f"stages.{name} must be a mapping of settings, received {shown(own)}")
             stages.append({"name": name, **shared, **(own or {})})
         return {**content, "stages": stages}
 
@@ -269,7 +271,7 @@ def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, 
         extended = settings.pop("extends", None) or []
         extended = [extended] if isinstance(extended, str) else extended
         if not isinstance(extended, list) or not all(isinstance(entry, str) for entry in extended):
-            raise InputError(f"{file}: extends must be the name of a file, or a list of names. Received {extended!r}.")
+            raise InputError(f"{file}: extends must be a file's name, or a list of names. Received {shown(extended)}.")
         for entry in extended:
             try:
                 extended_file = find_config(entry, file.parent)
@@ -290,10 +292,7 @@ def _in_merge_order(path: Path, base_changes: Sequence[Path]) -> list[dict[str, 
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(read_text(path, "configuration"))
-    except yaml.YAMLError as error:
-        raise InputError(f"The configuration {path} is not valid YAML: {' '.join(str(error).split())}.") from error
+    content = parse_yaml(read_text(path, "configuration"), f"The configuration {path}")
     if not isinstance(content, dict):
         raise InputError(f"The configuration {path} must be a mapping of sections. Received {type(content).__name__}.")
     return content
@@ -323,7 +322,7 @@ def validate_config(content: dict[str, Any], where: str) -> RunConfig:
         entries = error.errors()
         # Of stages that are all wrong pydantic also says that there is none.
         entries = [entry for entry in entries if entry["type"] != "too_short"] or entries
-        problems = "; ".join(f"{_key_of(content, entry['loc'])}: {_problem(entry)}" for entry in entries)
+        problems = listed([f"{_key_of(content, entry['loc'])}: {_problem(entry)}" for entry in entries])
         raise InputError(f"The configuration {where} is not valid: {problems}.") from error
 
 
@@ -334,7 +333,7 @@ def _problem(entry: Any) -> str:
         known = _keys_of(above)
         return f"there is no such key.{did_you_mean(key, known)} Known: {', '.join(known)}"
     text = clause(entry["msg"].removeprefix("Value error, "))
-    return text if isinstance(entry["input"], dict) else f"{text} (received {entry['input']!r})"
+    return text if isinstance(entry["input"], dict) else f"{text} (received {shown(entry['input'])})"
 
 
 def _keys_of(location: Sequence[str]) -> list[str]:
@@ -371,15 +370,12 @@ def dump_config(config: RunConfig) -> str:
 def _apply_override(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise InputError(f"An override must look like section.key=value. Received {override!r}.")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"The value of the override {override!r} is not valid YAML.") from error
+        raise InputError(f"An override must look like section.key=value. Received {shown(override)}.")
+    value = parse_yaml(text, f"The value of the override {shown(override)}")
     *parents, last = key.split(".")
     target = content
     for parent in parents:
         if not isinstance(target.setdefault(parent, {}), dict):
-            raise InputError(f"The override {override!r} goes through {parent!r}, which is not a section.")
+            raise InputError(f"The override {shown(override)} goes through {shown(parent)}, which is not a section.")
         target = target[parent]
     target[last] = value

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from care_tf.errors import InputError, did_you_mean
+from care_tf.yaml_text import parse_yaml
 
 CONFIGS, RUNS = "configs", Path("runs")
 
@@ -44,7 +45,7 @@ def find_config(name: str | os.PathLike, folder: str | os.PathLike = "") -> Path
     text = os.fspath(name)
     for place in (Path(folder), packaged_folder()):
         for path in (place / text, place / f"{text}.yaml"):
-            if path.is_file():
+            if os.path.isfile(path):  # False for names that no file can have, where `Path.is_file` may raise
                 return path
     raise InputError(
         f"A configuration must be a YAML file or a name that `care configs` lists. Received {text}, which is neither."
@@ -73,11 +74,9 @@ def value_name(text: str) -> str:
       >>> [value_name(text) for text in ("0.5", ".5", "1.0", "1", "-0.5", "1.0e-4", "resnet18")]
       ['.5', '.5', '1', '1', '-.5', '.0001', 'resnet18']
     """
-    import yaml
-
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = parse_yaml(text, "The value")
+    except InputError:
         return text  # refused where the configuration is read
     if isinstance(value, bool) or not isinstance(value, int | float):
         return text

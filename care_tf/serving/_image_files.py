@@ -117,5 +117,7 @@ def _head(path: AnyFile) -> bytes:
             return file.read(_DICOM_MARK_AT + len(_DICOM_MARK))
     except FileNotFoundError:
         raise InputError(f"The image {path} does not exist.") from None
-    except OSError as error:
-        raise InputError(f"The image {path} cannot be read: {error.strerror}.") from error
+    except InputError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise InputError(f"The image {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error

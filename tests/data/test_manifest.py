@@ -211,6 +211,24 @@ def test_all_bad_rows_are_reported_with_their_lines(image_folder, write_rows):
     assert caught.match(f"has {len(cases)} problems")
 
 
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        '[["1", "2", "3", "4"]]',
+        "[[0, 0, true, 4]]",
+        "[" * 5000,
+        "[[0, 0, 1, " + "9" * 5000 + "]]",
+        '[{"a": 0, "b": 0, "c": 4, "d": 4}]',
+        '["abcd"]',
+    ],
+)
+def test_boxes_of_anything_but_numbers_are_refused_in_a_short_message(image_folder, write_rows, boxes):
+    path = write_rows(image_folder / "bad.csv", [{"image": "image_0.jpg", "label": "rare", "boxes": boxes}])
+    with pytest.raises(InputError, match="line 2: .*boxes") as caught:
+        read_manifest(path)
+    assert len(str(caught.value)) < 400
+
+
 def test_at_most_twenty_problems_are_listed_and_all_are_counted(tmp_path, write_rows):
     rows = [{"image": f"{i}.jpg", "label": "a"} for i in range(25)]
     with pytest.raises(InputError, match=r"25 problems: .*line 21: .*; and 5 more") as caught:

@@ -84,6 +84,8 @@ def _boxes(text, name):
         return [], f"boxes {text!r} are not a JSON list"
     try:
         array = np.asarray(given_boxes, np.float32)
+        if any(isinstance(edge, bool | str) for box in given_boxes for edge in box):
+            array = None
     except (TypeError, ValueError, OverflowError):
         array = None
     if array is None or (array.shape != (0,) and array.shape[1:] != (4,)):

@@ -1,4 +1,7 @@
 import io
+import os
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from care_tf.errors import InputError
 from care_tf.images._plain_header import plain_header
 from care_tf.images.header import ImageHeader, exif_orientation, read_image_header
+from care_tf.images.pixels import read_image, read_mask
 
 _RNG = np.random.default_rng(0)
 
@@ -100,6 +104,25 @@ def test_other_files_are_left_to_pillow(tmp_path, name):
 def test_a_path_that_no_file_can_have_is_an_input_error():
     with pytest.raises(InputError, match="cannot be read: embedded null byte"):
         read_image_header("a\0b.png")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name")
+@pytest.mark.parametrize("read", [read_image_header, read_image, read_mask])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(InputError, match="a.png must be a file. Received a pipe"):
+        read(tmp_path / "a.png")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("read", [read_image_header, read_image, read_mask])
+def test_an_image_that_would_fill_the_memory_is_refused_by_its_header(tmp_path, read):
+    contents = bytearray(_encoded(name="PNG"))
+    contents[16:24] = struct.pack(">II", 13_400, 13_350)
+    contents[29:33] = struct.pack(">I", zlib.crc32(contents[12:29]))
+    (tmp_path / "a.png").write_bytes(contents)
+    with pytest.raises(InputError, match="at most 89,478,485 pixels. Received 13,400 x 13,350"):
+        read(tmp_path / "a.png")
 
 
 def test_a_turned_image_has_the_size_it_is_shown_in(tmp_path):

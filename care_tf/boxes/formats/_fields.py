@@ -1,15 +1,13 @@
 """Values out of parsed documents, each of the kind it must have or an `InputError` that says where it is not."""
 
-import reprlib
 from typing import Any
 
 import numpy as np
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, shown
 from care_tf.finite_number import finite_number
 
 MAX_SIZE_PX = 1_000_000  # no image has longer sides; a stated size beyond is a mistake
-_MAX_SHOWN = 150
 
 
 def number(value: Any, what: str, where: str) -> float:
@@ -70,12 +68,3 @@ def text(value: Any, what: str, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"{where}: {what} must be a text that is not empty. Received {shown(value)}.")
     return value
-
-
-def shown(value: Any) -> str:
-    """`repr`, cut to a length that fits into a message however large the value is."""
-    limited = reprlib.Repr()
-    limited.maxstring = limited.maxother = limited.maxlong = 80
-    limited.maxlevel = 2
-    text = limited.repr(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."

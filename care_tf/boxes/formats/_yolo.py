@@ -17,6 +17,7 @@ from care_tf.file_work import for_each_file
 from care_tf.files import atomic_path
 from care_tf.problems import listed
 from care_tf.text_files import read_text
+from care_tf.yaml_text import parse_yaml
 
 CLASS_FILES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
 _LABELS, _IMAGES = "labels", "images"
@@ -207,15 +208,7 @@ def _class_names(folder: Path, class_file: str | os.PathLike | None) -> list[str
 
 
 def _names_in_yaml(text: str, where: str) -> list[str]:
-    import yaml
-
-    try:
-        # Builds text, lists and dictionaries only: nothing is executed, and a class called NO does not become False.
-        document = yaml.load(text, Loader=yaml.BaseLoader)
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" (line {mark.line + 1})" if mark is not None else ""
-        raise InputError(f"{where} is not YAML{line}.") from error
+    document = parse_yaml(text, where, texts_only=True)
     if isinstance(document, dict) and "kpt_shape" in document:
         # Their lines have a box and then key points: as many numbers as a polygon, which they are not.
         raise InputError(f"{where} is of a pose data set (kpt_shape); export boxes or polygons.")

@@ -3,11 +3,11 @@
 import contextlib
 import io
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from care_tf.file_in_memory import open_file
 from care_tf.images.bit_depth import HEAD_BYTES, LARGEST, is_16_bit_png
 from care_tf.images.header import ORIENTATION_TAG, exif_orientation
 from care_tf.images.pixels import gray_16_bit_values, read_image
@@ -35,7 +35,8 @@ def browser_image(path: str | os.PathLike, max_pixel_value: int | None = None) -
     from PIL import Image, UnidentifiedImageError
 
     try:
-        data = Path(path).read_bytes()
+        with open_file(path) as file:
+            data = file.read()
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
             is_png = image.format == "PNG"
             # Anywhere in a PNG: Pillow knows of a chunk after the pixels only once it has decoded them. A JPEG's EXIF

@@ -118,7 +118,7 @@ class ReviewSession:
         if decision not in DECISIONS:
             raise InputError(f"The decision must be one of {', '.join(DECISIONS)}. Received {decision!r}.")
         header = read_image_header(path)
-        checked = validate_boxes(_numbers(boxes), header.width, header.height, Path(path).name)
+        checked = validate_boxes(boxes, header.width, header.height, Path(path).name)
         if decision == "reject" and len(checked):
             raise InputError(f"An image that is rejected has no boxes. Received {len(checked)}. Accept it instead.")
         if decision == "accept" and not len(checked):
@@ -168,21 +168,6 @@ class ReviewSession:
         )
         write_manifest(reviewed, self.output, durable=True)
         self._version = file_version(self.output)
-
-
-def _numbers(boxes: Any) -> np.ndarray:
-    """Refuses what NumPy would take for numbers, such as "1" and true; positions are left to `validate_boxes`."""
-    rows = list(boxes) if isinstance(boxes, (list, tuple, np.ndarray)) else [boxes]
-    for row in rows:
-        edges = list(row) if isinstance(row, (list, tuple, np.ndarray)) else []
-        numbers = [edge for edge in edges if isinstance(edge, (int, float, np.floating)) and not isinstance(edge, bool)]
-        if len(edges) != 4 or len(numbers) != 4:
-            raise InputError("boxes must be a list of [x0, y0, x1, y1], four numbers each. Received something else.")
-    try:
-        with np.errstate(over="ignore"):  # what is too large for float32 becomes infinity, which is refused
-            return np.array(rows, np.float64).reshape(-1, 4).astype(np.float32)
-    except OverflowError:
-        raise InputError("A box holds a number that is too large; give positions inside the image, px.") from None
 
 
 def file_version(path: Path) -> tuple[int, int, int] | None:

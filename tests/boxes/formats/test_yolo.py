@@ -138,7 +138,7 @@ def test_bad_lines_are_refused(text, message):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("names: [a, b", "data.yaml is not YAML .line 1"),
+        ("names: [a, b", "data.yaml is not valid YAML.*line 1"),
         ("train: x", "needs names"),
         ("names: {0: a, 2: b}", "needs names: a list of classes, or one numbered from 0 without gaps"),
         ("names: [[a]]", "needs names"),

@@ -182,7 +182,7 @@ def test_only_post_saves(client, review, method):
     ("content", "message"),
     [
         ({**GOOD, "boxes": [[-1, 0, 5, 5]]}, "leaves the image of 200 x 150 px"),
-        ({**GOOD, "boxes": None}, "four numbers each"),
+        ({**GOOD, "boxes": None}, "must be a list of [x0, y0, x1, y1] numbers"),
         ({"decision": "accept"}, "has at least one box"),
         ({"decision": ["accept"]}, "must be one of accept, reject"),
         ({}, "must be one of accept, reject"),
