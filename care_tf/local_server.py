@@ -1,10 +1,12 @@
 """Small web applications for the person at this machine: whose requests are answered, and how they are served."""
 
+import contextlib
 import os
 import socket
+import threading
 from collections.abc import Callable, Collection, Mapping
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from care_tf.errors import InputError
 
@@ -25,6 +27,7 @@ HEADERS = {
 """What every answer carries: its page loads nothing from elsewhere, and no other site shows or reads it."""
 
 _STALLED_S = 60
+MOST_WAITING, MOST_CONNECTIONS = 64, 128  # of which a browser opens six; each is a thread
 
 
 def refusal(request: "flask.Request", names: Collection[str] | None, *, origin_may_lack: bool = False) -> str:
@@ -96,12 +99,49 @@ def bind_server(app: "flask.Flask", host: str = LOOPBACK, port: int = 0) -> "tup
     Raises:
       InputError: The port is taken, not allowed or no port, or the host is not this machine.
     """
-    from werkzeug.serving import WSGIRequestHandler, make_server, select_address_family
+    from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler, select_address_family
+
+    class BoundedServer(ThreadedWSGIServer):
+        """Takes a bounded number of connections; of those that send no request the oldest makes room for a new one."""
+
+        def __init__(self, *args: Any):
+            super().__init__(*args)
+            self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
+            self._lock = threading.Lock()
+            self._waiting: dict[int, socket.socket] = {}
+
+        def process_request(self, request: Any, client_address: Any) -> None:
+            if not self._places.acquire(blocking=False):
+                self.shutdown_request(request)
+                return
+            with self._lock:
+                self._waiting[id(request)] = request
+                if len(self._waiting) > MOST_WAITING:
+                    oldest = self._waiting.pop(next(iter(self._waiting)))
+                    with contextlib.suppress(OSError):
+                        oldest.shutdown(socket.SHUT_RDWR)  # its thread reads the end, and goes
+            super().process_request(request, client_address)
+
+        def process_request_thread(self, request: Any, client_address: Any) -> None:
+            try:
+                super().process_request_thread(request, client_address)
+            finally:
+                self.has_sent(request)
+                self._places.release()
+
+        def has_sent(self, request: Any) -> None:
+            with self._lock:
+                self._waiting.pop(id(request), None)
 
     class QuietHandler(WSGIRequestHandler):
         """Answers without a line per request, and hangs up on a client that stops in the middle of one."""
 
         timeout = _STALLED_S
+
+        def parse_request(self) -> bool:
+            is_one = super().parse_request()  # the head has come
+            self.server.has_sent(self.connection)  # type: ignore[attr-defined]
+            return is_one
 
         def log(self, type: str, message: str, *args: object) -> None:
             pass
@@ -120,4 +160,4 @@ def bind_server(app: "flask.Flask", host: str = LOOPBACK, port: int = 0) -> "tup
         listener.listen()
         port = listener.getsockname()[1]
         # The server works on a duplicate of the descriptor.
-        return make_server(host, port, app, threaded=True, request_handler=QuietHandler, fd=listener.fileno()), port
+        return BoundedServer(host, port, app, QuietHandler, False, None, listener.fileno()), port

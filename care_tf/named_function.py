@@ -1,19 +1,42 @@
 """Functions of a user's own, named in a configuration or on a command line."""
 
+import contextlib
 import importlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from types import ModuleType
 from typing import Any
 
 from care_tf.errors import InputError, did_you_mean
 
+TRUST = "CARE_TF_TRUST"
+_UNTRUSTED: ContextVar[str] = ContextVar("untrusted", default="")
+
 
 def is_own(name: str) -> bool:
     """Whether a name has the form "module:function"."""
     return ":" in name
+
+
+@contextlib.contextmanager
+def strangers_code_refused(folder: str | os.PathLike, trust: bool = False) -> Iterator[None]:
+    """Within it `named_function` imports nothing that a folder names, which may come from somebody else.
+
+    Modules of this package, those that are imported already and are not Python's own, and those that the environment
+    variable CARE_TF_TRUST names, separated by commas, are as welcome as ever.
+
+    Args:
+      folder: Where the names are from, for the message.
+      trust: Refuses nothing.
+    """
+    token = _UNTRUSTED.set("" if trust else os.fspath(folder))
+    try:
+        yield
+    finally:
+        _UNTRUSTED.reset(token)
 
 
 def named_function(name: str, what: str) -> tuple[ModuleType, Callable[..., Any]]:
@@ -27,13 +50,14 @@ def named_function(name: str, what: str) -> tuple[ModuleType, Callable[..., Any]
       The module and the function.
 
     Raises:
-      InputError: The module cannot be imported, or holds no such function.
+      InputError: The module cannot be imported, or holds no such function; or within `strangers_code_refused`.
 
     Example:
       >>> named_function("os.path:basename", "method")[1]("a/b")
       'b'
     """
     module_name, _, function_name = name.partition(":")
+    _check_trusted(name, what, module_name)
     if os.getcwd() not in sys.path and "" not in sys.path:  # the command `care` starts without it
         sys.path.append(os.getcwd())
     try:
@@ -91,3 +115,14 @@ def made_by(
             f"names them, {', '.join(offered)}: {error}. Correct one of the two."
         ) from error
     return lambda: function(**arguments, **taken), set(taken)
+
+
+def _check_trusted(name: str, what: str, module_name: str) -> None:
+    package = module_name.partition(".")[0]
+    trusted = [each.strip() for each in os.environ.get(TRUST, "").split(",")]
+    is_imported = module_name in sys.modules and package not in (*sys.stdlib_module_names, *sys.builtin_module_names)
+    if _UNTRUSTED.get() and not (is_imported or package == "care_tf" or {package, module_name} & set(trusted)):
+        raise InputError(
+            f"The {what} of {_UNTRUSTED.get()} must be one of care_tf's. Received {name}, code that would run on this "
+            f"machine. If you trust it, set the environment variable {TRUST}={package}, or import {module_name} first."
+        )

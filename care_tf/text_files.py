@@ -3,11 +3,13 @@
 import codecs
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause, reason
 
+Record = TypeVar("Record")
 # The marks of UTF-32 come first: one of them starts with a mark of UTF-16.
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -90,3 +92,20 @@ def parse_json(text: str, where: str, *, finite: bool = True) -> Any:
 def read_json(path: str | os.PathLike, *, finite: bool = True) -> Any:
     """`parse_json` of a file."""
     return parse_json(read_text(path), str(path), finite=finite)
+
+
+def read_record(path: str | os.PathLike, build: Callable[[Any], Record]) -> Record:
+    """What `build` makes of a JSON file that this package has written.
+
+    Raises:
+      InputError: It is no JSON, or of another form.
+    """
+    content = read_json(path, finite=False)
+    try:
+        return build(content)
+    except InputError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} is damaged, or of another version of care_tf: {clause(reason(error))}. Copy it again."
+        ) from error

@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from care_tf.disk_array import reserved_array
+from care_tf.disk_array import load_array, reserved_array
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 
@@ -30,3 +30,10 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, monkeypatch):
         path.mkdir()
         reserved_array(path / "images.npy", (10,), np.float32)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("contents", [b"", b"\x93NUMPY\x01\x00", b"no array"])
+def test_a_damaged_cache_is_told_in_a_line(tmp_path, contents):
+    (tmp_path / "images.npy").write_bytes(contents)
+    with pytest.raises(InputError, match="images.npy cannot be read: .*it is made anew"):
+        load_array(tmp_path / "images.npy", mmap_mode="r")

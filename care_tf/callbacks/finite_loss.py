@@ -1,27 +1,37 @@
-"""Stops a run whose loss or weights are no longer numbers."""
+"""Stops a run whose loss or weights are no longer numbers, with the weights that it had while they were."""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
 from care_tf.errors import InputError
 from care_tf.network.finite_weights import weights_not_finite
+from care_tf.problems import listed
 
 
 class FiniteLoss(keras.callbacks.Callback):
     """Raises at the first batch whose running loss is NaN or infinite, and at an epoch's end where a weight is.
 
-    Give it before callbacks that save the model: these then keep the last good weights.
+    The model then has the weights again that it had when the epoch began. Give it before callbacks that save the model:
+    these then keep the last good weights.
+
+    Args:
+      images_of: (epoch, batch), both from 0 -> what the batch held, for the message; None where nobody knows.
 
     Raises:
-      InputError: The loss is not finite; names epoch and batch, both from 1, and which of the terms it was.
-        Or the weights are not, which the loss need not show; names the epoch and the first of them.
+      InputError: The loss is not finite; names epoch and batch, both from 1, which of the terms it was, and the images
+        of the batch. Or the weights are not, which the loss need not show; names the epoch and the first of them.
     """
 
+    def __init__(self, images_of: Callable[[int, int], Sequence[str]] | None = None):
+        super().__init__()
+        self._images_of = images_of
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Remembers the epoch for the message."""
-        self._epoch = epoch
+        """Remembers the epoch for the message, and the weights."""
+        self._epoch, self._weights = epoch, self.model.get_weights()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks the running means, which stay NaN once a batch was."""
@@ -32,16 +42,21 @@ class FiniteLoss(keras.callbacks.Callback):
         terms = ("classification_loss", "attention_loss")
         bad = [name for name in terms if not math.isfinite(float(logs.get(name, 0.0)))]
         where = f"epoch {self._epoch + 1}, batch {batch + 1} ({' and '.join(bad) or 'loss'})"
-        raise _error(f"The loss became {loss} at {where}")
+        images = list(self._images_of(self._epoch, batch)) if self._images_of is not None else []
+        self._stop(f"The loss became {loss} at {where}{f', with the images {listed(images)}' if images else ''}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks the weights."""
         if bad := weights_not_finite(self.model):
-            raise _error(f"{len(bad)} weights became NaN or infinite in epoch {epoch + 1}, first {bad[0]}")
+            self._stop(f"{len(bad)} weights became NaN or infinite in epoch {epoch + 1}, first {bad[0]}")
 
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Lets the weights go."""
+        self._weights = []
 
-def _error(found: str) -> InputError:
-    return InputError(
-        f"{found}. Lower the learning rate, clip gradients (clipnorm=1.0), or check the images and class weights for "
-        "NaN."
-    )
+    def _stop(self, found: str) -> None:
+        self.model.set_weights(self._weights)
+        raise InputError(
+            f"{found}. The model has the weights from before this epoch again. Lower the learning rate, clip gradients "
+            "(clipnorm=1.0), or check the images and class weights for NaN."
+        )

@@ -1,6 +1,7 @@
 """What all commands share: help with an example, suggestions, one line for bad input, exit codes."""
 
 import collections
+import errno
 import importlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,9 +9,22 @@ from typing import Any, NoReturn
 
 import click
 
-from care_tf.errors import InputError, did_you_mean
+from care_tf.device_memory import full_memory_named
+from care_tf.errors import InputError, did_you_mean, shortened
 
 BAD_INPUT, INTERRUPTED = 2, 130
+# What the machine denies: no defect, wherever it is met.
+_NOT_OURS = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EIO,
+    errno.ELOOP,
+}
+_LONGEST = 6000
 _SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100}
 _ARGUMENTS = "care_tf.arguments"
 
@@ -30,9 +44,15 @@ class _WithExample(click.Command):
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Runs the command and exits: 0, 2 with one line on bad input, 130 on Ctrl-C; a defect keeps its traceback."""
         try:
-            result = super().main(*args, **{**kwargs, "standalone_mode": False})
+            with full_memory_named():
+                result = super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
+            sys.exit(BAD_INPUT)
+        except OSError as error:
+            if error.errno not in _NOT_OURS or error.filename is None:
+                raise
+            click.echo(f"error: {_printable(f'{error.filename!s:.200} cannot be used: {error.strerror}.')}", err=True)
             sys.exit(BAD_INPUT)
         except (InputError, click.ClickException) as error:
             click.echo(f"error: {_one_line(error)}", err=True)
@@ -45,10 +65,15 @@ class _WithExample(click.Command):
         sys.exit(result if isinstance(result, int) else 0)
 
 
+def _printable(text: str) -> str:
+    """In one line, and without what would steer the terminal: messages quote what others wrote."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
 def _one_line(error: Exception) -> str:
     if not isinstance(error, click.ClickException):
-        return str(error)
-    message = " ".join(error.format_message().split())
+        return _printable(str(error))
+    message = shortened(_printable(" ".join(error.format_message().split())), _LONGEST)
     context = getattr(error, "ctx", None)
     return message if context is None else f"{message} See {context.command_path} --help."
 

@@ -15,7 +15,7 @@ from care_tf.data.input_encoding import InputEncoding, encoded_inputs
 from care_tf.data.manifest import Manifest
 from care_tf.data.pipeline import epoch_indices, load_masks
 from care_tf.data.replica_share import ReplicaShare, loaded_batches
-from care_tf.disk_array import reserved_array
+from care_tf.disk_array import load_array, reserved_array
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 
@@ -97,8 +97,8 @@ def compute_activations(
             activations, sizes = _filled(manifest, load_image, lower, signs, batch_size, on_disk)
             activations.flush()  # type: ignore[attr-defined]
             np.save(temporary / "sizes.npy", sizes)
-    activations = np.load(folder / "activations.npy", mmap_mode="r")
-    return ActivationCache(activations, signs, np.load(folder / "sizes.npy"), rows)
+    activations = load_array(folder / "activations.npy", mmap_mode="r")
+    return ActivationCache(activations, signs, load_array(folder / "sizes.npy"), rows)
 
 
 def activation_training_dataset(

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from care_tf.data.manifest import Manifest
-from care_tf.disk_array import reserved_array
+from care_tf.disk_array import load_array, reserved_array
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.images.decoding import decode_image_named, warn_of_dark_images
@@ -87,11 +87,11 @@ def _from_folder(manifest: Manifest, image_size: tuple[int, int], cache: Path) -
             images = reserved_array(temporary / "images.npy", shape, np.uint8)
             np.save(temporary / "sizes.npy", _fill(images, manifest, image_size))
             images.flush()
-    images = np.load(folder / "images.npy", mmap_mode="r")
-    sizes = tf.constant(np.load(folder / "sizes.npy"))
+    stored = load_array(folder / "images.npy", mmap_mode="r")
+    sizes = tf.constant(load_array(folder / "sizes.npy"))
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = tf.numpy_function(lambda i: images[i], [index], tf.uint8, stateful=False)
+        image = tf.numpy_function(lambda i: stored[i], [index], tf.uint8, stateful=False)
         return tf.cast(tf.ensure_shape(image, (*image_size, 3)), tf.float32), sizes[index]
 
     return load

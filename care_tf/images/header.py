@@ -3,7 +3,7 @@
 import os
 from typing import Any, NamedTuple
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause
 from care_tf.file_in_memory import open_file
 from care_tf.images._plain_header import plain_header
 
@@ -61,8 +61,8 @@ def read_image_header(path: str | os.PathLike) -> ImageHeader:
         raise InputError(f"{path} is not a readable JPEG or PNG.") from None
     except InputError:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path} cannot be read: {error}.") from error
+    except Exception as error:  # Pillow's readers raise whatever broken files lead them to
+        raise InputError(f"{path} cannot be read: {clause(error)}.") from error
     if not _has_end(path, _END_MARKERS[image_format]):
         raise InputError(f"{path} is cut off before the end of the {image_format} data. Copy it again.")
     if orientation >= _FIRST_TRANSPOSED_ORIENTATION:

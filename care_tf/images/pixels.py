@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause
 from care_tf.extras import require_extra
 from care_tf.file_in_memory import AnyFile, open_file
 from care_tf.images.bit_depth import HEAD_BYTES, check_max_pixel_value, gray_of_16_bits, is_16_bit_png, warn_if_dark
@@ -176,8 +176,6 @@ def _rgb_of_16_bits(numbers: np.ndarray, max_pixel_value: int | None, path: AnyF
 @contextlib.contextmanager
 def named_errors(path: AnyFile, kind: str) -> Iterator[None]:
     """Turns whatever Pillow raises into one `InputError` that names the file."""
-    from PIL import Image
-
     try:
         yield
     except FileNotFoundError:
@@ -186,5 +184,5 @@ def named_errors(path: AnyFile, kind: str) -> Iterator[None]:
         raise
     except MemoryError:
         raise InputError(f"The {kind} {path} must fit into the memory. Received more pixels. Shrink it.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise InputError(f"The {kind} {path} cannot be decoded: {error}. Copy it again.") from error
+    except Exception as error:  # Pillow's readers raise whatever broken files lead them to
+        raise InputError(f"The {kind} {path} cannot be decoded: {clause(error)}. Copy it again.") from error

@@ -1,8 +1,10 @@
 """CAREModel: a Keras model around an unchanged classifier, trained with the attention loss."""
 
+import contextlib
 import dataclasses
 import inspect
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from care_tf import keras_generation
+from care_tf.device_memory import full_memory_named
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
 from care_tf.losses.embedding import EmbeddingLoss
@@ -18,6 +21,7 @@ from care_tf.model._attention_watch import AttentionSums, AttentionWatch
 from care_tf.model._batches import ImageBatch, check_labels, true_class
 from care_tf.model._class_lists import check_class_list, class_names_of
 from care_tf.model._forward_terms import AttentionTerms, Terms
+from care_tf.model._label_range import check_label_range, counts_classes, label_range_named
 from care_tf.model._replicas import OnReplicas, check_not_empty
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy
@@ -178,21 +182,33 @@ class CAREModel(OnReplicas):
         """Keras's own `fit`, with its arguments; warns where attention is not trained though alpha > 0.
 
         Raises:
-          InputError: `validation_data` carries another list of classes (`class_names`) than x.
+          InputError: `validation_data` carries another list of classes (`class_names`) than x; a label is of no class;
+            or a batch does not fit into the device's memory.
         """
         given = inspect.signature(super().fit).bind(x, *args, **kwargs).arguments
         self._observed.class_names = class_names_of(x) or self._observed.class_names
         self._check_class_list(given.get("validation_data"))
-        return super().fit(**{**given, "callbacks": self._watched(given.get("callbacks"))})
+        with self._named_failures(given.get("y")):
+            return super().fit(**{**given, "callbacks": self._watched(given.get("callbacks"))})
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras's own `evaluate`, with its arguments.
 
         Raises:
-          InputError: x carries another list of classes (`class_names`) than the training data.
+          InputError: x carries another list of classes (`class_names`) than the training data; or as in `fit`.
         """
         self._check_class_list(x)
-        return super().evaluate(x, *args, **kwargs)
+        given = inspect.signature(super().evaluate).bind(x, *args, **kwargs).arguments
+        with self._named_failures(given.get("y")):
+            return super().evaluate(x, *args, **kwargs)
+
+    @contextlib.contextmanager
+    def _named_failures(self, labels: Any) -> Iterator[None]:
+        """Says in a sentence what TensorFlow says of its own tensors: a label of no class, a full memory."""
+        if counts_classes(self.loss):
+            check_label_range(labels, self._observed.num_classes)
+        with full_memory_named(), label_range_named(lambda: int(self.optimizer.iterations)):
+            yield
 
     def _watched(self, callbacks: Any) -> Any:
         """The callbacks of a fit with the watch, which takes what it must out of the logs before others see them."""

@@ -9,7 +9,7 @@ from care_tf.data.image_identity import TrainingImages
 from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision, Rule
 from care_tf.files import write_json
-from care_tf.text_files import read_json
+from care_tf.text_files import read_json, read_record
 
 DECISION = "decision.json"
 
@@ -29,10 +29,13 @@ def write_decision(folder: Path, decision: Decision, rule: Rule, rows: Manifest)
 
 def read_decision(folder: Path) -> Decision | None:
     """The decision of a run folder; None where none was made."""
-    content = _read(folder)
-    if content is None:
+    if _read(folder) is None:
         return None
-    return Decision(tuple(content["thresholds"]), content["temperature"], tuple(content["thresholds"].values()))
+
+    def decision(content: dict[str, Any]) -> Decision:
+        return Decision(tuple(content["thresholds"]), content["temperature"], tuple(content["thresholds"].values()))
+
+    return read_record(folder / DECISION, decision)
 
 
 def num_chosen_on(folder: Path, rows: Manifest) -> int:
@@ -49,7 +52,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
     try:
         content = read_json(path, finite=False)
         if {"temperature", "thresholds", "images"} <= set(content):
-            return content
-    except InputError:
+            return dict(content)
+    except (InputError, TypeError, ValueError):
         pass
     raise InputError(f"{path} must hold a decision. Received something else. Make it anew: care calibrate {folder}.")

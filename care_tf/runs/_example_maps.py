@@ -18,6 +18,7 @@ from care_tf.keras_generation import set_weights
 from care_tf.metrics import attention_inside_share
 from care_tf.runs import _folder as run_folder
 from care_tf.runs._folder import LoadedRun
+from care_tf.runs._progress import load_checkpoint
 from care_tf.runs._training_rows import select_rows
 from care_tf.runs.config import Selection
 
@@ -59,7 +60,7 @@ def example_maps(run: LoadedRun, rows: Manifest, rarest: str) -> list[dict[str, 
     earlier = run_folder.weights_before_attention(run)
     if earlier is not None:
         weights = run.care_model.classifier.get_weights()
-        run.care_model.classifier.load_weights(str(earlier))
+        load_checkpoint(run.care_model.classifier, earlier)
         for example, before in zip(examples, drawn_examples(run, chosen), strict=True):
             for key in ("attention", "inside", "predicted"):
                 example[f"{key}_before"] = before[f"{key}_after"]

@@ -14,17 +14,18 @@ import tensorflow as tf
 from care_tf.backbones import get_backbone
 from care_tf.data import InputEncoding
 from care_tf.data.class_focus import focus_classes
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause, reason
 from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.files import files_sha256, write_json, write_text
 from care_tf.model import CAREModel
+from care_tf.named_function import strangers_code_refused
 from care_tf.run_files import CONFIG, ENVIRONMENT, INPUTS, MODEL, check_finished_run
 from care_tf.runs._configured_model import care_model, observed_network
 from care_tf.runs._decision_file import read_decision
 from care_tf.runs._progress import stage_weights
 from care_tf.runs._training_rows import TrainingRows
 from care_tf.runs.config import RunConfig, dump_config, load_config
-from care_tf.text_files import read_json
+from care_tf.text_files import read_json, read_record
 from care_tf.version import __version__
 
 
@@ -65,26 +66,34 @@ class LoadedRun:
         return files_sha256(path for path in paths if path.exists())
 
 
-def load_run(folder: str | os.PathLike) -> LoadedRun:
+def load_run(folder: str | os.PathLike, trust: bool = False) -> LoadedRun:
     """Loads a finished run.
 
     Args:
       folder: Run folder written by `train_run`.
+      trust: Whether modules outside care_tf that the run names, as its backbone or activation map, are imported: code
+        that runs on this machine. Those that are imported already, or that the environment variable CARE_TF_TRUST
+        names, are welcome without.
 
     Returns:
       The run with its trained model.
 
     Raises:
-      InputError: The folder is not a run, or its training has not finished.
+      InputError: The folder is not a run, its training has not finished, or it names code of strangers.
     """
     folder = Path(folder)
     check_finished_run(folder)
+    with strangers_code_refused(folder, trust):
+        return _loaded(folder)
+
+
+def _loaded(folder: Path) -> LoadedRun:
     config = load_config(folder / CONFIG)
     backbone = get_backbone(config.model.backbone)  # imports a user's own builder, which registers its layers
     try:
         classifier = keras.models.load_model(folder / MODEL, compile=False)
     except Exception as error:  # Keras raises whatever its readers do
-        raise InputError(f"{folder / MODEL} cannot be loaded: {str(error).splitlines()[0]}.") from error
+        raise InputError(f"{folder / MODEL} cannot be loaded: {clause(reason(error))}.") from error
     class_names = config.data.class_names
     if class_names is None:
         raise InputError(f"{folder / CONFIG} does not name data.class_names: it was not written by `care train`.")
@@ -121,7 +130,7 @@ def input_names(folders: Sequence[str | os.PathLike]) -> list[str]:
 def _read_inputs(folder: Path) -> tuple[InputEncoding, ...]:
     if not (folder / INPUTS).exists():
         return ()
-    return tuple(InputEncoding.from_dict(entry) for entry in read_json(folder / INPUTS))
+    return read_record(folder / INPUTS, lambda entries: tuple(map(InputEncoding.from_dict, entries)))
 
 
 def write_environment(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from care_tf.callbacks.two_stage_schedule import Plateau
-from care_tf.errors import InputError, clause
+from care_tf.errors import InputError, clause, reason
 from care_tf.files import atomic_path, remove_left_overs, sole_work, write_json
 from care_tf.model import CAREModel
 from care_tf.runs._stage import Stage
@@ -82,6 +82,21 @@ def stage_weights(run_folder: Path, index: int, stage: Stage) -> Path:
 def epoch_weights(run_folder: Path, progress: Progress) -> Path:
     """The file of the model and optimizer after the last finished epoch of the current stage."""
     return last_epoch(run_folder) / progress.weights
+
+
+def load_checkpoint(model: Any, path: Path) -> None:
+    """Loads the weights, and with them the optimizer, that a run has written.
+
+    Raises:
+      InputError: The file is missing or damaged.
+    """
+    try:
+        model.load_weights(str(path))
+    except Exception as error:  # Keras and h5py raise whatever their readers do
+        raise InputError(
+            f"The weights {path} cannot be loaded: {clause(reason(error))}. Copy the file again, or train "
+            "into another folder."
+        ) from error
 
 
 def last_epoch(run_folder: Path) -> Path:

@@ -16,7 +16,7 @@ from care_tf.data.activation_cache import (
     flips_of,
 )
 from care_tf.data.augmentation import Augmentation
-from care_tf.data.epochs import EpochOrder
+from care_tf.data.epochs import EpochOrder, epoch_order
 from care_tf.data.manifest import Manifest
 from care_tf.data.pipeline import evaluation_dataset, steps_per_epoch, training_dataset
 from care_tf.data.replica_share import ReplicaShare
@@ -73,6 +73,12 @@ class StageBatches:
     def unchanged(self, rows: Manifest) -> tf.data.Dataset:
         """Every image of some rows once, in order, without augmentation, in whole batches on every device."""
         return evaluation_dataset(rows, **self._sizes, inputs=self.rows.inputs, **self._decoded(rows))
+
+    def images_of(self, epoch: int, batch: int) -> list[str]:
+        """The files that a training batch holds; epoch and batch count from 0."""
+        size = self.config.training.batch_size
+        order = (self.order or epoch_order)(len(self.rows.train), self.seed, tf.constant(epoch, tf.int64))
+        return [self.rows.train.image_paths[int(row)] for row in order[batch * size : (batch + 1) * size]]
 
     def _training(self, first_epoch: int, share: ReplicaShare | None) -> tf.data.Dataset:
         rows = self.rows.train

@@ -14,7 +14,7 @@ from care_tf.files import atomic_path
 from care_tf.network.random_layers import set_random_layers
 from care_tf.runs._epoch_lines import EpochLines
 from care_tf.runs._prepared_stage import PreparedStage
-from care_tf.runs._progress import Progress, Row, epoch_weights, stage_weights, take_over
+from care_tf.runs._progress import Progress, Row, epoch_weights, load_checkpoint, stage_weights, take_over
 from care_tf.runs._stage import Stage
 from care_tf.runs._start_weights import load_start_weights
 from care_tf.runs._weights_file import save_weights
@@ -55,16 +55,16 @@ def train_stages(
         stage = stages.pop(0)
         weights = stage_weights(folder, index, stage.settings)
         if index < progress.stage:
-            classifier.load_weights(str(weights))
+            load_checkpoint(classifier, weights)
             continue
         if stage.settings.reuse is not None:
             # Rows of its own are those of an interrupted attempt to train what is now taken over.
             own = [row for row in progress.rows if row["stage"] != stage.settings.name]
             progress.rows = own + take_over(stage.settings, index, progress.fingerprints[index], weights)
-            classifier.load_weights(str(weights))
+            load_checkpoint(classifier, weights)
         else:
             load_start_weights(classifier, settings, index, folder, initial)
-            callbacks = [FiniteLoss(), _Epochs(stage.settings, index, folder, progress, seed)]
+            callbacks = [FiniteLoss(stage.batches.images_of), _Epochs(stage.settings, index, folder, progress, seed)]
             if show_progress:
                 callbacks.append(EpochLines(settings, index))
             first_epoch = sum(row["stage"] != stage.settings.name for row in progress.rows)
@@ -85,7 +85,7 @@ def _train_stage(
         step()
     if progress.epoch:
         keras_generation.build_optimizer(stage.model)
-        stage.model.load_weights(str(epoch_weights(folder, progress)))
+        load_checkpoint(stage.model, epoch_weights(folder, progress))
     if not progress.ends(stage.settings):
         stage.model.fit(
             stage.batches.training(progress.epoch),

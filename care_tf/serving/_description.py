@@ -2,13 +2,14 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from care_tf.data.input_encoding import InputEncoding
 from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.files import write_json
 from care_tf.images.resize_choice import STRETCH
-from care_tf.text_files import read_json
+from care_tf.text_files import read_record
 
 _FILE = Path("assets.extra", "care_tf.json")  # the folder that TensorFlow leaves to others in a SavedModel
 
@@ -53,7 +54,10 @@ def read_description(saved_model: Path) -> ModelDescription:
             f"The SavedModel must say what it takes, in {_FILE}. Received one without, {saved_model}. Export the run "
             "again with care export."
         )
-    entries = read_json(path)
+    return read_record(path, _description)
+
+
+def _description(entries: dict[str, Any]) -> ModelDescription:
     decision = entries["decision"]
     if decision is not None:
         names, thresholds = tuple(decision["class_names"]), tuple(decision["thresholds"])

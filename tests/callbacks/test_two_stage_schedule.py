@@ -206,10 +206,12 @@ def test_a_loss_that_is_not_a_number_stops_the_run(network, images):
     image, labels, mask = images
     weights = np.ones(16, np.float32)
     weights[9] = np.nan
-    with pytest.raises(InputError, match="loss became nan at epoch 1, batch 2 .classification_loss.*learning rate"):
-        model_for(network).fit(
-            {"image": image, "mask": mask}, labels, sample_weight=weights, callbacks=[FiniteLoss()], **SETTINGS
-        )
+    model, finite = model_for(network), FiniteLoss(images_of=lambda epoch, batch: [f"{epoch}-{batch}.png"])
+    before = model.get_weights()
+    with pytest.raises(InputError, match="nan at epoch 1, batch 2 .classification_loss.*0-1.png.*learning rate"):
+        model.fit({"image": image, "mask": mask}, labels, sample_weight=weights, callbacks=[finite], **SETTINGS)
+    for now, then in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(now, then)
 
 
 def test_weights_that_are_not_numbers_are_told_and_stop_the_run(network, images):

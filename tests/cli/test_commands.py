@@ -138,6 +138,25 @@ def test_a_defect_keeps_its_traceback(defect):
     assert isinstance(CliRunner().invoke(broken).exception, defect)
 
 
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied", "m.csv"), "error: m.csv cannot be used: Permission denied."),
+        (OSError(28, "No space left on device", "out"), "error: out cannot be used: No space left on device."),
+        (type("ResourceExhaustedError", (Exception,), {})("OOM"), "Lower the batch size"),
+        (InputError("line 2:\x1b[2J\nand more"), "error: line 2: [2J and more"),
+    ],
+)
+def test_what_the_machine_denies_and_what_steers_a_terminal_is_one_plain_line(error, message):
+    @click.command(cls=Command, example="failing")
+    def failing():
+        raise error
+
+    result = CliRunner().invoke(failing, [])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr and result.stderr.count("\n") == 1
+
+
 def test_ctrl_c_is_exit_code_130():
     @click.command("long", cls=Command, example="long")
     def long():

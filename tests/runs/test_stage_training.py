@@ -35,6 +35,9 @@ class Batches:
     def __init__(self, index):
         self.index = index
 
+    def images_of(self, epoch, batch):
+        return []
+
     def training(self, first_epoch):
         def batch(i):
             return {"image": tf.gather(IMAGES, i), "mask": tf.gather(MASKS, i)}, tf.gather(LABELS, i)
@@ -152,6 +155,14 @@ def test_a_kill_between_the_weights_and_the_progress_costs_that_epoch_alone(whol
     with sole_training(again):
         assert_ends_as(whole, *run_in(again))
     assert {path.name for path in last.iterdir()} == {"progress.json"}
+
+
+def test_weights_that_were_cut_off_are_told_in_a_line(kept, tmp_path):
+    again = shutil.copytree(kept / "0_1", tmp_path / "again")
+    weights = again / "checkpoints" / "last" / "1-1.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:2000])
+    with pytest.raises(InputError, match="The weights .*1-1.weights.h5 cannot be loaded: .*Copy the file again"):
+        run_in(again)
 
 
 def test_two_processes_never_train_in_one_folder(tmp_path):

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
@@ -213,7 +214,7 @@ def _requests(client, valid, base_url, headers):
         path, _, rest = data.partition(b"\n")
         kind, _, body = rest.partition(b"\n")
         reply = client.open(
-            f"/{path.decode('latin-1')}",
+            quote("/" + path.decode("latin-1"), safe="/?=&%"),
             method="GET" if kind.startswith(b"GET") else "POST",
             base_url=base_url,
             data=body,
