@@ -39,7 +39,7 @@ PYTEST_ARGUMENTS ?= --numprocesses auto --maxprocesses 4 --dist loadfile --no-lo
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-tf215 docs notebooks wheel lint format bench lock sbom clean
+.PHONY: help demo test test-tf215 docs notebooks wheel lint format bench fuzz lock sbom clean
 
 help: ## lists the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,9 @@ format: $(STAMP) ## lets ruff rewrite what it can
 
 bench: $(STAMP) ## the measurements in benchmarks/, each a ratio taken in one run
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(VENV)/bin/python $$benchmark || exit 1; done
+
+fuzz: $(STAMP) ## broken inputs to every reader, an hour or two; renews the table of docs/reliability.md
+	$(VENV)/bin/python tests/fuzz/run.py --table docs/reliability.md
 
 $(UV):
 	$(PYTHON) -m venv $(@D)/..
