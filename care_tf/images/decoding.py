@@ -24,7 +24,11 @@ _HEAD_OF_16_BITS = r"\CPNG\r\n\x1a\n\C{16}\x10\C"  # `is_16_bit_png`, in the gra
 
 @tf.autograph.experimental.do_not_convert
 def decode_image(
-    contents: tf.Tensor, image_size: tuple[int, int], max_pixel_value: int | None = None, resize: str = STRETCH
+    contents: tf.Tensor,
+    image_size: tuple[int, int],
+    max_pixel_value: int | None = None,
+    resize: str = STRETCH,
+    name: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Decodes, orients and resizes one image.
 
@@ -38,11 +42,17 @@ def decode_image(
       max_pixel_value: The number in a 16-bit PNG that is white, in [1, 65535], and what is above it, too; None takes
         the upper byte of its numbers. Other files are read as ever.
       resize: "stretch" or "pad", as of `resize_images`.
+      name: Scalar string, what the error of a corrupt image calls it; None leaves TensorFlow's own.
 
     Returns:
       float32 (H,W,3) RGB, whole numbers 0..255, and int32 (2,): height and width before resizing, oriented.
     """
-    pixels = tf.minimum(_pixels(contents, max_pixel_value), 255)
+    if name is None:
+        pixels = _pixels(contents, max_pixel_value)
+    else:
+        decode = functools.partial(_pixels, max_pixel_value=max_pixel_value)
+        pixels = _decoded_or_named(decode, contents, name, tf.uint8 if max_pixel_value is None else tf.uint16, "image")
+    pixels = tf.minimum(pixels, 255)
     return _orient_and_resize(pixels, contents, image_size, resize)
 
 
@@ -147,7 +157,7 @@ def _decoded_or_named(
     attempt = tf.data.Dataset.from_tensors(contents).map(decode).ignore_errors()
     failure = tf.data.Dataset.from_tensors(tf.zeros((0, 0, 3), dtype))
     pixels = attempt.concatenate(failure).take(1).get_single_element()
-    message = f"this {kind} is corrupt or of another format; copy it again, or take it out of the manifest"
+    message = f"this {kind} is corrupt or of another format; copy it again, or leave it out"
     with tf.control_dependencies([tf.debugging.Assert(tf.size(pixels) > 0, [message, path])]):
         return tf.identity(pixels)
 

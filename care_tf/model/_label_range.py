@@ -17,7 +17,7 @@ def counts_classes(loss: Any) -> bool:
     """Whether a compiled loss takes 0 to C - 1 and nothing else; a hinge, or a loss of one's own, may take -1."""
     name = loss if isinstance(loss, str) else type(loss).__name__
     is_known = "crossentropy" in name.lower().replace("_", "") or type(loss).__module__.startswith("care_tf.losses")
-    return is_known and getattr(loss, "ignore_class", None) is None
+    return is_known and (isinstance(loss, str) or loss.get_config().get("ignore_class") is None)
 
 
 def check_label_range(labels: Any, num_classes: int | None) -> None:

@@ -15,6 +15,7 @@ from care_tf.network.inputs import call_classifier, further_inputs
 from care_tf.serving._attention_box import attention_box
 from care_tf.serving._description import ModelDescription
 from care_tf.serving._portable_resize import portable_resize
+from care_tf.serving._request_checks import finite_images, small_jpeg_or_png
 
 if TYPE_CHECKING:
     from care_tf.model import CAREModel
@@ -109,14 +110,22 @@ class ServedClassifier(tf.Module):
         """Encoded images -> classes.
 
         Args:
-          image_bytes: (B,) string, each the contents of a JPEG or PNG file; EXIF orientation is honored.
+          image_bytes: (B,) string, each the contents of a JPEG or PNG file; EXIF orientation is honored. Another, a
+            corrupt or a huge one fails the request, which names its place in the batch.
 
         Returns:
           As `serve_images`.
         """
+        reading = self._image_size, self._max_pixel_value, self._resize_choice
+
+        def decoded(numbered: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            number, contents = numbered
+            name = tf.strings.join(["image ", tf.strings.as_string(number)])
+            return decode_image(small_jpeg_or_png(contents, name), *reading, name)[0]
+
         images = tf.map_fn(
-            lambda contents: decode_image(contents, self._image_size, self._max_pixel_value, self._resize_choice)[0],
-            image_bytes,
+            decoded,
+            (tf.range(tf.size(image_bytes)), image_bytes),
             fn_output_signature=tf.TensorSpec((*self._image_size, 3), tf.float32),
         )
         return self._classes(self._predict(self._prepare(images)))
@@ -167,7 +176,7 @@ class ServedClassifier(tf.Module):
         return {**self._classes(predictions), "attention_map": resized, "box": box}
 
     def _prepare(self, images: tf.Tensor) -> tf.Tensor:
-        return self._preprocess(_resize(images, self._image_size, self._resize_choice))
+        return self._preprocess(_resize(finite_images(images), self._image_size, self._resize_choice))
 
     def _classes(self, predictions: tf.Tensor) -> Outputs:
         probabilities = self._probabilities(predictions)

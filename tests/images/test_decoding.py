@@ -217,7 +217,7 @@ def test_naming_the_file_changes_no_number():
 def test_a_file_found_corrupt_inside_a_graph_becomes_one_clear_error(tmp_path):
     path = str(tmp_path / "x.jpg")
     broken = tf.data.Dataset.from_tensors(b"no image").map(lambda c: decode_image_named(c, tf.constant(path), (8, 8)))
-    message = r"x.jpg: this image is corrupt.*take it out of the manifest"
+    message = r"x.jpg: this image is corrupt.*leave it out"
     with pytest.raises(InputError, match=message), corrupt_files_refused():
         list(broken)
     with pytest.raises(tf.errors.InvalidArgumentError), corrupt_files_refused():

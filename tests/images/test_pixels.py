@@ -122,3 +122,25 @@ def test_sixteen_bits_are_scaled_number_by_number(tmp_path, shape, max_pixel_val
     image = read_image(tmp_path / "a.png", max_pixel_value)
     assert image.dtype == np.uint8
     np.testing.assert_array_equal(image, expected)
+
+
+@pytest.mark.parametrize("kind", [2, 5, 7, 12])  # a text, a fraction, bytes, and a floating-point number
+def test_a_tiff_whose_bits_are_no_number_is_refused(tmp_path, kind):
+    path = tmp_path / "a.tif"
+    Image.fromarray(_random((6, 9, 3))).save(path)
+    contents = path.read_bytes()
+    place = contents.index(b"\x02\x01\x03\x00")  # the tag 258, of whole numbers
+    path.write_bytes(contents[: place + 2] + bytes([kind, 0]) + contents[place + 4 :])
+    with pytest.raises(InputError, match="a.tif"):
+        read_tiff(path)
+
+
+def test_an_image_that_does_not_fit_into_the_memory_is_refused(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError
+
+    Image.fromarray(_random((6, 9, 3))).save(tmp_path / "a.png")
+    monkeypatch.setattr(Image.Image, "convert", full)
+    for read in (read_image, read_mask):
+        with pytest.raises(InputError, match="a.png must fit into the memory"):
+            read(tmp_path / "a.png")

@@ -278,9 +278,44 @@ def test_fractional_pixels_of_the_right_size_are_not_rounded(model, exported):
     assert np.abs(received - expected).max() < 0.1 * rounding
 
 
-def test_corrupt_bytes_are_an_error_not_an_answer(exported):
-    with pytest.raises(tf.errors.InvalidArgumentError):
-        exported[1]["serve_bytes"](image_bytes=tf.constant([encoded_images()[0], b"not an image"]))
+def _huge_png():
+    contents = bytearray(encoded_images()[0])
+    contents[16:24] = (20_000).to_bytes(4, "big") * 2
+    return bytes(contents)
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        (b"not an image", "must be JPEG or PNG files"),
+        (b"", "must be JPEG or PNG files"),
+        (b"GIF89a" + bytes(40), "must be JPEG or PNG files"),
+        (b"\xff\xd8\xff\xe0 cut off", "(?s)"),
+        (_huge_png, "at most 89,478,485 pixels"),
+        (lambda: encoded_images()[0][:60], "image"),
+    ],
+)
+def test_bytes_that_are_no_image_fail_the_request_and_are_named(exported, bad, message):
+    bad = bad() if callable(bad) else bad
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message) as caught:
+        exported[1]["serve_bytes"](image_bytes=tf.constant([encoded_images()[0], bad]))
+    assert message == "(?s)" or "image 1" in str(caught.value)
+
+
+@pytest.mark.parametrize("signature", ["serving_default", "explain"])
+def test_pixels_that_are_not_numbers_fail_the_request(exported, signature):
+    images = random_images(3)
+    images[2, 1, 1, 0] = np.nan
+    with pytest.raises(tf.errors.InvalidArgumentError, match="NaN or infinity in the images.*2"):
+        exported[1][signature](images=tf.constant(images))
+
+
+@pytest.mark.parametrize("size", [SIZE, (9, 7)])
+def test_of_no_images_nothing_is_said(exported, size):
+    images = tf.zeros((0, *size, 3))
+    for name in ("serving_default", "explain", "portable"):
+        assert len(exported[1][name](images=images)["probabilities"]) == 0
+    assert len(exported[1]["serve_bytes"](image_bytes=tf.constant([], tf.string))["probabilities"]) == 0
 
 
 CLIENT = """
