@@ -21,23 +21,19 @@ def counts_classes(loss: Any) -> bool:
 
 
 def check_label_range(labels: Any, num_classes: int | None) -> None:
-    """Refuses whole numbers that are no class, and rows of another width, in labels that are in memory.
+    """Refuses whole numbers that are no class in labels that are in memory.
 
     Args:
-      labels: `y` of `fit` or `evaluate`; what is neither an array nor a list of numbers is not looked at.
+      labels: `y` of `fit` or `evaluate`; what is neither an array nor a list of numbers is not looked at, nor are rows
+        of class values, which the training step checks.
       num_classes: C; None where the model does not tell.
 
     Raises:
-      InputError: A label is below 0 or above C - 1, or rows have not C values; names the first row.
+      InputError: A label is below 0 or above C - 1; names the first row.
     """
     if num_classes is None or not isinstance(labels, np.ndarray | list | tuple):
         return
     values = np.asarray(labels)
-    if values.ndim == 2 and values.shape[1] not in (1, num_classes):
-        raise InputError(
-            f"Labels in rows must have one value for each of the {num_classes} classes. Received {values.shape[1]}. "
-            "Encode them for these classes, or build the model for others."
-        )
     if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1) or values.dtype.kind not in "iuf":
         return
     outside = np.flatnonzero((values.ravel() < 0) | (values.ravel() > num_classes - 1))
