@@ -3,6 +3,7 @@
 from typing import Any
 
 from care_tf.errors import InputError
+from care_tf.extras import require_extra
 
 _MOST_VALUES = 100_000
 _DEEPEST = 100
@@ -28,6 +29,7 @@ def parse_yaml(text: str, where: str, *, texts_only: bool = False) -> Any:
       >>> parse_yaml("a: [1, no]", "t.yaml"), parse_yaml("a: [1, no]", "t.yaml", texts_only=True)
       ({'a': [1, False]}, {'a': ['1', 'no']})
     """
+    require_extra("Reading YAML", "runs", "yaml")
     import yaml
 
     class Loader(yaml.BaseLoader if texts_only else yaml.SafeLoader):  # type: ignore[misc]

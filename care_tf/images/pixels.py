@@ -176,6 +176,8 @@ def _rgb_of_16_bits(numbers: np.ndarray, max_pixel_value: int | None, path: AnyF
 @contextlib.contextmanager
 def named_errors(path: AnyFile, kind: str) -> Iterator[None]:
     """Turns whatever Pillow raises into one `InputError` that names the file."""
+    from PIL import UnidentifiedImageError
+
     try:
         yield
     except FileNotFoundError:
@@ -184,5 +186,7 @@ def named_errors(path: AnyFile, kind: str) -> Iterator[None]:
         raise
     except MemoryError:
         raise InputError(f"The {kind} {path} must fit into the memory. Received more pixels. Shrink it.") from None
+    except UnidentifiedImageError:  # whose text is the path once more
+        raise InputError(f"The {kind} {path} cannot be decoded: it is of no known format. Copy it again.") from None
     except Exception as error:  # Pillow's readers raise whatever broken files lead them to
         raise InputError(f"The {kind} {path} cannot be decoded: {clause(error)}. Copy it again.") from error
