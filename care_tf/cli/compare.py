@@ -1,6 +1,7 @@
 """`care compare`."""
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -116,6 +117,13 @@ def workers_of(
     from care_tf.workers import Workers
 
     chosen = Workers(backend, workers, scheduler)
+    if backend != "local" and scheduler is None:
+        raise InputError(
+            f"--backend {backend} trains on a cluster that runs already. Received no --scheduler. Name its address, or "
+            "give --workers alone to use this machine."
+        )
+    if chosen.num_workers != 1:
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # this process must leave the GPUs to the workers
     return None if backend == "local" and workers in (None, 1) else chosen
 
 

@@ -4,25 +4,33 @@ import dataclasses
 import functools
 import graphlib
 import os
+import threading
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
+from care_tf.device_memory import full_memory_named
 from care_tf.errors import InputError, reason
+from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs._cell_training import train_cell
 from care_tf.runs._shared_images import SharedImages
 from care_tf.runs.comparison_plan import Cell
 from care_tf.workers import Workers, open_pool, stream_results
 
+# A worker of a Dask cluster may have several threads, and Keras's session and seeds are those of the process.
+_ONE_AT_A_TIME = threading.Lock()
+
 
 class CellTask(NamedTuple):
-    """A run to do, and the command line for its record."""
+    """A run to do, the command line for its record, and the folder that its relative paths start from."""
 
     cell: Cell
     command: tuple[str, ...]
+    folder: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +51,12 @@ def results_in_parallel(cells: Sequence[Cell], command: Sequence[str], workers: 
       InputError: A run would itself spread over several devices, the backend is not installed, or the cluster cannot
         be reached or is lost on the way.
     """
-    spread = [cell.config.training.distribution for cell in cells]
-    if "TF_CONFIG" in os.environ or not set(spread) <= {"auto", "none"}:
+    wrong = {cell.config.training.distribution for cell in cells} - {"auto", "none"}
+    if "TF_CONFIG" in os.environ or wrong:
+        received = "TF_CONFIG in the environment" if "TF_CONFIG" in os.environ else ", ".join(sorted(wrong))
         raise InputError(
-            "Several runs at a time need a device for each, so training.distribution must be none. Received "
-            f"{'TF_CONFIG in the environment' if 'TF_CONFIG' in os.environ else ', '.join(sorted(set(spread)))}. Leave "
-            "--workers out to train one run after the other on all devices."
+            "Several runs at a time need a device for each, so training.distribution must be none or auto. Received "
+            f"{received}. Leave --workers out to train one run after the other on all devices."
         )
     failed: set[str] = set()
     with open_pool(workers, _result, b"", devices=_devices()) as pool:
@@ -59,7 +67,7 @@ def results_in_parallel(cells: Sequence[Cell], command: Sequence[str], workers: 
                     failed.add(cell.config.output)
                     yield CellResult(cell, message=f"{', '.join(sorted(missing))} failed, whose stage it takes over")
                 else:
-                    tasks.append(CellTask(cell, tuple(command)))
+                    tasks.append(CellTask(cell, tuple(command), os.getcwd()))
             try:
                 for result in stream_results(pool, tasks, lambda task, message: CellResult(task.cell, message=message)):
                     if result.message:
@@ -88,21 +96,30 @@ def _waves(cells: Sequence[Cell]) -> Iterator[list[Cell]]:
 
 def _devices() -> list[str]:
     """This machine's GPUs, as CUDA_VISIBLE_DEVICES names them."""
+    num_devices = len(tf.config.list_physical_devices("GPU"))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
-    return [str(number) for number, _ in enumerate(tf.config.list_physical_devices("GPU"))]
+    return (visible.split(",") if visible else [str(number) for number in range(num_devices)])[:num_devices]
 
 
 def _result(_: bytes, task: CellTask) -> CellResult:
-    start = time.monotonic()
-    try:
-        train_cell(task.cell, task.command, _images(task.cell.config.data.cache), show_epochs=False)
-    except Exception as error:
-        return CellResult(task.cell, message=reason(error))
-    finally:
-        keras.backend.clear_session()
-    return CellResult(task.cell, time.monotonic() - start)
+    with _ONE_AT_A_TIME:
+        start = time.monotonic()
+        try:
+            os.chdir(task.folder)
+            with full_memory_named():
+                _train(task)
+        except Exception as error:
+            if not isinstance(error, InputError):
+                traceback.print_exc()
+            return CellResult(task.cell, message=reason(error))
+        finally:
+            keras.backend.clear_session()
+        return CellResult(task.cell, time.monotonic() - start)
+
+
+@corrupt_files_refused()
+def _train(task: CellTask) -> None:
+    train_cell(task.cell, task.command, _images(task.cell.config.data.cache), show_epochs=False)
 
 
 @functools.cache

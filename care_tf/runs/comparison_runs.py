@@ -1,6 +1,7 @@
 """Several methods on the same folds and seeds: what they share is trained once, what is finished is not done again."""
 
 import collections
+import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ def run_cells(
       InputError: A configuration is bad, found before anything is trained; or runs of several at a time have failed,
         said when the others have ended.
     """
-    open_cells = [cell for cell in cells if not cell.is_finished]
+    open_cells = [cell if workers is None else _on_one_device(cell) for cell in cells if not cell.is_finished]
     print(f"{len(cells)} runs: {len(cells) - len(open_cells)} finished, {len(open_cells)} to go", flush=True)
     if not open_cells:
         return
@@ -81,16 +82,27 @@ def _one_after_the_other(cells: Sequence[Cell], command: Sequence[str], show_epo
         print(f"{cell}: {seconds:.0f} s; about {left} left", flush=True)
 
 
+def _on_one_device(cell: Cell) -> Cell:
+    """The cell with `auto` meaning one device, wherever a worker runs it; other choices are refused later."""
+    if cell.config.training.distribution != "auto":
+        return cell
+    training = cell.config.training.model_copy(update={"distribution": "none"})
+    return dataclasses.replace(cell, config=cell.config.model_copy(update={"training": training}))
+
+
 def _several_at_a_time(cells: Sequence[Cell], command: Sequence[str], workers: Workers) -> None:
     start, epochs_done, failures = time.monotonic(), 0, []
     epochs = sum(cell.num_epochs + 1 for cell in cells)
     for number, result in enumerate(results_in_parallel(cells, command, workers), start=1):
         epochs_done += result.cell.num_epochs + 1
         left = as_duration((time.monotonic() - start) * (epochs - epochs_done) / epochs_done)
-        said = f"failed: {clause(result.message)}" if result.message else f"{result.seconds:.0f} s"
+        message = result.message
+        if not message and not result.cell.is_finished:
+            message = f"{result.cell.folder} of its worker is not to be seen from here"
+        said = f"failed: {clause(message)}" if message else f"{result.seconds:.0f} s"
         print(f"run {number} of {len(cells)}, {result.cell}: {said}; about {left} left", flush=True)
-        if result.message:
-            failures.append(f"{result.cell}: {clause(result.message)}")
+        if message:
+            failures.append(f"{result.cell}: {clause(message)}")
     if failures:
         raise InputError(
             f"{len(failures)} of {len(cells)} runs failed ({'; '.join(failures)}). What is finished is kept: the same "

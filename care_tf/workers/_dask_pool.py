@@ -47,7 +47,7 @@ class DaskPool:
 
 @contextlib.contextmanager
 def open_dask_pool(
-    work: Work, packed: bytes, num_local: int, scheduler: str | None, under_way: Callable[[int], int]
+    work: Work, packed: bytes, num_local: int, scheduler: str | None, under_way: Callable[[int], int], is_long: bool
 ) -> Iterator[DaskPool]:
     """Joins the cluster at an address, or starts one of `num_local` processes.
 
@@ -57,6 +57,7 @@ def open_dask_pool(
       num_local: Processes, where none runs.
       scheduler: Address of one that runs.
       under_way: Tasks under way for so many workers.
+      is_long: A task takes a process, however many threads that has.
 
     Raises:
       InputError: Dask is not installed, or the cluster does not answer.
@@ -71,7 +72,8 @@ def open_dask_pool(
             client.wait_for_workers(1, timeout=SECONDS_FOR_WORKERS)
         except (OSError, TimeoutError, distributed.TimeoutError, ValueError) as error:
             raise unreachable("dask", scheduler, error) from error
-        yield DaskPool(client, work, packed, under_way(max(sum(client.ncores().values()), 1)))
+        cores = client.ncores()
+        yield DaskPool(client, work, packed, under_way(max(len(cores) if is_long else sum(cores.values()), 1)))
 
 
 def _local_cluster(num_workers: int) -> Any:

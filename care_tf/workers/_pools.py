@@ -41,12 +41,17 @@ def open_pool(
             LocalPool(work, packed, workers.num_local, under_way(workers.num_local), environments)
         )
     cluster = (work, packed, workers.num_local, workers.scheduler, under_way)
-    return open_dask_pool(*cluster) if workers.backend == "dask" else open_ray_pool(*cluster, has_device=is_long)
+    return (
+        open_dask_pool(*cluster, is_long=is_long)
+        if workers.backend == "dask"
+        else open_ray_pool(*cluster, has_device=is_long)
+    )
 
 
 def _environments(devices: Sequence[str], num_workers: int) -> list[dict[str, str]]:
     if devices:
-        return [{"CUDA_VISIBLE_DEVICES": device} for device in devices]
+        # Two of them on one GPU must not take all its memory.
+        return [{"CUDA_VISIBLE_DEVICES": name, "TF_FORCE_GPU_ALLOW_GROWTH": "true"} for name in devices]
     threads = str(max(Workers().num_local // num_workers, 1))
     names = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
     return [{name: threads for name in names if name not in os.environ}]

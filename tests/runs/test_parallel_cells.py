@@ -29,9 +29,12 @@ class Pool:
     num_under_way = 2
 
     def __init__(self):
-        self.handed_out = []
+        self.handed_out, self.under_way = [], set()
 
     def submit(self, task):
+        under_way = {self.handed_out[handle] for handle in self.under_way}
+        assert not {stage.reuse for stage in task.cell.config.stages} & under_way
+        self.under_way.add(len(self.handed_out))
         self.handed_out.append(task.cell.method)
         return len(self.handed_out) - 1
 
@@ -39,6 +42,7 @@ class Pool:
         return handles[-1:]
 
     def result(self, handle):
+        self.under_way.remove(handle)
         name = self.handed_out[handle]
         cell_of = {each.method: each for each in CELLS}
         return CellResult(cell_of[name], 1.0, "Loss is NaN." if name == "bad" else "")
@@ -64,7 +68,8 @@ def test_a_run_waits_for_those_whose_stages_it_takes_over_and_fails_with_them_al
     }
 
 
-def test_failures_are_said_at_the_end(pool, capsys):
+def test_failures_are_said_at_the_end(pool, capsys, monkeypatch):
+    monkeypatch.setattr(comparison_plan.Cell, "is_finished", True)
     with pytest.raises(InputError, match=r"2 of 6 runs failed \(bad, fold 1, seed 0: Loss is NaN; takes_bad.*kept"):
         comparison_runs._several_at_a_time(CELLS, [], TWO)
     printed = capsys.readouterr().out.splitlines()
@@ -79,15 +84,19 @@ def test_a_cluster_that_is_lost_is_said(pool, monkeypatch):
 
 
 def test_runs_that_spread_over_devices_themselves_are_refused(monkeypatch):
-    with pytest.raises(InputError, match=r"training.distribution must be none. Received auto, mirrored\. Leave"):
+    with pytest.raises(InputError, match=r"training.distribution must be none or auto. Received mirrored\. Leave"):
         list(results_in_parallel([cell("a"), cell("b", distribution="mirrored")], [], TWO))
     monkeypatch.setenv("TF_CONFIG", "{}")
     with pytest.raises(InputError, match="Received TF_CONFIG in the environment"):
         list(results_in_parallel([cell("a")], [], TWO))
 
 
-@pytest.mark.parametrize(("visible", "expected"), [("2,5", ["2", "5"]), ("", []), ("-1", []), (None, [])])
-def test_the_gpus_are_those_that_the_command_may_see(monkeypatch, visible, expected):
+@pytest.mark.parametrize(
+    ("visible", "seen", "expected"),
+    [("2,5", 2, ["2", "5"]), ("2,5", 0, []), ("", 0, []), ("-1", 0, []), (None, 0, []), (None, 2, ["0", "1"])],
+)
+def test_the_gpus_are_those_that_tensorflow_sees(monkeypatch, visible, seen, expected):
+    monkeypatch.setattr(parallel_cells.tf.config, "list_physical_devices", lambda kind: [kind] * seen)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

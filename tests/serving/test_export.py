@@ -350,7 +350,6 @@ print(json.dumps({
 """
 
 
-@pytest.mark.one_generation
 def test_a_process_with_tensorflow_alone_gets_the_same(model, exported, tmp_path):
     images, png = random_images(3, (40, 40)), encoded_images()[0]
     np.savez(tmp_path / "given.npz", images=images, png=np.frombuffer(png, np.uint8))
@@ -451,7 +450,6 @@ def test_pngs_of_12_bits_are_served_as_they_were_trained_on(tmp_path):
 # Other runtimes
 
 
-@pytest.mark.one_generation
 @pytest.mark.parametrize("size", [SIZE, (61, 50)])
 def test_tflite_gives_what_the_saved_model_gives(exported, tflite, size):
     images = random_images(3, size)
@@ -474,7 +472,6 @@ def tflite(exported, tmp_path_factory):
     return interpreter.get_signature_runner("portable")
 
 
-@pytest.mark.one_generation
 def test_onnx_gives_what_the_saved_model_gives(exported, tmp_path):
     pytest.importorskip("tf2onnx")
     runtime = pytest.importorskip("onnxruntime")
@@ -491,7 +488,6 @@ def test_onnx_gives_what_the_saved_model_gives(exported, tmp_path):
         assert [name.encode() for name in outputs["top_class"]] == expected["top_class"].numpy().tolist()
 
 
-@pytest.mark.one_generation
 def test_what_cannot_be_converted_is_refused(exported, tmp_path):
     with pytest.raises(InputError, match="The file to write must end in .tflite. Received .*model.tfl"):
         convert_to_tflite(exported[0], tmp_path / "model.tfl")

@@ -187,6 +187,7 @@ for path in sys.argv[2:]:
 
 
 @pytest.mark.slow
+@pytest.mark.both_generations
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Keras 2 about HDF5
 def test_saved_networks_load_without_keras_cv_but_those_that_hold_its_layers(tmp_path, monkeypatch):
     image = np.random.default_rng(0).integers(0, 256, (32, 64, 3), np.uint8)
