@@ -36,6 +36,7 @@ LEVELS = [
 LEVEL_OF = {part: level for level, parts in enumerate(LEVELS, start=1) for part in parts}
 # Whatever is not below one of these, the whole box wing but segmentation included, works without TensorFlow and Keras.
 MAY_BRING_TENSORFLOW = (
+    "care_tf.empty_batch",
     *("care_tf.keras_generation", "care_tf.labels", "care_tf.masks", "care_tf.precision", "care_tf.replicas"),
     *("care_tf.images.decoding", "care_tf.images._exif", "care_tf.images.rasterizing", "care_tf.images.resizing"),
     *("care_tf.attention", "care_tf.backbones", "care_tf.losses", "care_tf.metrics", "care_tf.network"),

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from care_tf import keras_generation
+from care_tf.empty_batch import convolutions_take_no_image
 from care_tf.network.observation import walk_layers
 from care_tf.replicas import number_of_replicas
 
@@ -50,8 +51,22 @@ class OnReplicas(keras.Model):
 
 
 def check_not_empty(model: keras.Model, batch: tf.Tensor, training: bool) -> None:
-    """Stops a step in which batch normalization would average over no image, which is NaN from then on."""
-    if not training or number_of_replicas() == 1:
+    """Stops a step of no image on a replica where a layer cannot take it.
+
+    Batch normalization would average over none, which is NaN from then on; on convolutions see
+    `convolutions_take_no_image`.
+    """
+    if number_of_replicas() == 1:
+        return
+    devices = tf.distribute.get_strategy().extended.worker_devices
+    if "CPU" in "".join(devices) and not convolutions_take_no_image():
+        tf.debugging.assert_positive(
+            tf.shape(batch)[0],
+            "oneDNN's convolutions, which this processor has, need an image on every replica. Received a batch of "
+            "fewer images than replicas. Set the environment variable TF_ENABLE_ONEDNN_OPTS=0, or drop the last batch: "
+            "dataset.batch(n, drop_remainder=True).",
+        )
+    if not training:
         return
     layers = [layer for _, layer in walk_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
     synchronized = [layer for layer in layers if layer.synchronized]

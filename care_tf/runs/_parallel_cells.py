@@ -42,15 +42,8 @@ class CellResult:
     message: str = ""
 
 
-def results_in_parallel(cells: Sequence[Cell], command: Sequence[str], workers: Workers) -> Iterator[CellResult]:
-    """Trains and predicts cells as workers become free; one that takes over a stage waits for the run that trains it.
-
-    A run that fails ends no other, but those that would take over a stage of it fail, too.
-
-    Raises:
-      InputError: A run would itself spread over several devices, the backend is not installed, or the cluster cannot
-        be reached or is lost on the way.
-    """
+def check_one_device_each(cells: Sequence[Cell]) -> None:
+    """Raises InputError for a run that would itself spread over several devices."""
     wrong = {cell.config.training.distribution for cell in cells} - {"auto", "none"}
     if "TF_CONFIG" in os.environ or wrong:
         received = "TF_CONFIG in the environment" if "TF_CONFIG" in os.environ else ", ".join(sorted(wrong))
@@ -58,21 +51,26 @@ def results_in_parallel(cells: Sequence[Cell], command: Sequence[str], workers: 
             "Several runs at a time need a device for each, so training.distribution must be none or auto. Received "
             f"{received}. Leave --workers out to train one run after the other on all devices."
         )
-    failed: set[str] = set()
-    with open_pool(workers, _result, b"", devices=_devices()) as pool:
+
+
+def results_in_parallel(cells: Sequence[Cell], command: Sequence[str], workers: Workers) -> Iterator[CellResult]:
+    """Trains and predicts cells as workers become free; one that takes over a stage waits for the run that trains it.
+
+    A run that fails ends no other; one that would take over a stage that it has not finished fails, too.
+
+    Args:
+      cells: That pass `check_one_device_each`.
+      command: The command line, for the record.
+      workers: Who trains them.
+
+    Raises:
+      InputError: The backend is not installed, or the cluster cannot be reached or is lost on the way.
+    """
+    with open_pool(workers, _result, b"", is_long=True, devices=_devices()) as pool:
         for wave in _waves(cells):
-            tasks = []
-            for cell in wave:
-                if missing := failed & _sources(cell):
-                    failed.add(cell.config.output)
-                    yield CellResult(cell, message=f"{', '.join(sorted(missing))} failed, whose stage it takes over")
-                else:
-                    tasks.append(CellTask(cell, tuple(command), os.getcwd()))
+            tasks = [CellTask(cell, tuple(command), os.getcwd()) for cell in wave]
             try:
-                for result in stream_results(pool, tasks, lambda task, message: CellResult(task.cell, message=message)):
-                    if result.message:
-                        failed.add(result.cell.config.output)
-                    yield result
+                yield from stream_results(pool, tasks, lambda task, message: CellResult(task.cell, message=message))
             except Exception as error:
                 if workers.backend == "local":
                     raise

@@ -26,7 +26,7 @@ from care_tf.evaluation import (
 from care_tf.files import write_text
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs._cell_training import train_cell
-from care_tf.runs._parallel_cells import results_in_parallel
+from care_tf.runs._parallel_cells import check_one_device_each, results_in_parallel
 from care_tf.runs._run_training import prepare_run
 from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._training_rows import read_training_rows
@@ -57,6 +57,8 @@ def run_cells(
     print(f"{len(cells)} runs: {len(cells) - len(open_cells)} finished, {len(open_cells)} to go", flush=True)
     if not open_cells:
         return
+    if workers is not None:
+        check_one_device_each(open_cells)
     first_cells = {cell.method: cell for cell in reversed(open_cells)}.values()
     for cell in tqdm.tqdm(list(first_cells), desc="checking methods", unit="method"):
         with distributed(cell.config.training):  # several workers must join before anything is computed
@@ -92,17 +94,20 @@ def _on_one_device(cell: Cell) -> Cell:
 
 def _several_at_a_time(cells: Sequence[Cell], command: Sequence[str], workers: Workers) -> None:
     start, epochs_done, failures = time.monotonic(), 0, []
-    epochs = sum(cell.num_epochs + 1 for cell in cells)
+    epochs_left = sum(cell.num_epochs + 1 for cell in cells)
     for number, result in enumerate(results_in_parallel(cells, command, workers), start=1):
-        epochs_done += result.cell.num_epochs + 1
-        left = as_duration((time.monotonic() - start) * (epochs - epochs_done) / epochs_done)
         message = result.message
         if not message and not result.cell.is_finished:
             message = f"{result.cell.folder} of its worker is not to be seen from here"
-        said = f"failed: {clause(message)}" if message else f"{result.seconds:.0f} s"
-        print(f"run {number} of {len(cells)}, {result.cell}: {said}; about {left} left", flush=True)
-        if message:
+        epochs_left -= result.cell.num_epochs + 1
+        if message:  # how long it took says nothing of the others
             failures.append(f"{result.cell}: {clause(message)}")
+        else:
+            epochs_done += result.cell.num_epochs + 1
+        said = f"failed: {clause(message)}" if message else f"{result.seconds:.0f} s"
+        if epochs_done:
+            said += f"; about {as_duration((time.monotonic() - start) * epochs_left / epochs_done)} left"
+        print(f"run {number} of {len(cells)}, {result.cell}: {said}", flush=True)
     if failures:
         raise InputError(
             f"{len(failures)} of {len(cells)} runs failed ({'; '.join(failures)}). What is finished is kept: the same "

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from care_tf.data.input_encoding import InputEncoding
+from care_tf.empty_batch import call_with_an_image
 from care_tf.images.decoding import decode_image
 from care_tf.images.resizing import map_of_image, resize_images
 from care_tf.keras_generation import tensorflow_variable
@@ -53,8 +54,17 @@ class ServedClassifier(tf.Module):
         def beside(images: tf.Tensor) -> Any:
             return {"image": images, **further} if further else images
 
-        self._predict = plain(lambda images: call_classifier(care_model.classifier, beside(images), training=False))
-        self._attend = plain(lambda images, index: care_model.predictions_and_attention(beside(images), index))
+        def predict(inputs: Any) -> tf.Tensor:
+            return call_classifier(care_model.classifier, inputs, training=False)
+
+        def attend(images: tf.Tensor, index: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+            given = (beside(images),) if index is None else (beside(images), index)
+            return call_with_an_image(lambda given: care_model.predictions_and_attention(*given), given)
+
+        self._predict = plain(lambda images: call_with_an_image(predict, beside(images)))
+        # Runtimes of other processors want shapes that do not depend on values.
+        self._predict_portably = plain(lambda images: predict(beside(images)))
+        self._attend = plain(attend)
         self._probabilities = plain(care_model.class_probabilities)
         height, width = description.image_size
         self._image_size = (height, width)
@@ -103,7 +113,7 @@ class ServedClassifier(tf.Module):
     def portable(self, images: tf.Tensor) -> Outputs:
         """`serve_images` in operations that TFLite and ONNX have, too."""
         resized = portable_resize(images, self._image_size, self._resize_choice)
-        return self._classes(self._predict(self._preprocess(resized)))
+        return self._classes(self._predict_portably(self._preprocess(resized)))
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])
     def serve_bytes(self, image_bytes: tf.Tensor) -> Outputs:

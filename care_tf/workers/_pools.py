@@ -12,7 +12,7 @@ from care_tf.workers._workers import Workers
 
 
 def open_pool(
-    workers: Workers, work: Work, packed: bytes, devices: Sequence[str] | None = None
+    workers: Workers, work: Work, packed: bytes, *, is_long: bool = False, devices: Sequence[str] = ()
 ) -> contextlib.AbstractContextManager[WorkerPool]:
     """Starts or joins the workers for the time of a `with` block.
 
@@ -20,15 +20,14 @@ def open_pool(
       workers: Where.
       work: What a worker does with a task.
       packed: What all tasks share.
-      devices: None: short tasks of one core each, of which a worker has a second one waiting. Otherwise long ones, of
-        which it has one: names of this machine's GPUs as in CUDA_VISIBLE_DEVICES, one for each local worker around, or
-        none, and then the cores are shared out. On a Ray cluster a task has a GPU where there are any; the workers of a
-        Dask cluster see what they were started with.
+      is_long: False: tasks of one core each, of which a worker has a second one waiting. True: tasks that use all they
+        can get, one for each worker; on a Ray cluster each has a GPU where there are any.
+      devices: This machine's GPUs, as CUDA_VISIBLE_DEVICES names them, one for each local worker around. Without any,
+        the cores are shared out between long tasks. The workers of a Dask cluster see what they were started with.
 
     Raises:
       InputError: The backend is not installed, or the cluster does not answer.
     """
-    is_long = devices is not None
 
     def under_way(num_workers: int) -> int:
         # A cluster that runs already keeps its processes: fewer workers is fewer tasks handed out.
@@ -36,7 +35,7 @@ def open_pool(
         return chosen or (num_workers if is_long else 2 * num_workers)
 
     if workers.backend == "local":
-        environments = _environments(devices, workers.num_local) if devices is not None else ({},)
+        environments = _environments(devices, workers.num_local) if is_long else ({},)
         return contextlib.closing(
             LocalPool(work, packed, workers.num_local, under_way(workers.num_local), environments)
         )

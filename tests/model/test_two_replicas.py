@@ -1,5 +1,6 @@
 """Two replicas train as one: losses that look at a batch as a whole, batches that do not divide, and the metrics."""
 
+import os
 import subprocess
 import sys
 
@@ -7,7 +8,8 @@ import sys
 def test_two_replicas_train_as_one(tmp_path):
     script = tmp_path / "replicas.py"  # a process of its own: logical devices are set once, before TensorFlow starts
     script.write_text(REPLICAS)
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
+    environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}  # see care_tf/empty_batch.py
+    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -24,6 +26,7 @@ from care_tf.keras_generation import KERAS_3
 from care_tf.callbacks import DeferredReweighting, TwoStageSchedule
 from care_tf.losses import AttentionLoss, FocalLoss, LDAMLoss, TripletLoss
 from care_tf.metrics import MacroAUC
+from care_tf.model import _replicas
 
 rng = np.random.default_rng(0)
 vectors = rng.normal(size=(16, 4)).astype("float32")
@@ -152,6 +155,9 @@ def refusal(error, settings=None, **arguments):  # settings of the optimizer, wh
 assert "needs an image on every replica" in refusal(
     tf.errors.InvalidArgumentError, further=[keras.layers.BatchNormalization()]
 )
+_replicas.convolutions_take_no_image = lambda: False  # as on processors with oneDNN's
+assert "Set the environment variable TF_ENABLE_ONEDNN_OPTS=0" in refusal(tf.errors.InvalidArgumentError)
+_replicas.convolutions_take_no_image = lambda: True
 if KERAS_3:
     adding = keras.layers.Conv2D(5, 3, activity_regularizer="l2", name="adding")
     assert "Received them of the layers adding on 2" in refusal(InputError, further=[adding])

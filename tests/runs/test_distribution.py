@@ -57,6 +57,7 @@ def train_on_two(config, folder, stops=None):
     workers = []
     for index in range(2):
         environment = {**os.environ, "TF_CONFIG": tf_config(ports, index), "STOPS": "yes" if stops == index else ""}
+        environment["TF_ENABLE_ONEDNN_OPTS"] = "0"  # see care_tf/empty_batch.py
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(folder)])
         command = [sys.executable, "-m", "care_tf", "train", str(path)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}

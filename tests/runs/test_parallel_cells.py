@@ -9,7 +9,7 @@ import pytest
 from care_tf.errors import InputError
 from care_tf.runs import _parallel_cells as parallel_cells
 from care_tf.runs import comparison_plan, comparison_runs
-from care_tf.runs._parallel_cells import CellResult, results_in_parallel
+from care_tf.runs._parallel_cells import CellResult, check_one_device_each, results_in_parallel
 from care_tf.workers import Workers
 
 TWO = Workers(num_workers=2)
@@ -58,23 +58,19 @@ def pool(monkeypatch):
     return pool
 
 
-def test_a_run_waits_for_those_whose_stages_it_takes_over_and_fails_with_them_alone(pool):
+def test_a_run_waits_for_those_whose_stages_it_takes_over_and_a_failure_is_its_own(pool):
     results = {result.cell.method: result.message for result in results_in_parallel(CELLS, [], TWO)}
-    assert pool.handed_out == ["a", "bad", "b", "takes_b", "takes_two"]
-    assert results == {
-        **dict.fromkeys(("a", "b", "takes_b", "takes_two"), ""),
-        "bad": "Loss is NaN.",
-        "takes_bad": "bad failed, whose stage it takes over",
-    }
+    assert pool.handed_out == ["a", "bad", "b", "takes_bad", "takes_b", "takes_two"]
+    assert results == {**dict.fromkeys(("a", "b", "takes_bad", "takes_b", "takes_two"), ""), "bad": "Loss is NaN."}
 
 
 def test_failures_are_said_at_the_end(pool, capsys, monkeypatch):
     monkeypatch.setattr(comparison_plan.Cell, "is_finished", True)
-    with pytest.raises(InputError, match=r"2 of 6 runs failed \(bad, fold 1, seed 0: Loss is NaN; takes_bad.*kept"):
+    with pytest.raises(InputError, match=r"1 of 6 runs failed \(bad, fold 1, seed 0: Loss is NaN\).*kept"):
         comparison_runs._several_at_a_time(CELLS, [], TWO)
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 6 and printed[-1].endswith("about 0:00:00 left")
-    assert printed[0].startswith("run 1 of 6, bad, fold 1, seed 0: failed: Loss is NaN; about ")
+    assert printed[0] == "run 1 of 6, bad, fold 1, seed 0: failed: Loss is NaN"  # nothing tells the time left
 
 
 def test_a_cluster_that_is_lost_is_said(pool, monkeypatch):
@@ -85,10 +81,22 @@ def test_a_cluster_that_is_lost_is_said(pool, monkeypatch):
 
 def test_runs_that_spread_over_devices_themselves_are_refused(monkeypatch):
     with pytest.raises(InputError, match=r"training.distribution must be none or auto. Received mirrored\. Leave"):
-        list(results_in_parallel([cell("a"), cell("b", distribution="mirrored")], [], TWO))
+        check_one_device_each([cell("a"), cell("b", distribution="mirrored")])
     monkeypatch.setenv("TF_CONFIG", "{}")
     with pytest.raises(InputError, match="Received TF_CONFIG in the environment"):
-        list(results_in_parallel([cell("a")], [], TWO))
+        check_one_device_each([cell("a")])
+
+
+def test_what_ends_a_run_is_its_message(monkeypatch, tmp_path, capfd):
+    task = parallel_cells.CellTask(cell("a"), (), str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for error, message, has_traceback in (
+        (InputError("The loss is NaN. Lower the rate."), "The loss is NaN. Lower the rate.", False),
+        (ZeroDivisionError("division"), "ZeroDivisionError: division", True),
+    ):
+        monkeypatch.setattr(parallel_cells, "_train", lambda task, error=error: (_ for _ in ()).throw(error))
+        assert parallel_cells._result(b"", task).message == message
+        assert ("Traceback" in capfd.readouterr().err) == has_traceback
 
 
 @pytest.mark.parametrize(

@@ -313,8 +313,10 @@ def test_pixels_that_are_not_numbers_fail_the_request(exported, signature):
 @pytest.mark.parametrize("size", [SIZE, (9, 7)])
 def test_of_no_images_nothing_is_said(exported, size):
     images = tf.zeros((0, *size, 3))
-    for name in ("serving_default", "explain", "portable"):
+    for name in ("serving_default", "explain"):
         assert len(exported[1][name](images=images)["probabilities"]) == 0
+    index = tf.zeros((0,), tf.int32)
+    assert exported[1]["explain_class"](images=images, class_index=index)["attention_map"].shape == (0, *SIZE)
     assert len(exported[1]["serve_bytes"](image_bytes=tf.constant([], tf.string))["probabilities"]) == 0
 
 

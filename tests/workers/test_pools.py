@@ -12,7 +12,7 @@ def told(_, name):
 
 @pytest.mark.slow
 def test_long_tasks_have_a_device_each_and_none_waits_in_line():
-    with open_pool(Workers(num_workers=2), told, b"", devices=["3", "7"]) as pool:
+    with open_pool(Workers(num_workers=2), told, b"", is_long=True, devices=["3", "7"]) as pool:
         assert pool.num_under_way == 2
         handles = [pool.submit("CUDA_VISIBLE_DEVICES") for _ in range(8)]
         for _ in range(100):
