@@ -16,8 +16,8 @@ def check_new(folder: Path, overwrite: bool) -> None:
     refuse_existing(folder / MANIFEST, overwrite)
 
 
-def write_prepared(manifest: "Manifest", folder: Path, seed: int) -> None:
-    """Writes the picture, and last the manifest; prints what is in it."""
+def write_prepared(manifest: "Manifest", folder: Path, seed: int, shown_as: Path | None = None) -> None:
+    """Writes the picture, and last the manifest; prints what is in it. `shown_as` is where a folder will be moved."""
     from care_tf.data.manifest import write_manifest
     from care_tf.datasets.contact_sheet import write_contact_sheet
 
@@ -25,4 +25,5 @@ def write_prepared(manifest: "Manifest", folder: Path, seed: int) -> None:
     write_contact_sheet(manifest, sheet, seed=seed)
     write_manifest(manifest, table)
     print(manifest.summary())
-    print(f"wrote {table} and {sheet}")
+    shown = folder if shown_as is None else shown_as
+    print(f"wrote {shown / MANIFEST} and {shown / sheet.name}")
