@@ -12,7 +12,7 @@ import numpy as np
 from care_tf.box_geometry import tight_box_in_image, union_mask
 from care_tf.data.manifest import Manifest
 from care_tf.datasets.traps._marks import MARKS, Paint, mark_paint, painted
-from care_tf.datasets.traps._parts import agreeing_at_share, deal_lesions
+from care_tf.datasets.traps._parts import agreeing_at_share, deal_lesions, most_images
 from care_tf.datasets.traps._sides import (
     NO_CUE,
     TEST_BALANCED,
@@ -92,7 +92,8 @@ def drawn_trap(
     parts = deal_lesions(names, rows.groups, _EIGHTHS, seed)
     random = np.random.default_rng(seed)
     views: list[_View] = []
-    for split, most in ((TRAIN, max_images), (VALIDATION, None)):
+    for split in (TRAIN, VALIDATION):
+        most = most_images(max_images, _EIGHTHS, TRAIN, split)
         members = _capped(np.flatnonzero((parts == split) & has_room), rows.labels, most, random)
         has_mark = agreeing_at_share(rows.labels[members], share, random) == is_positive[members]
         views += [_View(row, split, bool(own), "") for row, own in zip(members.tolist(), has_mark, strict=True)]

@@ -7,7 +7,7 @@ import numpy as np
 
 from care_tf.data.groups import own_groups
 from care_tf.data.manifest import Manifest
-from care_tf.datasets.traps._parts import deal_lesions, exact_share
+from care_tf.datasets.traps._parts import deal_lesions, exact_share, most_images
 from care_tf.datasets.traps._sides import (
     NO_CUE,
     SPLITS,
@@ -53,7 +53,8 @@ def observed_trap(
       negative: The others; None takes all there are.
       joined: Two names under which positive and negative classes become one class each.
       share: Of the images in training and validation that agree, in [.5, 1]; at .5 the cue says nothing.
-      max_images: Of every class in training, at most; None takes all that the share allows.
+      max_images: Of every class in training, at most, and in validation in proportion; None takes all that the share
+        allows.
       seed: Of the deal and every choice.
 
     Returns:
@@ -77,7 +78,8 @@ def observed_trap(
     random = np.random.default_rng(seed)
     pairs = [""] * len(rows)
     chosen = {}
-    for split, most in ((TRAIN, max_images), (VALIDATION, None)):
+    for split in (TRAIN, VALIDATION):
+        most = most_images(max_images, _EIGHTHS, TRAIN, split)
         members = np.flatnonzero(parts == split)
         chosen[split] = members[exact_share(agrees[members], rows.labels[members], share, most, random)]
     chosen[TEST_BALANCED] = _balanced(np.flatnonzero(parts == TEST_BALANCED), rows, shows_cue, pairs, random)

@@ -36,6 +36,11 @@ def deal_lesions(kinds: Sequence[str], groups: Sequence[str], parts: Mapping[str
     return np.array(shares)[stratified_group_folds(kinds, groups, len(shares), seed) - 1]
 
 
+def most_images(max_images: int | None, parts: Mapping[str, int], train: str, part: str) -> int | None:
+    """The most images of a class in a part, where training has at most `max_images`: in proportion, at least one."""
+    return None if max_images is None else max(round(max_images * parts[part] / parts[train]), 1)
+
+
 def exact_share(
     agrees: np.ndarray, labels: np.ndarray, share: float, max_images: int | None, random: np.random.Generator
 ) -> np.ndarray:
