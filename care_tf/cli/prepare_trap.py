@@ -10,7 +10,7 @@ import click
 
 from care_tf.cli import options
 from care_tf.cli.commands import Command, command_line
-from care_tf.cli.prepared_folder import write_prepared
+from care_tf.cli.prepared_folder import MANIFEST
 from care_tf.errors import InputError
 from care_tf.files import atomic_path, write_text
 
@@ -55,9 +55,12 @@ def trap(context: click.Context, kind: str, source: Path, output: Path, overwrit
     frame of a dermatoscope, which some photographs have; no pixel changes. The others are drawn beside the lesion's
     box: a decoy is a square in a corner, and a sticker a round patch. The folder of an ISIC 2018 download gives every
     image its box. Writes manifest.csv with the splits train, val, test_balanced and test_reversed (and test_clean where
-    the cue is drawn), trap.md, contact_sheet.png, and the images where they are new.
+    the cue is drawn), trap.md, contact_sheet.png with images of training, and the images where
+    they are new.
     """
     _check_output(output, overwrite)
+    from care_tf.data.manifest import write_manifest
+    from care_tf.datasets.contact_sheet import write_contact_sheet
     from care_tf.datasets.traps import drawn_trap, observed_trap, trap_summary
 
     manifest = _read(source, choices)
@@ -70,9 +73,10 @@ def trap(context: click.Context, kind: str, source: Path, output: Path, overwrit
         else:
             made = drawn_trap(manifest, kind, folder / "images", **choices)
         table = trap_summary(made)
+        write_contact_sheet(made.select(split="train"), folder / "contact_sheet.png", seed=choices["seed"])
         write_text(folder / SUMMARY, f"# Trap: {kind}\n\n    {shlex.join(command_line(context))}\n\n{table}\n")
-        write_prepared(made, folder, choices["seed"], shown_as=output)
-    print(table)
+        write_manifest(made, folder / MANIFEST)
+    print(f"{table}\n\nwrote {output / MANIFEST}, {SUMMARY} and contact_sheet.png")
 
 
 def frames_of(manifest: "Manifest", class_names: set[str] | None) -> Sequence[bool | None]:

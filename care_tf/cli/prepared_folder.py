@@ -16,8 +16,8 @@ def check_new(folder: Path, overwrite: bool) -> None:
     refuse_existing(folder / MANIFEST, overwrite)
 
 
-def write_prepared(manifest: "Manifest", folder: Path, seed: int, shown_as: Path | None = None) -> None:
-    """Writes the picture, and last the manifest; prints what is in it. `shown_as` is where a folder will be moved."""
+def write_prepared(manifest: "Manifest", folder: Path, seed: int) -> None:
+    """Writes the picture, and last the manifest; prints what is in it."""
     from care_tf.data.manifest import write_manifest
     from care_tf.datasets.contact_sheet import write_contact_sheet
 
@@ -25,5 +25,4 @@ def write_prepared(manifest: "Manifest", folder: Path, seed: int, shown_as: Path
     write_contact_sheet(manifest, sheet, seed=seed)
     write_manifest(manifest, table)
     print(manifest.summary())
-    shown = folder if shown_as is None else shown_as
-    print(f"wrote {shown / MANIFEST} and {shown / sheet.name}")
+    print(f"wrote {table} and {sheet}")
