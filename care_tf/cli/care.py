@@ -27,6 +27,7 @@ _PREPARE = {
     "rsna": "prepare_rsna:rsna",
     "folders": "prepare_folders:folders",
     "synthetic": "prepare_synthetic:synthetic",
+    "trap": "prepare_trap:trap",
 }
 _BOXES = {
     "make": "boxes_make:make",

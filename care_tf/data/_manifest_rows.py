@@ -24,6 +24,7 @@ from care_tf.images.header import ImageHeader, read_image_header
 from care_tf.problems import raise_problems
 
 COLUMNS = ("image", "label", "boxes", "mask", "group", "split", "fold", "box_source")
+NOTED_COLUMNS = ("cue", "pair")  # what traps say of their images: read where it is asked for, and no mistake elsewhere
 MAX_ASPECT_RATIO_DIFFERENCE = 0.02  # a mask of another size must still show the same frame
 _OTHER_THAN_NUMBERS = re.compile(r"[\"a-df-zA-DF-Z]").search
 _ROWS_AT_ONCE, _FILES_AT_ONCE = 1000, 100
@@ -133,7 +134,9 @@ def check_class_names(class_names: Sequence[str] | None) -> None:
 
 
 def _warn_of_unknown_columns(table: ManifestTable, inputs: Sequence[str]) -> None:
-    unknown = [name for name in table.cells if name not in (*COLUMNS, *inputs)] if len(table.numbers) else []
+    unknown = (
+        [name for name in table.cells if name not in (*COLUMNS, *NOTED_COLUMNS, *inputs)] if len(table.numbers) else []
+    )
     if unknown:
         warnings.warn(
             f"{table.where}: the columns {', '.join(unknown)} are ignored; known are {', '.join(COLUMNS)}", stacklevel=5

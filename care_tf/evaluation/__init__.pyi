@@ -1,6 +1,7 @@
 from ._comparison_cells import CellPredictions, MethodSpec
 from ._comparison_plot import write_comparison_plot
 from ._comparison_table import comparison_markdown, comparison_rows, write_cells_csv, write_comparison_csv
+from ._group_scores import GroupRecall, GroupScores, flip_rate, group_scores
 from ._method_comparison import Comparison, compare_methods
 from ._reference_maps import attention_references
 from ._report import GalleryGroup, Report, ReportedRun, write_report
@@ -13,6 +14,8 @@ __all__ = [
     "Comparison",
     "Estimate",
     "GalleryGroup",
+    "GroupRecall",
+    "GroupScores",
     "MethodSpec",
     "Report",
     "ReportedRun",
@@ -22,7 +25,9 @@ __all__ = [
     "comparison_markdown",
     "comparison_rows",
     "evaluate_predictions",
+    "flip_rate",
     "group_bootstrap",
+    "group_scores",
     "paired_difference",
     "write_cells_csv",
     "write_comparison_csv",

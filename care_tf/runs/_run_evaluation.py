@@ -19,6 +19,7 @@ from care_tf.files import write_json
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs._example_maps import selected_rows
 from care_tf.runs._folder import input_names, load_run
+from care_tf.runs._run_groups import GroupColumns, all_group_figures
 from care_tf.runs._run_predictions import EvaluatedRun, evaluated, write_predictions
 from care_tf.runs._run_report import calls_of, run_report
 
@@ -32,6 +33,8 @@ def evaluate_run(
     baseline: str | os.PathLike | None = None,
     output: str | os.PathLike | None = None,
     num_resamples: int = 1000,
+    group: str | None = None,
+    pairs: str | None = None,
 ) -> str:
     """Evaluates a finished run and writes metrics.json, predictions.csv and report.html.
 
@@ -43,13 +46,17 @@ def evaluate_run(
       baseline: Another run folder, compared image by image.
       output: Where to write; None means the run folder.
       num_resamples: Bootstrap resamples over groups.
+      group: Column of the manifest, such as "cue": recall is shown for each of its values, and the lowest.
+      pairs: Column that names pairs of images with two values of `group`: how often the call changes in a pair.
 
     Returns:
       The headline figures as text.
 
     Raises:
-      InputError: A folder is not a finished run, the rows are empty, or the runs have different classes.
+      InputError: A folder is not a finished run, the rows are empty, the runs have different classes, or the columns
+        say nothing of some image.
     """
+    columns = GroupColumns(group, pairs)
     run = load_run(folder)
     other = None if baseline is None else load_run(baseline)
     if other is not None and other.class_names != run.class_names:
@@ -58,17 +65,19 @@ def evaluate_run(
             "figures cannot be compared."
         )
     inputs = input_names([folder] if baseline is None else [folder, baseline])
+    inputs += [name for name in columns.names if name not in inputs]
     rows = selected_rows(run, "test", manifest, split, folds, inputs)
     own = evaluated(run, rows, num_resamples)
     compared = None if other is None else evaluated(other, rows, num_resamples)
     differences = None if compared is None else _differences(own, compared, num_resamples)
+    in_groups, group_text = all_group_figures([own, compared], columns, num_resamples)
     calls = calls_of(own, num_resamples)
     report = run_report(own, compared, differences, calls)
     target = Path(output) if output is not None else run.folder
-    _write_metrics(target, own, compared, differences, calls[0])
+    _write_metrics(target, own, compared, differences, calls[0], in_groups)
     write_predictions(target, rows, own.predictions)
     write_report(target / run_files.REPORT, report)
-    return _summary(report, target)
+    return "\n".join(text for text in (_summary(report, target), group_text) if text)
 
 
 def _differences(own: EvaluatedRun, baseline: EvaluatedRun, num_resamples: int) -> dict[str, Estimate]:
@@ -90,11 +99,16 @@ def _write_metrics(
     baseline: EvaluatedRun | None,
     differences: Mapping[str, Estimate] | None,
     calls: Sequence[CallScores],
+    in_groups: Sequence[dict[str, Any]],
 ) -> None:
     metrics: dict[str, Any] = {"manifest": os.path.basename(own.rows.source), "scores": own.scores.to_dict()}
     if baseline is not None:
         metrics["baseline"] = {"run": str(baseline.run.folder), "scores": baseline.scores.to_dict()}
         metrics["differences"] = {name: dataclasses.asdict(value) for name, value in (differences or {}).items()}
+    if in_groups:
+        metrics["groups"] = in_groups[0]
+    if len(in_groups) > 1:
+        metrics["baseline"]["groups"] = in_groups[1]
     metrics["calls"] = [dataclasses.asdict(each) for each in calls]
     write_json(target / run_files.METRICS, metrics, indent=2)
 

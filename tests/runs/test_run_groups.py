@@ -1,0 +1,53 @@
+"""Figures in groups of images, as metrics.json and as text; a run's network is not needed for it."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from care_tf.data import Manifest
+from care_tf.errors import InputError
+from care_tf.runs._run_evaluation import evaluate_run
+from care_tf.runs._run_groups import GroupColumns, all_group_figures
+
+
+def looked_at(calls):
+    """A run that calls six images, of MEL, NV, with and without a frame; the first four are two pairs."""
+    rows = Manifest(
+        tuple(f"/{i}.jpg" for i in range(6)),
+        [0, 0, 1, 1, 0, 1],
+        ("MEL", "NV"),
+        groups=("a", "a", "b", "b", "c", "d"),
+        inputs={"cue": ("frame", "none") * 3, "pair": ("a", "a", "b", "b", "", "")},
+    )
+    predictions = SimpleNamespace(probabilities=np.eye(2)[calls])
+    return SimpleNamespace(run=SimpleNamespace(folder=Path("runs/care")), rows=rows, predictions=predictions)
+
+
+def test_figures_and_text_of_two_runs():
+    runs = [looked_at([0, 1, 1, 1, 0, 1]), looked_at([0, 0, 1, 1, 0, 1])]
+    figures, text = all_group_figures(runs, GroupColumns("cue", "pair"), 50)
+    scores = json.loads(json.dumps(figures[0]))["scores"]
+    recalls = {(cell["class_name"], cell["group"]): cell["recall"]["value"] for cell in scores["cells"]}
+    assert recalls == {("MEL", "frame"): 1, ("MEL", "none"): 0, ("NV", "frame"): 1, ("NV", "none"): 1}
+    assert [each["flip_rate"]["value"] for each in figures] == [0.5, 0]
+    assert [each["scores"]["worst"]["value"] for each in figures] == [0, 1]
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert lines[0] == "care, by cue" and "recall of MEL, none 0.000 [0.000, 0.000] 0 of 1" in lines
+    assert any(line.startswith("lowest recall of a class in a group 0.000") for line in lines)
+    assert any(line.startswith("pairs whose call changes 0.500") for line in lines)
+
+
+def test_without_a_group_there_is_nothing_and_without_pairs_no_flip_rate():
+    assert all_group_figures([looked_at([0] * 6), None], GroupColumns(), 5) == ([], "")
+    figures, text = all_group_figures([looked_at([0] * 6), None], GroupColumns("cue"), 5)
+    assert len(figures) == 1 and "flip_rate" not in figures[0] and "pairs" not in text
+
+
+def test_pairs_without_a_group_and_columns_with_another_meaning_are_refused():
+    with pytest.raises(InputError, match="Received the pairs pair and no group"):
+        evaluate_run("nowhere", pairs="pair")
+    with pytest.raises(InputError, match="one that says more than .* Received split"):
+        evaluate_run("nowhere", group="split")
