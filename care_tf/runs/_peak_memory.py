@@ -1,0 +1,63 @@
+"""The most memory that something has taken: the GPU's where there is one, else this process's."""
+
+import contextlib
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+_STATUS, _MARK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+def gpu() -> str | None:
+    """The name of the first GPU that TensorFlow uses, as "GPU:0"; None without one."""
+    return "GPU:0" if tf.config.list_logical_devices("GPU") else None
+
+
+def gpus_of_the_driver() -> list[tuple[str, int]]:
+    """Name and memory in bytes of every NVIDIA GPU that the driver knows, whether or not TensorFlow can use it."""
+    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        return [(name.strip(), int(size) * 2**20) for name, _, size in (line.rpartition(",") for line in lines)]
+    except (OSError, ValueError, subprocess.CalledProcessError):
+        return []
+
+
+def all_memory() -> int | None:
+    """Bytes of memory that the GPU, or without one this machine, has; None where it is not known."""
+    if gpu() is None:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    known = gpus_of_the_driver()
+    return known[0][1] if known else None
+
+
+def memory_now() -> int:
+    """Bytes of the GPU's memory in use; without a GPU 0, because a process takes its own along."""
+    device = gpu()
+    return 0 if device is None else tf.config.experimental.get_memory_info(device)["current"]
+
+
+def start_peak() -> None:
+    """Begins to watch the most that is in use at a time."""
+    device = gpu()
+    if device is not None:
+        tf.config.experimental.reset_memory_stats(device)
+    elif _MARK.exists():
+        with contextlib.suppress(OSError):  # not allowed everywhere: the peak is then that since the process began
+            _MARK.write_text("5")  # sets the process's peak to what it has now
+
+
+def peak_memory() -> int:
+    """Bytes: the most in use at a time since `start_peak`."""
+    device = gpu()
+    if device is not None:
+        return tf.config.experimental.get_memory_info(device)["peak"]
+    if _STATUS.exists():
+        line = next(line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
