@@ -120,10 +120,8 @@ def _about_waiting(check: DeviceCheck) -> str | None:
         return None
     step, own = check.images_a_second[CARE].median, check.input_images_a_second.median
     whose = "the GPU waits" if check.is_gpu else "both share the cores, and the step gets none"
-    fact = (
-        f"The input gives {own:,.0f} images/s and the step takes {step:,.0f}: {whose} {check.waiting:.0%} of the time"
-    )
-    return f"{fact}. {_faster_input(check)}"
+    rates = f"The input gives {own:,.0f} images/s and the step takes {step:,.0f}"
+    return f"{rates}: {whose} {check.waiting:.0%} of the time. {_faster_input(check)}"
 
 
 def _faster_input(check: DeviceCheck) -> str:
@@ -134,7 +132,7 @@ def _faster_input(check: DeviceCheck) -> str:
             f"Decode every image once: data.cache=memory, which takes {size}, or data.cache=FOLDER, a folder of that "
             f"size. The input then gives {kept.median:,.0f} images/s."
         )
-    augmented = "Augmentation is left: set rotation_degrees, saturation and hue of every_stage.augmentation to 0"
+    augmented = "Augmentation takes it: set rotation_degrees, saturation and hue of the stage's augmentation to 0"
     if kept is None or check.stage.augmentation is None:
         return f"Use a machine with more than {check.num_cores} cores, or a smaller data.image_size_px."
     return f"{augmented}, or use a machine with more than {check.num_cores} cores."
