@@ -236,7 +236,10 @@ def main() -> None:
     named = ("network", "size", "batch", "masked", "classes", "mode", "precision")
     point = Cell(**{name: getattr(arguments, name) for name in named}, memory=base.variants)
     cells = arguments.cells() if arguments.cells else [point]
-    write_records(arguments.output, list(all_records(cells, arguments.rounds, arguments.torch_python)))
+    records: list[Record] = []
+    for each in all_records(cells, arguments.rounds, arguments.torch_python):
+        records.append(each)
+        write_records(arguments.output, records)  # each time: what was measured outlives an interruption
 
 
 if __name__ == "__main__":

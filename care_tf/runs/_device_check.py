@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import itertools
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,15 +16,15 @@ import tensorflow as tf
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.images.decoding import corrupt_files_refused
-from care_tf.runs import _peak_memory
 from care_tf.runs._device_trial import Trial
+from care_tf.runs._machine import Machine, gpu, this_machine
 from care_tf.runs._own_pieces import check_own_pieces
 from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._stage import Stage
 from care_tf.runs._training_rows import read_training_rows
 from care_tf.runs.config import RunConfig
 
-# Names of the steps that are tried.
+# Names of the step's forms.
 CARE, PLAIN, PRECISION, XLA = "care", "plain", "precision", "xla"
 NUM_ROUNDS = 3
 # Images of the sample: batches enough for what is timed, and for the first ones, which are not.
@@ -44,48 +43,62 @@ class Rates(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+class StepRates:
+    """The forms of the step, each in `fit` on one batch in memory: CARE's as configured, plain Keras's of the same
+    network, CARE's in the other precision, and CARE's with XLA switched the other way.
+
+    Attributes:
+      images_a_second: Form -> images/s.
+      times_of_care: Form -> its time / that of CARE's step, round by round.
+      failures: Form -> why it could not be run here.
+      peak_bytes: Memory of CARE's step: of the GPU, or of this process.
+      plain_peak_bytes: Of plain Keras's; None without a GPU.
+    """
+
+    images_a_second: Mapping[str, Rates]
+    times_of_care: Mapping[str, Rates]
+    failures: Mapping[str, str]
+    peak_bytes: int
+    plain_peak_bytes: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class InputRates:
+    """The input, in images/s.
+
+    Attributes:
+      own: Reading, decoding, augmenting and batching alone, as configured.
+      kept: The same where decoded images are kept in memory; None where the frozen layers' activations take the images'
+        place.
+      training: Training, input and steps together.
+      decoded_bytes: What the decoded training images would take.
+      num_images: Images of an epoch.
+    """
+
+    own: Rates
+    kept: Rates | None
+    training: Rates
+    decoded_bytes: int
+    num_images: int
+
+
+@dataclasses.dataclass(frozen=True)
 class DeviceCheck:
     """What was measured.
 
     Attributes:
-      device: The GPU's or processor's name.
-      is_gpu: Whether TensorFlow uses a GPU.
-      unseen_gpu: Name of a GPU that the machine has and TensorFlow does not use.
-      num_cores: Processor cores that this process may use.
       config: What was trained: one stage of the configuration given, on one device.
+      machine: Where.
       other_precision: The precision tried beside the configuration's.
-      images_a_second: Step -> images/s of `fit` on one batch in memory: CARE's step as configured, plain Keras's of the
-        same network, CARE's in the other precision, and CARE's with XLA switched the other way.
-      times_of_care: Step -> its time / that of CARE's step, round by round.
-      failures: Step -> why it could not be run here.
-      input_images_a_second: Images/s of reading, decoding, augmenting and batching alone.
-      kept_images_a_second: The same where decoded images are kept in memory; None where the frozen layers' activations
-        take the images' place.
-      training_images_a_second: Images/s of training, input and steps together.
-      peak_bytes: Memory of CARE's step: of the GPU, or of this process.
-      plain_peak_bytes: Of plain Keras's; None without a GPU.
-      all_bytes: Memory there is; None where it is not known.
-      images_bytes: What the decoded training images would take.
-      num_images: Images of an epoch.
+      steps: The forms of the step.
+      input: The input, and training as a whole.
     """
 
-    device: str
-    is_gpu: bool
-    unseen_gpu: str | None
-    num_cores: int
     config: RunConfig
+    machine: Machine
     other_precision: str
-    images_a_second: Mapping[str, Rates]
-    times_of_care: Mapping[str, Rates]
-    failures: Mapping[str, str]
-    input_images_a_second: Rates
-    kept_images_a_second: Rates | None
-    training_images_a_second: Rates
-    peak_bytes: int
-    plain_peak_bytes: int | None
-    all_bytes: int | None
-    images_bytes: int
-    num_images: int
+    steps: StepRates
+    input: InputRates
 
     @property
     def stage(self) -> Stage:
@@ -95,7 +108,7 @@ class DeviceCheck:
     @property
     def waiting(self) -> float:
         """Share of the training's time in which no step is computed, in [0, 1)."""
-        return max(0.0, 1 - self.training_images_a_second.median / self.images_a_second[CARE].median)
+        return max(0.0, 1 - self.input.training.median / self.steps.images_a_second[CARE].median)
 
 
 @corrupt_files_refused()
@@ -120,48 +133,50 @@ def check_device(
     rows = read_training_rows(config)
     config = config.model_copy(update={"data": config.data.model_copy(update={"class_names": rows.train.class_names})})
     sample = dataclasses.replace(rows, train=_sample(rows.train, config), validation=None)
-    decoded, kept = SharedImages(None), SharedImages("memory")
-    own_images = kept if config.data.cache else decoded
-    trial = functools.partial(Trial, rows=rows, sample=sample, images=own_images)
+    images = SharedImages("memory" if config.data.cache else None)
+    trial = functools.partial(Trial, rows=rows, sample=sample, images=images)
     with _as_before():
         tell("CARE's step")
         first = trial(config)
         num_steps = num_steps or _steps_a_round(first.fit)
-        others = {
-            PLAIN: functools.partial(trial, config, is_plain=True),
-            PRECISION: functools.partial(trial, _changed(config, precision=_other_precision(config))),
-            XLA: functools.partial(trial, _changed(config, jit_compile=not config.training.jit_compile)),
-        }
-        trials, failures = _those_that_run(others, tell)
-        seconds = _in_turns({CARE: first.fit} | {name: each.fit for name, each in trials.items()}, num_steps)
-        tell("the input")
-        own_rate = _input_rate(first.batches(own_images), config)
-        kept_rate = own_rate if own_images is kept else _input_rate(first.batches(kept), config)
-        tell("training, all together")
-        together = _training_rate(first, first.batches(own_images), config, num_steps)
+        steps = _step_rates(config, first, trial, num_steps, tell)
+        tell("the input, and training as a whole")
+        measured = _input_rates(config, first, images, num_steps, rows.train)
+    return DeviceCheck(config, this_machine(), _other_precision(config), steps, measured)
+
+
+def _step_rates(config: RunConfig, first: Trial, trial: Callable[..., Trial], num_steps: int, tell) -> StepRates:
+    others = {
+        PLAIN: functools.partial(trial, config, is_plain=True),
+        PRECISION: functools.partial(trial, _changed(config, precision=_other_precision(config))),
+        XLA: functools.partial(trial, _changed(config, jit_compile=not config.training.jit_compile)),
+    }
+    trials, failures = _those_that_run(others, tell)
+    seconds = _in_turns({CARE: first.fit} | {name: each.fit for name, each in trials.items()}, num_steps)
     num_images = num_steps * config.training.batch_size
-    height, width = config.data.image_size_px
-    unseen = [name for name, _ in _peak_memory.gpus_of_the_driver()] if _peak_memory.gpu() is None else []
-    return DeviceCheck(
-        device=_device_name(),
-        is_gpu=_peak_memory.gpu() is not None,
-        unseen_gpu=unseen[0] if unseen else None,
-        num_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        config=config,
-        other_precision=_other_precision(config),
-        images_a_second={name: _rates(num_images / each for each in own_s) for name, own_s in seconds.items()},
+    return StepRates(
+        images_a_second={name: _rates(num_images / each for each in rounds) for name, rounds in seconds.items()},
         times_of_care={
-            name: _rates(a / b for a, b in zip(each, seconds[CARE], strict=True)) for name, each in seconds.items()
+            name: _rates(own / care for own, care in zip(rounds, seconds[CARE], strict=True))
+            for name, rounds in seconds.items()
         },
         failures=failures,
-        input_images_a_second=own_rate,
-        kept_images_a_second=None if first.stage.batches.lower is not None else kept_rate,
-        training_images_a_second=together,
         peak_bytes=first.peak_bytes,
-        plain_peak_bytes=trials[PLAIN].peak_bytes if PLAIN in trials and _peak_memory.gpu() else None,
-        all_bytes=_peak_memory.all_memory(),
-        images_bytes=len(rows.train) * height * width * 3,
-        num_images=len(rows.train),
+        plain_peak_bytes=trials[PLAIN].peak_bytes if PLAIN in trials and gpu() else None,
+    )
+
+
+def _input_rates(config: RunConfig, first: Trial, images: SharedImages, num_steps: int, train: Manifest) -> InputRates:
+    own = kept = _input_rate(first.batches(images), config)
+    if not config.data.cache:
+        kept = _input_rate(first.batches(SharedImages("memory")), config)
+    height, width = config.data.image_size_px
+    return InputRates(
+        own=own,
+        kept=None if first.takes_activations else kept,
+        training=_training_rate(first, first.batches(images), config, num_steps),
+        decoded_bytes=len(train) * height * width * 3,
+        num_images=len(train),
     )
 
 
@@ -184,7 +199,7 @@ def _other_precision(config: RunConfig) -> str:
     """What is tried beside the configuration's: 16 bits as the device has them, or 32."""
     if config.training.precision != "float32":
         return "float32"
-    return "mixed_bfloat16" if _peak_memory.gpu() is None else "mixed_float16"
+    return "mixed_bfloat16" if gpu() is None else "mixed_float16"
 
 
 def _sample(rows: Manifest, config: RunConfig) -> Manifest:
@@ -273,10 +288,3 @@ def _training_rate(trial: Trial, batches: tf.data.Dataset, config: RunConfig, nu
 def _rates(values) -> Rates:
     values = list(values)
     return Rates(statistics.median(values), min(values), max(values))
-
-
-def _device_name() -> str:
-    if _peak_memory.gpu() is not None:
-        details = tf.config.experimental.get_device_details(tf.config.list_physical_devices("GPU")[0])
-        return details.get("device_name", "GPU")
-    return "CPU"

@@ -42,6 +42,11 @@ class Trial:
         self.fit(1)
         self.peak_bytes = _peak_memory.peak_memory() - before
 
+    @property
+    def takes_activations(self) -> bool:
+        """Whether the frozen layers' activations take the images' place."""
+        return self.stage.batches.lower is not None
+
     def batches(self, images: SharedImages) -> tf.data.Dataset:
         """Endless batches of the sample, as the stage would train on them."""
         return dataclasses.replace(self.stage.batches, rows=self._sample, images=images, order=None).training(0)

@@ -1,38 +1,15 @@
 """The most memory that something has taken: the GPU's where there is one, else this process's."""
 
 import contextlib
-import os
 import resource
-import subprocess
 import sys
 from pathlib import Path
 
 import tensorflow as tf
 
+from care_tf.runs._machine import gpu
+
 _STATUS, _MARK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-
-
-def gpu() -> str | None:
-    """The name of the first GPU that TensorFlow uses, as "GPU:0"; None without one."""
-    return "GPU:0" if tf.config.list_logical_devices("GPU") else None
-
-
-def gpus_of_the_driver() -> list[tuple[str, int]]:
-    """Name and memory in bytes of every NVIDIA GPU that the driver knows, whether or not TensorFlow can use it."""
-    command = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-        return [(name.strip(), int(size) * 2**20) for name, _, size in (line.rpartition(",") for line in lines)]
-    except (OSError, ValueError, subprocess.CalledProcessError):
-        return []
-
-
-def all_memory() -> int | None:
-    """Bytes of memory that the GPU, or without one this machine, has; None where it is not known."""
-    if gpu() is None:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    known = gpus_of_the_driver()
-    return known[0][1] if known else None
 
 
 def memory_now() -> int:

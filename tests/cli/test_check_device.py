@@ -12,7 +12,7 @@ def checked(monkeypatch):
     monkeypatch.setattr(
         "care_tf.runs._device_check.check_device", lambda config, steps, tell: calls.append((config, steps))
     )
-    monkeypatch.setattr("care_tf.runs._device_advice.device_report", lambda check: "the report")
+    monkeypatch.setattr("care_tf.runs._device_report.device_report", lambda check: "the report")
     return calls
 
 
@@ -32,5 +32,5 @@ def test_without_a_configuration_images_are_drawn(run, checked, tmp_path):
 
 def test_bad_words_are_refused_in_one_line(refuses, checked):
     assert "Received isic2018/care, isic2018/csl" in refuses(check_device, "isic2018/care", "isic2018/csl")
-    assert "Did you mean isic2018/care" in refuses(check_device, "isic2018/caer")
+    assert "Did you mean 'isic2018/care'" in refuses(check_device, "isic2018/caer")
     assert "--steps" in refuses(check_device, "--steps", "0")

@@ -49,7 +49,7 @@ def fitted(head="pooled", jit_compile=False, **arguments):
     build_optimizer(model)  # else Keras traces the step once more, to make the optimizer's variables
     traces = []
     for _ in range(2):
-        losses = model.fit(batches(), epochs=2, verbose=0).history["loss"]
+        losses = model.fit(batches(), epochs=2, verbose=0, shuffle=False).history["loss"]
         traces.append(len(model.graphs))
     assert np.isfinite(losses).all()
     return model, traces
@@ -81,8 +81,10 @@ def test_a_host_call_would_be_seen():
     assert "PrintV2" in operations(model.graphs[0])
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
-def test_every_precision_trains_under_xla(policy):
+@pytest.mark.slow
+@pytest.mark.both_generations
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_sixteen_bits_train_under_xla(policy):
     keras.mixed_precision.set_global_policy(policy)
     try:
         _, traces = fitted(jit_compile=True)

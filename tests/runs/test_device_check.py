@@ -1,6 +1,5 @@
 """`care check-device`: what is measured with a short training, and what is advised for what numbers."""
 
-import dataclasses
 from pathlib import Path
 
 import keras
@@ -10,8 +9,20 @@ import tensorflow as tf
 from care_tf.errors import InputError
 from care_tf.runs import _device_check as device_check
 from care_tf.runs import _peak_memory as peak_memory
-from care_tf.runs._device_advice import device_advice, device_report
-from care_tf.runs._device_check import CARE, PLAIN, PRECISION, XLA, DeviceCheck, Rates, check_device
+from care_tf.runs._device_advice import device_advice
+from care_tf.runs._device_check import (
+    CARE,
+    PLAIN,
+    PRECISION,
+    XLA,
+    DeviceCheck,
+    InputRates,
+    Rates,
+    StepRates,
+    check_device,
+)
+from care_tf.runs._device_report import device_report
+from care_tf.runs._machine import Machine
 
 
 def rates(median, spread=0.02):
@@ -22,34 +33,34 @@ def rates(median, spread=0.02):
 def check(config_in, tmp_path):
     """Makes the check of a machine with which nothing is wrong, but for the changes given."""
 
-    def make(cache=None, training=None, times=None, **changes):
-        config = config_in(tmp_path / "run", data__cache=cache, training=training or {"batch_size": 16})
-        good = DeviceCheck(
-            device="A100",
-            is_gpu=True,
-            unseen_gpu=None,
-            num_cores=8,
-            config=config.model_copy(update={"stages": config.stages[-1:]}),
-            other_precision="mixed_float16",
-            images_a_second={name: rates(1900.0) for name in (CARE, PLAIN, PRECISION, XLA)},
-            times_of_care={name: rates(1.0) for name in (CARE, PLAIN, PRECISION, XLA)} | (times or {}),
-            failures={},
-            input_images_a_second=rates(4000.0),
-            kept_images_a_second=rates(9000.0),
-            training_images_a_second=rates(1850.0),
-            peak_bytes=6 * 2**30,
-            plain_peak_bytes=6 * 2**30,
-            all_bytes=10 * 2**30,
-            images_bytes=2**31,
-            num_images=3700,
+    def make(cache=None, settings=None, times=None, failures=None, precision="mixed_float16", **changes):
+        config = config_in(tmp_path / "run", data__cache=cache, training=settings or {"batch_size": 16})
+        parts = {
+            "machine": dict(gpu="A100", unseen_gpu=None, num_cores=8, memory_bytes=10 * 2**30),
+            "steps": dict(peak_bytes=6 * 2**30, plain_peak_bytes=6 * 2**30),
+            "input": dict(own=rates(4000), kept=rates(9000), training=rates(1850)),
+        }
+        for values in parts.values():
+            values |= {name: changes.pop(name) for name in list(changes) if name in values}
+        assert not changes
+        ran = [name for name in (CARE, PLAIN, PRECISION, XLA) if name not in (failures or {})]
+        speeds = {name: rates(1900) for name in ran}
+        ratios = {name: rates(1) for name in ran} | (times or {})
+        steps = StepRates(speeds, ratios, failures or {}, **parts["steps"])
+        config = config.model_copy(update={"stages": config.stages[-1:]})
+        return DeviceCheck(
+            config,
+            Machine(**parts["machine"]),
+            precision,
+            steps,
+            InputRates(**parts["input"], decoded_bytes=2**31, num_images=3700),
         )
-        return dataclasses.replace(good, **changes)
 
     return make
 
 
-def slow_input(**kept):
-    return {"input_images_a_second": rates(640.0), "training_images_a_second": rates(630.0), **kept}
+def slow_input(**changes):
+    return {"own": rates(640), "training": rates(630), **changes}
 
 
 # --- what is advised ---
@@ -65,17 +76,17 @@ def test_nothing_is_advised_where_nothing_would_help(check):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        (slow_input(), "the GPU waits 67% of the time. Decode every image once: data.cache=memory"),
-        (slow_input(kept_images_a_second=rates(650.0)), "Augmentation takes it"),
-        (slow_input(cache="memory"), "Augmentation takes it"),
-        (slow_input(kept_images_a_second=None), "more than 8 cores"),
-        ({**slow_input(), "is_gpu": False}, "both share the cores, and the step gets none 67% of the time"),
-        ({"times": {PRECISION: rates(0.5)}}, "2.0 times as fast in mixed_float16: training.precision="),
-        ({"times": {XLA: rates(0.8)}}, "1.2 times as fast with XLA: training.jit_compile=true."),
+        (slow_input(), "the GPU waits 67% of the time. Decode every image once, with data.cache=memory"),
+        (slow_input(kept=rates(650.0)), "Most of it is augmentation"),
+        (slow_input(cache="memory"), "Most of it is augmentation"),
+        (slow_input(kept=None), "more than 8 cores"),
+        (slow_input(gpu=None), "they share the cores, and the input has them 67% of the time"),
+        ({"times": {PRECISION: rates(0.5)}}, "2.0 times as fast in mixed_float16: set training.precision="),
+        ({"times": {XLA: rates(0.8)}}, "1.2 times as fast with XLA: set training.jit_compile=true."),
         ({"times": {PLAIN: rates(0.6)}}, "takes 1.67 times as long as plain Keras's"),
         ({"peak_bytes": 9 * 2**30}, "nearly full: 9.0 of 10.0 GiB. Lower training.batch_size"),
         ({"peak_bytes": 2**30}, "Only 10% of the GPU's memory is used"),
-        ({"is_gpu": False, "unseen_gpu": "T4", "peak_bytes": 2**30}, "a GPU that TensorFlow does not use: T4."),
+        ({"gpu": None, "unseen_gpu": "T4", "peak_bytes": 2**30}, "a GPU that TensorFlow does not use, T4."),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_the_setting_to_change(check, changes, says):
@@ -90,35 +101,38 @@ def test_a_difference_within_the_rounds_spread_is_none(check):
 
 
 def test_what_the_configuration_has_is_taken_away_where_it_is_slower(check):
-    training = {"batch_size": 16, "precision": "mixed_float16", "jit_compile": True}
-    times = {"times": {PRECISION: rates(0.5), XLA: rates(0.5)}, "other_precision": "float32"}
-    advice = device_advice(check(training=training, **times))
-    settings = [text.rpartition(": ")[2] for text in advice]
-    assert settings == ["training.precision=float32.", "training.jit_compile=false."]
+    settings = {"batch_size": 16, "precision": "mixed_float16", "jit_compile": True}
+    times = {"times": {PRECISION: rates(0.5), XLA: rates(0.5)}, "precision": "float32"}
+    advice = device_advice(check(settings=settings, **times))
+    changes = [text.rpartition(": ")[2] for text in advice]
+    assert changes == ["set training.precision=float32.", "set training.jit_compile=false."]
 
 
 def test_a_step_that_does_not_run_is_reported(check):
-    without = {name: rates(1.0) for name in (CARE, PLAIN, PRECISION)}
-    speeds = {name: rates(100.0) for name in (CARE, PLAIN, PRECISION)}
-    text = device_report(check(times_of_care=without, images_a_second=speeds, failures={XLA: "no compiler"}))
-    assert "CARE with XLA" in text and "does not run here: no compiler" in text
+    text = device_report(check(failures={XLA: "no compiler"}))
+    assert "CARE's with XLA" in text and "does not run here: no compiler" in text
 
 
 # --- what is measured ---
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="says what a processor is told")
 def test_a_short_training_is_measured_and_nothing_is_written(config_in, tmp_path):
     told = []
     config = config_in(tmp_path / "run", data__cache=None, training={"batch_size": 8, "optimizer": "SGD"})
     check = check_device(config, num_steps=1, tell=told.append)
-    assert check.stage.name == "finetune" and not check.failures
-    assert set(check.images_a_second) == {CARE, PLAIN, PRECISION, XLA} and check.times_of_care[CARE] == (1, 1, 1)
-    everything = [*check.images_a_second.values(), check.input_images_a_second, check.kept_images_a_second]
-    assert all(0 < each.low <= each.median <= each.high for each in [*everything, check.training_images_a_second])
+    assert check.stage.name == "finetune" and not check.steps.failures
+    assert set(check.steps.images_a_second) == {CARE, PLAIN, PRECISION, XLA} and check.steps.times_of_care[CARE] == (
+        1,
+        1,
+        1,
+    )
+    everything = [*check.steps.images_a_second.values(), check.input.own, check.input.kept]
+    assert all(0 < each.low <= each.median <= each.high for each in [*everything, check.input.training])
     assert 0 <= check.waiting < 1
-    assert (check.num_images, check.images_bytes) == (33, 33 * 32 * 32 * 3)
-    assert 2**20 < check.peak_bytes < check.all_bytes or check.all_bytes is None
+    assert (check.input.num_images, check.input.decoded_bytes) == (33, 33 * 32 * 32 * 3)
+    assert 2**20 < check.steps.peak_bytes < check.machine.memory_bytes
     assert keras.mixed_precision.global_policy().name == "float32" and not list(tmp_path.iterdir())
     assert told[0] == "CARE's step" and device_report(check).startswith("No GPU: the processor trains")
 
@@ -129,7 +143,7 @@ def test_cached_activations_are_the_input_of_a_stage_that_has_them(config_in, tm
     flips = {"rotation_degrees": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
     config = config_in(tmp_path / "run", every_stage={**frozen, "augmentation": flips}, training={"batch_size": 8})
     check = check_device(config, num_steps=1)
-    assert check.kept_images_a_second is None and not check.failures
+    assert check.input.kept is None and not check.steps.failures
     assert "Input: the frozen layers' activations" in device_report(check)
 
 
