@@ -72,8 +72,8 @@ format: $(STAMP) ## lets ruff rewrite what it can
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(STAMP) ## the measurements in benchmarks/, each a ratio taken in one run
-	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(VENV)/bin/python $$benchmark || exit 1; done
+bench: $(STAMP) ## the measurements in benchmarks/, as ratios, in benchmarks.json (under half an hour); BENCH="--compare old.json"
+	$(VENV)/bin/python benchmarks/run.py $(BENCH)
 
 soak: $(STAMP) ## kills the commands at random moments and compares what they end with (about an hour); SOAK="--trials 50" for less
 	$(VENV)/bin/python tools/soak/soak.py --docs docs/reliability.md $(SOAK)

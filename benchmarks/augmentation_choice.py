@@ -10,7 +10,9 @@ Example: python benchmarks/augmentation_choice.py --size 128 --batch 32
 import argparse
 import math
 import statistics
-import time
+
+from records import add_output, records_of, write_records
+from rounds import in_turns
 
 
 def care_tf_augmentation():
@@ -94,22 +96,6 @@ def tf_image_augmentation():
     return augment
 
 
-def measure(datasets, num_images: int, num_rounds: int) -> dict[str, tuple[float, float]]:
-    """Median images/s by wall time and by processor time, variants taking turns; the first round is warm-up."""
-    speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in datasets}
-    for _ in range(num_rounds + 1):
-        for name, dataset in datasets.items():
-            wall, processor = time.perf_counter(), time.process_time()
-            for _ in dataset:
-                pass
-            wall, processor = time.perf_counter() - wall, time.process_time() - processor
-            speeds[name].append((num_images / wall, num_images / processor))
-    return {
-        name: tuple(statistics.median(column) for column in zip(*rounds[1:], strict=True))
-        for name, rounds in speeds.items()
-    }
-
-
 def main() -> None:
     """Prints one line per candidate."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -117,6 +103,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32, help="images per batch (default 32)")
     parser.add_argument("--batches", type=int, default=8, help="batches per round (default 8)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default 5)")
+    add_output(parser)
     arguments = parser.parse_args()
     import keras
     import tensorflow as tf
@@ -131,11 +118,19 @@ def main() -> None:
         augment = build()
         steps = tf.data.Dataset.range(arguments.batches)
         datasets[name] = steps.map(lambda step, augment=augment: augment(images, masks, step), tf.data.AUTOTUNE)
-    speeds = measure(datasets, arguments.batch * arguments.batches, arguments.rounds)
-    print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {arguments.size} px, batch {arguments.batch}")
+    taken = in_turns(
+        {name: lambda dataset=dataset: sum(1 for _ in dataset) for name, dataset in datasets.items()}, arguments.rounds
+    )
+    num_images = arguments.batch * arguments.batches
+    case = f"{arguments.size} px, batch {arguments.batch}"
+    print(f"TensorFlow {tf.__version__}, Keras {keras.__version__}, {case}")
     print(f"{'':<10}{'images/s':>10}{'images per processor second':>30}")
-    for name, (by_wall, by_processor) in speeds.items():
+    for name, rounds in taken.items():
+        by_wall, by_processor = (num_images / statistics.median(column) for column in zip(*rounds, strict=True))
         print(f"{name:<10}{by_wall:>10.0f}{by_processor:>30.0f}")
+    processor = {name: [each.processor / num_images for each in rounds] for name, rounds in taken.items()}
+    unit = "processor s an image"
+    write_records(arguments.output, records_of("augmentation_choice", case, unit, processor, "tf.image"))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,14 @@ Example: python benchmarks/cached_activations.py --rounds 5
 """
 
 import argparse
+import functools
 import statistics
 import tempfile
 import time
 from pathlib import Path
+
+from records import add_output, records_of, write_records
+from rounds import in_turns
 
 CUT, ATTENTION_LAYER = "fire7_concat", "fire9_concat"
 
@@ -21,6 +25,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=640)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
+    add_output(parser)
     arguments = parser.parse_args()
 
     import keras
@@ -55,23 +60,22 @@ def main() -> None:
             "cached": (upper, activation_training_dataset(manifest, cache, size, arguments.batch, **settings)),
         }  # fmt: skip
         steps = -(-len(manifest) // arguments.batch)
-        rates: dict[str, list[float]] = {}
-        models = {}
+        calls = {}
         for name, (network, dataset) in runs.items():
-            models[name] = CAREModel(network, ATTENTION_LAYER)
-            models[name].compile(keras.optimizers.AdamW(1e-4), "sparse_categorical_crossentropy")
-            models[name].fit(dataset, epochs=1, steps_per_epoch=steps, verbose=0)
-            rates[name] = []
-        for _ in range(arguments.rounds):
-            for name, (_, dataset) in runs.items():
-                start = time.perf_counter()
-                models[name].fit(dataset, epochs=1, steps_per_epoch=steps, verbose=0)
-                rates[name].append(len(manifest) / (time.perf_counter() - start))
-    for name, values in rates.items():
-        print(f"{name:12} {statistics.median(values):6.0f} images/s ({min(values):.0f} to {max(values):.0f})")
-    plain, cached = (len(manifest) / statistics.median(rates[name]) for name in runs)
-    epochs = filling / (plain - cached)
+            model = CAREModel(network, ATTENTION_LAYER)
+            model.compile(keras.optimizers.AdamW(1e-4), "sparse_categorical_crossentropy")
+            fit = functools.partial(model.fit, dataset, epochs=1, steps_per_epoch=steps, verbose=0, shuffle=False)
+            calls[name] = fit
+        taken = in_turns(calls, arguments.rounds)
+    seconds = {name: [each.wall / len(manifest) for each in rounds] for name, rounds in taken.items()}
+    for name, values in seconds.items():
+        low, high = 1 / max(values), 1 / min(values)
+        print(f"{name:12} {1 / statistics.median(values):6.0f} images/s ({low:.0f} to {high:.0f})")
+    plain, cached = (len(manifest) * statistics.median(seconds[name]) for name in runs)
+    epochs = filling / (plain - cached) if plain > cached else float("inf")
     print(f"filling the cache: {filling:.0f} s, {len(cache.signs)} flips; it has paid after {epochs:.1f} epochs")
+    case = f"SqueezeNet 1.1, 128 px, batch {arguments.batch}"
+    write_records(arguments.output, records_of("cached_activations", case, "s an image", seconds, "every epoch"))
 
 
 if __name__ == "__main__":

@@ -12,12 +12,15 @@ Example: python benchmarks/input_pipeline.py --images 1000
 import argparse
 import statistics
 import tempfile
-import time
 from pathlib import Path
+
+from records import add_output, record, records_of, write_records
+from rounds import in_turns
 
 TARGET_MULTIPLE = 2.0
 TARGET_RATIO = 0.85
 RARE = 50
+STEP, NUM_STEPS = "SqueezeNet step", 6
 
 
 def write_images(folder: Path, num_images: int):
@@ -38,22 +41,8 @@ def write_images(folder: Path, num_images: int):
     return Manifest(tuple(paths), labels, ("common", "rare"), boxes, source=str(folder))
 
 
-def measure(datasets, num_images: int, num_rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Images/s by wall time and by processor time of every round; the first round is warm-up."""
-    speeds: dict[str, list[tuple[float, float]]] = {name: [] for name in datasets}
-    for _ in range(num_rounds + 1):
-        for name, dataset in datasets.items():
-            wall, processor = time.perf_counter(), time.process_time()
-            for _ in dataset:
-                pass
-            speeds[name].append(
-                (num_images / (time.perf_counter() - wall), num_images / (time.process_time() - processor))
-            )
-    return {name: rounds[1:] for name, rounds in speeds.items()}
-
-
 def squeezenet_steps(batches, num_steps: int):
-    """Something to iterate over that trains SqueezeNet on one kept batch, `num_steps` times."""
+    """A function that trains SqueezeNet on one kept batch, `num_steps` times."""
     from care_tf import CAREModel
     from care_tf.backbones import build_classifier
 
@@ -62,12 +51,11 @@ def squeezenet_steps(batches, num_steps: int):
     model = CAREModel(build_classifier("squeezenet1_1", image_size=image_size, num_classes=2))
     model.compile("adam", "sparse_categorical_crossentropy")
 
-    class Steps:
-        def __iter__(self):
-            for _ in range(num_steps):
-                yield model.train_on_batch(*batch)
+    def steps():
+        for _ in range(num_steps):
+            model.train_on_batch(*batch)
 
-    return Steps()
+    return steps
 
 
 def main() -> None:
@@ -77,6 +65,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=128, help="height and width after resizing, px (default 128)")
     parser.add_argument("--batch", type=int, default=32, help="images per batch (default 32)")
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default 5)")
+    add_output(parser)
     arguments = parser.parse_args()
     import dataclasses
 
@@ -102,26 +91,30 @@ def main() -> None:
             )
             for name, (manifest, masks) in variants.items()
         }
-        datasets["SqueezeNet step"] = squeezenet_steps(datasets["all boxes"], num_steps=6)
-        speeds = measure(datasets, arguments.images, arguments.rounds)
-    steps = speeds.pop("SqueezeNet step")
-    consumed = [(6 * arguments.batch / arguments.images * wall, 0.0) for wall, _ in steps]
-    multiples = [a[0] / b[0] for a, b in zip(speeds["rare boxes"], consumed, strict=True)]
+        steps = squeezenet_steps(datasets["all boxes"], NUM_STEPS)
+        calls = {name: lambda dataset=dataset: sum(1 for _ in dataset) for name, dataset in datasets.items()}
+        taken = in_turns({**calls, STEP: steps}, arguments.rounds)
+    images = {name: NUM_STEPS * arguments.batch if name == STEP else arguments.images for name in taken}
+    wall = {name: [each.wall / images[name] for each in rounds] for name, rounds in taken.items()}
+    processor = {name: [each.processor / images[name] for each in rounds] for name, rounds in taken.items()}
+    of_step = wall.pop(STEP)
+    del processor[STEP]
+    case = f"{arguments.size} px, batch {arguments.batch}"
+    found = [
+        record("input_pipeline", case, "rare boxes", "s an image", wall["rare boxes"], STEP, of_step),
+        *records_of("input_pipeline", case, "s an image", wall, "no masks"),
+        *records_of("input_pipeline", case, "processor s an image", processor, "no masks"),
+    ]
     print(
         f"TensorFlow {tf.__version__}, {arguments.size} px. A SqueezeNet training step takes "
-        f"{statistics.median(each[0] for each in consumed):.0f} images/s; the pipeline with rare boxes delivers "
-        f"{statistics.median(multiples):.1f} times that (target {TARGET_MULTIPLE})."
+        f"{1 / statistics.median(of_step):.0f} images/s; the pipeline with rare boxes delivers "
+        f"{1 / found[0]['ratio']['median']:.1f} times that (target {TARGET_MULTIPLE})."
     )
-    print(f"Ratios to the pipeline without masks (target {TARGET_RATIO}):")
-    print(f"{'':<12}{'images/s':>10}{'ratio':>8}{'images per processor second':>30}{'ratio':>8}")
-    for name, rounds in speeds.items():
-        line = f"{name:<12}"
-        for column, width in ((0, 10), (1, 30)):
-            speed = statistics.median(each[column] for each in rounds)
-            pairs = zip(rounds, speeds["no masks"], strict=True)
-            ratio = statistics.median(each[column] / without[column] for each, without in pairs)
-            line += f"{speed:>{width}.0f}{ratio:>8.2f}"
-        print(line)
+    print(f"Speed beside the pipeline without masks (target {TARGET_RATIO}):")
+    for each in found[1:]:
+        ratio = 1 / each["ratio"]["median"] if "ratio" in each else 1.0
+        print(f"{each['variant']:<12}{1 / each['median']:>10.0f} images a {each['unit'][:-9]:<12}{ratio:>8.2f}")
+    write_records(arguments.output, found)
 
 
 if __name__ == "__main__":

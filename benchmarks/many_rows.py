@@ -14,7 +14,6 @@ import functools
 import itertools
 import json
 import os
-import re
 import resource
 import subprocess
 import sys
@@ -23,9 +22,11 @@ import time
 import tracemalloc
 from pathlib import Path
 
+from records import Record, add_output, machine, machine_text, put_between_marks, record, write_records
+from rounds import peak_memory_mib
+
 CLASSES, RESAMPLES, BATCHES = 7, 4, 60
 LINKS_PER_FILE = 40_000  # ext4 allows 65,000
-MARKS = "<!-- many_rows: start -->", "<!-- many_rows: end -->"
 
 
 def write_links(folder: Path, num_images: int) -> None:
@@ -66,7 +67,6 @@ def write_rows(folder: Path, num_images: int) -> Path:
 def measure(path: str) -> dict[str, float]:
     """Step -> its cost for each image; in a process that has done nothing else."""
     import numpy as np
-    import tensorflow as tf
 
     from care_tf.data import (
         draw_epoch,
@@ -99,9 +99,7 @@ def measure(path: str) -> dict[str, float]:
     num_images = len(manifest)
     costs["reading the manifest, us"] /= num_images
     costs["memory after reading, bytes"] = (_memory() - before) / num_images
-    costs["memory at the peak, bytes"] = (
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
-    ) / num_images
+    costs["memory at the peak, bytes"] = (peak_memory_mib() * 2**20 - before) / num_images
     timed("fingerprint", manifest.fingerprint)
     timed("selecting the training rows", lambda: manifest.select(split="train"))
     timed("split by image", lambda: stratified_image_split(manifest.labels, 0.2))
@@ -139,8 +137,7 @@ def measure(path: str) -> dict[str, float]:
             num_resamples=RESAMPLES,
         ),
     )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    costs["memory of scores at the peak, bytes"] = (peak - before) / num_images
+    costs["memory of scores at the peak, bytes"] = (peak_memory_mib() * 2**20 - before) / num_images
     with tempfile.TemporaryDirectory() as folder:
         timed(
             "predictions.csv",
@@ -150,7 +147,6 @@ def measure(path: str) -> dict[str, float]:
     tracemalloc.start()
     manifest = read_manifest(path, check_images=False)
     costs["memory that Python keeps, bytes"] = tracemalloc.get_traced_memory()[0] / num_images
-    costs["TensorFlow"] = float(".".join(tf.__version__.split(".")[:2]))
     return costs
 
 
@@ -167,11 +163,21 @@ def table(costs: dict[int, dict[str, float]]) -> str:
         f"|{'---|' * (len(sizes) + 2)}",
     ]
     for name in costs[sizes[0]]:
-        if name != "TensorFlow":
-            values = [costs[size][name] for size in sizes]
-            texts = " | ".join(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in values)
-            lines.append(f"| {name} | {texts} | {values[-1] / values[0]:.2f} |")
+        values = [costs[size][name] for size in sizes]
+        texts = " | ".join(f"{value:.3g}" if value < 100 else f"{value:.0f}" for value in values)
+        lines.append(f"| {name} | {texts} | {values[-1] / values[0]:.2f} |")
     return "\n".join(lines)
+
+
+def records(costs: dict[int, dict[str, float]]) -> list[Record]:
+    """Each step at the largest size, beside the smallest; of images/s the seconds of one."""
+    smallest, largest = min(costs), max(costs)
+    found = []
+    for name in costs[smallest]:
+        before, after = costs[smallest][name], costs[largest][name]
+        name, before, after = ("s an image", 1 / before, 1 / after) if name == "images/s" else (name, before, after)
+        found.append(record("many_rows", "one run", f"{largest} rows", name, [after], f"{smallest} rows", [before]))
+    return found
 
 
 def main() -> None:
@@ -181,6 +187,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where the links are kept for the next time; by default nowhere")
     parser.add_argument("--docs", type=Path, help="page to put the table into")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
+    add_output(parser)
     arguments = parser.parse_args()
     if arguments.measure:
         print(json.dumps(measure(arguments.measure)))
@@ -195,14 +202,11 @@ def main() -> None:
             costs[size] = json.loads(
                 subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.splitlines()[-1]
             )
-    version = costs[arguments.images[0]]["TensorFlow"]
-    text = f"TensorFlow {version}, {os.cpu_count()} cores, one run.\n\n{table(costs)}"
+    text = f"{machine_text(machine())} One run.\n\n{table(costs)}"
     print(text)
     if arguments.docs:
-        start, end = MARKS
-        page = arguments.docs.read_text()
-        kept = re.sub(f"(?s)(?<={start}\n).*(?={end})", lambda _: f"\n{text}\n\n", page)
-        arguments.docs.write_text(kept)
+        put_between_marks(arguments.docs, "many_rows", text)
+    write_records(arguments.output, records(costs))
 
 
 if __name__ == "__main__":

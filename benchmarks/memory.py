@@ -12,6 +12,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from records import add_output, record, write_records
+
 EPOCH = 100
 
 
@@ -28,6 +30,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--no-monitor", action="store_true", help="fit alone, without TensorBoard")
+    add_output(parser)
     arguments = parser.parse_args()
 
     import keras
@@ -67,6 +70,10 @@ def main() -> None:
         model.fit(dataset, epochs=epochs, steps_per_epoch=EPOCH, verbose=0, callbacks=[*monitor, Resident()])
     settled = resident[len(resident) // 4 :]
     print(f"growth over the last {EPOCH * (len(settled) - 1)} steps: {settled[-1] - settled[0]:+.1f} MiB")
+    case = f"small_cnn, {size} px, batch {batch}, {EPOCH * (len(settled) - 1)} steps"
+    # In the last round as in the first, or it grows.
+    found = record("memory", case, "at the end", "MiB", settled[-1:], "once settled", settled[:1])
+    write_records(arguments.output, [found])
     if shown:
         print(f"CARETensorBoard: {sorted(shown)[len(shown) // 2]:.2f} CPU s an epoch (median)")
 

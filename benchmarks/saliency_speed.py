@@ -8,14 +8,14 @@ Example: python benchmarks/saliency_speed.py --width 300 --height 225
 
 import argparse
 import os
-import statistics
-import time
 from collections.abc import Callable
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # before NumPy is imported: its BLAS asks once
 
 import numpy as np  # noqa: E402
+from records import add_output, records_of, write_records  # noqa: E402
+from rounds import in_turns  # noqa: E402
 
 
 def lesion_images(num_images: int, height: int, width: int) -> list[np.ndarray]:
@@ -38,16 +38,11 @@ def lesion_images(num_images: int, height: int, width: int) -> list[np.ndarray]:
 
 def measure(
     methods: dict[str, Callable[[np.ndarray], object]], images: list[np.ndarray], num_rounds: int
-) -> dict[str, float]:
-    """Median processor seconds per image of each method, methods taking turns; the first round is warm-up."""
-    seconds: dict[str, list[float]] = {name: [] for name in methods}
-    for _ in range(num_rounds + 1):
-        for name, method in methods.items():
-            start = time.process_time()
-            for image in images:
-                method(image)
-            seconds[name].append((time.process_time() - start) / len(images))
-    return {name: statistics.median(rounds[1:]) for name, rounds in seconds.items()}
+) -> dict[str, list[float]]:
+    """Processor seconds per image of each method in every round."""
+    calls = {name: lambda method=method: [method(image) for image in images] for name, method in methods.items()}
+    taken = in_turns(calls, num_rounds)
+    return {name: [each.processor / len(images) for each in rounds] for name, rounds in taken.items()}
 
 
 def dsr_steps(image: np.ndarray, num_iterations: int) -> dict[str, Callable[[np.ndarray], object]]:
@@ -99,6 +94,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=225, help="of the images, px (default 225)")
     parser.add_argument("--images", type=int, default=5, help="images per round (default 5)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds that count (default 3)")
+    add_output(parser)
     arguments = parser.parse_args()
     import cv2
 
@@ -112,13 +108,20 @@ def main() -> None:
         "DSR, plain recipe": lambda image: dsr_saliency(image, **PLAIN_RECIPE),
         "BMS": bms_saliency,
     }
-    print(f"{arguments.width} x {arguments.height} px, one thread")
+    case = f"{arguments.width} x {arguments.height} px, one thread"
+    found = records_of(
+        "saliency_speed", case, "processor s an image", measure(methods, images, arguments.rounds), "BMS"
+    )
+    print(case)
     print(f"{'':<22}{'images/s':>10}{'ms/image':>10}")
-    for name, seconds in measure(methods, images, arguments.rounds).items():
-        print(f"{name:<22}{1 / seconds:>10.1f}{1000 * seconds:>10.0f}")
+    for each in found:
+        print(f"{each['variant']:<22}{1 / each['median']:>10.1f}{1000 * each['median']:>10.0f}")
     print("steps of the plain recipe, all eight scales, and what may come before it")
-    for name, seconds in measure(dsr_steps(images[0], 10), images[:1], arguments.rounds).items():
-        print(f"{name:<22}{'':>10}{1000 * seconds:>10.1f}")
+    steps = measure(dsr_steps(images[0], 10), images[:1], arguments.rounds)
+    found_steps = records_of("saliency_speed", f"{case}, steps", "processor s an image", steps, "dense error")
+    for each in found_steps:
+        print(f"{each['variant']:<22}{'':>10}{1000 * each['median']:>10.1f}")
+    write_records(arguments.output, found + found_steps)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """What sampling costs in the input pipeline: class-balanced and class-aware epochs against plain shuffling.
 
 Synthetic lesions, decoded once and kept in memory, so that drawing the indices is not hidden behind reading files. The
-variants take turns in one process, in an order of their own in every round; each round gives one ratio, of which the
-median and the quartiles are printed, by wall time and by processor time (the steadier one on a shared machine). Plain
+variants take turns in one process; printed are the median, the least and the most of the rounds' ratios, by wall time
+and by processor time. Plain
 shuffling takes part twice: what its second ratio is off 1 is the noise.
 
 Without masks the sampling alone is compared. With them a balanced epoch also holds more images of the rare class, the
@@ -15,10 +15,10 @@ import argparse
 import contextlib
 import itertools
 import os
-import random
-import statistics
 import tempfile
-import time
+
+from records import add_output, records_of, write_records
+from rounds import Spread, in_turns, spread
 
 TARGET_RATIO = 0.95
 PLAIN = "plain shuffle"
@@ -54,18 +54,16 @@ def build_datasets(manifest, size: int, batch_size: int):
 
 
 def measure(datasets, num_epochs: int, num_rounds: int) -> dict:
-    """Images/s by wall time and by processor time of every round; the first round is warm-up."""
-    speeds: dict = {key: [] for key in datasets}
-    turns = random.Random(0)
-    for _ in range(num_rounds + 1):
-        for key in turns.sample(list(datasets), len(datasets)):
-            dataset, num_images, num_batches = datasets[key]
-            wall, processor = time.perf_counter(), time.process_time()
-            delivered = sum(1 for _ in range(num_epochs) for _ in dataset)
-            wall, processor = time.perf_counter() - wall, time.process_time() - processor
-            assert delivered == num_epochs * num_batches
-            speeds[key].append((num_epochs * num_images / wall, num_epochs * num_images / processor))
-    return {key: rounds[1:] for key, rounds in speeds.items()}
+    """Wall and processor seconds an image of every round."""
+
+    def epochs(dataset, num_batches: int) -> None:
+        delivered = sum(1 for _ in range(num_epochs) for _ in dataset)
+        assert delivered == num_epochs * num_batches
+
+    calls = {key: lambda own=own: epochs(own[0], own[2]) for key, own in datasets.items()}
+    taken = in_turns(calls, num_rounds)
+    images = {key: num_epochs * num_images for key, (_, num_images, _) in datasets.items()}
+    return {key: [(s.wall / images[key], s.processor / images[key]) for s in rounds] for key, rounds in taken.items()}
 
 
 def main() -> None:
@@ -76,6 +74,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32, help="images per batch, a multiple of 8 (default 32)")
     parser.add_argument("--epochs", type=int, default=1, help="epochs per measurement (default 1)")
     parser.add_argument("--rounds", type=int, default=15, help="rounds that count, at least 2 (default 15)")
+    add_output(parser)
     arguments = parser.parse_args()
     import tensorflow as tf
 
@@ -90,21 +89,23 @@ def main() -> None:
         manifest = read_manifest(lesions.write(folder)).select(split="train")
         with contextlib.redirect_stderr(nowhere):
             datasets = build_datasets(manifest, arguments.size, arguments.batch)
-    speeds = measure(datasets, arguments.epochs, arguments.rounds)
+    taken = measure(datasets, arguments.epochs, arguments.rounds)
     print(
         f"TensorFlow {tf.__version__}, {len(manifest)} images of {arguments.size} px ({counts} per class), batches of "
-        f"{arguments.batch}, {arguments.rounds} rounds. Ratios to plain shuffling: median [quartiles], "
-        f"target {TARGET_RATIO}."
+        f"{arguments.batch}, {arguments.rounds} rounds. Time of an image beside plain shuffling, target "
+        f"{1 / TARGET_RATIO:.2f}."
     )
-    print(f"{'':<32}{'images/s':>10}{'ratio':>20}{'per processor second':>24}{'ratio':>20}")
-    for (name, masks), rounds in speeds.items():
-        line = f"{name + (', with masks' if masks else ''):<32}"
-        for column, width in ((0, 10), (1, 24)):
-            speed = statistics.median(each[column] for each in rounds)
-            pairs = zip(rounds, speeds[PLAIN, masks], strict=True)
-            low, middle, high = statistics.quantiles([each[column] / plain[column] for each, plain in pairs], n=4)
-            line += f"{speed:>{width}.0f}{f'{middle:.3f} [{low:.3f} {high:.3f}]':>20}"
-        print(line)
+    found = []
+    for masks, (column, unit) in itertools.product((False, True), enumerate(("s an image", "processor s an image"))):
+        seconds = {
+            name: [each[column] for each in rounds] for (name, masked), rounds in taken.items() if masked == masks
+        }
+        case = f"{arguments.size} px, batch {arguments.batch}, {'with' if masks else 'without'} masks"
+        for each in records_of("sampling", case, unit, seconds, PLAIN):
+            ratio = Spread(**each["ratio"]) if "ratio" in each else spread([1.0])
+            print(f"{each['variant']:<22}{1 / each['median']:>10.0f} images a {unit[:-9]:<12} {ratio}  {case}")
+            found.append(each)
+    write_records(arguments.output, found)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,15 @@
 """What an imbalance strategy adds to a training step of CARE with plain cross entropy, same network, batch and input.
 
-The variants take turns in one process; printed are the ratio of the medians and the quartiles of the pairs' ratios. The
-first variant runs twice: the distance of its second ratio from 1 is the noise.
+The variants take turns in one process; printed are the median, the least and the most of the rounds' ratios. The first
+variant runs twice: what its second ratio is off 1 is the noise.
 
 Example: python benchmarks/strategy_cost.py --batch 96
 """
 
 import argparse
-import statistics
-import time
+
+from records import add_output, records_of, write_records
+from rounds import Spread, in_turns, spread
 
 COUNTS = (668, 1500, 308, 196, 660, 69, 86)
 # Settings of a stage beside cross entropy, and the most each may add.
@@ -59,6 +60,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=96)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=15)
+    add_output(parser)
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     image = rng.normal(size=(arguments.batch, arguments.size, arguments.size, 3)).astype(np.float32)
@@ -66,20 +68,18 @@ def main() -> None:
     mask[::8, 32:64, 32:64] = 1
     data = (image, np.arange(arguments.batch) % len(COUNTS), mask)
     steps = {name: make_step(settings, arguments.size) for name, (settings, _) in STRATEGIES.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for repeat in range(arguments.repeats + 2):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step(*data)
-            if repeat >= 2:  # the first calls trace and warm up
-                seconds[name].append(time.perf_counter() - start)
-    base = seconds["cross entropy"]
-    print(f"SqueezeNet 1.1, {arguments.size} px, batch {arguments.batch}, median of {arguments.repeats} in turns")
-    for name, values in seconds.items():
-        low, _, high = statistics.quantiles([a / b for a, b in zip(values, base, strict=True)], n=4)
-        ratio = statistics.median(values) / statistics.median(base)
-        target = f"target <= {STRATEGIES[name][1]:.2f}" if STRATEGIES[name][0] else ""
-        print(f"{name:24} {statistics.median(values):6.3f} s  ratio {ratio:.3f} [{low:.3f}, {high:.3f}]  {target}")
+    calls = {name: lambda step=step: step(*data) for name, step in steps.items()}
+    taken = in_turns(calls, arguments.repeats, warm_up=2)  # the first calls trace
+    seconds = {name: [each.wall for each in rounds] for name, rounds in taken.items()}
+    case = f"SqueezeNet 1.1, {arguments.size} px, batch {arguments.batch}"
+    records = records_of("strategy_cost", case, "s a step", seconds, "cross entropy")
+    print(f"{case}, {arguments.repeats} rounds in turns")
+    for each in records:
+        settings, most = STRATEGIES[each["variant"]]
+        target = f"target <= {most:.2f}" if settings else ""
+        ratio = Spread(**each["ratio"]) if "ratio" in each else spread([1.0])
+        print(f"{each['variant']:24} {each['median']:6.3f} s  ratio {ratio}  {target}")
+    write_records(arguments.output, records)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ _COMMANDS = {
     "export": "export:export",
     "demo": "demo:demo",
     "configs": "configs:configs",
+    "check-device": "check_device:check_device",
     "prepare": "care:prepare",
     "boxes": "care:boxes",
     "segment": "care:segment",

@@ -68,6 +68,7 @@ def test_the_commands_are_those_of_the_documentation():
             "export",
             "demo",
             "configs show",
+            "check-device",
         ),
         "completion",
         *("prepare isic2018", "prepare rsna", "prepare folders", "prepare synthetic", "segment train"),

@@ -1,0 +1,75 @@
+"""All measurements of this folder, written to one file, and what has become slower since an earlier one.
+
+--quick takes under half an hour on two cores, --full hours. Every script runs in a process of its own and prints
+what it finds; the records of all go into --output after each script, so that one that fails costs only its own. With
+--compare the exit code is 1 where a ratio has become larger beyond its spread (benchmarks/changes.py).
+
+Example: python benchmarks/run.py --only step_cost strategy_cost --output now.json --compare before.json
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from changes import print_changes
+from records import Record, read_records, write_records
+
+HERE = Path(__file__).resolve().parent
+# Script -> its words for --quick, and those for --full. The quick ones are the smallest that still measure something.
+BENCHMARKS: dict[str, tuple[str, str]] = {
+    "step_cost": ("--quick", "--full --rounds 9"),
+    "strategy_cost": ("--batch 32 --repeats 7", ""),
+    "input_pipeline": ("--images 300 --rounds 5", ""),
+    "augmentation_choice": ("--batches 4 --rounds 5", ""),
+    "sampling": ("--images 300 --rounds 7", ""),
+    "cached_activations": ("--images 160 --rounds 3", ""),
+    "saliency_speed": ("--images 2 --rounds 3", ""),
+    "memory": ("--steps 800", ""),
+    "many_rows": ("", "--images 10000 100000"),
+}
+
+
+def run_script(name: str, words: str) -> list[Record]:
+    """The records of one script; raises CalledProcessError where it fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "records.json"
+        subprocess.run([sys.executable, HERE / f"{name}.py", *words.split(), "--output", output], check=True)
+        return read_records(output)[1]
+
+
+def main() -> None:
+    """Runs the scripts, writes the file, prints what changed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS), metavar="NAME")
+    extent = parser.add_mutually_exclusive_group()
+    extent.add_argument("--quick", action="store_true", help="under half an hour on two cores (the default)")
+    extent.add_argument("--full", action="store_true", help="hours on two cores")
+    parser.add_argument("--output", type=Path, default=Path("benchmarks.json"), help="(default benchmarks.json)")
+    parser.add_argument("--compare", type=Path, metavar="OLD.json", help="an earlier file to compare with")
+    parser.add_argument("--torch-python", help="interpreter that has PyTorch, for step_cost")
+    arguments = parser.parse_args()
+    if arguments.compare:
+        read_records(arguments.compare)  # a wrong path should not wait for the measurements
+    records: list[Record] = []
+    failed = []
+    for name in arguments.only:
+        words = BENCHMARKS[name][arguments.full]
+        if name == "step_cost" and arguments.torch_python:
+            words += f" --torch-python {arguments.torch_python}"
+        print(f"== {name} {words}", flush=True)
+        try:
+            records += run_script(name, words)
+        except subprocess.CalledProcessError:
+            failed.append(name)
+        write_records(arguments.output, records)
+    print(f"wrote {arguments.output}")
+    slower = print_changes(arguments.compare, records) if arguments.compare else 0
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    sys.exit(2 if failed else slower)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The benchmarks' own rules: what a spread and a ratio are, and what counts as slower."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.one_generation
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+
+
+@pytest.fixture(autouse=True)
+def on_the_path(monkeypatch):
+    """As a script of the folder finds the others."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+
+def made(median, low, high, **changed):
+    """A record with a ratio."""
+    ratio = {"median": median, "low": low, "high": high}
+    key = {"benchmark": "b", "case": "c", "variant": "care", "unit": "s a step", "base": "plain"}
+    return {**key, "median": 1.0, "low": 1.0, "high": 1.0, "ratio": ratio, **changed}
+
+
+def written(path, records):
+    path.write_text(json.dumps({"machine": {}, "records": records}))
+    return path
+
+
+def test_a_ratio_is_that_of_one_round():
+    from records import records_of
+
+    # The machine was half as fast in the second round, for both.
+    plain, care = records_of("b", "c", "s", {"plain": [1.0, 2.0, 1.0], "care": [1.1, 2.2, 1.3]}, "plain")
+    assert "ratio" not in plain and (plain["median"], plain["low"], plain["high"]) == (1.0, 1.0, 2.0)
+    assert care["base"] == "plain"
+    assert care["ratio"] == pytest.approx({"median": 1.1, "low": 1.1, "high": 1.3})
+
+
+def test_variants_take_turns_and_the_first_rounds_do_not_count():
+    from rounds import in_turns
+
+    called = []
+    taken = in_turns({name: lambda name=name: called.append(name) for name in "abc"}, 4, warm_up=2)
+    rounds = [sorted(called[start : start + 3]) for start in range(0, 18, 3)]
+    assert rounds == [["a", "b", "c"]] * 6 and len({tuple(called[i : i + 3]) for i in range(0, 18, 3)}) > 1
+    assert {name: len(rounds) for name, rounds in taken.items()} == {"a": 4, "b": 4, "c": 4}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ((1.00, 0.98, 1.02), (1.20, 1.15, 1.30), ["slower"]),
+        ((1.20, 1.15, 1.30), (1.00, 0.98, 1.02), ["faster"]),
+        ((1.00, 0.90, 1.16), (1.20, 1.15, 1.30), []),  # the ranges meet
+        ((1.00, 1.00, 1.00), (1.02, 1.02, 1.02), []),  # one measurement has no spread
+    ],
+)
+def test_a_change_is_beyond_the_spread(old, new, expected):
+    from changes import changes
+
+    assert [change for change, _, _ in changes([made(*old)], [made(*new)])] == expected
+
+
+def test_only_what_both_files_have_is_compared_and_the_worst_comes_first():
+    from changes import changes
+
+    old = [made(1, 1, 1, variant="a"), made(1, 1, 1, variant="b"), made(1, 1, 1, variant="gone")]
+    new = [made(1.1, 1.1, 1.1, variant="a"), made(1.5, 1.5, 1.5, variant="b"), made(9, 9, 9, variant="new")]
+    assert [each["variant"] for _, _, each in changes(old, new)] == ["b", "a"]
+
+
+def test_the_command_says_what_became_slower(tmp_path):
+    old, new = written(tmp_path / "old.json", [made(1, 1, 1)]), written(tmp_path / "new.json", [made(1.5, 1.4, 1.6)])
+    for pair, code, says in (((old, new), 1, "slower  1.000"), ((old, old), 0, "No ratio has changed")):
+        done = subprocess.run([sys.executable, FOLDER / "changes.py", *pair], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (code, "") and done.stdout.startswith(says)
+
+
+def test_the_section_of_the_documentation(tmp_path):
+    from step_tables import section
+
+    base = {"benchmark": "step_cost", "case": "net, 8 px"}
+    records = [
+        made(1, 1, 1, **base, variant="plain") | {"ratio": None, "median": 0.25},
+        made(1.02, 0.99, 1.05, **base),
+        made(1.6, 1.5, 1.7, **base, variant="two passes"),
+        made(1.01, 1.01, 1.01, **base, unit="MiB at the peak"),
+    ]
+    machine = {"cores": 2, "processor": "a CPU", "memory_gib": 8.0, "gpus": [], "keras": "3.0"}
+    text = section(machine, records)
+    assert text.startswith("2 cores of a CPU, 8.0 GiB")
+    assert "| net, 8 px | 0.250 | 1.02 (0.99 to 1.05) |  | 1.60 (1.50 to 1.70) |  | 1.01 |  |  |" in text
+
+
+def test_text_goes_between_its_own_marks(tmp_path):
+    from records import put_between_marks
+
+    page = tmp_path / "page.md"
+    page.write_text("a\n<!-- x: start -->\nold\n<!-- x: end -->\nb\n<!-- y: start -->\nkept\n<!-- y: end -->\n")
+    put_between_marks(page, "x", r"new \1")
+    assert page.read_text() == (
+        "a\n<!-- x: start -->\n\nnew \\1\n\n<!-- x: end -->\nb\n<!-- y: start -->\nkept\n<!-- y: end -->\n"
+    )
+    with pytest.raises(SystemExit, match="must have the marks"):
+        put_between_marks(page, "z", "")
+
+
+def test_the_machine_is_described():
+    from records import machine, machine_text
+
+    described = machine()
+    assert described["cores"] >= 1 and described["memory_gib"] > 0 and described["tensorflow"]
+    assert described["tensorflow"] in machine_text(described)
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in FOLDER.glob("*.py")))
+def test_every_script_that_measures_is_run_and_can_write_its_records(name):
+    from run import BENCHMARKS
+
+    text = (FOLDER / f"{name}.py").read_text()
+    assert ("add_output(parser)" in text) == (name in BENCHMARKS)
+    assert importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py") is not None

@@ -1,0 +1,93 @@
+"""The compiled training step stays on the device: traced once, the last smaller batch included, without a host call."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from classifiers import SIZE, functional
+
+from care_tf import CAREModel
+from care_tf.attention import gradcam
+from care_tf.keras_generation import build_optimizer
+from care_tf.losses import TripletLoss
+from care_tf.metrics import MeanClassAccuracy
+
+# Operations in which a step on an accelerator waits for Python, or for the processor's output.
+HOST = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "Print", "PrintV2", "_XlaHostComputeMlir", "XlaHostCompute"}
+FORMS = {
+    "closed form": {},
+    "nested tapes": {"head": "dense"},
+    "first order": {"head": "dense", "second_order": False},
+    "LayerCAM": {"cam": "layercam"},
+    "embedding loss": {"embedding_loss": TripletLoss()},
+}
+
+
+def batches():
+    """Ten images in batches of four: the last batch has two."""
+    random = np.random.default_rng(0)
+    image = random.normal(size=(10, SIZE, SIZE, 3)).astype(np.float32)
+    mask = np.zeros((10, SIZE, SIZE, 1), np.float32)
+    mask[::2, 2:6, 3:7] = 1
+    return tf.data.Dataset.from_tensor_slices(({"image": image, "mask": mask}, np.arange(10) % 3)).batch(4)
+
+
+class Watched(CAREModel):
+    """Keeps the graph of every trace of its step."""
+
+    graphs = ()
+
+    def train_step(self, data):
+        self.graphs = (*self.graphs, tf.compat.v1.get_default_graph())
+        return super().train_step(data)
+
+
+def fitted(head="pooled", jit_compile=False, **arguments):
+    """A model after two fits of two epochs, and how often its step was traced in the first and in both."""
+    model = Watched(functional(head=head), **arguments)
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[MeanClassAccuracy(3)], jit_compile=jit_compile)
+    build_optimizer(model)  # else Keras traces the step once more, to make the optimizer's variables
+    traces = []
+    for _ in range(2):
+        losses = model.fit(batches(), epochs=2, verbose=0, shuffle=False).history["loss"]
+        traces.append(len(model.graphs))
+    assert np.isfinite(losses).all()
+    return model, traces
+
+
+def operations(graph):
+    """The kinds of all operations of the whole function that a trace belongs to, and of all that it calls."""
+    while getattr(graph, "outer_graph", None) is not None and graph.outer_graph.building_function:
+        graph = graph.outer_graph
+    definition = graph.as_graph_def()
+    nodes = [*definition.node, *(node for function in definition.library.function for node in function.node_def)]
+    return {node.op for node in nodes}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_step_is_traced_once_and_never_calls_the_host(form):
+    model, traces = fitted(**FORMS[form])
+    assert traces == [1, 1]
+    found = operations(model.graphs[0])
+    assert found & {"Conv2D", "Conv2DBackpropFilter"} and not found & HOST
+
+
+def test_a_host_call_would_be_seen():
+    def printing(features, gradients):
+        with tf.control_dependencies([tf.print("", end="")]):
+            return gradcam(features, gradients)
+
+    model, _ = fitted(cam=printing)
+    assert "PrintV2" in operations(model.graphs[0])
+
+
+@pytest.mark.slow
+@pytest.mark.both_generations
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_sixteen_bits_train_under_xla(policy):
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        _, traces = fitted(jit_compile=True)
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+    assert traces == [1, 1]
