@@ -54,7 +54,7 @@ def dsr_steps(image: np.ndarray, num_iterations: int) -> dict[str, Callable[[np.
     from care_tf.boxes.saliency._hair import without_hair
     from care_tf.boxes.saliency._pixel_saliency import pixel_saliency
     from care_tf.boxes.saliency._propagation import propagated_errors
-    from care_tf.boxes.saliency._reconstruction import dense_error, sparse_error
+    from care_tf.boxes.saliency._reconstruction import dense_error, sparse_errors
 
     field = np.ones(image.shape[:2], bool)
     lab = _superpixels.lab_image(image)
@@ -62,7 +62,7 @@ def dsr_steps(image: np.ndarray, num_iterations: int) -> dict[str, Callable[[np.
     labels = [_superpixels.superpixel_labels(lab, field, *scale, num_iterations) for scale in _superpixels.SCALES]
     means = [_superpixels.superpixel_features(features, own) for own in labels]
     is_background = [_superpixels.touches_edge(own) for own in labels]
-    errors = [reconstruction_errors(*pair) for pair in zip(means, is_background, strict=True)]
+    errors = reconstruction_errors(means, is_background)
     mixed = np.split(
         propagated_errors(np.concatenate(errors), np.concatenate(means)), np.cumsum([len(own) for own in means])[:-1]
     )
@@ -80,7 +80,7 @@ def dsr_steps(image: np.ndarray, num_iterations: int) -> dict[str, Callable[[np.
         ],
         "superpixel features": lambda _: [_superpixels.superpixel_features(features, own) for own in labels],
         "dense error": of_every_scale(dense_error),
-        "sparse error": of_every_scale(sparse_error),
+        "sparse error": lambda _: sparse_errors(means, is_background),
         "propagation": lambda _: propagated_errors(np.concatenate(errors), np.concatenate(means)),
         "pixel map, Gaussian": lambda _: pixel_saliency(features, labels, means, mixed),
         "integration": lambda _: integrate(maps[..., 0], maps[..., 1]),

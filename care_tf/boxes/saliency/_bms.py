@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from care_tf.boxes.saliency._bms_post_processing import SQUARE, dilate, reconstructed, smoothed
+from care_tf.boxes.saliency._bms_post_processing import dilate, erode, reconstructed, smoothed
 from care_tf.boxes.saliency._frame import dark_frame, require_rgb_image
+from care_tf.boxes.saliency._geodesic import reconstruct
 from care_tf.boxes.saliency._scaling import min_max
 from care_tf.errors import InputError
 
@@ -15,6 +16,7 @@ BOX_SETTINGS = {"threshold": 0.2, "min_area_fraction": 0.01, "boxes": "largest"}
 
 _STEP = 8  # between thresholds, of 255
 _WHITENING_REGULARIZER = 50.0
+_BITS = (np.arange(256)[:, np.newaxis] >> np.arange(8) & 1).astype(np.float64)  # of a byte, lowest first
 _MAX_SIDE_PX = 1800  # bounds the "iccv2013" form on tall images, whose width alone is fixed
 
 
@@ -68,10 +70,7 @@ def bms_saliency(image: np.ndarray, *, form: str = "tpami_object", ignore_dark_f
         channels = lab_channels(_resize(image, _size_of(image.shape, width=600)))
     else:
         channels = whitened_channels(_resize(image, _size_of(image.shape, longest=400 if form == "tpami" else 300)))
-    total = np.zeros(channels.shape[:2], np.float32)
-    for channel in np.moveaxis(channels, -1, 0):
-        for boolean_map in boolean_maps(channel, opening_width=5 if form == "iccv2013" else 1):
-            total += attention_map(surrounded_regions(boolean_map))
+    total = attention_sum(channels, opening_width=5 if form == "iccv2013" else 1)
     saliency = reconstructed(total) if form == "tpami_object" else smoothed(total)
     saliency = _resize(saliency, (image.shape[1], image.shape[0]))
     if frame is not None:
@@ -95,58 +94,96 @@ def whitened_channels(image: np.ndarray, regularizer: float = _WHITENING_REGULAR
     """
     import cv2
 
-    pixels = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).reshape(-1, 3).astype(np.float64)
-    pixels -= pixels.mean(axis=0)
-    variances, axes = np.linalg.eigh(pixels.T @ pixels / len(pixels) + regularizer * np.eye(3))
-    white = pixels @ (axes / np.sqrt(variances)) @ axes.T
-    low, high = white.min(axis=0), white.max(axis=0)
+    # One channel after the other: NumPy is slow along an axis of three.
+    pixels = np.stack(cv2.split(cv2.cvtColor(image, cv2.COLOR_RGB2LAB))).reshape(3, -1).astype(np.float64)
+    pixels -= pixels.mean(axis=1, keepdims=True)
+    variances, axes = np.linalg.eigh(pixels @ pixels.T / pixels.shape[1] + regularizer * np.eye(3))
+    white = (axes / np.sqrt(variances)) @ axes.T @ pixels
+    low, high = white.min(axis=1, keepdims=True), white.max(axis=1, keepdims=True)
     levels = 255.0 * (white - low) / np.where(high - low > 1e-9, high - low, np.inf)
-    return cv2.medianBlur(np.rint(levels).astype(np.uint8).reshape(image.shape), 3)
+    return cv2.medianBlur(cv2.merge(list(np.rint(levels).astype(np.uint8).reshape(3, *image.shape[:2]))), 3)
 
 
-def boolean_maps(channel: np.ndarray, opening_width: int = 1) -> list[np.ndarray]:
-    """The channel above every threshold, and the complements.
+def attention_sum(channels: np.ndarray, opening_width: int = 1) -> np.ndarray:
+    """The attention maps of the channels above every threshold, and of the complements, added up.
+
+    sum over c, t, B in {c > t, not (c > t)} of A(B) / ||A(B)||_2
+
+    A complement is a map of the inverted channel: not (c > t) = 255 - c > 254 - t. The opening of every Boolean map is
+    one opening of the channel, since both take minima and maxima.
 
     Args:
-      channel: uint8 (H,W); the thresholds run from its least value to below its greatest.
-      opening_width: Removes what is narrower, from the map and from its complement; 1 removes nothing.
+      channels: uint8 (H,W,C); the thresholds t run from a channel's least value to below its greatest, in steps of 8.
+      opening_width: Removes what is narrower from every map and from its complement; 1 removes nothing.
 
     Returns:
-      uint8 (H,W) maps in {0, 255}: a map, its complement, the next map, ...; none of a flat channel.
+      float32 (H,W), >= 0; all 0 of flat channels.
     """
     import cv2
 
-    maps = []
-    for threshold in range(int(channel.min()), int(channel.max()), _STEP):
-        above = cv2.threshold(channel, threshold, 255, cv2.THRESH_BINARY)[1]
-        for boolean_map in (above, cv2.bitwise_not(above)):
-            if opening_width > 1:
-                iterations = (opening_width - 1) // 2
-                boolean_map = cv2.morphologyEx(boolean_map, cv2.MORPH_OPEN, SQUARE, iterations=iterations)
-            maps.append(boolean_map)
-    return maps
+    levels = []
+    for channel in cv2.split(channels):
+        thresholds = np.arange(int(channel.min()), int(channel.max()), _STEP)
+        for values, below in ((channel, thresholds), (cv2.bitwise_not(channel), 254 - thresholds[::-1])):
+            # Between two thresholds nothing changes: how many are below a pixel is all that counts.
+            num_below = np.searchsorted(below, np.arange(256)).astype(np.uint8)
+            levels.append(cv2.LUT(dilate(erode(values, opening_width), opening_width), num_below))
+    total = np.zeros(channels.shape[:2], np.float32)
+    for values, border in zip(levels, border_levels(np.stack(levels)), strict=True):
+        total += attention_of(dilated_bits(surrounded_regions(values, border)))
+    return total
 
 
-def surrounded_regions(boolean_map: np.ndarray) -> np.ndarray:
-    """The 8-connected regions of a uint8 (H,W) map in {0, 255} that do not touch the image border."""
-    import cv2
+def surrounded_regions(levels: np.ndarray, border: np.ndarray) -> np.ndarray:
+    """Where the 8-connected regions above every level are that do not touch the image border, all in one pass.
 
-    # A set rim joins all regions at the border, so that one flood fill from its corner erases them together.
-    padded = cv2.copyMakeBorder(boolean_map, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=255)
-    cv2.floodFill(padded, None, (0, 0), 0, flags=8)
-    return padded[1:-1, 1:-1]
+    The region of {c > t} that holds a pixel touches the border where a path from there to the border stays above t:
+    where b > t, with b of `border_levels`. So a pixel is surrounded where c > t >= b.
+
+    Args:
+      levels: c, uint8 (H,W), in [0, 32].
+      border: b, the same.
+
+    Returns:
+      uint32 (H,W): bit t is set where the pixel lies in such a region of {c > t}.
+    """
+    bits_below = ((np.uint64(1) << np.arange(33, dtype=np.uint64)) - np.uint64(1)).astype(np.uint32)
+    return np.take(bits_below, levels) ^ np.take(bits_below, border)  # b <= c
 
 
-def attention_map(regions: np.ndarray, dilation_width: int = 7) -> np.ndarray:
-    """Regions, dilated and of Euclidean length 1: small things attract more attention than large ones.
+def border_levels(levels: np.ndarray) -> np.ndarray:
+    """The greatest minimum along any 8-connected path to the border: uint8 (n,H,W) images -> uint8 (n,H,W)."""
+    rim = levels.copy()
+    rim[:, 1:-1, 1:-1] = 0
+    return reconstruct(rim, levels)
 
-    uint8 (H,W) in {0, 255} -> float32 (H,W) >= 0; all 0 where no region is.
+
+def dilated_bits(maps: np.ndarray, width: int = 7) -> np.ndarray:
+    """Up to 32 Boolean maps dilated by a square of an odd width at once: uint32 (H,W), a map a bit -> the same."""
+    spread = np.pad(maps, width // 2)
+    reach = 1
+    while reach < width:
+        shift = min(reach, width - reach)
+        spread = spread[:, shift:] | spread[:, :-shift]
+        spread = spread[shift:] | spread[:-shift]
+        reach += shift
+    return spread
+
+
+def attention_of(maps: np.ndarray) -> np.ndarray:
+    """The sum of Boolean maps, each of Euclidean length 1: small things attract more attention than large ones.
+
+    uint32 (H,W), a map a bit -> float32 (H,W), >= 0; an empty map adds nothing.
     """
     import cv2
 
-    regions = dilate(regions, dilation_width)
-    num_pixels = cv2.countNonZero(regions)
-    return cv2.multiply(regions, 1.0 / (255.0 * np.sqrt(max(num_pixels, 1))), dtype=cv2.CV_32F)
+    total = np.zeros(maps.shape, np.float32)
+    for first in range(0, int(maps.max()).bit_length(), 8):
+        # Eight maps are a byte, and what a pixel gets from them is in a table of its 256 values.
+        eight = (maps >> np.uint32(first)).astype(np.uint8)
+        num_pixels = np.array([cv2.countNonZero(eight & np.uint8(1 << bit)) for bit in range(8)])
+        total += cv2.LUT(eight, (_BITS @ (1.0 / np.sqrt(np.maximum(num_pixels, 1.0)))).astype(np.float32))
+    return total
 
 
 def fill_frame(image: np.ndarray, frame: np.ndarray, rim_px: int = 5) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from care_tf.boxes.saliency._geodesic import reconstruct
 from care_tf.boxes.saliency._scaling import min_max
 
 SQUARE = np.ones((3, 3), np.uint8)
-_STEPS_BETWEEN_CHECKS = 8  # of a reconstruction; a check costs as much as a step
 
 
 def smoothed(saliency: np.ndarray, dilation_width: int = 9, sigma_px: float = 9.0) -> np.ndarray:
@@ -25,29 +25,13 @@ def reconstructed(saliency: np.ndarray) -> np.ndarray:
     """
     saliency = min_max(saliency)
     width = max(int(np.sqrt(saliency.mean()) * 50), 3)
-    opened = reconstruct(erode(saliency, width), saliency)
-    even = min_max(-reconstruct(-dilate(opened, width), -opened))
+    opened = reconstruct(erode(saliency, width)[np.newaxis], saliency[np.newaxis])
+    even = min_max(-reconstruct(-dilate(opened[0], width)[np.newaxis], -opened)[0])
     if not even.any():
         return even
     is_high = _above_otsu(even)
     middle = (even[is_high].mean() + even[~is_high].mean()) / 2
     return min_max(1.0 / (1.0 + np.exp(-10.0 * (even - middle))))
-
-
-def reconstruct(marker: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Morphological reconstruction by dilation: the marker, spread as far as the mask lets it; both float32 (H,W).
-
-    m <- min(3 x 3 dilation of m, mask), until nothing changes
-    """
-    import cv2
-
-    while True:
-        spread = marker
-        for _ in range(_STEPS_BETWEEN_CHECKS):
-            spread = np.minimum(cv2.dilate(spread, SQUARE), mask)
-        if np.array_equal(spread, marker):
-            return spread
-        marker = spread
 
 
 def dilate(values: np.ndarray, width: int) -> np.ndarray:

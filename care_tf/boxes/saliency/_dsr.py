@@ -1,5 +1,6 @@
 """DSR: saliency from dense and sparse reconstruction errors."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from care_tf.boxes.saliency._frame import dark_frame, require_rgb_image
 from care_tf.boxes.saliency._hair import without_hair
 from care_tf.boxes.saliency._pixel_saliency import pixel_saliency
 from care_tf.boxes.saliency._propagation import propagated_errors
-from care_tf.boxes.saliency._reconstruction import dense_error, sparse_error
+from care_tf.boxes.saliency._reconstruction import dense_error, sparse_errors
 from care_tf.boxes.saliency._scaling import min_max
 from care_tf.errors import InputError
 
@@ -97,20 +98,18 @@ def field_saliency(image: np.ndarray, field: np.ndarray, num_iterations: int) ->
         for count, compactness in _superpixels.SCALES
     ]
     means = [_superpixels.superpixel_features(features, scale_labels) for scale_labels in labels]
-    errors = [
-        reconstruction_errors(scale_means, _superpixels.touches_edge(scale_labels))
-        for scale_means, scale_labels in zip(means, labels, strict=True)
-    ]
+    errors = reconstruction_errors(means, [_superpixels.touches_edge(scale_labels) for scale_labels in labels])
     mixed = propagated_errors(np.concatenate(errors), np.concatenate(means))
     first_of_scale = np.cumsum([len(scale_means) for scale_means in means])[:-1]
     maps = pixel_saliency(features, labels, means, np.split(mixed, first_of_scale))
     return integrate(maps[..., 0], maps[..., 1], field)
 
 
-def reconstruction_errors(features: np.ndarray, is_background: np.ndarray) -> np.ndarray:
-    """Steps 4 to 6 for one scale: float (n,8), bool (n,) -> float64 (n,2) in [0,1], the dense and the sparse error."""
-    errors = dense_error(features, is_background), sparse_error(features, is_background)
-    return np.stack([min_max(error) for error in errors], axis=1)
+def reconstruction_errors(features: Sequence[np.ndarray], is_background: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Steps 4 to 6: float (n,8), bool (n,) per scale -> float64 (n,2) in [0,1], the dense and the sparse error."""
+    dense = [dense_error(*scale) for scale in zip(features, is_background, strict=True)]
+    sparse = sparse_errors(features, is_background)
+    return [np.stack([min_max(error) for error in errors], axis=1) for errors in zip(dense, sparse, strict=True)]
 
 
 def _check_settings(max_side_px: int | None, num_iterations: int) -> None:

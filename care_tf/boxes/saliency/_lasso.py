@@ -1,37 +1,46 @@
-"""The lasso for many targets at once, by the homotopy in its penalty."""
+"""The lasso for many targets at once, by its dual: the nearest point that no atom correlates with too much."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-MAX_STEPS = 200  # eight dimensions need about 20
-_TIE = 1e-9  # an atom whose correlation falls as fast as the penalty never joins
+MAX_STEPS = 200  # eight dimensions need about 25
+_TOLERANCE = 1e-12  # of a correlation, which is at most 1
 _RIDGE = 1e-12  # keeps the system of two equal atoms solvable
+_MIN_CURVATURE = 1e-14  # below it an atom lies in the space of the active ones, up to rounding
 
 
-def lasso_residuals(targets: np.ndarray, atoms: np.ndarray, penalty: float) -> np.ndarray:
-    """x - B a of the lasso problem, for all targets at once: every |atom . residual| <= penalty up to rounding.
+def lasso_residuals(targets: Sequence[np.ndarray], atoms: Sequence[np.ndarray], penalty: float) -> list[np.ndarray]:
+    """x - B a of several lasso problems, for all their targets at once.
 
-    The homotopy from the penalty at which all coefficients are 0 down to the wanted one: between two events the
-    solution is linear in the penalty; at an event an atom joins the active ones or leaves them.
+    r = argmin_r 1/2 || x - r ||^2,  | b . r | <= penalty for every atom b, up to rounding
+
+    A target starts at the optimum without any condition, r = x, and takes in the atom whose condition it violates most:
+    that atom's coefficient grows, and those of the active atoms go along, until the condition holds. An active atom
+    whose coefficient gets to 0 on the way leaves.
 
     Args:
-      targets: float64 (n,d), like the result.
-      atoms: float64 (p,d), rows of length 1 (or 0).
+      targets: One float64 (n,d) per problem, like the results.
+      atoms: One float64 (p,d) per problem, rows of length 1 (or 0).
       penalty: > 0.
 
-    Source: Efron et al. 2004, Sec. 3.1, the lasso modification of LARS.
+    Source: Goldfarb and Idnani, A numerically stable dual method for solving strictly convex quadratic programs,
+      Mathematical Programming 27, 1983.
     """
-    residuals = targets.copy()
-    level = np.abs(_products(targets, atoms)).max(axis=1)
-    todo = np.flatnonzero(level > penalty)
-    path = _Path(targets[todo], atoms, level[todo])
+    first_of_problem = np.cumsum([len(own) for own in targets])[:-1]
+    residuals = np.concatenate(targets)
+    problems = np.repeat(np.arange(len(targets)), [len(own) for own in targets])
+    todo = np.arange(len(residuals))
+    dual = _Dual(residuals, problems, atoms, penalty)
     for _ in range(MAX_STEPS):
+        is_done = dual.choose()
+        todo = todo[~is_done]
+        dual.keep(~is_done)
         if todo.size == 0:
             break
-        is_done = path.advance(penalty)
-        residuals[todo] = path.residuals
-        todo = todo[~is_done]
-        path.keep(~is_done)
-    return residuals
+        dual.advance()
+        residuals[todo] = dual.residuals.T
+    return np.split(residuals, first_of_problem)
 
 
 def _products(rows: np.ndarray, atoms: np.ndarray) -> np.ndarray:
@@ -55,77 +64,100 @@ def _solve(matrices: np.ndarray, sides: np.ndarray) -> np.ndarray:
     return sides
 
 
-class _Path:
-    """Where each target stands on its homotopy.
+class _Dual:
+    """Where each target stands: its active atoms, in d slots, and the atom that enters, or 0.
 
-    A target has d slots for active atoms; -1 is an empty slot.
+    The targets are along the last axis. Atoms have the sign of their correlation, so that all coefficients are >= 0.
     """
 
-    def __init__(self, targets: np.ndarray, atoms: np.ndarray, level: np.ndarray):
+    def __init__(self, targets: np.ndarray, problems: np.ndarray, atoms: Sequence[np.ndarray], penalty: float):
         num_targets, num_dims = targets.shape
-        self.atoms = atoms
-        self.residuals = targets.copy()
-        self.level = level.copy()  # the penalty reached so far
-        self.active = np.full((num_targets, num_dims), -1)
-        self.signs = np.zeros((num_targets, num_dims))
-        self.coefficients = np.zeros((num_targets, num_dims))
-        self.is_member = np.zeros((num_targets, len(atoms)), bool)  # active, as a table
-        self.left_signs = np.zeros((num_targets, len(atoms)), np.int8)  # where the last event dropped an atom
-        correlations = _products(targets, atoms)
-        first = np.abs(correlations).argmax(axis=1)
-        self._join(np.arange(num_targets), first, correlations)
-
-    def _join(self, rows: np.ndarray, atoms: np.ndarray, correlations: np.ndarray) -> None:
-        slots = (self.active[rows] < 0).argmax(axis=1)
-        self.active[rows, slots] = atoms
-        self.signs[rows, slots] = np.sign(correlations[rows, atoms])
-        self.coefficients[rows, slots] = 0.0
-        self.is_member[rows, atoms] = True
-
-    def _leave(self, rows: np.ndarray, slots: np.ndarray) -> None:
-        atoms = self.active[rows, slots]
-        self.left_signs[:] = 0
-        self.left_signs[rows, atoms] = self.signs[rows, slots]
-        self.is_member[rows, atoms] = False
-        self.active[rows, slots], self.signs[rows, slots], self.coefficients[rows, slots] = -1, 0.0, 0.0
+        self.atoms, self.penalty = atoms, penalty
+        self.problems = problems  # ascending
+        self.residuals = targets.T.copy()
+        self.is_active = np.zeros((num_dims, num_targets), bool)
+        self.basis = np.zeros((num_dims, num_dims, num_targets))  # slot, dimension; 0 in an empty slot
+        self.coefficients = np.zeros((num_dims, num_targets))
+        self.is_entering = np.zeros(num_targets, bool)
+        self.is_final = np.zeros(num_targets, bool)  # what is still violated is violated by rounding
+        self.entering = np.zeros((num_dims, num_targets))
+        self.entering_coefficient = np.zeros(num_targets)
+        self.excess = np.zeros(num_targets)  # by how much the entering atom's condition is violated
+        self.lengths = np.zeros(num_targets)  # of the entering atom, squared
 
     def keep(self, rows: np.ndarray) -> None:
         """Forgets the other targets."""
-        for name in ("residuals", "level", "active", "signs", "coefficients", "is_member", "left_signs"):
-            setattr(self, name, getattr(self, name)[rows])
+        if not rows.all():
+            for name, values in vars(self).items():
+                if name not in ("atoms", "penalty"):
+                    setattr(self, name, values[..., rows])
 
-    def advance(self, penalty: float) -> np.ndarray:
-        """Advances to the next event or to `penalty`: bool (n,), True where the latter came first."""
-        is_active = self.active >= 0
-        basis = np.where(is_active[..., np.newaxis], self.atoms[self.active], 0.0)
-        gram = np.einsum("nad,nbd->abn", basis, basis)
-        diagonal = np.arange(len(gram))
-        gram[diagonal, diagonal] += np.where(is_active, _RIDGE, 1.0).T
-        slopes = _solve(gram, self.signs.T.copy()).T  # of the coefficients, per penalty
-        direction = np.einsum("na,nad->nd", slopes, basis)
-        correlations, speeds = _products(self.residuals, self.atoms), _products(direction, self.atoms)
+    def choose(self) -> np.ndarray:
+        """Where no atom enters, the one most violated does: bool (n,), True where none is violated."""
+        free = np.flatnonzero(~self.is_entering)
+        rows = self.residuals[:, free].T.copy()
+        bounds = np.searchsorted(self.problems[free], np.arange(len(self.atoms) + 1))
+        for atoms, start, end in zip(self.atoms, bounds, bounds[1:], strict=False):
+            correlations = _products(rows[start:end], atoms)
+            most = np.abs(correlations).argmax(axis=1)
+            greatest = correlations[np.arange(end - start), most]
+            own = free[start:end]
+            self.entering[:, own] = atoms[most].T * np.sign(greatest)
+            self.excess[own] = np.abs(greatest) - self.penalty
+            self.lengths[own] = np.einsum("pd,pd->p", atoms, atoms)[most]
+            self.is_entering[own] = self.excess[own] > _TOLERANCE
+        self.entering_coefficient[free] = 0.0
+        return ~self.is_entering | self.is_final
 
-        level = self.level[:, np.newaxis]
-        is_free = ~self.is_member & (~is_active).any(axis=1, keepdims=True)
-        # An atom that just left stands at its own end still and goes away from it; the other end it may reach.
-        can_rise, can_fall = is_free & (self.left_signs <= 0), is_free & (self.left_signs >= 0)
+    def advance(self) -> None:
+        """Raises the entering atom's coefficient until its condition holds or an active atom leaves.
+
+        Steps are in units of the violation.
+        """
+        slopes = self._slopes()
+        direction = self.entering - np.einsum("an,adn->dn", slopes, self.basis)
+        # An atom alone has the ridge, too: all background templates have one error but for the last digit, by which
+        # the propagation orders them. Without the ridge it would be another digit and, in places, another map.
+        is_alone = ~self.is_active.any(axis=0)
+        curvature = np.where(is_alone, self.lengths + _RIDGE, (direction**2).sum(axis=0))
+        can_enter = (curvature > _MIN_CURVATURE) & ~self.is_active.all(axis=0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            at_plus = np.where(can_rise & (1 - speeds > _TIE), (level - correlations) / (1 - speeds), np.inf)
-            at_minus = np.where(can_fall & (1 + speeds > _TIE), (level + correlations) / (1 + speeds), np.inf)
-            leaving = np.where(self.coefficients * slopes < 0, -self.coefficients / slopes, np.inf)
-        joining = np.minimum(at_plus, at_minus)
-        next_atom, next_slot = joining.argmin(axis=1), leaving.argmin(axis=1)
-        rows = np.arange(len(level))
-        join_at = np.maximum(joining[rows, next_atom], 0.0)
-        leave_at, end_at = leaving[rows, next_slot], self.level - penalty
-        step = np.minimum(np.minimum(join_at, leave_at), end_at)
+            rate = np.where(can_enter, 1.0 / curvature, 1.0)
+            enter_at = np.where(can_enter, self.excess, np.inf)
+            leaving = np.where(slopes > 0, self.coefficients / (rate * slopes), np.inf)
+        slot = leaving.argmin(axis=0)
+        leave_at = leaving[slot, np.arange(len(slot))]
+        step = np.minimum(enter_at, leave_at)
+        # Neither can happen where the active atoms' conditions imply that of the entering one.
+        self.is_final = np.isinf(step)
+        step[self.is_final] = 0.0
+        self.excess -= np.where(can_enter, step, 0.0)
+        self.coefficients -= step * (rate * slopes)
+        self.entering_coefficient += step * rate
+        self.residuals -= step * (rate * direction)
+        leaves = leave_at < enter_at
+        self._leave(np.flatnonzero(leaves), slot[leaves])
+        self._enter(np.flatnonzero(~leaves & can_enter))
 
-        self.coefficients += step[:, np.newaxis] * slopes
-        self.residuals -= step[:, np.newaxis] * direction
-        self.level -= step
-        is_done = end_at <= step
-        leaves = ~is_done & (leave_at <= join_at)
-        joins = ~is_done & ~leaves
-        self._leave(rows[leaves], next_slot[leaves])
-        self._join(rows[joins], next_atom[joins], correlations - step[:, np.newaxis] * speeds)
-        return is_done
+    def _slopes(self) -> np.ndarray:
+        """How fast the active coefficients fall as the entering one rises: (d,n), 0 in empty slots."""
+        num_slots = int(np.flatnonzero(self.is_active.any(axis=1)).max(initial=-1)) + 1
+        basis = self.basis[:num_slots]  # no target has more
+        gram = np.einsum("adn,bdn->abn", basis, basis)
+        diagonal = np.arange(num_slots)
+        gram[diagonal, diagonal] += np.where(self.is_active[:num_slots], _RIDGE, 1.0)
+        slopes = np.zeros_like(self.coefficients)
+        slopes[:num_slots] = _solve(gram, np.einsum("adn,dn->an", basis, self.entering))
+        return slopes
+
+    def _enter(self, rows: np.ndarray) -> None:
+        slots = (~self.is_active[:, rows]).argmax(axis=0)
+        self.is_active[slots, rows] = True
+        self.basis[slots, :, rows] = self.entering[:, rows].T
+        self.coefficients[slots, rows] = self.entering_coefficient[rows]
+        self.is_entering[rows] = False
+
+    def _leave(self, rows: np.ndarray, slots: np.ndarray) -> None:
+        self.is_active[slots, rows] = False
+        self.basis[slots, :, rows] = 0.0
+        self.coefficients[slots, rows] = 0.0

@@ -7,9 +7,11 @@ from scipy import ndimage
 
 from care_tf.boxes.saliency._bms import (
     FORMS,
-    attention_map,
+    attention_of,
+    attention_sum,
     bms_saliency,
-    boolean_maps,
+    border_levels,
+    dilated_bits,
     fill_frame,
     lab_channels,
     surrounded_regions,
@@ -51,36 +53,71 @@ def _lesion(height, width, seed=0):
 # oracle
 
 
+def _surrounded(boolean_map):
+    """`surrounded_regions` of one Boolean map: uint8 (H,W) in {0, 255} -> the same."""
+    levels = (boolean_map > 0).astype(np.uint8)
+    return np.where(surrounded_regions(levels, border_levels(levels[np.newaxis])[0]), 255, 0).astype(np.uint8)
+
+
 @pytest.mark.parametrize("seed", range(6))
 @pytest.mark.parametrize("share", [0.3, 0.55, 0.8])
 def test_surrounded_regions_are_what_a_walk_from_the_border_does_not_reach(seed, share):
     boolean_map = _random_map(seed, share=share)
     before = boolean_map.copy()
-    np.testing.assert_array_equal(surrounded_regions(boolean_map), _slow_surrounded(boolean_map))
+    np.testing.assert_array_equal(_surrounded(boolean_map), _slow_surrounded(boolean_map))
     np.testing.assert_array_equal(boolean_map, before)
 
 
-@pytest.mark.parametrize("opening_width", [1, 3, 5])
-def test_boolean_maps_pixel_by_pixel(slow_spread, opening_width):
-    channel = np.random.default_rng(1).integers(40, 81, (12, 15)).astype(np.uint8)
-    channel[0, 0], channel[0, 1] = 40, 80
-    channel[3:9, 2:9] = 75
-    found = boolean_maps(channel, opening_width=opening_width)
-    expected = []
-    for threshold in (40, 48, 56, 64, 72):
-        above = np.array([[255 if value > threshold else 0 for value in row] for row in channel.tolist()])
-        for boolean_map in (above, 255 - above):
-            eroded = slow_spread(boolean_map, opening_width, np.min)
-            expected.append(slow_spread(eroded, opening_width, np.max))
-    np.testing.assert_array_equal(found, expected)
+@pytest.mark.parametrize("seed", range(3))
+def test_all_thresholds_at_once_are_one_after_the_other(seed):
+    levels = np.random.default_rng(seed).integers(0, 33, (2, 13, 17)).astype(np.uint8)
+    for image, border in zip(levels, border_levels(levels), strict=True):
+        regions = surrounded_regions(image, border)
+        assert regions.any()
+        for level in range(32):
+            expected = _slow_surrounded(np.where(image > level, 255, 0).astype(np.uint8)) > 0
+            np.testing.assert_array_equal(regions >> np.uint32(level) & 1, expected)
 
 
-@pytest.mark.parametrize("width", [1, 3, 7])
-def test_an_attention_map_is_the_dilated_regions_over_their_length(slow_spread, width):
-    regions = surrounded_regions(_random_map(3, share=0.35))
-    assert regions.any()
-    dilated = slow_spread(regions, width, np.max).astype(float)
-    np.testing.assert_allclose(attention_map(regions, width), dilated / np.sqrt((dilated**2).sum()), rtol=1e-6)
+@pytest.mark.parametrize("width", [1, 3, 5, 7, 9])
+def test_maps_in_bits_are_dilated_each_by_itself(slow_spread, width):
+    maps = np.random.default_rng(0).random((32, 12, 15)) < 0.03
+    bits = (maps.astype(np.uint32) << np.arange(32, dtype=np.uint32)[:, np.newaxis, np.newaxis]).sum(0, np.uint32)
+    found = dilated_bits(bits, width)
+    for k, one in enumerate(maps):
+        np.testing.assert_array_equal(found >> np.uint32(k) & 1, slow_spread(one, width, np.max))
+
+
+def test_the_attention_of_maps_is_each_over_its_length():
+    maps = np.random.default_rng(0).random((32, 12, 15)) < np.linspace(0, 0.4, 32)[:, np.newaxis, np.newaxis]
+    bits = (maps.astype(np.uint32) << np.arange(32, dtype=np.uint32)[:, np.newaxis, np.newaxis]).sum(0, np.uint32)
+    lengths = np.sqrt(maps.sum(axis=(1, 2), keepdims=True))
+    np.testing.assert_allclose(attention_of(bits), (maps / np.maximum(lengths, 1)).sum(axis=0), rtol=1e-6)
+
+
+def _one_map_after_the_other(channel, opening_width):
+    """The sum of attention maps with a flood fill, a dilation and a division for every Boolean map."""
+    square, total = np.ones((3, 3), np.uint8), np.zeros(channel.shape)
+    for threshold in range(int(channel.min()), int(channel.max()), 8):
+        for boolean_map in (channel > threshold, channel <= threshold):
+            boolean_map = np.where(boolean_map, 255, 0).astype(np.uint8)
+            if opening_width > 1:
+                boolean_map = cv2.morphologyEx(boolean_map, cv2.MORPH_OPEN, square, iterations=opening_width // 2)
+            padded = cv2.copyMakeBorder(boolean_map, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=255)
+            cv2.floodFill(padded, None, (0, 0), 0, flags=8)
+            regions = cv2.dilate(padded[1:-1, 1:-1], square, iterations=3) > 0
+            total += regions / max(np.sqrt(regions.sum()), 1)
+    return total
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 40), st.integers(1, 40), st.integers(1, 255), st.sampled_from([1, 3, 5]))
+def test_fast_attention_equals_slow(seed, height, width, greatest, opening_width):
+    rng = np.random.default_rng(seed)
+    channels = rng.integers(0, greatest + 1, (height, width, 3)).astype(np.uint8)
+    channels[..., 0] = cv2.GaussianBlur(np.ascontiguousarray(channels[..., 0]), (0, 0), 1.5)
+    expected = sum(_one_map_after_the_other(np.ascontiguousarray(channels[..., k]), opening_width) for k in range(3))
+    np.testing.assert_allclose(attention_sum(channels, opening_width), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_whitening_from_the_definition():
@@ -142,10 +179,10 @@ def test_surrounded_regions_of_a_complement_are_the_holes():
     ring = np.zeros((9, 9), np.uint8)
     ring[2:7, 2:7] = 255
     ring[4, 4] = 0
-    np.testing.assert_array_equal(surrounded_regions(ring), ring)
+    np.testing.assert_array_equal(_surrounded(ring), ring)
     hole = np.zeros((9, 9), np.uint8)
     hole[4, 4] = 255
-    np.testing.assert_array_equal(surrounded_regions(255 - ring), hole)
+    np.testing.assert_array_equal(_surrounded(255 - ring), hole)
 
 
 def test_whitened_channels_carry_no_correlation():
@@ -205,10 +242,10 @@ def test_the_dark_frame_counts_as_nothing_unless_asked():
 @given(st.integers(0, 2**31), st.integers(1, 12), st.integers(1, 12), st.floats(0.1, 0.9))
 def test_what_is_surrounded_is_set_off_the_border_and_stays_surrounded(seed, height, width, share):
     boolean_map = _random_map(seed, height, width, share)
-    surrounded = surrounded_regions(boolean_map)
+    surrounded = _surrounded(boolean_map)
     assert (surrounded <= boolean_map).all()
     assert not (surrounded[[0, -1]].any() or surrounded[:, [0, -1]].any())
-    np.testing.assert_array_equal(surrounded_regions(surrounded), surrounded)
+    np.testing.assert_array_equal(_surrounded(surrounded), surrounded)
 
 
 @settings(max_examples=8)
@@ -252,8 +289,8 @@ def test_a_tall_image_stays_affordable():
 
 
 def test_maps_without_contrast_are_flat():
-    assert boolean_maps(np.full((4, 5), 7, np.uint8)) == []
-    assert not attention_map(np.zeros((4, 5), np.uint8)).any()
+    assert not attention_sum(np.full((4, 5, 3), 7, np.uint8)).any()
+    assert not attention_of(np.zeros((4, 5), np.uint32)).any()
     assert not whitened_channels(np.full((4, 5, 3), 120, np.uint8)).any()
 
 

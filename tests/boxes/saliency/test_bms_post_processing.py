@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import ndimage
 from skimage import morphology
 
-from care_tf.boxes.saliency._bms_post_processing import dilate, erode, reconstruct, reconstructed, smoothed
+from care_tf.boxes.saliency._bms_post_processing import dilate, erode, reconstructed, smoothed
 from care_tf.boxes.saliency._scaling import min_max
 
 # oracle
@@ -23,14 +21,6 @@ def test_smoothing_against_scipy(slow_spread):
     blurred = ndimage.gaussian_filter(slow_spread(saliency, 9, np.max).astype(float), 9, mode="mirror", truncate=4)
     expected = (blurred - blurred.min()) / np.ptp(blurred)
     np.testing.assert_allclose(smoothed(saliency), expected, atol=1e-4)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_reconstruction_against_scikit_image(seed):
-    rng = np.random.default_rng(seed)
-    mask = rng.random((30, 41)).astype(np.float32)
-    marker = np.minimum(mask, rng.random((30, 41)).astype(np.float32) - 0.4)
-    np.testing.assert_array_equal(reconstruct(marker, mask), morphology.reconstruction(marker, mask).astype(np.float32))
 
 
 def test_the_salient_object_post_processing_step_by_step(slow_spread):
@@ -54,20 +44,6 @@ def test_the_salient_object_post_processing_step_by_step(slow_spread):
 def _variance_between(levels, threshold):
     low, high = levels[levels <= threshold], levels[levels > threshold]
     return len(low) * len(high) * (low.mean() - high.mean()) ** 2 if len(low) and len(high) else -1.0
-
-
-# properties
-
-
-@given(st.integers(0, 2**31))
-def test_a_reconstruction_lies_between_marker_and_mask_and_is_final(seed):
-    rng = np.random.default_rng(seed)
-    mask = rng.random((9, 12)).astype(np.float32)
-    marker = np.minimum(mask, rng.random((9, 12)).astype(np.float32))
-    found = reconstruct(marker, mask)
-    assert (marker <= found).all()
-    assert (found <= mask).all()
-    np.testing.assert_array_equal(reconstruct(found, mask), found)
 
 
 # edges

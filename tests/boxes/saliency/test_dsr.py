@@ -14,7 +14,7 @@ from care_tf.boxes.saliency._frame import dark_frame
 from care_tf.boxes.saliency._hair import without_hair
 from care_tf.boxes.saliency._pixel_saliency import object_biased, pixel_map
 from care_tf.boxes.saliency._propagation import cluster_labels, propagate
-from care_tf.boxes.saliency._reconstruction import dense_error, sparse_error
+from care_tf.boxes.saliency._reconstruction import dense_error, sparse_errors
 from care_tf.errors import InputError
 
 
@@ -54,7 +54,7 @@ def test_the_plain_recipe_is_its_steps_in_order():
         labels.append(_superpixels.superpixel_labels(lab, everywhere, count, compactness, 10))
         means.append(_superpixels.superpixel_features(features, labels[-1]))
         background = _superpixels.touches_edge(labels[-1])
-        both = dense_error(means[-1], background), sparse_error(means[-1], background)
+        both = dense_error(means[-1], background), sparse_errors([means[-1]], [background])[0]
         errors.append(np.stack([slow_scaled(error) for error in both], axis=1))
     everything = np.concatenate(means)
     mixed = propagate(np.concatenate(errors), everything, cluster_labels(everything, 8))

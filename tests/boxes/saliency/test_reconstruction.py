@@ -5,7 +5,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Lasso
 
-from care_tf.boxes.saliency._reconstruction import dense_error, sparse_error
+from care_tf.boxes.saliency._reconstruction import dense_error, sparse_errors
 
 
 def problem(seed, num=40, num_templates=15, rank=8):
@@ -15,6 +15,10 @@ def problem(seed, num=40, num_templates=15, rank=8):
     is_background = np.zeros(num, bool)
     is_background[rng.permutation(num)[:num_templates]] = True
     return features, is_background
+
+
+def sparse_error(features, is_background, *penalty):
+    return sparse_errors([features], [is_background], *penalty)[0]
 
 
 def slow_sparse_error(features, is_background, penalty):
