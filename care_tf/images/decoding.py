@@ -200,7 +200,8 @@ def corrupt_files_refused() -> Iterator[None]:
     """Turns the error of a bad file, raised inside a graph while its data set is read, into an `InputError`.
 
     Raises:
-      InputError: The block met a corrupt image or mask, or an image above its `max_pixel_value`; names the file.
+      InputError: The block met a corrupt image, mask or record of a shard, or an image above its `max_pixel_value`;
+        names the file.
     """
     try:
         yield
