@@ -133,7 +133,7 @@ def _parts(file: int, place: ShardPlace) -> dict[str, _Part]:
     record = _Part(place.offset + _HEAD_BYTES, place.offset + _HEAD_BYTES + int.from_bytes(head, "little"))
     if record.end + _TAIL_BYTES > os.fstat(file).st_size:
         raise _DamagedError("it ends before the record does")
-    parts = {}
+    parts: dict[str, _Part] = {}
     # Example.features, Features.feature, a map of name (1) -> Feature (2), Feature.bytes_list, BytesList.value
     for _, entry in _fields(file, _field(file, record, 1)):
         name, feature = _bytes(file, _field(file, entry, 1)), _field(file, entry, 2)
