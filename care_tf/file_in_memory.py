@@ -57,7 +57,7 @@ def read_ends(file: AnyFile, num_first: int, num_last: int) -> tuple[bytes, byte
       InputError, OSError: As `open_file`; of a pipe or a device, anything.
     """
     if isinstance(file, FileInMemory):
-        return file.contents[:num_first], file.contents[-num_last:]
+        return file.contents[:num_first], file.contents[max(0, len(file.contents) - num_last) :]
     place = find_place(file)
     if place is not None:
         with open_place(place) as (shard, start, length):
