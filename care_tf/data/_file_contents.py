@@ -52,19 +52,15 @@ def contents_reader(paths: Sequence[str], kind: Literal["image", "mask"]) -> Con
 
 def _read_record(shard: tf.Tensor, offset: tf.Tensor, path: tf.Tensor, kind: str) -> tf.Tensor:
     """The bytes of a record's image or mask; the error of a damaged record names it by its path."""
-    name, text = tf.strings.split(path, "/")[-1], tf.io.FixedLenFeature((), tf.string)
-
-    def contents_of(record: tf.Tensor) -> tf.Tensor:
-        found = tf.io.parse_single_example(record, {kind: text, f"{kind}_name": text})
-        return tf.where(tf.equal(found[f"{kind}_name"], name), found[kind], "")
-
     # The public TFRecordDataset starts at the beginning of a file.
     records = tf.raw_ops.TFRecordDatasetV2(
         filenames=[shard], compression_type="", buffer_size=tf.constant(0, tf.int64), byte_offsets=[offset]
     )
-    record = tf.data.experimental.from_variant(records, tf.TensorSpec((), tf.string)).take(1)
-    attempt = record.map(contents_of).ignore_errors()  # as for images, the only way to notice a failure
-    contents = attempt.concatenate(tf.data.Dataset.from_tensors("")).take(1).get_single_element()
+    attempt = tf.data.experimental.from_variant(records, tf.TensorSpec((), tf.string)).take(1).ignore_errors()
+    record = attempt.concatenate(tf.data.Dataset.from_tensors("")).take(1).get_single_element()
+    text = tf.io.FixedLenFeature((), tf.string, "")
+    found = tf.io.parse_single_example(record, {kind: text, f"{kind}_name": text})
+    is_own = tf.equal(found[f"{kind}_name"], tf.strings.split(path, "/")[-1])
     message = f"this {kind} is in a record that is damaged or of another shard; copy the shard again, or write it again"
-    with tf.control_dependencies([tf.debugging.Assert(tf.strings.length(contents) > 0, [message, path])]):
-        return tf.identity(contents)
+    with tf.control_dependencies([tf.debugging.Assert(is_own, [message, path])]):
+        return tf.identity(found[kind])

@@ -25,7 +25,7 @@ def shards(data, tmp_path):
 def test_weights_predictions_and_report_are_those_of_files(config, shards, tmp_path):
     on_files = train_run(config("files", data__cache=None), show_progress=False)
     on_shards = train_run(config("shards_run", data__cache=None, data__manifest=shards.source), show_progress=False)
-    weights = [load_run(folder).model.get_weights() for folder in (on_files, on_shards)]
+    weights = [load_run(folder).care_model.get_weights() for folder in (on_files, on_shards)]
     assert [array.tobytes() for array in weights[0]] == [array.tobytes() for array in weights[1]]
     for folder in (on_files, on_shards):
         evaluate_run(folder, num_resamples=20)
