@@ -16,7 +16,7 @@ PACKAGING := setup.py pyproject.toml
 # The second generation runs what can differ there: what meets Keras, less the tests marked one_generation, and of the slow
 # ones those marked both_generations.
 TESTS_TF215 := -m "not one_generation and (not slow or both_generations)" \
-	$(addprefix tests/,attention backbones boxes/segmentation callbacks cli/test_runs.py data/test_dataset_masks.py losses metrics model network runs/test_run_training.py \
+	$(addprefix tests/,attention backbones boxes/segmentation callbacks cli/test_runs.py data/test_dataset_masks.py data/test_shards.py losses metrics model network runs/test_run_training.py \
 	runs/test_stage_training.py runs/test_start_weights.py serving/test_export.py serving/test_attention_box.py \
 	serving/test_portable_resize.py test_labels.py test_masks.py test_registration.py)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from care_tf.errors import InputError
 from care_tf.file_lock import open_locked, try_lock
+from care_tf.shard_place import stored_in
 from care_tf.text_files import read_bytes
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
@@ -155,9 +156,9 @@ def files_sha256(paths: Iterable[Path]) -> str:
 
 
 def file_state(path: str | os.PathLike) -> tuple[int, int]:
-    """Size in bytes and time of the last change in ns; (-1, -1) where there is no file."""
+    """Size in bytes and time of the last change in ns, of what is in a shard the shard's; (-1, -1) where nothing is."""
     try:
-        state = os.stat(path)
+        state = os.stat(stored_in(path))
     except OSError:
         return -1, -1
     return state.st_size, state.st_mtime_ns

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from care_tf.errors import InputError, clause, reason
+from care_tf.shard_place import find_place, read_place
 
 Record = TypeVar("Record")
 # The marks of UTF-32 come first: one of them starts with a mark of UTF-16.
@@ -21,15 +22,18 @@ _MARKS = {
 
 
 def read_bytes(path: str | os.PathLike, kind: str = "file") -> bytes:
-    """A file's bytes; `kind` is what the message calls it where it is missing.
+    """The bytes of a file, or of a place in a shard; `kind` is what the message calls it where it is missing.
 
     Raises:
       InputError: It is missing, a folder, or may not be read.
     """
     try:
-        return Path(path).read_bytes()
+        place = find_place(path)
+        return Path(path).read_bytes() if place is None else read_place(place)
     except FileNotFoundError:
         raise InputError(f"There is no {kind} {path}.") from None
+    except InputError:
+        raise
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise InputError(f"{path!s:.200} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 

@@ -29,6 +29,7 @@ _PREPARE = {
     "folders": "prepare_folders:folders",
     "synthetic": "prepare_synthetic:synthetic",
     "trap": "prepare_trap:trap",
+    "shards": "prepare_shards:shards",
 }
 _BOXES = {
     "make": "boxes_make:make",
@@ -50,7 +51,7 @@ def care() -> None:
 
 @click.group("prepare", cls=Group, lazy=_PREPARE, example="care prepare synthetic --output lesions")
 def prepare() -> None:
-    """Make a manifest from a downloaded or drawn data set."""
+    """Make a manifest from a downloaded or drawn data set, or shards from a manifest."""
 
 
 @click.group(

@@ -14,11 +14,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from care_tf.box_geometry import as_boxes
+from care_tf.box_geometry import as_boxes, box_problems
 from care_tf.csv_files import composed, path_finder
 from care_tf.data._annotation import annotation_problems
 from care_tf.data._image_boxes import ImageBoxes
 from care_tf.errors import InputError, clause, shown
+from care_tf.file_in_memory import AnyFile
 from care_tf.file_work import map_files
 from care_tf.images.header import ImageHeader, read_image_header
 from care_tf.problems import raise_problems
@@ -125,6 +126,20 @@ def parse_rows(
     return cells, boxes
 
 
+def file_problems(image: AnyFile, mask: AnyFile, boxes: np.ndarray) -> list[str]:
+    """What `read_manifest` has against the files of one image and its boxes (k,4); `mask` is "" where there is none."""
+    problems: list[str] = []
+
+    def note(row: int, problem: str) -> None:
+        problems.append(problem)
+
+    header = _header_or_problem("image", image, 0, note)
+    if mask:
+        _check_mask(mask, header, 0, note)
+    found = {} if header is None else box_problems(boxes, [header.width] * len(boxes), [header.height] * len(boxes))
+    return problems + list(found.values())
+
+
 def check_class_names(class_names: Sequence[str] | None) -> None:
     """Refuses what is no list of different names; None is allowed."""
     if class_names is None:
@@ -229,7 +244,7 @@ def _checked_sizes(images: list[str], masks: list[str], note: Note) -> tuple[np.
     return widths, heights
 
 
-def _check_mask(path: str, image: ImageHeader | None, row: int, note: Note) -> None:
+def _check_mask(path: AnyFile, image: ImageHeader | None, row: int, note: Note) -> None:
     mask = _header_or_problem("mask", path, row, note)
     if mask is not None and mask.format != "PNG":
         note(row, f"mask {path} is a {mask.format} file; masks must be PNG, which is lossless")
@@ -241,11 +256,11 @@ def _check_mask(path: str, image: ImageHeader | None, row: int, note: Note) -> N
         )
 
 
-def _header_or_problem(kind: str, path: str, row: int, note: Note) -> ImageHeader | None:
+def _header_or_problem(kind: str, path: AnyFile, row: int, note: Note) -> ImageHeader | None:
     try:
         return read_image_header(path) if path else None
     except InputError as error:
-        note(row, f"{kind} {clause(error)}{_odd_characters(path)}")
+        note(row, f"{kind} {clause(error)}{_odd_characters(str(path))}")
         return None
 
 

@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import hashlib
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
+from care_tf.file_in_memory import file_size
 from care_tf.files import file_sha256
 
 # The archive gives each image one name for good, whatever set it is published in and however it is compressed.
@@ -85,7 +85,7 @@ def overlap(rows: Manifest, others: Manifest) -> Overlap:
 
 def _size(path: str) -> int:
     try:
-        return os.path.getsize(path)
+        return file_size(path)
     except OSError as error:
         raise InputError(f"The image {path} cannot be read: {error.strerror}.") from error
 

@@ -1,4 +1,4 @@
-"""Where the pipeline gets an image from: the file, or decoded images kept in memory or in one file on disk."""
+"""Where the pipeline gets an image from: its file or shard, or decoded images kept in memory or in a file on disk."""
 
 import functools
 import hashlib
@@ -10,12 +10,14 @@ from typing import TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from care_tf.data._file_contents import contents_reader
 from care_tf.data.manifest import Manifest
 from care_tf.disk_array import load_array, reserved_array
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.images.decoding import decode_image_named, warn_of_dark_images
 from care_tf.images.resize_choice import STRETCH
+from care_tf.shard_place import stored_in
 
 ImageLoader: TypeAlias = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 Cache: TypeAlias = str | os.PathLike | ImageLoader | None
@@ -52,23 +54,27 @@ def image_loader(manifest: Manifest, image_size: tuple[int, int], cache: Cache) 
 
 def _from_files(manifest: Manifest, image_size: tuple[int, int]) -> ImageLoader:
     paths = tf.constant(manifest.image_paths)
+    read = contents_reader(manifest.image_paths, "image")
     decode = _file_decoder(tuple(image_size), manifest.max_pixel_value, manifest.resize)
 
     @tf.autograph.experimental.do_not_convert
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return decode(paths[index])
+        path = paths[index]
+        return decode(read(index, path), path)
 
     return load
 
 
 @functools.cache  # traced once for all data sets of a process
-def _file_decoder(image_size: tuple[int, int], max_pixel_value: int | None, resize: str) -> ImageLoader:
-    """Path -> as `decode_image_named`."""
+def _file_decoder(
+    image_size: tuple[int, int], max_pixel_value: int | None, resize: str
+) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+    """(contents, path) -> as `decode_image_named`."""
 
-    def decode(path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return decode_image_named(tf.io.read_file(path), path, image_size, max_pixel_value, resize)
+    def decode(contents: tf.Tensor, path: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return decode_image_named(contents, path, image_size, max_pixel_value, resize)
 
-    return tf.function(decode, input_signature=[tf.TensorSpec((), tf.string)], autograph=False)
+    return tf.function(decode, input_signature=[tf.TensorSpec((), tf.string)] * 2, autograph=False)
 
 
 def _from_memory(images: np.ndarray, sizes: np.ndarray) -> ImageLoader:
@@ -115,6 +121,6 @@ def images_key(manifest: Manifest, image_size: tuple[int, int]) -> str:
     asked = asked if manifest.resize == STRETCH else (*asked, manifest.resize)
     digest = hashlib.sha256(repr((*image_size, *asked)).encode())
     for path in manifest.image_paths:
-        status = os.stat(path)
+        status = os.stat(stored_in(path))
         digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:16]

@@ -274,6 +274,16 @@ def read_manifest(
     return _manifest_of(table, str(path.absolute()), reading, check_images)
 
 
+def further_columns(path: str | os.PathLike) -> list[str]:
+    """The columns of a manifest CSV that `read_manifest` reads as `inputs` only.
+
+    Raises:
+      InputError: The file or a column is missing, or it is no CSV.
+    """
+    cells = parse_columns(read_text(path, "manifest"), str(path), ("image", "label"), problems=[]).cells
+    return [name for name in cells if name not in COLUMNS]
+
+
 def manifest_from_rows(
     rows: Any,
     folder: str | os.PathLike = ".",

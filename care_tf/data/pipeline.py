@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from care_tf.data._file_contents import contents_reader
 from care_tf.data.augmentation import Augmentation, augment_batch, augmented_classes
 from care_tf.data.epochs import EpochOrder, check_order, epoch_batches, epoch_order, num_drawn
 from care_tf.data.image_source import Cache, ImageLoader, image_loader
@@ -213,6 +214,7 @@ def mask_loader(manifest: Manifest, image_size: tuple[int, int]) -> Callable[[tf
     boxes, starts = tf.constant(manifest.flat_boxes.flat), tf.constant(manifest.flat_boxes.starts)
     has_mask_files = any(manifest.mask_paths)
     mask_paths = tf.constant(manifest.mask_paths if has_mask_files else ())
+    read = contents_reader(manifest.mask_paths, "mask")
 
     @tf.autograph.experimental.do_not_convert
     def load_mask(index: tf.Tensor, original_size: tf.Tensor) -> tf.Tensor:
@@ -225,7 +227,7 @@ def mask_loader(manifest: Manifest, image_size: tuple[int, int]) -> Callable[[tf
             return mask
         path = mask_paths[index]
         return tf.cond(
-            tf.equal(path, ""), lambda: mask, lambda: decode_mask_named(tf.io.read_file(path), path, image_size, place)
+            tf.equal(path, ""), lambda: mask, lambda: decode_mask_named(read(index, path), path, image_size, place)
         )
 
     return load_mask

@@ -1,12 +1,12 @@
 """The headers of plain JPEGs and PNGs in microseconds; whatever is unusual about a file is for Pillow to judge."""
 
-import os
 import struct
 import zlib
 
+from care_tf.file_in_memory import AnyFile, read_ends
+
 _HEAD_BYTES, _TAIL_BYTES = 4096, 64
 _MOST_PIXELS = 50_000_000  # Pillow warns of more than about 90 million
-_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # a pipe is not waited for
 _FRAMES = frozenset(b"\xc0\xc1\xc2")
 _SKIPPED = frozenset(b"\xc4\xdd\xfe")  # Huffman tables, restart interval, comment
 _APPLICATIONS = frozenset(b"\xe0\xe2")  # JFIF and color profiles; not EXIF, nor what Pillow reads more of
@@ -16,19 +16,14 @@ _PNG_START = b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"
 _PNG_KINDS = {b"\x08\x00", b"\x10\x00", b"\x08\x02", b"\x08\x04", b"\x08\x06"}  # bits and color type
 
 
-def plain_header(path: str | os.PathLike) -> tuple[str, int, int] | None:
+def plain_header(path: AnyFile) -> tuple[str, int, int] | None:
     """Format ("JPEG" or "PNG"), width and height in px of a file that Pillow would open with these and without EXIF.
 
     Returns:
       None where that is not certain: the file is missing, odd, has EXIF, a long header, or no end where it should be.
     """
     try:
-        file = os.open(path, os.O_RDONLY | _AT_ONCE)
-        try:
-            head = os.read(file, _HEAD_BYTES)
-            tail = os.pread(file, _TAIL_BYTES, max(0, os.lseek(file, 0, os.SEEK_END) - _TAIL_BYTES))
-        finally:
-            os.close(file)
+        head, tail = read_ends(path, _HEAD_BYTES, _TAIL_BYTES)
     except (OSError, ValueError):  # such as a NUL in the path
         return None
     if head.startswith(b"\xff\xd8"):

@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.file_in_memory import open_file
+from care_tf.file_in_memory import open_file, read_ends
 from care_tf.file_work import map_files
 from care_tf.images._exif import jpeg_orientation
 from care_tf.images.bit_depth import HEAD_BYTES, gray_of_16_bits, is_16_bit_png, warn_if_dark
@@ -111,10 +111,10 @@ def warn_of_dark_images(paths: Iterable[str]) -> None:
 
     def largest(path: str) -> int | None:
         try:
+            if not is_16_bit_png(read_ends(path, HEAD_BYTES, 0)[0]):
+                return None
             with open_file(path) as file:
-                if not is_16_bit_png(head := file.read(HEAD_BYTES)):
-                    return None
-                return int(tf.reduce_max(_16_bit_numbers(head + file.read())))
+                return int(tf.reduce_max(_16_bit_numbers(file.read())))
         except (OSError, ValueError, tf.errors.InvalidArgumentError):
             return None  # whoever reads it says so better
 
@@ -200,7 +200,8 @@ def corrupt_files_refused() -> Iterator[None]:
     """Turns the error of a bad file, raised inside a graph while its data set is read, into an `InputError`.
 
     Raises:
-      InputError: The block met a corrupt image or mask, or an image above its `max_pixel_value`; names the file.
+      InputError: The block met a corrupt image, mask or record of a shard, or an image above its `max_pixel_value`;
+        names the file.
     """
     try:
         yield

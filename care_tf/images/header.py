@@ -1,10 +1,9 @@
 """What an image file says about itself, without decoding its pixels."""
 
-import os
 from typing import Any, NamedTuple
 
 from care_tf.errors import InputError, clause
-from care_tf.file_in_memory import open_file
+from care_tf.file_in_memory import AnyFile, open_file, read_ends
 from care_tf.images._plain_header import plain_header
 
 ORIENTATION_TAG = 0x0112
@@ -29,14 +28,14 @@ class ImageHeader(NamedTuple):
         return (self.height, self.width) if is_transposed else (self.width, self.height)
 
 
-def read_image_header(path: str | os.PathLike) -> ImageHeader:
+def read_image_header(path: AnyFile) -> ImageHeader:
     """Reads format and oriented size of a JPEG or PNG, and that the file has an end.
 
     Pillow reads only the header, and knows EXIF; OpenCV cannot tell a size without decoding the pixels. What Pillow
     would say of a plain file is read without it, in a fraction of the time.
 
     Args:
-      path: The file.
+      path: The file, on disk, in a shard or in memory.
 
     Returns:
       Its header.
@@ -97,10 +96,8 @@ def exif_orientation(image: Any) -> int:
     return orientation if orientation in range(1, 9) else 1
 
 
-def _has_end(path: str | os.PathLike, marker: bytes) -> bool:
-    with open(path, "rb") as file:
-        file.seek(max(0, os.path.getsize(path) - _TAIL_BYTES))
-        if marker in file.read():
-            return True
-        file.seek(0)  # rare: much was appended after the end
+def _has_end(path: AnyFile, marker: bytes) -> bool:
+    if marker in read_ends(path, 0, _TAIL_BYTES)[1]:
+        return True
+    with open_file(path) as file:  # rare: much was appended after the end
         return marker in file.read()

@@ -36,7 +36,7 @@ def read_image(path: AnyFile, max_pixel_value: int | None = None) -> np.ndarray:
     channel is dropped.
 
     Args:
-      path: A JPEG or PNG file, on disk or in memory.
+      path: A JPEG or PNG file, on disk, in a shard or in memory.
       max_pixel_value: The number in a 16-bit PNG that is white, in [1, 65535]; other files are not affected. None
         takes the upper byte of its numbers, with a warning where that leaves the image dark.
 
@@ -96,11 +96,11 @@ def read_tiff(path: AnyFile, max_pixel_value: int | None = None) -> np.ndarray:
     return np.asarray(_as_rgb(oriented))
 
 
-def read_mask(path: str | os.PathLike) -> np.ndarray:
+def read_mask(path: AnyFile) -> np.ndarray:
     """Decodes a mask at its own size.
 
     Args:
-      path: A PNG file; a palette is applied.
+      path: A PNG file, on disk, in a shard or in memory; a palette is applied.
 
     Returns:
       bool (H,W), True where the mask is nonzero in any channel.

@@ -13,6 +13,7 @@ from care_tf.problems import raise_problems
 from care_tf.progress_journal import journal_path
 from care_tf.serving._image_files import is_image_file
 from care_tf.serving._predictor import ImageFile
+from care_tf.shard_place import find_place
 from care_tf.text_files import read_text
 
 PREDICTIONS = "predictions.csv"
@@ -60,7 +61,7 @@ def _meant_by(word: str, columns: Sequence[str], left_out: collections.Counter[s
     path = Path(word)
     if path.is_dir():
         yield from map(ImageFile, _images_among(_files_below(path), left_out))
-    elif path.exists():
+    elif path.exists() or find_place(word):
         yield from _listed_in(path, columns)
     elif glob.has_magic(word):
         matches = sorted(glob.glob(word, recursive=True))

@@ -17,6 +17,7 @@ from care_tf.errors import InputError
 from care_tf.file_work import for_each_file
 from care_tf.images.header import read_image_header
 from care_tf.images.pixels import read_mask
+from care_tf.shard_place import stored_in
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +138,7 @@ def _annotated(manifest: Manifest, row: int, root: str, label: str | None) -> tu
 
 def _check_sources(manifest: Manifest, outputs: Sequence[str | os.PathLike | None]) -> None:
     """An output must not replace the manifest or a file that it names."""
-    sources = [path for path in (manifest.source, *manifest.image_paths, *manifest.mask_paths) if path]
+    sources = [stored_in(path) for path in (manifest.source, *manifest.image_paths, *manifest.mask_paths) if path]
     folders = {os.path.realpath(os.path.dirname(path)) for path in sources}
     for output in (os.path.realpath(path) for path in outputs if path is not None):
         lost = next((path for path in sources if os.path.realpath(path) == output), None)

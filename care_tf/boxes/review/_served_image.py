@@ -81,7 +81,7 @@ def browser_thumbnail(path: str | os.PathLike, max_pixel_value: int | None = Non
 
     pixels = None
     unreadable = (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError)
-    with contextlib.suppress(*unreadable), Image.open(path, formats=("JPEG",)) as image:
+    with contextlib.suppress(*unreadable), open_file(path) as file, Image.open(file, formats=("JPEG",)) as image:
         if image.mode in _PLAIN_MODES and exif_orientation(image) == 1:
             image.draft(image.mode, (_THUMBNAIL_PX, _THUMBNAIL_PX))  # decodes no more than is needed
             pixels = np.asarray(image.convert("RGB"))
