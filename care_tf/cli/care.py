@@ -51,7 +51,7 @@ def care() -> None:
 
 @click.group("prepare", cls=Group, lazy=_PREPARE, example="care prepare synthetic --output lesions")
 def prepare() -> None:
-    """Make a manifest from a downloaded or drawn data set, or shards from a manifest."""
+    """Make a manifest, a trap or shards of a data set."""
 
 
 @click.group(

@@ -59,8 +59,8 @@ def _demo(folder: Path, changes: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _report(name: str, changes: list[str], steps: int | None) -> str:
-    from care_tf.runs._device_check import check_device
-    from care_tf.runs._device_report import device_report
+    from care_tf.runs.device_check import check_device
+    from care_tf.runs.device_report import device_report
     from care_tf.runs.config import load_config
 
     def tell(what: str) -> None:

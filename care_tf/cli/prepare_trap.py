@@ -29,7 +29,7 @@ SMALLEST_FRAME = 0.005  # of the image's pixels; what is smaller is neither a fr
     example="care prepare trap frame ISIC2018 --positive MEL --negative NV --output data/trap\n"
     "care prepare trap sticker data/isic2018/manifest.csv --positive DF --share .9 --output data/stickers",
 )
-@click.argument("kind", type=click.Choice(KINDS))
+@click.argument("kind", type=click.Choice(KINDS), metavar="KIND")
 @click.argument("source", type=options.MANIFEST, metavar="MANIFEST|ISIC2018")
 @options.output(help="Folder to write; must not exist or be empty.")
 @options.option(
@@ -51,9 +51,9 @@ SMALLEST_FRAME = 0.005  # of the image's pixels; what is smaller is neither a fr
 def trap(context: click.Context, kind: str, source: Path, output: Path, overwrite: bool, **choices: Any) -> None:
     """Make a data set with a misleading cue.
 
-    In training the cue goes with some classes, in the tests it does not: does a classifier look at it? frame: the dark
-    frame of a dermatoscope, which some photographs have; no pixel changes. The others are drawn beside the lesion's
-    box: a decoy is a square in a corner, and a sticker a round patch. The folder of an ISIC 2018 download gives every
+    In training the cue goes with some classes, in the tests it does not: does a classifier look at it? KIND is frame,
+    the dark frame of a dermatoscope, which some photographs have, and then no pixel changes; or one that is drawn
+    beside the lesion's box: decoy (a square in a corner), sticker (a round patch), ruler, ink, hair, letter. The folder of an ISIC 2018 download gives every
     image its box. Writes manifest.csv with the splits train, val, test_balanced and test_reversed (and test_clean where
     the cue is drawn), trap.md, contact_sheet.png with images of training, and the images where
     they are new.

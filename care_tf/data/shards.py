@@ -16,7 +16,7 @@ import numpy as np
 from care_tf.csv_files import write_table
 from care_tf.data._manifest_rows import file_problems
 from care_tf.data.manifest import Manifest, write_manifest
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause
 from care_tf.file_in_memory import FileInMemory
 from care_tf.file_work import results_in_threads
 from care_tf.files import atomic_path, file_state, remove_left_overs, write_text
@@ -250,7 +250,7 @@ def _written(manifest: Manifest, folder: Path, shards: Sequence[_Shard], num_res
     if len(left_out) == len(manifest):
         for shard in shards:
             (folder / shard.name).unlink()
-        raise InputError(f"All {len(manifest)} images are left out; the first: {reasons[0]}")
+        raise InputError(f"All {len(manifest)} images are left out; the first: {clause(reasons[0])}.")
     places = {kind: list(_places(manifest, kind, folder, shards)) for kind in ("image", "mask")}
     in_shards = dataclasses.replace(
         manifest,

@@ -1,6 +1,6 @@
 """What to change after a check of the device, in plain words: each finding with the setting that helps."""
 
-from care_tf.runs._device_check import CARE, PLAIN, PRECISION, XLA, DeviceCheck
+from care_tf.runs.device_check import CARE, PLAIN, PRECISION, XLA, DeviceCheck
 
 # From here on a difference is worth a change of the configuration.
 WAITS, FASTER, DEAR, FULL, ROOMY = 0.15, 1.1, 1.25, 0.85, 0.4

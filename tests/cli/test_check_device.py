@@ -10,9 +10,9 @@ def checked(monkeypatch):
     """(configuration, steps) of every check."""
     calls = []
     monkeypatch.setattr(
-        "care_tf.runs._device_check.check_device", lambda config, steps, tell: calls.append((config, steps))
+        "care_tf.runs.device_check.check_device", lambda config, steps, tell: calls.append((config, steps))
     )
-    monkeypatch.setattr("care_tf.runs._device_report.device_report", lambda check: "the report")
+    monkeypatch.setattr("care_tf.runs.device_report.device_report", lambda check: "the report")
     return calls
 
 

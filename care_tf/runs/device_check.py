@@ -184,7 +184,9 @@ def _short(config: RunConfig) -> RunConfig:
     """The last stage that trains with attention, or the last that trains, alone, on one device, from random weights."""
     stages = [stage for stage in config.stages if stage.epochs and not stage.computes_classifier]
     if not stages:
-        raise InputError("check-device needs a stage that trains. Received none with epochs above 0. Name another.")
+        raise InputError(
+            "A check of the device needs a stage that trains. Received none with epochs above 0. Name another."
+        )
     chosen = next((stage for stage in reversed(stages) if stage.alpha > 0), stages[-1])
     stage = dataclasses.replace(chosen, start_from=None, reuse=None)
     update = {"stages": (stage,), "model": config.model.model_copy(update={"weights": None})}

@@ -1,7 +1,7 @@
 """A check of the device as a page for the terminal: what was tried, the rates, what to change."""
 
 from care_tf.runs._device_advice import GIB, device_advice, times_as_fast, xla_words
-from care_tf.runs._device_check import CARE, PLAIN, PRECISION, XLA, DeviceCheck
+from care_tf.runs.device_check import CARE, PLAIN, PRECISION, XLA, DeviceCheck
 from care_tf.time_left import as_duration
 
 
