@@ -59,9 +59,9 @@ def _demo(folder: Path, changes: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _report(name: str, changes: list[str], steps: int | None) -> str:
+    from care_tf.runs.config import load_config
     from care_tf.runs.device_check import check_device
     from care_tf.runs.device_report import device_report
-    from care_tf.runs.config import load_config
 
     def tell(what: str) -> None:
         print(f"measuring {what} ...", file=sys.stderr, flush=True)

@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.runs import device_check
 from care_tf.runs import _peak_memory as peak_memory
+from care_tf.runs import device_check
 from care_tf.runs._device_advice import device_advice
+from care_tf.runs._machine import Machine
 from care_tf.runs.device_check import (
     CARE,
     PLAIN,
@@ -22,7 +23,6 @@ from care_tf.runs.device_check import (
     check_device,
 )
 from care_tf.runs.device_report import device_report
-from care_tf.runs._machine import Machine
 
 
 def rates(median, spread=0.02):
