@@ -1,9 +1,10 @@
 """What a CARE training step costs beside a plain Keras step of the same network, batch, optimizer and input.
 
-Time: the variants (benchmarks/step_variants.py) take turns in one process, each a few steps of `fit`; seconds a step
-and the rounds' ratios. Memory: the peak resident set of a process of its own for each variant. --quick and --full
-measure a base point and one axis at a time around it; without them it is one point, which the other options choose.
-The same steps in PyTorch stand beside the base point where PyTorch is there (benchmarks/torch_step.py).
+Time: the variants (benchmarks/step_variants.py) take turns in one process, each a few steps of `fit`; seconds a step by
+the clock and of processor time, and the rounds' ratios. Memory: the peak resident set of a process of its own for each
+variant. --quick and --full measure a base point and one axis at a time around it; without them it is one point, which
+the other options choose. The same steps in PyTorch stand beside ResNets where PyTorch is there
+(benchmarks/torch_step.py).
 
 Example: python benchmarks/step_cost.py --network resnet50 --batch 8 --size 224
          python benchmarks/step_cost.py --quick --output steps.json
@@ -106,8 +107,8 @@ def along(base: Cell, axis: str, values) -> list[Cell]:
 # --- in a process of its own ------------------------------------------------------------------------------------------
 
 
-def measure(cell: Cell, num_rounds: int) -> dict[str, list[float]]:
-    """Variant -> seconds a step in every round."""
+def measure(cell: Cell, num_rounds: int) -> dict[str, list[tuple[float, float]]]:
+    """Variant -> seconds a step in every round, by the clock and of processor time."""
     from step_variants import make_step, set_precision
 
     set_precision(cell.precision)
@@ -119,7 +120,10 @@ def measure(cell: Cell, num_rounds: int) -> dict[str, list[float]]:
     num_steps = max(1, min(20, round(SECONDS_A_ROUND / once)))
     calls = {variant: lambda step=step: step(num_steps) for variant, step in steps.items()}
     taken = in_turns(calls, num_rounds)
-    return {variant: [each.wall / num_steps for each in rounds] for variant, rounds in taken.items()}
+    return {
+        variant: [(each.wall / num_steps, each.processor / num_steps) for each in rounds]
+        for variant, rounds in taken.items()
+    }
 
 
 def measure_memory(cell: Cell, variant: str) -> float | None:
@@ -165,8 +169,17 @@ def cell_records(cell: Cell, num_rounds: int) -> list[Record]:
         words = json.dumps([dataclasses.asdict(cell), variant, num_rounds])
         return output_of([sys.executable, __file__, "--part", words])
 
-    found = records_of("step_cost", str(cell), "s a step", part(None), cell.variants[0])
+    found = time_records(str(cell), part(None), cell.variants[0])
     return found + memory_records(str(cell), {variant: part(variant) for variant in cell.memory})
+
+
+def time_records(case: str, seconds: dict[str, list[tuple[float, float]]], base: str) -> list[Record]:
+    """By the clock, and of processor time, which another program on the machine changes less."""
+    found = []
+    for column, unit in enumerate(("s a step", "processor s a step")):
+        values = {variant: [each[column] for each in rounds] for variant, rounds in seconds.items()}
+        found += records_of("step_cost", case, unit, values, base)
+    return found
 
 
 def memory_records(case: str, memory: dict[str, float | None]) -> list[Record]:
@@ -186,7 +199,7 @@ def torch_records(cell: Cell, num_rounds: int, python: str) -> list[Record]:
     named = {f"PyTorch {variant}": seconds for variant, seconds in output_of(command).items()}
     memory = {f"PyTorch {each}": output_of([*command, "--memory-of", each]) for each in ("plain", "care nested")}
     case = str(cell)
-    return records_of("step_cost", case, "s a step", named, "PyTorch plain") + memory_records(case, memory)
+    return time_records(case, named, "PyTorch plain") + memory_records(case, memory)
 
 
 def all_records(cells: list[Cell], num_rounds: int, torch_python: str) -> Iterator[Record]:

@@ -11,29 +11,33 @@ from typing import Any
 from records import Record, machine_text, put_between_marks, read_records
 
 STEPS = ("care", "care nested", "two passes")
-TIME, MEMORY = "s a step", "MiB at the peak"
+TIME, PROCESSOR, MEMORY = "s a step", "processor s a step", "MiB at the peak"
 
 
 def section(machine: dict[str, Any], records: Iterable[Record]) -> str:
-    """The machine, a table of all points, one of the maps, one of PyTorch."""
+    """The machine; a table of all points by each measure; the maps, and PyTorch."""
     found: dict[str, dict[tuple[str, str], Record]] = {}
     for each in records:
         if each["benchmark"] == "step_cost":
             found.setdefault(each["case"], {})[each["variant"], each["unit"]] = each
-    parts = [machine_text(machine), _points(found), _maps(found), _torch(found)]
-    return "\n\n".join(part for part in parts if part)
+    tables = [
+        _points(found, "by the clock, s", TIME, "{:.3f}"),
+        _points(found, "of processor time, s", PROCESSOR, "{:.3f}"),
+    ]
+    tables.append(_points(found, "memory, MiB", MEMORY, "{:.0f}"))
+    return "\n\n".join(part for part in [machine_text(machine), *tables, _maps(found), _torch(found)] if part)
 
 
-def _points(found) -> str:
+def _points(found, what: str, unit: str, form: str) -> str:
     lines = [
-        "| | plain Keras, s | CARE | nested tapes | two passes | plain, MiB | CARE | nested tapes | two passes |",
-        "|---|---|---|---|---|---|---|---|---|",
+        f"| {what} | plain Keras | CARE / plain | nested tapes / plain | two passes / plain |",
+        "|---|---|---|---|---|",
     ]
     for case, records in found.items():
-        cells = [_number(records, "plain", TIME, "{:.3f}"), *(_ratio(records, step, TIME) for step in STEPS)]
-        cells += [_number(records, "plain", MEMORY, "{:.0f}"), *(_ratio(records, step, MEMORY) for step in STEPS)]
-        lines.append(f"| {case} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        if ("plain", unit) in records:
+            ratios = [_ratio(records, step, unit) for step in STEPS]
+            lines.append(f"| {case} | {' | '.join([_number(records, 'plain', unit, form), *ratios])} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def _maps(found) -> str:
@@ -42,8 +46,8 @@ def _maps(found) -> str:
         maps = [variant for variant, unit in records if variant.startswith("care") and unit == TIME]
         if len(maps) > len(STEPS):
             others = [variant for variant in maps if variant not in STEPS]
-            cells = [f"{variant.removeprefix('care ')} {_ratio(records, variant, TIME)}" for variant in others]
-            lines.append(f"Other activation maps, {case}, time / plain: {', '.join(cells)}.")
+            cells = [f"{variant.removeprefix('care ')} {_ratio(records, variant, PROCESSOR)}" for variant in others]
+            lines.append(f"Other activation maps, {case}, processor time / plain: {', '.join(cells)}.")
     return "\n\n".join(lines)
 
 
@@ -52,11 +56,14 @@ def _torch(found) -> str:
     for case, records in found.items():
         if ("PyTorch plain", TIME) in records:
             plain = _number(records, "PyTorch plain", TIME, "{:.3f}")
-            nested, passes = (_ratio(records, f"PyTorch {step}", TIME) for step in ("care nested", "two passes"))
-            memory = _ratio(records, "PyTorch care nested", MEMORY)
+            by_clock, processor = (
+                [_ratio(records, f"PyTorch {step}", unit) for step in ("care nested", "two passes")]
+                for unit in (TIME, PROCESSOR)
+            )
             lines.append(
-                f"The same in PyTorch, {case}: a plain step takes {plain} s; beside it `create_graph=True` {nested} "
-                f"(memory {memory}), two passes {passes}."
+                f"The same in PyTorch, {case}: a plain step takes {plain} s. Beside it `create_graph=True` takes "
+                f"{by_clock[0]}, two passes {by_clock[1]}; of processor time {processor[0]} and {processor[1]}; "
+                f"memory of `create_graph=True` {_ratio(records, 'PyTorch care nested', MEMORY)}."
             )
     return "\n\n".join(lines)
 

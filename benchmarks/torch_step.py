@@ -114,7 +114,7 @@ def make_batch(arguments: argparse.Namespace):
 
 
 def main() -> None:
-    """Prints one line of JSON: variant -> seconds of each round's step; with --memory-of the peak memory in MiB."""
+    """Prints JSON: variant -> [wall, processor] seconds of each round's step; with --memory-of the peak memory, MiB."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="resnet18", choices=NETWORKS)
     parser.add_argument("--size", type=int, default=128)
@@ -132,7 +132,7 @@ def main() -> None:
         return
     steps = {variant: make_step(variant, arguments) for variant in VARIANTS}
     taken = in_turns(steps, arguments.rounds, warm_up=2)
-    print(json.dumps({variant: [each.wall for each in rounds] for variant, rounds in taken.items()}))
+    print(json.dumps(taken))
 
 
 if __name__ == "__main__":

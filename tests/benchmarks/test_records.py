@@ -88,12 +88,15 @@ def test_the_section_of_the_documentation(tmp_path):
         made(1, 1, 1, **base, variant="plain") | {"ratio": None, "median": 0.25},
         made(1.02, 0.99, 1.05, **base),
         made(1.6, 1.5, 1.7, **base, variant="two passes"),
+        made(1, 1, 1, **base, variant="plain", unit="MiB at the peak") | {"ratio": None, "median": 900.0},
         made(1.01, 1.01, 1.01, **base, unit="MiB at the peak"),
     ]
     machine = {"cores": 2, "processor": "a CPU", "memory_gib": 8.0, "gpus": [], "keras": "3.0"}
     text = section(machine, records)
     assert text.startswith("2 cores of a CPU, 8.0 GiB")
-    assert "| net, 8 px | 0.250 | 1.02 (0.99 to 1.05) |  | 1.60 (1.50 to 1.70) |  | 1.01 |  |  |" in text
+    assert "| by the clock, s | plain Keras | CARE / plain |" in text and "of processor time" not in text
+    assert "| net, 8 px | 0.250 | 1.02 (0.99 to 1.05) |  | 1.60 (1.50 to 1.70) |" in text
+    assert "| net, 8 px | 900 | 1.01 |  |  |" in text
 
 
 def test_text_goes_between_its_own_marks(tmp_path):
