@@ -53,10 +53,10 @@ def trap(context: click.Context, kind: str, source: Path, output: Path, overwrit
 
     In training the cue goes with some classes, in the tests it does not: does a classifier look at it? KIND is frame,
     the dark frame of a dermatoscope, which some photographs have, and then no pixel changes; or one that is drawn
-    beside the lesion's box: decoy (a square in a corner), sticker (a round patch), ruler, ink, hair, letter. The folder of an ISIC 2018 download gives every
-    image its box. Writes manifest.csv with the splits train, val, test_balanced and test_reversed (and test_clean where
-    the cue is drawn), trap.md, contact_sheet.png with images of training, and the images where
-    they are new.
+    beside the lesion's box: decoy (a square in a corner), sticker (a round patch), ruler, ink, hair, letter. The
+    folder of an ISIC 2018 download gives every image its box. Writes manifest.csv with the splits train, val,
+    test_balanced and test_reversed (and test_clean where the cue is drawn), trap.md, contact_sheet.png with images of
+    training, and the images where they are new.
     """
     _check_output(output, overwrite)
     from care_tf.data.manifest import write_manifest
