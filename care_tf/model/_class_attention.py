@@ -6,7 +6,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from care_tf.attention import normalize_map
 from care_tf.attention.activation_maps import ActivationMap
 from care_tf.network.anatomy import Anatomy, TokenGrid
 from care_tf.network.observation import observing
@@ -42,7 +41,7 @@ def _class_selector(class_index: tf.Tensor, num_outputs: int, dtype: tf.DType) -
     return tf.one_hot(class_index, num_outputs, dtype=dtype)
 
 
-def predict_with_attention(
+def predict_with_map(
     forward: Forward,
     anatomy: Anatomy,
     inputs: Any,
@@ -50,7 +49,7 @@ def predict_with_attention(
     cam: ActivationMap,
     second_order: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """One forward pass, and the normalized attention map of one class per image.
+    """One forward pass, and the activation map of one class per image.
 
     Args:
       forward: (inputs, on_features) -> predictions. It calls `on_features` with the features of an explicit features
@@ -62,10 +61,10 @@ def predict_with_attention(
       second_order: False treats the gradients inside the map (sigma_k) as constants when the map is differentiated.
 
     Returns:
-      predictions (B, C) exactly as `forward` gives them, and attention (B, h, w) in [0, 1], float32 (float64 for
-      float64 features); all zeros where the map is flat.
+      predictions (B, C) exactly as `forward` gives them, and the map (B, h, w), not normalized, float32 (float64 for
+      float64 features).
 
-    Source: Zhuang et al. 2023, Eqs. 2-3 and Algorithm 1.
+    Source: Zhuang et al. 2023, Eqs. 2-3.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         features, logits, predictions = _observed_forward(forward, anatomy, inputs, tape)
@@ -79,8 +78,7 @@ def predict_with_attention(
         gradients = pooled_dense_gradients(features, anatomy.pooled_dense.kernel, class_index)
     if not second_order:
         gradients = tf.stop_gradient(gradients)
-    activation_map = cam(_to_grid(at_least_float32(features), anatomy.grid), _to_grid(gradients, anatomy.grid))
-    return predictions, normalize_map(activation_map)
+    return predictions, cam(_to_grid(at_least_float32(features), anatomy.grid), _to_grid(gradients, anatomy.grid))
 
 
 def pooled_dense_gradients(features: tf.Tensor, kernel: tf.Tensor, class_index: tf.Tensor) -> tf.Tensor:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from care_tf import keras_generation
+from care_tf.attention import normalize_map
 from care_tf.device_memory import full_memory_named
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
@@ -272,11 +273,15 @@ class CAREModel(OnReplicas):
         index = tf.cast(tf.reshape(index, (-1,)), tf.int32)
         counted = _counted(index, sample_weight)
         mask = batch.mask * tf.cast(counted, tf.float32)[:, None, None]
-        predictions, attention = self._observed.predict_with_attention(inputs, index, training, self.second_order)
+        predictions, activation_map = self._observed.predict_with_map(inputs, index, training, self.second_order)
+        # The attention that is measured is the same whatever is trained on; one tensor where both are the same.
+        attention = normalize_map(activation_map)
+        normalization = self.attention_loss.normalization
+        trained = attention if normalization == "min_max" else normalize_map(activation_map, normalization)
         is_masked = tf.reduce_any(batch.mask > 0, axis=(1, 2))
         has_mask = is_masked & counted
-        per_image = self.attention_loss.per_image(attention, mask)
-        is_flat = ~tf.reduce_any(attention > 0, axis=(1, 2))
+        per_image = self.attention_loss.per_image(trained, mask)
+        is_flat = ~tf.reduce_any(trained > 0, axis=(1, 2))
         size, count = tf.shape(predictions)[0], tf.math.count_nonzero
         sums = AttentionSums(
             size, size, count(is_masked), count(has_mask), count(has_mask & is_flat), tf.reduce_sum(per_image)

@@ -8,11 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from care_tf.attention import normalize_map
 from care_tf.attention.activation_maps import ActivationMap, get_activation_map
 from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
 from care_tf.model._batches import ImageBatch, split_inputs
-from care_tf.model._class_attention import predict_with_attention
+from care_tf.model._class_attention import predict_with_map
 from care_tf.network.anatomy import Anatomy, read_anatomy
 from care_tf.network.inputs import call_classifier, further_inputs
 from care_tf.network.last_dense import found_dense
@@ -116,14 +117,21 @@ class ObservedClassifier:
         on_features(features)
         return call_model(getattr(self.classifier, self.head_name), features, training)
 
-    def predict_with_attention(
+    def predict_with_map(
         self, inputs: Any, class_index: tf.Tensor | None, training: bool, second_order: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Predictions and normalized maps of one class per image; see `predict_with_attention`."""
+        """Predictions and the map of one class per image, not normalized; see `predict_with_map`."""
         image = image_of(inputs)
         anatomy = self.study(image.shape, image.dtype, second_order)
         forward = functools.partial(self.predict, training=training)
-        return predict_with_attention(forward, anatomy, inputs, class_index, self._activation_map, second_order)
+        return predict_with_map(forward, anatomy, inputs, class_index, self._activation_map, second_order)
+
+    def predict_with_attention(
+        self, inputs: Any, class_index: tf.Tensor | None, training: bool, second_order: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Predictions and the map of one class per image, min-max normalized: the attention that is shown and measured."""
+        predictions, activation_map = self.predict_with_map(inputs, class_index, training, second_order)
+        return predictions, normalize_map(activation_map)
 
     @contextlib.contextmanager
     def embedding(self) -> Iterator[list[tf.Tensor]]:
