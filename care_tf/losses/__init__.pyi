@@ -3,10 +3,12 @@ from ._class_center import ClassCenterTripletLoss, class_center_triplet_loss
 from ._contrastive import ContrastiveLoss, contrastive_loss
 from ._cost_sensitive import CostSensitiveCrossEntropy, cost_sensitive_cross_entropy
 from ._focal import FocalLoss, focal_loss
+from ._input_gradient import InputGradient
 from ._ldam import LDAMLoss, ldam_loss
 from ._logit_adjustment import LogitAdjustedLoss, logit_adjusted_loss
 from ._masked_loss import MaskedLoss
 from ._n_pair import NPairLoss, n_pair_loss
+from ._outside_perturbation import OutsidePerturbation
 from ._positive_attention import attention_distance, attention_energy
 from ._supervised_contrastive import SupervisedContrastiveLoss, supervised_contrastive_loss
 from ._triplet import TripletLoss, triplet_loss
@@ -26,10 +28,12 @@ __all__ = [
     "CostSensitiveCrossEntropy",
     "DiceLoss",
     "FocalLoss",
+    "InputGradient",
     "LDAMLoss",
     "LogitAdjustedLoss",
     "MaskedLoss",
     "NPairLoss",
+    "OutsidePerturbation",
     "SupervisedContrastiveLoss",
     "TripletLoss",
     "attention_distance",

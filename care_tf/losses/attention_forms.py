@@ -1,10 +1,20 @@
 """The forms of attention supervision by their names: what takes the place of L_a in the objective."""
 
 from care_tf.losses._attention import DEFAULTS, FORMS, AttentionLoss, check_unused
+from care_tf.losses._input_gradient import InputGradient
 from care_tf.losses._masked_loss import MaskedLoss
-from care_tf.settings import Choice, Entry, Setting
+from care_tf.losses._outside_perturbation import OutsidePerturbation
+from care_tf.settings import Builder, Choice, Entry, Setting
 
-ATTENTION_FORMS: dict[str, Entry] = {form: Entry() for form in FORMS}
+_STRENGTH = "in standard deviations of the input, > 0"
+_OF_NETWORKS = {
+    "perturbation": Builder(
+        build=OutsidePerturbation,
+        arguments={"kind": "random or worst", "strength": _STRENGTH, "steps": "of worst, >= 1", "seed": ""},
+    ),
+    "input_gradient": Builder(build=InputGradient, arguments={"strength": _STRENGTH}),
+}
+ATTENTION_FORMS: dict[str, Entry] = {**{form: Entry() for form in FORMS}, **_OF_NETWORKS}
 """Name -> the arguments that may stand beside it."""
 
 
@@ -35,4 +45,7 @@ def get_attention_loss(
       'energy'
     """
     choice = Choice.read(form, ATTENTION_FORMS, "form of the attention loss")
-    return AttentionLoss(tau, lam, reduction, outside, choice.name)
+    if choice.name not in _OF_NETWORKS:
+        return AttentionLoss(tau, lam, reduction, outside, choice.name)
+    check_unused(choice.name, (), {"tau": tau, "lam": lam, "outside": outside})
+    return _OF_NETWORKS[choice.name].build(**choice.arguments, reduction=reduction)

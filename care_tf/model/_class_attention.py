@@ -1,7 +1,7 @@
 """Predictions and the attention map of a class, in one forward pass of an unchanged classifier."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
@@ -121,9 +121,6 @@ def _observed_forward(forward, anatomy, inputs, tape) -> tuple[tf.Tensor, tf.Ten
             tape.watch(features)
         seen["features"] = features
 
-    def on_logits(args: tuple, _result) -> None:
-        seen["logits"] = args[0]
-
     with contextlib.ExitStack() as stack:
         if anatomy.attention_layer is not None:
             if anatomy.attention_side == "output":
@@ -132,12 +129,41 @@ def _observed_forward(forward, anatomy, inputs, tape) -> tuple[tf.Tensor, tf.Ten
                 stack.enter_context(
                     observing(anatomy.attention_layer, "call", before=lambda args: on_features(args[0]))
                 )
-        if anatomy.logit_layer is not None:
-            has_activation = callable(getattr(anatomy.logit_layer, "activation", None))
-            attribute = "activation" if has_activation else "call"
-            stack.enter_context(observing(anatomy.logit_layer, attribute, on_logits))
+        logits = stack.enter_context(_observed_logits(anatomy))
         predictions = forward(inputs, on_features)
-    return seen["features"], seen.get("logits", predictions), predictions
+    return seen["features"], logits[-1] if logits else predictions, predictions
+
+
+@contextlib.contextmanager
+def _observed_logits(anatomy: Anatomy) -> Iterator[list[tf.Tensor]]:
+    """Collects what the last activation is given, if there is one, in every forward pass inside the block."""
+    seen: list[tf.Tensor] = []
+    if anatomy.logit_layer is None:
+        yield seen
+        return
+    has_activation = callable(getattr(anatomy.logit_layer, "activation", None))
+    attribute = "activation" if has_activation else "call"
+    with observing(anatomy.logit_layer, attribute, lambda args, _: seen.append(args[0])):
+        yield seen
+
+
+def class_log_probabilities(forward: Callable[[Any], tf.Tensor], anatomy: Anatomy, inputs: Any) -> tf.Tensor:
+    """Log-probabilities from the logits, which probabilities rounded to 0 have lost.
+
+    Args:
+      forward: inputs -> predictions.
+      anatomy: Of the classifier that `forward` calls.
+      inputs: The image (B, H, W, C), or a dict with further inputs.
+
+    Returns:
+      (B, C) of softmax, float32 (float64 of float64); (B, 2 C) of C sigmoids: of each unit yes, then of each unit no.
+    """
+    with _observed_logits(anatomy) as seen:
+        predictions = forward(inputs)
+    logits = at_least_float32(seen[-1] if seen else predictions)
+    if anatomy.output_activation == "sigmoid" or logits.shape[-1] == 1:
+        return tf.concat([tf.math.log_sigmoid(logits), tf.math.log_sigmoid(-logits)], axis=-1)
+    return tf.nn.log_softmax(logits)
 
 
 def _to_grid(features: tf.Tensor, grid: TokenGrid | None) -> tf.Tensor:
