@@ -1,4 +1,4 @@
-"""The losses of maps that show where attention is positive: how much of it lies outside, how far it is from the mask."""
+"""The losses of positive attention: how much of it lies outside the mask, and how far it is from the mask."""
 
 import tensorflow as tf
 

@@ -152,7 +152,7 @@ class ObservedClassifier:
     def predict_with_attention(
         self, inputs: Any, class_index: tf.Tensor | None, training: bool, second_order: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Predictions and the map of one class per image, min-max normalized: the attention that is shown and measured."""
+        """Predictions and the attention of one class per image that is shown and measured: the min-max normalized map."""
         predictions, activation_map = self.predict_with_map(inputs, class_index, training, second_order)
         return predictions, normalize_map(activation_map)
 

@@ -130,8 +130,8 @@ class CareConfig(_Section):
       lam: Weight of the attention outside the box.
       reduction: "batch" (the paper's), "masked" or "class_balanced".
       outside: "uniform" (the paper's) or "distance": attention outside the box counts the more, the farther it is.
-      form: What the loss is: "care" (the paper's), "outside", "energy" or "l1". tau, lam and outside keep their defaults
-        where a form does not use them.
+      form: What the loss is: "care" (the paper's), "outside", "energy", "l1", "perturbation" or "input_gradient". tau, lam
+        and outside keep their defaults where a form does not use them.
       second_order: Whether the map is differentiated through its own gradients.
     """
 

@@ -133,7 +133,6 @@ def test_to_first_order_the_input_gradient_is_what_noise_makes_the_sum_vary(netw
 
 @pytest.mark.parametrize("loss", LOSSES, ids=name_of)
 def test_the_gradient_agrees_with_finite_differences(network, batch, loss):
-    images, mask = batch
     with tf.GradientTape() as tape:
         value = tf.reduce_sum(per_image(loss, network, batch))
     slope = tape.gradient(value, network.kernel).numpy()
