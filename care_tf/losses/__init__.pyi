@@ -6,7 +6,6 @@ from ._focal import FocalLoss, focal_loss
 from ._input_gradient import InputGradient
 from ._ldam import LDAMLoss, ldam_loss
 from ._logit_adjustment import LogitAdjustedLoss, logit_adjusted_loss
-from ._masked_loss import MaskedLoss
 from ._n_pair import NPairLoss, n_pair_loss
 from ._outside_perturbation import OutsidePerturbation
 from ._positive_attention import attention_distance, attention_energy
@@ -31,7 +30,6 @@ __all__ = [
     "InputGradient",
     "LDAMLoss",
     "LogitAdjustedLoss",
-    "MaskedLoss",
     "NPairLoss",
     "OutsidePerturbation",
     "SupervisedContrastiveLoss",

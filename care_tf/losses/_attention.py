@@ -90,21 +90,25 @@ class AttentionLoss(MaskedLoss):
 
     L_a = sum over masked images of w_i L_i
 
-    | form      | L_i                               | maps A                                     | source        |
-    |-----------|-----------------------------------|--------------------------------------------|---------------|
-    | "care"    | inner_i + outer_i                 | min-max normalized                         | the paper     |
-    | "outside" | outer_i                           | min-max normalized                         | the paper's   |
-    | "energy"  | 1 - sum(M_in A) / sum(A)          | positive part, divided by its largest value | Rao et al.   |
-    | "l1"      | mean over all pixels of abs(M_in - A) | positive part, divided by its largest value | Rao et al. |
+    | form      | L_i                        | maps A                                      | source             |
+    |-----------|----------------------------|---------------------------------------------|--------------------|
+    | "care"    | inner_i + outer_i          | min-max normalized                          | Zhuang et al. 2023 |
+    | "outside" | outer_i                    | min-max normalized                          | its second term    |
+    | "energy"  | 1 - sum(M_in A) / sum(A)   | positive part, divided by its largest value | Rao et al. 2023    |
+    | "l1"      | mean of abs(M_in - A)      | positive part, divided by its largest value | Rao et al. 2023    |
 
     inner and outer are those of `attention_terms`; "energy" is `attention_energy`, "l1" `attention_distance`. The
-    weights w_i are those of `reduction`, as for `MaskedLoss`:
+    weights w_i are those of `reduction`, one choice for all forms:
 
     | reduction        | w_i         | average over                                                             |
     |------------------|-------------|--------------------------------------------------------------------------|
     | "batch"          | 1 / N       | all images of the (global) batch: the paper's                            |
     | "masked"         | 1 / n       | the images with a mask                                                   |
     | "class_balanced" | 1 / (K n_c) | the K classes with a mask in the batch, then the n_c masked images of c  |
+
+    With 1 % of masked images "batch" and "masked" differ a hundredfold in strength. Where several classes have masks,
+    a class ten times as large has ten times the share in both; with "class_balanced" every class has the same. With
+    masks of one class only, "class_balanced" is "masked".
 
     Args:
       tau: Cap of the mean attention inside the box (Eq. 6), in [0, 1]. Of "care" alone.
@@ -117,7 +121,9 @@ class AttentionLoss(MaskedLoss):
       InputError: An argument is outside its range, or differs from its default though the form does not use it.
 
     Source: Zhuang et al. 2023, Eqs. 5-7; Rao et al., "Studying How to Efficiently and Effectively Guide Models with
-      Explanations", ICCV 2023, for "energy" and "l1", of maps with a ReLU there, too.
+      Explanations", ICCV 2023, for "energy" and "l1". The reduction "batch" follows the first's text (loss terms averaged
+      over all training images); "masked" and "class_balanced" are extensions. Why the last: in its Table 10 the
+      smallest class loses recall as larger classes get masks.
     """
 
     def __init__(

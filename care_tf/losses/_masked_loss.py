@@ -12,29 +12,15 @@ REDUCTIONS = ("batch", "masked", "class_balanced")
 
 
 class MaskedLoss:
-    """A loss of each image with a mask, averaged over a batch.
+    """A loss of each image with a mask, averaged over a batch: sum over masked images of w_i L_i.
 
-    L_a = sum over masked images of w_i L_i
-
-    | reduction        | w_i         | average over                                                             |
-    |------------------|-------------|--------------------------------------------------------------------------|
-    | "batch"          | 1 / N       | all images of the (global) batch: the paper's                            |
-    | "masked"         | 1 / n       | the images with a mask                                                   |
-    | "class_balanced" | 1 / (K n_c) | the K classes with a mask in the batch, then the n_c masked images of c  |
-
-    With 1 % of masked images "batch" and "masked" differ a hundredfold in strength. Where several classes have masks,
-    a class ten times as large has ten times the share in both; with "class_balanced" every class has the same. With
-    masks of one class only, "class_balanced" is "masked".
+    `AttentionLoss` says what the weights w_i are with each reduction.
 
     Args:
       reduction: "batch", "masked" or "class_balanced".
 
     Raises:
       InputError: `reduction` is another word.
-
-    Source: Zhuang et al. 2023, Eq. 5. "batch" follows the text (loss terms averaged over all training images);
-      "masked" and "class_balanced" are extensions. Why the last: in the paper's Table 10 the smallest class loses
-      recall as larger classes get masks.
     """
 
     def __init__(self, reduction: str = "batch"):

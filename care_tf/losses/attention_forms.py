@@ -2,8 +2,8 @@
 
 from care_tf.losses._attention import DEFAULTS, FORMS, AttentionLoss, check_unused
 from care_tf.losses._input_gradient import InputGradient
-from care_tf.losses._masked_loss import MaskedLoss
 from care_tf.losses._outside_perturbation import OutsidePerturbation
+from care_tf.losses.outside_loss import OutsideLoss
 from care_tf.settings import Builder, Choice, Entry, Setting
 
 _STRENGTH = "in standard deviations of the input, > 0"
@@ -24,7 +24,7 @@ def get_attention_loss(
     lam: float = DEFAULTS["lam"],
     reduction: str = "batch",
     outside: str = DEFAULTS["outside"],
-) -> MaskedLoss:
+) -> AttentionLoss | OutsideLoss:
     """The loss that a form of a configuration means.
 
     Args:

@@ -15,7 +15,7 @@ from care_tf import keras_generation
 from care_tf.attention import normalize_map
 from care_tf.device_memory import full_memory_named
 from care_tf.errors import InputError
-from care_tf.losses import AttentionLoss, MaskedLoss
+from care_tf.losses import AttentionLoss
 from care_tf.losses.embedding import EmbeddingLoss
 from care_tf.losses.outside_loss import OutsideLoss
 from care_tf.metrics import attention_inside_share, embedding_spread
@@ -105,7 +105,7 @@ class CAREModel(OnReplicas):
         classifier: keras.Model | ObservedClassifier,
         attention_layer: str = "auto",
         alpha: float = 0.5,
-        attention_loss: MaskedLoss | None = None,
+        attention_loss: AttentionLoss | OutsideLoss | None = None,
         cam: str = "gradcam",
         second_order: bool = True,
         features: Any = None,
@@ -293,14 +293,16 @@ class CAREModel(OnReplicas):
         mask = batch.mask * tf.cast(counted, tf.float32)[:, None, None]
         is_masked = tf.reduce_any(batch.mask > 0, axis=(1, 2))
         has_mask = is_masked & counted
-        # Before the pass below, which is then the last one that embeddings and the layers' own losses are taken from.
-        outside = self._outside_losses(batch, inputs, mask, has_mask)
+        loss = self.attention_loss
+        if isinstance(loss, OutsideLoss):
+            # Before the pass below: embeddings and the layers' own losses are those of the last one.
+            per_image, is_flat = self._outside_losses(loss, batch, inputs, mask, has_mask), tf.zeros_like(has_mask)
         predictions, activation_map = self._observed.predict_with_map(inputs, index, training, self._is_second_order)
-        # The attention that is measured is the same whatever is trained on.
-        attention = normalize_map(activation_map)
-        per_image, is_flat = (
-            self._map_losses(activation_map, attention, mask) if outside is None else (outside, tf.zeros_like(has_mask))
-        )
+        attention = normalize_map(activation_map)  # what is measured, whatever is trained on
+        if isinstance(loss, AttentionLoss):
+            is_same = loss.normalization == "min_max"
+            maps = attention if is_same else normalize_map(activation_map, loss.normalization)
+            per_image, is_flat = loss.per_image(maps, mask), ~tf.reduce_any(maps > 0, axis=(1, 2))
         size, count = tf.shape(predictions)[0], tf.math.count_nonzero
         sums = AttentionSums(
             size, size, count(is_masked), count(has_mask), count(has_mask & is_flat), tf.reduce_sum(per_image)
@@ -308,20 +310,11 @@ class CAREModel(OnReplicas):
         share = attention_inside_share(attention, mask)
         return Terms(predictions, AttentionTerms(per_image, has_mask, index), share, sums)
 
-    def _outside_losses(self, batch: ImageBatch, inputs, mask, has_mask) -> tf.Tensor | None:
-        """L_i of every image (B,) of a loss that asks the network; None of one that takes attention maps."""
-        loss = self.attention_loss
-        if not isinstance(loss, OutsideLoss):
-            return None
+    def _outside_losses(self, loss: OutsideLoss, batch: ImageBatch, inputs, mask, has_mask) -> tf.Tensor:
+        """L_i of every image (B,) of a loss that asks the network."""
         check_images(loss, batch, image_of(inputs), self.jit_compile)
         step = tf.convert_to_tensor(self.optimizer.iterations)
         return outside_losses(loss, self._observed.log_probabilities, inputs, mask, has_mask, step)
-
-    def _map_losses(self, activation_map, attention, mask) -> tuple[tf.Tensor, tf.Tensor]:
-        """L_i of every image, and whether its map has nothing to train; `attention` is the map, min-max normalized."""
-        normalization = self.attention_loss.normalization
-        maps = attention if normalization == "min_max" else normalize_map(activation_map, normalization)
-        return self.attention_loss.per_image(maps, mask), ~tf.reduce_any(maps > 0, axis=(1, 2))
 
     def _total_loss(self, x, y, sample_weight, terms: Terms, training: bool) -> tf.Tensor:
         """L of Eq. 4 of the batch of all replicas, of which this one's part is an equal share; updates the means."""
@@ -499,10 +492,10 @@ def _check_alpha(alpha: float) -> float:
     return float(alpha)
 
 
-def _check_attention_loss(loss: Any) -> MaskedLoss:
+def _check_attention_loss(loss: Any) -> AttentionLoss | OutsideLoss:
     if loss is None:
         return AttentionLoss()
-    if not isinstance(loss, MaskedLoss):
+    if not isinstance(loss, AttentionLoss | OutsideLoss):
         raise InputError(
             "attention_loss must be an AttentionLoss, an OutsidePerturbation or an InputGradient. Received "
             f"{type(loss).__name__}. Make one, or leave it out for the paper's."

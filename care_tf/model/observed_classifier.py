@@ -152,7 +152,7 @@ class ObservedClassifier:
     def predict_with_attention(
         self, inputs: Any, class_index: tf.Tensor | None, training: bool, second_order: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Predictions and the attention of one class per image that is shown and measured: the min-max normalized map."""
+        """Predictions and the attention of one class per image as it is shown and measured, min-max normalized."""
         predictions, activation_map = self.predict_with_map(inputs, class_index, training, second_order)
         return predictions, normalize_map(activation_map)
 

@@ -12,7 +12,8 @@ import yaml
 
 from care_tf.errors import InputError, clause, did_you_mean, shown
 from care_tf.images.bit_depth import LARGEST
-from care_tf.losses import MaskedLoss, get_attention_loss
+from care_tf.losses import AttentionLoss, get_attention_loss
+from care_tf.losses.outside_loss import OutsideLoss
 from care_tf.problems import listed
 from care_tf.runs._stage import Stage
 from care_tf.runs.named_configs import RUNS, find_config, run_name
@@ -130,8 +131,8 @@ class CareConfig(_Section):
       lam: Weight of the attention outside the box.
       reduction: "batch" (the paper's), "masked" or "class_balanced".
       outside: "uniform" (the paper's) or "distance": attention outside the box counts the more, the farther it is.
-      form: What the loss is: "care" (the paper's), "outside", "energy", "l1", "perturbation" or "input_gradient". tau, lam
-        and outside keep their defaults where a form does not use them.
+      form: What the loss is: "care" (the paper's), "outside", "energy", "l1", "perturbation" or "input_gradient".
+        Where a form does not use tau, lam or outside, they keep their defaults.
       second_order: Whether the map is differentiated through its own gradients.
     """
 
@@ -145,7 +146,7 @@ class CareConfig(_Section):
     second_order: bool = True
 
     @property
-    def attention_loss(self) -> MaskedLoss:
+    def attention_loss(self) -> AttentionLoss | OutsideLoss:
         """The loss that these settings mean."""
         return get_attention_loss(self.form, self.tau, self.lam, self.reduction, self.outside)
 
