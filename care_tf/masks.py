@@ -64,6 +64,26 @@ def project_mask(mask: tf.Tensor, map_size: tuple[int | tf.Tensor, int | tf.Tens
     return tf.einsum("Hh,bHW,Ww->bhw", rows, mask, columns)
 
 
+def share_inside(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
+    """Which share of a map's energy lies inside a mask.
+
+        share = sum(M * R A) / sum(R A),   R = bilinear resize of the map to the mask's size
+
+    Both sums are taken at the map's resolution, with the projected masks R^T M and R^T 1, which is the same number.
+
+    Args:
+      values: A, float (B, h, w) >= 0.
+      mask: M, (B, H, W) or (B, H, W, 1) in [0, 1].
+
+    Returns:
+      (B,) in [0, 1], the dtype of `values`; 0, without a gradient, for a map without energy.
+    """
+    height, width = (values.shape[axis] or tf.shape(values)[axis] for axis in (1, 2))
+    weights = (project_mask(region, (height, width)) for region in (mask, tf.ones_like(mask)))
+    inside, energy = (tf.reduce_sum(values * tf.cast(each, values.dtype), axis=[1, 2]) for each in weights)
+    return tf.math.divide_no_nan(inside, energy)
+
+
 def squeeze_mask(mask: tf.Tensor) -> tf.Tensor:
     """Returns the mask as float32 (B, H, W) in [0, 1].
 

@@ -6,13 +6,23 @@ import tensorflow as tf
 
 from care_tf.errors import InputError
 from care_tf.keras_generation import register
+from care_tf.losses._masked_loss import MaskedLoss
 from care_tf.losses._outside_weights import outside_weights
+from care_tf.losses._positive_attention import attention_distance, attention_energy
 from care_tf.losses.arguments import checked_choice
 from care_tf.masks import project_mask, squeeze_mask
 from care_tf.precision import at_least_float32
 
-REDUCTIONS = ("batch", "masked", "class_balanced")
 OUTSIDE = ("uniform", "distance")
+# Form -> the arguments that it uses, and the normalization of the maps that it takes.
+FORMS = {
+    "care": (("tau", "lam", "outside"), "min_max"),
+    "outside": (("lam", "outside"), "min_max"),
+    "energy": ((), "positive"),
+    "l1": ((), "positive"),
+}
+DEFAULTS: dict[str, Any] = {"tau": 0.7, "lam": 1.0, "outside": "uniform"}
+_REACHED = 0.9  # of what a form can reach: a loss that low has nowhere to fall
 
 
 def attention_terms(
@@ -75,10 +85,20 @@ def _mean_over(region: tf.Tensor, attention: tf.Tensor, map_size: tuple) -> tf.T
 
 
 @register
-class AttentionLoss:
-    """L_a averaged over a batch.
+class AttentionLoss(MaskedLoss):
+    """L_a of attention maps, averaged over a batch.
 
-    L_a = sum over masked images of w_i (inner_i + outer_i)
+    L_a = sum over masked images of w_i L_i
+
+    | form      | L_i                        | maps A                                      | source             |
+    |-----------|----------------------------|---------------------------------------------|--------------------|
+    | "care"    | inner_i + outer_i          | min-max normalized                          | Zhuang et al. 2023 |
+    | "outside" | outer_i                    | min-max normalized                          | its second term    |
+    | "energy"  | 1 - sum(M_in A) / sum(A)   | positive part, divided by its largest value | Rao et al. 2023    |
+    | "l1"      | mean of abs(M_in - A)      | positive part, divided by its largest value | Rao et al. 2023    |
+
+    inner and outer are those of `attention_terms`; "energy" is `attention_energy`, "l1" `attention_distance`. The
+    weights w_i are those of `reduction`, one choice for all forms:
 
     | reduction        | w_i         | average over                                                             |
     |------------------|-------------|--------------------------------------------------------------------------|
@@ -91,77 +111,70 @@ class AttentionLoss:
     masks of one class only, "class_balanced" is "masked".
 
     Args:
-      tau: Cap of the mean attention inside the box (Eq. 6), in [0, 1].
-      lam: Weight of the attention outside the box (Eq. 5), >= 0.
+      tau: Cap of the mean attention inside the box (Eq. 6), in [0, 1]. Of "care" alone.
+      lam: Weight of the attention outside the box (Eq. 5), >= 0. Of "care" and "outside".
       reduction: "batch", "masked" or "class_balanced".
-      outside: "uniform" (the paper's) or "distance", as for `attention_terms`.
+      outside: "uniform" (the paper's) or "distance", as for `attention_terms`. Of "care" and "outside".
+      form: "care" (the paper's), "outside", "energy" or "l1".
 
     Raises:
-      InputError: An argument is outside its range.
+      InputError: An argument is outside its range, or differs from its default though the form does not use it.
 
-    Source: Zhuang et al. 2023, Eq. 5. "batch" follows the text (loss terms averaged over all training images);
-      "masked" and "class_balanced" are extensions. Why the last: in the paper's Table 10 the smallest class loses
-      recall as larger classes get masks.
+    Source: Zhuang et al. 2023, Eqs. 5-7; Rao et al., "Studying How to Efficiently and Effectively Guide Models with
+      Explanations", ICCV 2023, for "energy" and "l1". The reduction "batch" follows the first's text (loss terms averaged
+      over all training images); "masked" and "class_balanced" are extensions. Why the last: in its Table 10 the
+      smallest class loses recall as larger classes get masks.
     """
 
-    def __init__(self, tau: float = 0.7, lam: float = 1.0, reduction: str = "batch", outside: str = "uniform"):
+    def __init__(
+        self,
+        tau: float = DEFAULTS["tau"],
+        lam: float = DEFAULTS["lam"],
+        reduction: str = "batch",
+        outside: str = DEFAULTS["outside"],
+        form: str = "care",
+    ):
+        super().__init__(reduction)
         if not 0.0 <= tau <= 1.0:
             raise InputError(f"tau caps a mean of values in [0, 1], so it must lie in [0, 1]. Received tau={tau!r}.")
         if not 0.0 <= lam < float("inf"):
             raise InputError(f"lam weights the attention outside the box and must be >= 0. Received lam={lam!r}.")
-        if reduction not in REDUCTIONS:
-            raise InputError(f"reduction must be one of {REDUCTIONS}. Received reduction={reduction!r}.")
         self.tau = float(tau)
         self.lam = float(lam)
-        self.reduction = reduction
         self.outside = checked_choice("outside", outside, OUTSIDE)
+        self.form = checked_choice("form", form, tuple(FORMS))
+        check_unused(form, FORMS[form][0], {name: getattr(self, name) for name in DEFAULTS})
+
+    @property
+    def normalization(self) -> str:
+        """How the maps that the form takes are normalized: a name of `care_tf.attention.normalize_map`."""
+        return FORMS[self.form][1]
+
+    @property
+    def reached(self) -> float:
+        """The mean L_i, over masked images, from which on there is little left to fall."""
+        lowest, highest = {"care": (-self.tau, 0.0), "outside": (0.0, self.lam)}.get(self.form, (0.0, 1.0))
+        return _REACHED * lowest + (1.0 - _REACHED) * highest
 
     def per_image(self, attention: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-        """L_a of every image: float32 (B,), 0 where there is no mask. Arguments as for `attention_terms`."""
-        inner, outer = attention_terms(attention, mask, self.tau, self.lam, self.outside)
-        return inner + outer
-
-    def image_weights(
-        self,
-        has_mask: tf.Tensor,
-        class_index: tf.Tensor | None = None,
-        num_classes: int | None = None,
-    ) -> tf.Tensor:
-        """The weights w_i with L_a = sum of w_i * per_image_i.
+        """L_i of every image: float32 (B,), 0 where there is no mask.
 
         Args:
-          has_mask: bool (B,), True for images that enter the loss.
-          class_index: int (B,), the class that each mask belongs to; -1 for none: the image then has weight 0 and is
-            not counted as masked. Needed by "class_balanced" only; None means that every mask counts.
-          num_classes: Length of the counts per class; None means the largest index + 1. Give it under XLA, where it
-            must be known.
-
-        Returns:
-          float32 (B,), >= 0; exactly 0 without a mask.
-
-        Raises:
-          InputError: `reduction="class_balanced"` without `class_index`.
+          attention: float (B, h, w) in [0, 1], activation maps with the form's `normalization`.
+          mask: As for `attention_terms`.
         """
-        counted = tf.convert_to_tensor(has_mask)
-        if class_index is not None:
-            class_index = tf.reshape(tf.cast(class_index, tf.int32), (-1,))
-            counted &= class_index >= 0
-        if self.reduction == "class_balanced":
-            if class_index is None:
-                raise InputError(
-                    'reduction="class_balanced" averages over the classes with a mask and needs the class of each '
-                    'image. Received class_index=None. Pass class_index (B,), or use reduction="masked".'
-                )
-            return _equal_shares(counted, class_index, num_classes)
-        weights = tf.cast(counted, tf.float32)
-        count = tf.reduce_sum(weights) if self.reduction == "masked" else tf.cast(tf.size(counted), tf.float32)
-        return tf.math.divide_no_nan(weights, count)
+        if self.form == "energy":
+            return attention_energy(attention, mask)
+        if self.form == "l1":
+            return attention_distance(attention, mask)
+        inner, outer = attention_terms(attention, mask, self.tau, self.lam, self.outside)
+        return outer if self.form == "outside" else inner + outer
 
     def __call__(self, attention: tf.Tensor, mask: tf.Tensor, class_index: tf.Tensor | None = None) -> tf.Tensor:
         """The batch's L_a: float32 scalar, 0 for a batch without masks.
 
         Args:
-          attention: As for `attention_terms`.
+          attention: As for `per_image`.
           mask: As for `attention_terms`.
           class_index: As for `image_weights`.
 
@@ -173,22 +186,21 @@ class AttentionLoss:
         weights = self.image_weights(has_mask, class_index)
         return tf.reduce_sum(tf.cast(weights, per_image.dtype) * per_image)
 
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        return {"tau": self.tau, "lam": self.lam, "reduction": self.reduction, "outside": self.outside}
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "AttentionLoss":
-        """The inverse of `get_config`."""
-        return cls(**config)
+def check_unused(form: str, used: tuple[str, ...], given: dict[str, Any]) -> None:
+    """Refuses another value than its default for an argument of maps that a form does not use.
 
+    Args:
+      form: Its name, for the message.
+      used: The arguments that it uses.
+      given: The value of each of `DEFAULTS`.
 
-def _equal_shares(counted, class_index, num_classes) -> tf.Tensor:
-    """1 / (K n_c) for the counted images of class c, float32 (B,)."""
-    if num_classes is None:
-        num_classes = tf.reduce_max(class_index) + 1
-    of_class = tf.one_hot(tf.where(counted, class_index, -1), num_classes, dtype=tf.float32)  # a row of zeros for -1
-    count = tf.reduce_sum(of_class, axis=0)
-    num_present = tf.math.count_nonzero(count, dtype=tf.float32)
-    # Not a matrix product: an accelerator may round its factors to 10 bits.
-    return tf.reduce_sum(of_class * tf.math.divide_no_nan(1.0, num_present * count), axis=1)
+    Raises:
+      InputError: It was given one that it does not use.
+    """
+    for name, default in DEFAULTS.items():
+        if name not in used and given[name] != default:
+            raise InputError(
+                f"An argument that a form does not use must keep its default. Received {name}={given[name]!r} for "
+                f"form={form!r}. Set {name}={default!r}."
+            )

@@ -27,6 +27,17 @@ def checked_number(name: str, value: Any, below: float = math.inf, is_open: bool
     return float(value)
 
 
+def checked_whole(name: str, value: int, least: int) -> int:
+    """A whole number from `least` to 2^31 - 1.
+
+    Raises:
+      InputError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**31:
+        raise InputError(f"{name} must be a whole number, at least {least}. Received {name}={value!r}.")
+    return value
+
+
 def checked_choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """The value, one of the choices.
 

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.keras_generation import register, set_direction
-from care_tf.masks import project_mask
+from care_tf.masks import share_inside
 from care_tf.metrics._class_counts import weight_column
 
 
@@ -12,8 +12,6 @@ def attention_inside_share(attention: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Share of every map's energy that lies inside its mask.
 
         share = sum(M * R F) / sum(R F),   R = bilinear resize of the map to the mask's size
-
-    Both sums are taken at the map's resolution, with the projected masks R^T M and R^T 1, which is the same number.
 
     Args:
       attention: (B, h, w) float >= 0.
@@ -24,10 +22,7 @@ def attention_inside_share(attention: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """
     attention = tf.cast(tf.convert_to_tensor(attention), tf.float32)
     mask = tf.cast(tf.convert_to_tensor(mask), tf.float32)
-    height, width = (attention.shape[axis] or tf.shape(attention)[axis] for axis in (1, 2))
-    inside = tf.reduce_sum(attention * project_mask(mask, (height, width)), axis=[1, 2])
-    energy = tf.reduce_sum(attention * project_mask(tf.ones_like(mask), (height, width)), axis=[1, 2])
-    return tf.math.divide_no_nan(inside, energy)
+    return share_inside(attention, mask)
 
 
 @register

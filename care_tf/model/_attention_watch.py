@@ -11,10 +11,9 @@ from care_tf.keras_generation import number_in
 from care_tf.network.finite_weights import weights_not_finite
 
 EPOCHS_BEFORE_JUDGING = (6, 10)  # with alpha > 0: for a fit that ends, and for one that goes on
-LEAST_FALL = 0.01  # of the attention loss per counted image, which lies in [-tau, lam]
+LEAST_FALL = 0.01  # of the attention loss per counted image, whose range is about 1 wide
 _ENDS = 2  # epochs averaged at either end
 _OFF = "CARE trains no attention"
-_REACHED = 0.9  # of tau: an attention loss that low has nowhere to fall
 
 
 class AttentionSums(NamedTuple):
@@ -25,7 +24,7 @@ class AttentionSums(NamedTuple):
       given: Those in batches that have masks.
       masked: Those with a mask that is not empty.
       counted: Those of them that enter the attention loss: with a class, and a sample weight other than 0.
-      flat: Those of `counted` whose attention map is flat, and has no gradient.
+      flat: Those of `counted` whose attention map, as the loss takes it, is zero, and has no gradient.
       loss: L_a of each image of `counted`, added up.
     """
 
@@ -100,7 +99,7 @@ class AttentionWatch(keras.callbacks.Callback):
             return
         first, last = sum(self._losses[:_ENDS]) / _ENDS, sum(self._losses[-_ENDS:]) / _ENDS
         loss = self.model.attention_loss
-        if first - last < LEAST_FALL and last > -_REACHED * loss.tau:
+        if first - last < LEAST_FALL and last > loss.reached:
             weight = number_in(self.model.alpha) * self._share
             cause = "the layers up to the attention layer may be frozen, or the learning rate too low"
             if loss.reduction == "batch" and self._share < 0.5:
@@ -140,9 +139,11 @@ def _why_no_mask(sums: AttentionSums) -> str:
 
 def _flat_maps(sums: AttentionSums, epoch: int, model: Any) -> str:
     layer = model.anatomy.attention_path or "features"
+    is_positive = model.attention_loss.normalization == "positive"
+    found = "has no positive part, and no gradient" if is_positive else "is flat, without a gradient"
     return (
-        f"in epoch {epoch + 1}, the attention map at {layer} is flat, without a gradient, on {sums.flat:.0f} of "
-        f"{sums.counted:.0f} images with a mask. Likely cause: the layer's output is zero or the same everywhere (a "
-        "learning rate too high, inputs of another range than the network takes), or the score does not depend on it; "
-        "name another layer in attention_layer"
+        f"in epoch {epoch + 1}, the attention map at {layer} {found}, on {sums.flat:.0f} of {sums.counted:.0f} images "
+        "with a mask. Likely cause: the layer's output is zero or the same everywhere (a learning rate too high, "
+        "inputs of another range than the network takes), or the score does not depend on it; name another layer in "
+        "attention_layer"
     )

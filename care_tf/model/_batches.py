@@ -21,11 +21,13 @@ class ImageBatch:
         of "image" and further inputs.
       mask: float32 (B, H, W), 1 inside the boxes; None when the batch has no "mask".
       mask_class: int (B,), the class whose attention each mask supervises, -1 for none; None: the image's own class.
+      is_activation: Whether activations stand in for the image.
     """
 
     inputs: Any
     mask: Any = None
     mask_class: Any = None
+    is_activation: bool = False
 
 
 def split_inputs(inputs: Any, further: Collection[str] = ()) -> ImageBatch:
@@ -54,7 +56,8 @@ def split_inputs(inputs: Any, further: Collection[str] = ()) -> ImageBatch:
             _check_size(mask, inputs["image"])
     image = inputs["image"] if "image" in inputs else inputs["activation"]
     others = {key: value for key, value in inputs.items() if key not in KEYS}
-    return ImageBatch({"image": image, **others} if others else image, mask, inputs.get("mask_class"))
+    given = {"image": image, **others} if others else image
+    return ImageBatch(given, mask, inputs.get("mask_class"), is_activation="image" not in inputs)
 
 
 def _check_size(mask: tf.Tensor, image: Any) -> None:

@@ -1,12 +1,11 @@
 """Predictions and the attention map of a class, in one forward pass of an unchanged classifier."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import tensorflow as tf
 
-from care_tf.attention import normalize_map
 from care_tf.attention.activation_maps import ActivationMap
 from care_tf.network.anatomy import Anatomy, TokenGrid
 from care_tf.network.observation import observing
@@ -42,7 +41,7 @@ def _class_selector(class_index: tf.Tensor, num_outputs: int, dtype: tf.DType) -
     return tf.one_hot(class_index, num_outputs, dtype=dtype)
 
 
-def predict_with_attention(
+def predict_with_map(
     forward: Forward,
     anatomy: Anatomy,
     inputs: Any,
@@ -50,7 +49,7 @@ def predict_with_attention(
     cam: ActivationMap,
     second_order: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """One forward pass, and the normalized attention map of one class per image.
+    """One forward pass, and the activation map of one class per image.
 
     Args:
       forward: (inputs, on_features) -> predictions. It calls `on_features` with the features of an explicit features
@@ -62,10 +61,10 @@ def predict_with_attention(
       second_order: False treats the gradients inside the map (sigma_k) as constants when the map is differentiated.
 
     Returns:
-      predictions (B, C) exactly as `forward` gives them, and attention (B, h, w) in [0, 1], float32 (float64 for
-      float64 features); all zeros where the map is flat.
+      predictions (B, C) exactly as `forward` gives them, and the map (B, h, w), not normalized, float32 (float64 for
+      float64 features).
 
-    Source: Zhuang et al. 2023, Eqs. 2-3 and Algorithm 1.
+    Source: Zhuang et al. 2023, Eqs. 2-3.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         features, logits, predictions = _observed_forward(forward, anatomy, inputs, tape)
@@ -79,8 +78,7 @@ def predict_with_attention(
         gradients = pooled_dense_gradients(features, anatomy.pooled_dense.kernel, class_index)
     if not second_order:
         gradients = tf.stop_gradient(gradients)
-    activation_map = cam(_to_grid(at_least_float32(features), anatomy.grid), _to_grid(gradients, anatomy.grid))
-    return predictions, normalize_map(activation_map)
+    return predictions, cam(_to_grid(at_least_float32(features), anatomy.grid), _to_grid(gradients, anatomy.grid))
 
 
 def pooled_dense_gradients(features: tf.Tensor, kernel: tf.Tensor, class_index: tf.Tensor) -> tf.Tensor:
@@ -123,9 +121,6 @@ def _observed_forward(forward, anatomy, inputs, tape) -> tuple[tf.Tensor, tf.Ten
             tape.watch(features)
         seen["features"] = features
 
-    def on_logits(args: tuple, _result) -> None:
-        seen["logits"] = args[0]
-
     with contextlib.ExitStack() as stack:
         if anatomy.attention_layer is not None:
             if anatomy.attention_side == "output":
@@ -134,12 +129,41 @@ def _observed_forward(forward, anatomy, inputs, tape) -> tuple[tf.Tensor, tf.Ten
                 stack.enter_context(
                     observing(anatomy.attention_layer, "call", before=lambda args: on_features(args[0]))
                 )
-        if anatomy.logit_layer is not None:
-            has_activation = callable(getattr(anatomy.logit_layer, "activation", None))
-            attribute = "activation" if has_activation else "call"
-            stack.enter_context(observing(anatomy.logit_layer, attribute, on_logits))
+        logits = stack.enter_context(_observed_logits(anatomy))
         predictions = forward(inputs, on_features)
-    return seen["features"], seen.get("logits", predictions), predictions
+    return seen["features"], logits[-1] if logits else predictions, predictions
+
+
+@contextlib.contextmanager
+def _observed_logits(anatomy: Anatomy) -> Iterator[list[tf.Tensor]]:
+    """Collects what the last activation is given, if there is one, in every forward pass inside the block."""
+    seen: list[tf.Tensor] = []
+    if anatomy.logit_layer is None:
+        yield seen
+        return
+    has_activation = callable(getattr(anatomy.logit_layer, "activation", None))
+    attribute = "activation" if has_activation else "call"
+    with observing(anatomy.logit_layer, attribute, lambda args, _: seen.append(args[0])):
+        yield seen
+
+
+def class_log_probabilities(forward: Callable[[Any], tf.Tensor], anatomy: Anatomy, inputs: Any) -> tf.Tensor:
+    """Log-probabilities from the logits, which probabilities rounded to 0 have lost.
+
+    Args:
+      forward: inputs -> predictions.
+      anatomy: Of the classifier that `forward` calls.
+      inputs: The image (B, H, W, C), or a dict with further inputs.
+
+    Returns:
+      (B, C) of softmax, float32 (float64 of float64); (B, 2 C) of C sigmoids: of each unit yes, then of each unit no.
+    """
+    with _observed_logits(anatomy) as seen:
+        predictions = forward(inputs)
+    logits = at_least_float32(seen[-1] if seen else predictions)
+    if anatomy.output_activation == "sigmoid" or logits.shape[-1] == 1:
+        return tf.concat([tf.math.log_sigmoid(logits), tf.math.log_sigmoid(-logits)], axis=-1)
+    return tf.nn.log_softmax(logits)
 
 
 def _to_grid(features: tf.Tensor, grid: TokenGrid | None) -> tf.Tensor:

@@ -12,16 +12,19 @@ import numpy as np
 import tensorflow as tf
 
 from care_tf import keras_generation
+from care_tf.attention import normalize_map
 from care_tf.device_memory import full_memory_named
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss
 from care_tf.losses.embedding import EmbeddingLoss
+from care_tf.losses.outside_loss import OutsideLoss
 from care_tf.metrics import attention_inside_share, embedding_spread
 from care_tf.model._attention_watch import AttentionSums, AttentionWatch
 from care_tf.model._batches import ImageBatch, check_labels, true_class
 from care_tf.model._class_lists import check_class_list, class_names_of
 from care_tf.model._forward_terms import AttentionTerms, Terms
 from care_tf.model._label_range import check_label_range, counts_classes, label_range_named
+from care_tf.model._masked_images import check_images, outside_losses
 from care_tf.model._replicas import OnReplicas, check_not_empty
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy
@@ -76,7 +79,8 @@ class CAREModel(OnReplicas):
         that every path from the image to the prediction crosses; h, w > 1. Tokens (B, n, d) are folded back to the
         grid that the network unfolded them from; `print(model.anatomy)` says what was found.
       alpha: Weight of the attention loss, in [0, 1]. `model.alpha` is a variable; assign to it to change it.
-      attention_loss: An `AttentionLoss`; None means its defaults (the paper's).
+      attention_loss: L_a: an `AttentionLoss`; or an `OutsidePerturbation` or `InputGradient`, which ask the network in
+        place of the map. None means `AttentionLoss()`, the paper's.
       cam: Activation-map method: "gradcam" (the paper's), "gradcam++", "hirescam", "layercam", "xgradcam", or a
         function.
       second_order: True differentiates the map through its own gradients sigma_k; False treats them as constants.
@@ -101,7 +105,7 @@ class CAREModel(OnReplicas):
         classifier: keras.Model | ObservedClassifier,
         attention_layer: str = "auto",
         alpha: float = 0.5,
-        attention_loss: AttentionLoss | None = None,
+        attention_loss: AttentionLoss | OutsideLoss | None = None,
         cam: str = "gradcam",
         second_order: bool = True,
         features: Any = None,
@@ -120,7 +124,10 @@ class CAREModel(OnReplicas):
             self._observed = ObservedClassifier(classifier, attention_layer, cam, features, head)
         self.classifier = self._observed.classifier
         self.attention_layer = self._observed.attention_layer
-        self.attention_loss = attention_loss or AttentionLoss()
+        self.attention_loss = _check_attention_loss(attention_loss)
+        # Which images have a mask decides how many pass the network again, and XLA wants to know that number before:
+        # Keras 3's jit_compile="auto" then leaves it off.
+        self.supports_jit = not isinstance(self.attention_loss, OutsideLoss)
         self.cam = self._observed.cam
         self.second_order = bool(second_order)
         self.embedding_loss = embedding_loss
@@ -138,7 +145,7 @@ class CAREModel(OnReplicas):
         if getattr(self.classifier, "inputs", None):
             image = image_of(symbolic_inputs(self.classifier))
             self._image_shape = [None, *image.shape[1:]]
-            self._observed.study(image.shape, image.dtype, self.second_order)
+            self._study(image)
             self.built = True
 
     # --- the classifier ---------------------------------------------------------------------------------------------
@@ -156,6 +163,19 @@ class CAREModel(OnReplicas):
     def anatomy(self) -> Anatomy:
         """Where the attention map and the logits are found; known once the classifier has been built."""
         return self._observed.anatomy
+
+    @property
+    def _is_second_order(self) -> bool:
+        """Whether the map is differentiated through its own gradients; one that is only measured is not."""
+        return self.second_order and not isinstance(self.attention_loss, OutsideLoss)
+
+    def _study(self, image: Any) -> Anatomy:
+        """Reads the network once, and refuses one without the gradients that the attention loss needs."""
+        loss = self.attention_loss
+        anatomy = self._observed.study(image.shape, image.dtype, self._is_second_order)
+        if isinstance(loss, OutsideLoss) and loss.needs_second_order:
+            self._observed.check_input_gradients()
+        return anatomy
 
     def build(self, input_shape: Any = None) -> None:
         """Builds the classifier for an image shape, or for a dict of shapes with "image"."""
@@ -258,7 +278,7 @@ class CAREModel(OnReplicas):
         check_not_empty(self.classifier, image, training)
         if self.embedding_loss is None:
             return self._forward_with_attention(batch, inputs, y, sample_weight, training)
-        self._observed.study(image.shape, image.dtype, self.second_order)
+        self._study(image)
         with self._observed.embedding() as seen:
             terms = self._forward_with_attention(batch, inputs, y, sample_weight, training)
         return dataclasses.replace(terms, embedding=seen[-1])
@@ -266,23 +286,35 @@ class CAREModel(OnReplicas):
     def _forward_with_attention(self, batch: ImageBatch, inputs, y, sample_weight, training: bool) -> Terms:
         if batch.mask is None:
             return Terms(self._observed.predict(inputs, training=training))
-        image = image_of(inputs)
-        num_outputs = self._observed.study(image.shape, image.dtype, self.second_order).num_outputs
+        num_outputs = self._study(image_of(inputs)).num_outputs
         index = true_class(y, num_outputs) if batch.mask_class is None else batch.mask_class
         index = tf.cast(tf.reshape(index, (-1,)), tf.int32)
         counted = _counted(index, sample_weight)
         mask = batch.mask * tf.cast(counted, tf.float32)[:, None, None]
-        predictions, attention = self._observed.predict_with_attention(inputs, index, training, self.second_order)
         is_masked = tf.reduce_any(batch.mask > 0, axis=(1, 2))
         has_mask = is_masked & counted
-        per_image = self.attention_loss.per_image(attention, mask)
-        is_flat = ~tf.reduce_any(attention > 0, axis=(1, 2))
+        loss = self.attention_loss
+        if isinstance(loss, OutsideLoss):
+            # Before the pass below: embeddings and the layers' own losses are those of the last one.
+            per_image, is_flat = self._outside_losses(loss, batch, inputs, mask, has_mask), tf.zeros_like(has_mask)
+        predictions, activation_map = self._observed.predict_with_map(inputs, index, training, self._is_second_order)
+        attention = normalize_map(activation_map)  # what is measured, whatever is trained on
+        if isinstance(loss, AttentionLoss):
+            is_same = loss.normalization == "min_max"
+            maps = attention if is_same else normalize_map(activation_map, loss.normalization)
+            per_image, is_flat = loss.per_image(maps, mask), ~tf.reduce_any(maps > 0, axis=(1, 2))
         size, count = tf.shape(predictions)[0], tf.math.count_nonzero
         sums = AttentionSums(
             size, size, count(is_masked), count(has_mask), count(has_mask & is_flat), tf.reduce_sum(per_image)
         )
         share = attention_inside_share(attention, mask)
         return Terms(predictions, AttentionTerms(per_image, has_mask, index), share, sums)
+
+    def _outside_losses(self, loss: OutsideLoss, batch: ImageBatch, inputs, mask, has_mask) -> tf.Tensor:
+        """L_i of every image (B,) of a loss that asks the network."""
+        check_images(loss, batch, image_of(inputs), self.jit_compile)
+        step = tf.convert_to_tensor(self.optimizer.iterations)
+        return outside_losses(loss, self._observed.log_probabilities, inputs, mask, has_mask, step)
 
     def _total_loss(self, x, y, sample_weight, terms: Terms, training: bool) -> tf.Tensor:
         """L of Eq. 4 of the batch of all replicas, of which this one's part is an equal share; updates the means."""
@@ -458,6 +490,17 @@ def _check_alpha(alpha: float) -> float:
             f"Received alpha={alpha!r}."
         )
     return float(alpha)
+
+
+def _check_attention_loss(loss: Any) -> AttentionLoss | OutsideLoss:
+    if loss is None:
+        return AttentionLoss()
+    if not isinstance(loss, AttentionLoss | OutsideLoss):
+        raise InputError(
+            "attention_loss must be an AttentionLoss, an OutsidePerturbation or an InputGradient. Received "
+            f"{type(loss).__name__}. Make one, or leave it out for the paper's."
+        )
+    return loss
 
 
 def _check_weight(name: str, weight: float) -> float:

@@ -8,16 +8,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from care_tf.attention import normalize_map
 from care_tf.attention.activation_maps import ActivationMap, get_activation_map
 from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
 from care_tf.model._batches import ImageBatch, split_inputs
-from care_tf.model._class_attention import predict_with_attention
+from care_tf.model._class_attention import class_log_probabilities, predict_with_map
 from care_tf.network.anatomy import Anatomy, read_anatomy
 from care_tf.network.inputs import call_classifier, further_inputs
 from care_tf.network.last_dense import found_dense
 from care_tf.network.observation import layers_by_path, observing
 from care_tf.network.random_layers import refuse_random_geometry
+from care_tf.network.second_order import first_order_only
 from care_tf.network.trace import NetworkTrace, build_network, trace_network
 from care_tf.network_input import image_of
 
@@ -65,6 +67,7 @@ class ObservedClassifier:
         self.class_names: tuple[str, ...] | None = None  # of its training data, where that says so
         self._anatomy: Anatomy | None = None
         self.trace: NetworkTrace | None = None  # what the anatomy was read from
+        self._image_first_order_only: tuple[str, ...] | None = None  # as in the anatomy, but from the image on
 
     @property
     def anatomy(self) -> Anatomy:
@@ -108,6 +111,23 @@ class ObservedClassifier:
             )
         return anatomy
 
+    def check_input_gradients(self) -> None:
+        """Refuses a network, once read, whose gradients at the image cannot be differentiated again.
+
+        Raises:
+          InputError: An operation between the image and the predictions has no gradient, or none of second order.
+        """
+        if self._image_first_order_only is None:
+            assert self.trace is not None
+            remedy = "Move it into the dataset, or train with OutsidePerturbation"
+            self._image_first_order_only = first_order_only(self.trace.image, self.trace.predictions, "image", remedy)
+        if self._image_first_order_only:
+            raise InputError(
+                "InputGradient differentiates the gradient at the image, so every operation of the network needs a "
+                f"second-order gradient. Received {', '.join(self._image_first_order_only)}, which TensorFlow has none "
+                "for. Move it into the dataset, or train with OutsidePerturbation."
+            )
+
     def predict(self, inputs: Any, on_features=lambda features: None, training: bool | None = None) -> tf.Tensor:
         """The predictions; `on_features` gets the output of an explicit features model."""
         if self.features_name is None or self.head_name is None:
@@ -116,14 +136,25 @@ class ObservedClassifier:
         on_features(features)
         return call_model(getattr(self.classifier, self.head_name), features, training)
 
-    def predict_with_attention(
+    def log_probabilities(self, inputs: Any) -> tf.Tensor:
+        """Log-probabilities in inference mode; see `class_log_probabilities`."""
+        return class_log_probabilities(functools.partial(self.predict, training=False), self.anatomy, inputs)
+
+    def predict_with_map(
         self, inputs: Any, class_index: tf.Tensor | None, training: bool, second_order: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Predictions and normalized maps of one class per image; see `predict_with_attention`."""
+        """Predictions and the map of one class per image, not normalized; see `predict_with_map`."""
         image = image_of(inputs)
         anatomy = self.study(image.shape, image.dtype, second_order)
         forward = functools.partial(self.predict, training=training)
-        return predict_with_attention(forward, anatomy, inputs, class_index, self._activation_map, second_order)
+        return predict_with_map(forward, anatomy, inputs, class_index, self._activation_map, second_order)
+
+    def predict_with_attention(
+        self, inputs: Any, class_index: tf.Tensor | None, training: bool, second_order: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Predictions and the attention of one class per image as it is shown and measured, min-max normalized."""
+        predictions, activation_map = self.predict_with_map(inputs, class_index, training, second_order)
+        return predictions, normalize_map(activation_map)
 
     @contextlib.contextmanager
     def embedding(self) -> Iterator[list[tf.Tensor]]:

@@ -21,8 +21,8 @@ from care_tf.network._axes import (
     token_grid,
 )
 from care_tf.network._crossings import crossings, first_weighted, has_variable, is_grid_read, operations_between
-from care_tf.network._second_order import first_order_only
 from care_tf.network.observation import find_path, listing
+from care_tf.network.second_order import first_order_only
 from care_tf.network.trace import Call, NetworkTrace
 
 # Endings that are neither scores nor, through a layer of their own, probabilities.

@@ -9,7 +9,6 @@ from care_tf.data.class_focus import rarest_class
 from care_tf.data.input_encoding import InputEncoding
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
-from care_tf.losses import AttentionLoss
 from care_tf.metrics import ClassRecall, MeanClassAccuracy
 from care_tf.model import CAREModel
 from care_tf.model.observed_classifier import ObservedClassifier
@@ -83,7 +82,7 @@ def care_model(
     return CAREModel(
         observed,
         alpha=stage.alpha,
-        attention_loss=AttentionLoss(config.care.tau, config.care.lam, config.care.reduction, config.care.outside),
+        attention_loss=config.care.attention_loss,
         second_order=config.care.second_order,
         embedding_loss=embedding_loss,
         embedding_weight=stage.embedding_weight,

@@ -33,8 +33,9 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
         if not content["training"][name]:
             del content["training"][name]  # what runs from before they could be named have
     care = config.care.model_dump(mode="json")
-    if care["outside"] == "uniform":
-        del care["outside"]  # what runs from before there was a choice have
+    for name, default in (("outside", "uniform"), ("form", "care")):
+        if care[name] == default:
+            del care[name]  # what runs from before there was a choice have
     with_boxes, without_boxes = rows.train.fingerprint(), rows.train.without_boxes().fingerprint()
     validation = {} if rows.validation is None else {"validation": rows.validation.fingerprint()}
     settings = [_result_settings(stage) for stage in config.stages]

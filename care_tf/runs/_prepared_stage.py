@@ -13,6 +13,7 @@ from care_tf.data.sampling import get_sampling
 from care_tf.errors import InputError
 from care_tf.losses import get_classification_loss, get_embedding_loss
 from care_tf.losses.class_weights import class_weights
+from care_tf.losses.outside_loss import OutsideLoss
 from care_tf.model import CAREModel
 from care_tf.model.care_model import EMBEDDING_MEANS, LOGGED_MEANS
 from care_tf.model.observed_classifier import ObservedClassifier
@@ -101,6 +102,7 @@ def _prepare(
     seed = config.seed + STAGE_SEED_STEP * index
     counts = list(train.class_counts.values())
     own = [metric.name for metric in own_metrics(config, train.class_names)]
+    _check_sees_images(config, stage)
     _check_monitor(stage, rows.validation is not None, own)
     check_classifier(stage, observed, rows.validation is not None)
     loss = get_classification_loss(stage.loss, counts, class_weights(stage.class_weight, counts, train.class_names))
@@ -181,6 +183,17 @@ def _augmentation(stage: Stage, class_names: tuple[str, ...]) -> Augmentation | 
     if stage.cache_activations:
         flips_of(augmentation)  # raises where it does more than flip
     return augmentation
+
+
+def _check_sees_images(config: RunConfig, stage: Stage) -> None:
+    if not isinstance(config.care.attention_loss, OutsideLoss):
+        return
+    if stage.cache_activations or config.training.jit_compile:
+        name = "every_stage.cache_activations" if stage.cache_activations else "training.jit_compile"
+        raise InputError(
+            f"Stage {stage.name!r}: care.form={setting_name(config.care.form)} passes the images with a mask through "
+            f"the whole network again. Received {name}=true. Set {name}=false."
+        )
 
 
 def _check_monitor(stage: Stage, has_validation: bool, own: list[str]) -> None:

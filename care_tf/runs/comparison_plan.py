@@ -23,7 +23,7 @@ NO_FOLD = "test"
 # Settings that change nothing in a method without attention, or would make it one with; what is left of care. says how
 # its attention is measured.
 ATTENTION_KEYS = (
-    *("care.tau", "care.lam", "care.reduction", "care.outside", "care.second_order"),
+    *("care.form", "care.tau", "care.lam", "care.reduction", "care.outside", "care.second_order"),
     *("data.train_boxes", "data.train_box_scale", "data.mask_classes"),
     *("every_stage.alpha", "stages.*.alpha"),
 )

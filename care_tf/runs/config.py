@@ -12,6 +12,8 @@ import yaml
 
 from care_tf.errors import InputError, clause, did_you_mean, shown
 from care_tf.images.bit_depth import LARGEST
+from care_tf.losses import AttentionLoss, get_attention_loss
+from care_tf.losses.outside_loss import OutsideLoss
 from care_tf.problems import listed
 from care_tf.runs._stage import Stage
 from care_tf.runs.named_configs import RUNS, find_config, run_name
@@ -129,6 +131,8 @@ class CareConfig(_Section):
       lam: Weight of the attention outside the box.
       reduction: "batch" (the paper's), "masked" or "class_balanced".
       outside: "uniform" (the paper's) or "distance": attention outside the box counts the more, the farther it is.
+      form: What the loss is: "care" (the paper's), "outside", "energy", "l1", "perturbation" or "input_gradient".
+        Where a form does not use tau, lam or outside, they keep their defaults.
       second_order: Whether the map is differentiated through its own gradients.
     """
 
@@ -138,7 +142,18 @@ class CareConfig(_Section):
     lam: float = pydantic.Field(default=1.0, ge=0.0)
     reduction: Literal["batch", "masked", "class_balanced"] = "batch"
     outside: Literal["uniform", "distance"] = "uniform"
+    form: Setting = "care"
     second_order: bool = True
+
+    @property
+    def attention_loss(self) -> AttentionLoss | OutsideLoss:
+        """The loss that these settings mean."""
+        return get_attention_loss(self.form, self.tau, self.lam, self.reduction, self.outside)
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_loss(self) -> "CareConfig":
+        _ = self.attention_loss  # raises where they contradict each other
+        return self
 
 
 class TrainingConfig(_Section):
@@ -299,7 +314,10 @@ def _read_yaml(path: Path) -> dict[str, Any]:
 
 
 # A mapping under one of these is one value: arguments of another choice must not stay behind.
-_WHOLE_VALUES = ("augmentation", "class_weight", "loss", "embedding_loss", "sampling", "classifier", "train", "test")
+_WHOLE_VALUES = (
+    *("augmentation", "class_weight", "loss", "embedding_loss", "sampling", "classifier", "train", "test"),
+    "form",
+)
 
 
 def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,39 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from care_tf.attention import normalize_map
+from care_tf.errors import InputError
 
 
 def test_normalization_equals_the_paper():
     maps = np.random.default_rng(0).normal(size=(3, 4, 5))
     expected = [(m - m.min()) / (m - m.min()).max() for m in maps]
     np.testing.assert_allclose(normalize_map(tf.constant(maps)), expected, atol=1e-14)
+
+
+def test_the_positive_part_is_divided_by_its_largest_value():
+    maps = np.random.default_rng(0).normal(size=(3, 4, 5))
+    expected = [np.maximum(m, 0) / m.max() for m in maps]
+    np.testing.assert_allclose(normalize_map(tf.constant(maps), "positive"), expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("noise", [0.0, 1e-7])
+def test_a_map_without_a_positive_part_is_zero_with_zero_gradient(noise):
+    negative = np.full((1, 4, 4), -5.0, np.float32)
+    negative[0, 0, 0] = 5 * noise  # rounding of a sum that should be 0
+    negative = tf.constant(negative)
+    with tf.GradientTape() as tape:
+        tape.watch(negative)
+        total = tf.reduce_sum(normalize_map(negative, "positive"))
+    assert total == 0.0 and not tape.gradient(total, negative).numpy().any()
+
+
+def test_an_even_positive_map_is_one_everywhere():
+    np.testing.assert_array_equal(normalize_map(tf.fill((1, 3, 3), 2.5), "positive"), np.ones((1, 3, 3)))
+
+
+def test_another_normalization_is_refused():
+    with pytest.raises(InputError, match="min_max or positive. Received normalization='softmax'"):
+        normalize_map(tf.ones((1, 2, 2)), "softmax")
 
 
 @settings(max_examples=25, deadline=None)

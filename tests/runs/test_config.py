@@ -156,6 +156,8 @@ def test_every_method_has_a_change_for_two_cores_and_a_known_baseline(file):
         ("training.batch_size=many", "training.batch_size: .*received 'many'"),
         ("data.train={}", "data.train: .*give split, folds"),
         ("care.tau=1.5", "care.tau: .*received 1.5"),
+        ("care.form=enrgy", "care: The form of the attention loss must be one of .* Did you mean 'energy'"),
+        ("care={form: energy, tau: 0.5}", "care: .*Received tau=0.5 for form='energy'"),
         ("output.x=1", "goes through 'output'"),
         ("data.image_size_px=-5", "image_size_px"),
         ("stages={../b: {epochs: 1}}", "name must be letters"),

@@ -217,8 +217,27 @@ def test_tau_without_validation_images_is_refused(config):
         train_run(config(**settings), show_progress=False)
 
 
-def test_every_setting_of_the_attention_loss_arrives(config):
-    given = {"tau": 0.3, "lam": 0.5, "reduction": "masked", "outside": "distance"}
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"tau": 0.3, "lam": 0.5, "reduction": "masked", "outside": "distance", "form": "care"},
+        {"reduction": "class_balanced", "form": "energy"},
+        {"reduction": "masked", "form": {"name": "perturbation", "kind": "worst", "strength": 0.2, "steps": 2}},
+        {"reduction": "masked", "form": {"name": "input_gradient", "strength": 0.2}},
+    ],
+)
+def test_every_setting_of_the_attention_loss_arrives(config, given):
     settings = config(care=given)
     model = care_model(settings, observed_network(settings, build_network(settings, 4)[0]), settings.stages[1])
-    assert model.attention_loss.get_config() == given
+    form = given["form"]
+    wanted = given if isinstance(form, str) else {"reduction": given["reduction"], **form}
+    assert wanted.items() - {("name", wanted.get("name"))} <= model.attention_loss.get_config().items()
+
+
+@pytest.mark.parametrize("changes", [{"every_stage": {"cache_activations": True}}, {"training__jit_compile": True}])
+def test_a_form_that_passes_images_again_needs_them_and_no_xla(config, changes):
+    given = {**changes, "care": {"form": "perturbation"}}
+    if "every_stage" in changes:
+        given["every_stage"] = {"frozen_through": "block_1", "cache_activations": True}
+    with pytest.raises(InputError, match="form=perturbation passes the images with a mask.*=true. Set .*=false"):
+        train_run(config("refused", **given), show_progress=False)

@@ -123,6 +123,7 @@ def test_fingerprints_change_with_what_a_stage_depends_on(config):
     boxes = {"care": {"tau": 0.3}}
     assert not changed(0, **boxes) and changed(1, **boxes)
     assert not changed(1, care={"outside": "uniform"}) and changed(1, care={"outside": "distance"})
+    assert not changed(1, care={"form": "care"}) and changed(1, care={"form": "energy"})
     assert not changed(0, training__tensorboard=True) and not changed(1, training__tensorboard=True)
     assert not changed(0, output="elsewhere") and not changed(1, output="elsewhere")
     reused = {"stages": {"pretrain": {"epochs": 1, "reuse": "x"}, "finetune": {"epochs": 1, "alpha": 0.5}}}

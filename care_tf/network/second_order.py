@@ -6,8 +6,12 @@ from tensorflow.python.framework.ops import get_gradient_function
 from care_tf.errors import InputError, clause
 from care_tf.network._axes import SHAPE_ONLY
 
+_ANOTHER_LAYER = "Choose an attention layer after it"
 
-def first_order_only(features: tf.Tensor, predictions: tf.Tensor) -> tuple[str, ...]:
+
+def first_order_only(
+    features: tf.Tensor, predictions: tf.Tensor, place: str = "attention map", remedy: str = _ANOTHER_LAYER
+) -> tuple[str, ...]:
     """Types of the operations whose gradient with respect to the features cannot be differentiated again.
 
     TensorFlow raises for some of them, and gives None for others, for bilinear resizing for one, without an error.
@@ -15,6 +19,8 @@ def first_order_only(features: tf.Tensor, predictions: tf.Tensor) -> tuple[str, 
     Args:
       features: A tensor of a traced graph. The gradient's operations are added to that graph.
       predictions: What is made from it.
+      place: What the tensor is, for messages.
+      remedy: What to do where it has no gradient, likewise.
 
     Raises:
       InputError: An operation has no gradient at all.
@@ -26,13 +32,13 @@ def first_order_only(features: tf.Tensor, predictions: tf.Tensor) -> tuple[str, 
             gradients = tf.gradients(predictions, features)
     except LookupError as error:
         raise InputError(
-            "The score must be differentiable with respect to the attention map. Received a network with an operation "
-            f"that is not: {clause(str(error).splitlines()[0])}. Choose an attention layer after it."
+            f"The score must be differentiable with respect to the {place}. Received a network with an operation that "
+            f"is not: {clause(str(error).splitlines()[0])}. {remedy}."
         ) from error
     if gradients == [None]:
         raise InputError(
-            "The score must have a gradient at the attention map. Received a network in which something between them "
-            "stops it, such as tf.stop_gradient or rounding. Choose an attention layer after it."
+            f"The score must have a gradient at the {place}. Received a network in which something between them stops "
+            f"it, such as tf.stop_gradient or rounding. {remedy}."
         )
     added = graph.get_operations()[num_before:]
     types = {operation.type for operation in added if not _is_differentiable(operation)}
