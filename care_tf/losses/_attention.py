@@ -122,8 +122,8 @@ class AttentionLoss(MaskedLoss):
 
     Source: Zhuang et al. 2023, Eqs. 5-7; Rao et al., "Studying How to Efficiently and Effectively Guide Models with
       Explanations", ICCV 2023, for "energy" and "l1". The reduction "batch" follows the first's text (loss terms
-      averaged over all training images); "masked" and "class_balanced" are extensions. Why the last: in its Table 10 the
-      smallest class loses recall as larger classes get masks.
+      averaged over all training images); "masked" and "class_balanced" are extensions. Why the last: in its Table 10
+      the smallest class loses recall as larger classes get masks.
     """
 
     def __init__(
