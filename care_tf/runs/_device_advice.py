@@ -1,5 +1,6 @@
 """What to change after a check of the device, in plain words: each finding with the setting that helps."""
 
+from care_tf.data.augmentation import Augmentation
 from care_tf.runs.device_check import CARE, PLAIN, PRECISION, XLA, DeviceCheck
 
 # From here on a difference is worth a change of the configuration.
@@ -30,8 +31,8 @@ def _unseen_gpu(check: DeviceCheck) -> str | None:
     if check.machine.unseen_gpu is None:
         return None
     return (
-        f"This machine has a GPU that TensorFlow does not use, {check.machine.unseen_gpu}. Install TensorFlow with "
-        "CUDA (pip install 'tensorflow[and-cuda]'), and look whether CUDA_VISIBLE_DEVICES hides it."
+        "Install TensorFlow with CUDA (pip install 'tensorflow[and-cuda]'), and look whether CUDA_VISIBLE_DEVICES "
+        f"hides the GPU: this machine has one that TensorFlow does not use, {check.machine.unseen_gpu}."
     )
 
 
@@ -40,8 +41,8 @@ def _full_memory(check: DeviceCheck) -> str | None:
     if memory is None or peak < FULL * memory:
         return None
     return (
-        f"The memory is nearly full: {peak / GIB:.1f} of {memory / GIB:.1f} GiB. Lower training.batch_size or "
-        "data.image_size_px."
+        "Lower training.batch_size or data.image_size_px: the memory is nearly full, "
+        f"{peak / GIB:.1f} of {memory / GIB:.1f} GiB."
     )
 
 
@@ -49,42 +50,47 @@ def _waiting(check: DeviceCheck) -> str | None:
     if check.waiting < WAITS:
         return None
     step, own = check.steps.images_a_second[CARE].median, check.input.own.median
-    rates = f"The input gives {own:,.0f} images/s and the step takes {step:,.0f}"
-    if check.machine.gpu is not None:
-        fact = f"{rates}: the GPU waits {check.waiting:.0%} of the time."
-    else:
-        fact = f"{rates}; they share the cores, and the input has them {check.waiting:.0%} of the time."
-    return f"{fact} {_faster_input(check)}"
+    waits = "the GPU waits for images" if check.machine.gpu is not None else "the input has the processor cores"
+    rates = f"The input alone gives {own:,.0f} images/s and the step alone takes {step:,.0f}"
+    return f"{_faster_input(check)} {rates}: {waits} {check.waiting:.0%} of the time."
 
 
 def _faster_input(check: DeviceCheck) -> str:
+    """What to do, as a sentence."""
     own, kept = check.input.own.median, check.input.kept
     if not check.config.data.cache and kept is not None and kept.median > FASTER * own:
         return (
-            "Decode every image once, with data.cache=memory, which takes "
-            f"{check.input.decoded_bytes / GIB:.1f} GiB, or with data.cache=FOLDER, on a disk: the input then gives "
-            f"{kept.median:,.0f} images/s."
+            f"Set data.cache=memory ({check.input.decoded_bytes / GIB:.1f} GiB), or data.cache=FOLDER on a fast disk: "
+            f"every image is then decoded once, and the input gives {kept.median:,.0f} images/s."
         )
-    cores = f"use a machine with more than {check.machine.num_cores} cores"
-    if kept is None or check.stage.augmentation is None:
-        return f"To change that, {cores}, or a smaller data.image_size_px."
-    lighter = "set rotation_degrees, saturation and hue of the stage's augmentation to 0"
-    return f"Most of it is augmentation: {lighter}, or {cores}."
+    cores = f"use a machine with more than {check.machine.num_cores} processor cores"
+    dear = _dear_augmentations(check)
+    if kept is None or not dear:
+        return f"To be faster, {cores}, or lower data.image_size_px."
+    return f"Set {', '.join(dear)} of the stage's augmentation to 0, or {cores}."
+
+
+def _dear_augmentations(check: DeviceCheck) -> list[str]:
+    """Those of the stage's augmentations that cost most: rotation, and colors that are turned."""
+    if check.stage.augmentation is None:
+        return []
+    augmentation = Augmentation(**check.stage.augmentation)
+    return [name for name in ("rotation_degrees", "saturation", "hue") if getattr(augmentation, name)]
 
 
 def _precision(check: DeviceCheck) -> str | None:
-    times, precision = times_as_fast(check, PRECISION), check.other_precision
-    if times is None:
-        return None
-    return f"The step is {times:.1f} times as fast in {precision}: set training.precision={precision}."
+    times = times_as_fast(check, PRECISION)
+    return None if times is None else f"Set training.precision={check.other_precision}: {_faster_step(times)}"
 
 
 def _xla(check: DeviceCheck) -> str | None:
     times = times_as_fast(check, XLA)
-    if times is None:
-        return None
     setting = "false" if check.config.training.jit_compile else "true"
-    return f"The step is {times:.1f} times as fast {xla_words(check)}: set training.jit_compile={setting}."
+    return None if times is None else f"Set training.jit_compile={setting} ({xla_words(check)}): {_faster_step(times)}"
+
+
+def _faster_step(times: float) -> str:
+    return f"the step is {times:.1f} times as fast."
 
 
 def _dear_care(check: DeviceCheck) -> str | None:
@@ -92,9 +98,9 @@ def _dear_care(check: DeviceCheck) -> str | None:
     if times is None or times < DEAR or not check.config.care.second_order:
         return None
     return (
-        f"CARE's step takes {times:.2f} times as long as plain Keras's. A network that ends in average pooling and one "
-        "Dense layer costs next to nothing more; with this one, care.second_order=false is faster, and another method "
-        "than the paper's."
+        "Prefer a network that ends in average pooling and one Dense layer, with which CARE costs next to nothing "
+        "more, or set care.second_order=false, which is faster and another method than the paper's: CARE's step takes "
+        f"{times:.2f} times as long as plain Keras's."
     )
 
 
@@ -103,6 +109,6 @@ def _roomy_memory(check: DeviceCheck) -> str | None:
     if check.machine.gpu is None or memory is None or peak > ROOMY * memory:
         return None
     return (
-        f"Only {peak / memory:.0%} of the GPU's memory is used. A larger training.batch_size may train faster; it "
-        "changes what is learned, so raise learning_rate with it and watch the validation."
+        f"Try a larger training.batch_size: only {peak / memory:.0%} of the GPU's memory is used. It may train faster; "
+        "it changes what is learned, so raise learning_rate with it and watch the validation."
     )
