@@ -64,6 +64,6 @@ def _report(name: str, changes: list[str], steps: int | None) -> str:
     from care_tf.runs.device_report import device_report
 
     def tell(what: str) -> None:
-        print(f"measuring {what} ...", file=sys.stderr, flush=True)
+        print(f"{what} ...", file=sys.stderr, flush=True)
 
     return device_report(check_device(load_config(name, changes), steps, tell))

@@ -47,12 +47,13 @@ def _full_memory(check: DeviceCheck) -> str | None:
 
 
 def _waiting(check: DeviceCheck) -> str | None:
-    if check.waiting < WAITS:
+    waiting = check.input.waiting
+    if waiting.median < WAITS or waiting.low < WAITS / 2:
         return None
     step, own = check.steps.images_a_second[CARE].median, check.input.own.median
     waits = "the GPU waits for images" if check.machine.gpu is not None else "the input has the processor cores"
     rates = f"The input alone gives {own:,.0f} images/s and the step alone takes {step:,.0f}"
-    return f"{_faster_input(check)} {rates}: {waits} {check.waiting:.0%} of the time."
+    return f"{_faster_input(check)} {rates}: {waits} {waiting.median:.0%} of the time."
 
 
 def _faster_input(check: DeviceCheck) -> str:

@@ -3,11 +3,7 @@
 import contextlib
 import dataclasses
 import functools
-import itertools
-import statistics
-import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -16,6 +12,16 @@ import tensorflow as tf
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.images.decoding import corrupt_files_refused
+from care_tf.runs._device_timing import (
+    Spread,
+    Timer,
+    in_turns,
+    input_timer,
+    spread,
+    step_timer,
+    steps_a_round,
+    training_timer,
+)
 from care_tf.runs._device_trial import Trial
 from care_tf.runs._machine import Machine, gpu, this_machine
 from care_tf.runs._own_pieces import check_own_pieces
@@ -24,22 +30,12 @@ from care_tf.runs._stage import Stage
 from care_tf.runs._training_rows import read_training_rows
 from care_tf.runs.config import RunConfig
 
-# Names of the step's forms.
-CARE, PLAIN, PRECISION, XLA = "care", "plain", "precision", "xla"
-NUM_ROUNDS = 3
-# Images of the sample: batches enough for what is timed, and for the first ones, which are not.
-_WARM_UP_BATCHES, _SAMPLE_BATCHES = 3, 16
-_SECONDS_A_ROUND = 2.0
-
-Fit = Callable[[int], object]
-
-
-class Rates(NamedTuple):
-    """Several measurements of one rate or ratio: the median, the least and the most."""
-
-    median: float
-    low: float
-    high: float
+# Forms of the step that take turns, and what the input and training as a whole are called beside them.
+CARE, PLAIN, PRECISION, XLA = ("care", "plain", "precision", "xla")
+_OWN, _KEPT, _TRAINING = "own input", "kept input", "training"
+_INPUT_BATCHES = 4
+# Enough for a round of the input without an image that occurs twice, where there are so many.
+_SAMPLE_BATCHES = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,8 +51,8 @@ class StepRates:
       plain_peak_bytes: Of plain Keras's; None without a GPU.
     """
 
-    images_a_second: Mapping[str, Rates]
-    times_of_care: Mapping[str, Rates]
+    images_a_second: Mapping[str, Spread]
+    times_of_care: Mapping[str, Spread]
     failures: Mapping[str, str]
     peak_bytes: int
     plain_peak_bytes: int | None
@@ -71,13 +67,15 @@ class InputRates:
       kept: The same where decoded images are kept in memory; None where the frozen layers' activations take the images'
         place.
       training: Training, input and steps together.
+      waiting: Share of the training's time in which no step is computed, round by round, in [0, 1).
       decoded_bytes: What the decoded training images would take.
       num_images: Images of an epoch.
     """
 
-    own: Rates
-    kept: Rates | None
-    training: Rates
+    own: Spread
+    kept: Spread | None
+    training: Spread
+    waiting: Spread
     decoded_bytes: int
     num_images: int
 
@@ -105,11 +103,6 @@ class DeviceCheck:
         """The stage that was trained."""
         return self.config.stages[0]
 
-    @property
-    def waiting(self) -> float:
-        """Share of the training's time in which no step is computed, in [0, 1)."""
-        return max(0.0, 1 - self.input.training.median / self.steps.images_a_second[CARE].median)
-
 
 @corrupt_files_refused()
 def check_device(
@@ -123,7 +116,7 @@ def check_device(
     Args:
       config: What would be trained.
       num_steps: Steps a round, of three rounds for each form; None for as many as take about two seconds.
-      tell: Is told what is measured next.
+      tell: Is told what is done next.
 
     Raises:
       InputError: The configuration or the data are bad, or a batch does not fit into the device's memory.
@@ -134,47 +127,74 @@ def check_device(
     config = config.model_copy(update={"data": config.data.model_copy(update={"class_names": rows.train.class_names})})
     sample = dataclasses.replace(rows, train=_sample(rows.train, config), validation=None)
     images = SharedImages("memory" if config.data.cache else None)
-    trial = functools.partial(Trial, rows=rows, sample=sample, images=images)
     with _as_before():
-        tell("CARE's step")
-        first = trial(config)
-        num_steps = num_steps or _steps_a_round(first.fit)
-        steps = _step_rates(config, first, trial, num_steps, tell)
-        tell("the input, and training as a whole")
-        measured = _input_rates(config, first, images, num_steps, rows.train)
-    return DeviceCheck(config, this_machine(), _other_precision(config), steps, measured)
+        trials, failures = _trials(config, functools.partial(Trial, rows=rows, sample=sample, images=images), tell)
+        tell("measuring in turns")
+        seconds = in_turns(_timers(config, trials, images, num_steps or steps_a_round(trials[CARE])))
+    return DeviceCheck(
+        config,
+        this_machine(),
+        _other_precision(config),
+        _step_rates(seconds, trials, failures),
+        _input_rates(seconds, config, rows.train, trials[CARE].takes_activations),
+    )
 
 
-def _step_rates(config: RunConfig, first: Trial, trial: Callable[..., Trial], num_steps: int, tell) -> StepRates:
+def _trials(config: RunConfig, trial: Callable[..., Trial], tell) -> tuple[dict[str, Trial], dict[str, str]]:
+    """Every form that this device can run, and of the others the reason. What CARE's own step raises is raised."""
+    tell("building CARE's step")
+    trials, failures = {CARE: trial(config)}, {}
+    other_precision, other_xla = _other_precision(config), not config.training.jit_compile
     others = {
-        PLAIN: functools.partial(trial, config, is_plain=True),
-        PRECISION: functools.partial(trial, _changed(config, precision=_other_precision(config))),
-        XLA: functools.partial(trial, _changed(config, jit_compile=not config.training.jit_compile)),
+        PLAIN: ("plain Keras's step", functools.partial(trial, config, is_plain=True)),
+        PRECISION: (
+            f"CARE's in {other_precision}",
+            functools.partial(trial, _changed(config, precision=other_precision)),
+        ),
+        XLA: ("CARE's, XLA switched", functools.partial(trial, _changed(config, jit_compile=other_xla))),
     }
-    trials, failures = _those_that_run(others, tell)
-    seconds = _in_turns({CARE: first.fit} | {name: each.fit for name, each in trials.items()}, num_steps)
-    num_images = num_steps * config.training.batch_size
+    for form, (name, make) in others.items():
+        tell(f"building {name}")
+        try:
+            trials[form] = make()
+        except (InputError, tf.errors.OpError) as error:
+            failures[form] = str(error).splitlines()[0]
+    return trials, failures
+
+
+def _timers(config: RunConfig, trials: Mapping[str, Trial], images: SharedImages, num_steps: int) -> dict[str, Timer]:
+    size, care = config.training.batch_size, trials[CARE]
+    timers = {form: step_timer(trial, num_steps, size) for form, trial in trials.items()}
+    timers[_TRAINING] = training_timer(care, care.batches(images), num_steps, size)
+    timers[_OWN] = input_timer(care.batches(images), _INPUT_BATCHES, size)
+    if not config.data.cache and not care.takes_activations:
+        timers[_KEPT] = input_timer(care.batches(SharedImages("memory")), _INPUT_BATCHES, size)
+    return timers
+
+
+def _step_rates(seconds: Mapping[str, list[float]], trials: Mapping[str, Trial], failures: dict[str, str]) -> StepRates:
     return StepRates(
-        images_a_second={name: _rates(num_images / each for each in rounds) for name, rounds in seconds.items()},
+        images_a_second={form: spread(1 / each for each in seconds[form]) for form in trials},
         times_of_care={
-            name: _rates(own / care for own, care in zip(rounds, seconds[CARE], strict=True))
-            for name, rounds in seconds.items()
+            form: spread(own / care for own, care in zip(seconds[form], seconds[CARE], strict=True)) for form in trials
         },
         failures=failures,
-        peak_bytes=first.peak_bytes,
+        peak_bytes=trials[CARE].peak_bytes,
         plain_peak_bytes=trials[PLAIN].peak_bytes if PLAIN in trials and gpu() else None,
     )
 
 
-def _input_rates(config: RunConfig, first: Trial, images: SharedImages, num_steps: int, train: Manifest) -> InputRates:
-    own = kept = _input_rate(first.batches(images), config)
-    if not config.data.cache:
-        kept = _input_rate(first.batches(SharedImages("memory")), config)
+def _input_rates(
+    seconds: Mapping[str, list[float]], config: RunConfig, train: Manifest, takes_activations: bool
+) -> InputRates:
+    rates = {name: spread(1 / each for each in rounds) for name, rounds in seconds.items()}
+    shares = [max(0.0, 1 - step / all_) for step, all_ in zip(seconds[CARE], seconds[_TRAINING], strict=True)]
     height, width = config.data.image_size_px
     return InputRates(
-        own=own,
-        kept=None if first.takes_activations else kept,
-        training=_training_rate(first, first.batches(images), config, num_steps),
+        own=rates[_OWN],
+        kept=None if takes_activations else rates.get(_KEPT, rates[_OWN]),
+        training=rates[_TRAINING],
+        waiting=spread(shares),
         decoded_bytes=len(train) * height * width * 3,
         num_images=len(train),
     )
@@ -221,72 +241,3 @@ def _as_before() -> Iterator[None]:
         yield
     finally:
         keras.mixed_precision.set_global_policy(before)
-
-
-def _those_that_run(others: Mapping[str, Callable[[], Trial]], tell) -> tuple[dict[str, Trial], dict[str, str]]:
-    """The trials, and of those that this device cannot run the reason."""
-    names = {PLAIN: "plain Keras's step", PRECISION: "another precision", XLA: "XLA"}
-    trials: dict[str, Trial] = {}
-    failures: dict[str, str] = {}
-    for name, make in others.items():
-        tell(names[name])
-        try:
-            trials[name] = make()
-        except (InputError, tf.errors.OpError) as error:
-            failures[name] = str(error).splitlines()[0]
-    return trials, failures
-
-
-def _steps_a_round(fit: Fit) -> int:
-    start = time.perf_counter()
-    fit(1)
-    return max(1, min(20, round(_SECONDS_A_ROUND / (time.perf_counter() - start))))
-
-
-def _in_turns(fits: Mapping[str, Fit], num_steps: int) -> dict[str, list[float]]:
-    """Name -> seconds of every round, in turns, because a machine that others share is not equally fast for long."""
-    seconds: dict[str, list[float]] = {name: [] for name in fits}
-    for _ in range(NUM_ROUNDS):
-        for name, fit in fits.items():
-            start = time.perf_counter()
-            fit(num_steps)
-            seconds[name].append(time.perf_counter() - start)
-    return seconds
-
-
-def _input_rate(batches: tf.data.Dataset, config: RunConfig) -> Rates:
-    iterator = iter(batches)
-    for _ in itertools.islice(iterator, _WARM_UP_BATCHES):
-        pass
-    size = (_SAMPLE_BATCHES - _WARM_UP_BATCHES) // NUM_ROUNDS
-    seconds = []
-    for _ in range(NUM_ROUNDS):
-        start = time.perf_counter()
-        for _ in itertools.islice(iterator, size):
-            pass
-        seconds.append(time.perf_counter() - start)
-    return _rates(size * config.training.batch_size / each for each in seconds)
-
-
-class _Clock(keras.callbacks.Callback):
-    """When each batch ended."""
-
-    def __init__(self):
-        super().__init__()
-        self.times: list[float] = []
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.times.append(time.perf_counter())
-
-
-def _training_rate(trial: Trial, batches: tf.data.Dataset, config: RunConfig, num_steps: int) -> Rates:
-    """Images/s of one `fit` on fresh batches, the first of which do not count."""
-    clock = _Clock()
-    trial.fit_on(batches, _WARM_UP_BATCHES + NUM_ROUNDS * num_steps, clock)
-    ends = clock.times[_WARM_UP_BATCHES - 1 :: num_steps]
-    return _rates(num_steps * config.training.batch_size / (b - a) for a, b in itertools.pairwise(ends))
-
-
-def _rates(values) -> Rates:
-    values = list(values)
-    return Rates(statistics.median(values), min(values), max(values))

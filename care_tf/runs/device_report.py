@@ -35,7 +35,8 @@ def _table(check: DeviceCheck) -> list[str]:
     ]
     if not check.config.data.cache and check.input.kept is not None:
         rows.append(("  with decoded images kept", f"{check.input.kept.median:,.0f}", ""))
-    waiting = f"{check.waiting:.0%} of the time goes to the input"
+    share = check.input.waiting
+    waiting = f"{share.median:.0%} of the time goes to the input ({share.low:.0%} to {share.high:.0%})"
     rows.append(("Training: input and steps", f"{check.input.training.median:,.0f}", waiting))
     return [f"{name:<38}{rate:>10}  {remark}".rstrip() for name, rate, remark in rows]
 

@@ -11,6 +11,7 @@ from care_tf.errors import InputError
 from care_tf.runs import _peak_memory as peak_memory
 from care_tf.runs import device_check
 from care_tf.runs._device_advice import device_advice
+from care_tf.runs._device_timing import Spread
 from care_tf.runs._machine import Machine
 from care_tf.runs.device_check import (
     CARE,
@@ -19,7 +20,6 @@ from care_tf.runs.device_check import (
     XLA,
     DeviceCheck,
     InputRates,
-    Rates,
     StepRates,
     check_device,
 )
@@ -27,7 +27,7 @@ from care_tf.runs.device_report import device_report
 
 
 def rates(median, spread=0.02):
-    return Rates(median, median * (1 - spread), median * (1 + spread))
+    return Spread(median, median * (1 - spread), median * (1 + spread))
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def check(config_in, tmp_path):
         parts = {
             "machine": dict(gpu="A100", unseen_gpu=None, num_cores=8, memory_bytes=10 * 2**30),
             "steps": dict(peak_bytes=6 * 2**30, plain_peak_bytes=6 * 2**30),
-            "input": dict(own=rates(4000), kept=rates(9000), training=rates(1850)),
+            "input": dict(own=rates(4000), kept=rates(9000), training=rates(1850), waiting=rates(0.03)),
         }
         for values in parts.values():
             values |= {name: changes.pop(name) for name in list(changes) if name in values}
@@ -61,7 +61,7 @@ def check(config_in, tmp_path):
 
 
 def slow_input(**changes):
-    return {"own": rates(640), "training": rates(630), **changes}
+    return {"own": rates(640), "training": rates(630), "waiting": rates(0.67), **changes}
 
 
 # --- what is advised ---
@@ -98,8 +98,9 @@ def test_what_is_wrong_is_named_with_the_setting_to_change(check, changes, says)
 
 
 def test_a_difference_within_the_rounds_spread_is_none(check):
-    noisy = Rates(0.8, 0.5, 1.1)
+    noisy = Spread(0.8, 0.5, 1.1)
     assert device_advice(check(times={PRECISION: noisy, XLA: noisy})) == []
+    assert device_advice(check(**slow_input(waiting=Spread(0.4, 0.0, 0.8)))) == []
 
 
 def test_what_the_configuration_has_is_taken_away_where_it_is_slower(check):
@@ -139,11 +140,11 @@ def test_a_short_training_is_measured_and_nothing_is_written(config_in, tmp_path
     )
     everything = [*check.steps.images_a_second.values(), check.input.own, check.input.kept]
     assert all(0 < each.low <= each.median <= each.high for each in [*everything, check.input.training])
-    assert 0 <= check.waiting < 1
+    assert 0 <= check.input.waiting.low <= check.input.waiting.high < 1
     assert (check.input.num_images, check.input.decoded_bytes) == (33, 33 * 32 * 32 * 3)
     assert 2**20 < check.steps.peak_bytes < check.machine.memory_bytes
     assert keras.mixed_precision.global_policy().name == "float32" and not list(tmp_path.iterdir())
-    assert told[0] == "CARE's step" and device_report(check).startswith("No GPU: the processor trains")
+    assert told[0] == "building CARE's step" and device_report(check).startswith("No GPU: the processor trains")
 
 
 @pytest.mark.slow

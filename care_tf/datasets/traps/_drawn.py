@@ -24,12 +24,9 @@ from care_tf.datasets.traps._sides import (
     two_sides,
 )
 from care_tf.errors import InputError, did_you_mean
-from care_tf.extras import require_extra
 from care_tf.file_work import for_each_file
 from care_tf.images.header import read_image_header
 from care_tf.images.pixels import read_image, read_mask
-
-require_extra(__name__, "runs", "cv2")
 
 _TEST = "test"
 _EIGHTHS = {TRAIN: 5, VALIDATION: 1, _TEST: 2}

@@ -5,6 +5,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from care_tf.extras import require_extra
+
+require_extra(__name__, "runs", "cv2")
+
 Color = tuple[int, int, int]
 
 _TRIES = 60
