@@ -1,4 +1,5 @@
 from ._attention import AttentionLoss, attention_terms
+from ._attention_forms import ATTENTION_FORMS, get_attention_loss
 from ._class_center import ClassCenterTripletLoss, class_center_triplet_loss
 from ._contrastive import ContrastiveLoss, contrastive_loss
 from ._cost_sensitive import CostSensitiveCrossEntropy, cost_sensitive_cross_entropy
@@ -11,7 +12,6 @@ from ._outside_perturbation import OutsidePerturbation
 from ._positive_attention import attention_distance, attention_energy
 from ._supervised_contrastive import SupervisedContrastiveLoss, supervised_contrastive_loss
 from ._triplet import TripletLoss, triplet_loss
-from .attention_forms import ATTENTION_FORMS, get_attention_loss
 from .class_weights import effective_number_weights, inverse_frequency_weights
 from .classification import CLASSIFICATION_LOSSES, get_classification_loss
 from .dice import DiceLoss, dice_loss

@@ -91,10 +91,11 @@ def drawn_trap(
     views: list[_View] = []
     for split in (TRAIN, VALIDATION):
         most = most_images(max_images, _EIGHTHS, TRAIN, split)
-        members = _capped(np.flatnonzero((parts == split) & has_room), rows.labels, most, random)
+        members = _capped(_checked(rows, np.flatnonzero((parts == split) & has_room), split), rows.labels, most, random)
         has_mark = agreeing_at_share(rows.labels[members], share, random) == is_positive[members]
         views += [_View(row, split, bool(own), "") for row, own in zip(members.tolist(), has_mark, strict=True)]
-    views += _test_views(np.flatnonzero((parts == _TEST) & has_room).tolist(), is_positive, rows.image_paths)
+    tested = _checked(rows, np.flatnonzero((parts == _TEST) & has_room), "the tests")
+    views += _test_views(tested.tolist(), is_positive, rows.image_paths)
     return _written(rows, views, mark, draw, Path(folder))
 
 
@@ -124,6 +125,17 @@ def _subject(rows: Manifest, row: int) -> np.ndarray:
     # Whole pixels: one that a box covers in part is kept, too.
     outward = np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], axis=1)
     return union_mask(outward, header.height, header.width)
+
+
+def _checked(rows: Manifest, members: np.ndarray, split: str) -> np.ndarray:
+    """The members of a split; raises an InputError where a class has none."""
+    missing = [name for label, name in enumerate(rows.class_names) if not (rows.labels[members] == label).any()]
+    if missing:
+        raise InputError(
+            f"Every class needs an image in {split}, with room for the mark beside its box. Received none of "
+            f"{', '.join(missing)} in {rows.source}. Take more images, or a manifest with smaller boxes."
+        )
+    return members
 
 
 def _capped(members: np.ndarray, labels: np.ndarray, most: int | None, random: np.random.Generator) -> np.ndarray:
@@ -175,7 +187,8 @@ def _listed(rows: Manifest, views: Sequence[_View], mark: str, paths: Sequence[P
         class_names=rows.class_names,
         boxes=rows.flat_boxes.take(chosen),
         mask_paths=column(rows.mask_paths),
-        groups=column(rows.groups),
+        # The views of one image belong together, also where nothing says whose it is.
+        groups=column([group or f"image {row}" for row, group in enumerate(rows.groups)]),
         splits=tuple(view.split for view in views),
         box_sources=column(rows.box_sources),
         inputs={
