@@ -1,4 +1,4 @@
-"""All measurements of this folder, written to one file, and what has become slower since an earlier one.
+"""The measurements that are kept, written to one file, and what has become slower since an earlier one.
 
 --quick takes under half an hour on two cores, --full hours. Every script runs in a process of its own and prints
 what it finds; the records of all go into --output after each script, so that one that fails costs only its own. With

@@ -61,6 +61,9 @@ def _read_record(shard: tf.Tensor, offset: tf.Tensor, path: tf.Tensor, kind: str
     text = tf.io.FixedLenFeature((), tf.string, "")
     found = tf.io.parse_single_example(record, {kind: text, f"{kind}_name": text})
     is_own = tf.equal(found[f"{kind}_name"], tf.strings.split(path, "/")[-1])
-    message = f"this {kind} is in a record that is damaged or of another shard; copy the shard again, or write it again"
+    message = (
+        f"this {kind} is in a record that cannot be read, is damaged or of another shard; copy the shard again, or "
+        "write it again"
+    )
     with tf.control_dependencies([tf.debugging.Assert(is_own, [message, path])]):
         return tf.identity(found[kind])

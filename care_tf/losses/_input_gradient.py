@@ -1,5 +1,7 @@
 """Right for the right reasons: a prediction must not have a gradient outside the boxes."""
 
+import math
+
 import tensorflow as tf
 
 from care_tf.keras_generation import register
@@ -44,8 +46,11 @@ class InputGradient(OutsideLoss):
         """L_i of every image; see `OutsideLoss.per_image`. Nothing is drawn."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(images)
-            total = GRADIENT_SCALE * tf.reduce_sum(log_probabilities(images))
-        slope = tape.gradient(total, images) / GRADIENT_SCALE
+            logs = log_probabilities(images)
+            # Of a sure prediction of K classes the gradient is of the order of K, too much for float16 times the scale.
+            factor = GRADIENT_SCALE / 2 ** math.ceil(math.log2(logs.shape[-1]))
+            total = factor * tf.reduce_sum(logs)
+        slope = tape.gradient(total, images) / factor
         outside = outside_of(mask, images)
         size = tf.cast(self.strength * scale, images.dtype)
         return where_outside(outside, tf.reduce_sum((outside * size * slope) ** 2, axis=(1, 2, 3)))

@@ -23,6 +23,9 @@ class MaskedLoss:
       InputError: `reduction` is another word.
     """
 
+    # Whether the loss differentiates the attention map; one that acts on predictions leaves it to be measured.
+    differentiates_map = True
+
     def __init__(self, reduction: str = "batch"):
         self.reduction = checked_choice("reduction", reduction, REDUCTIONS)
 

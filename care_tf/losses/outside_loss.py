@@ -12,7 +12,6 @@ LogProbabilities = Callable[[tf.Tensor], tf.Tensor]
 
 # Keeps the gradients of float16 networks from vanishing. A power of two, taken out again without rounding.
 GRADIENT_SCALE = 1024.0
-_REACHED = 0.01  # nats: the prediction does not depend on the outside any more
 
 
 class OutsideLoss(MaskedLoss):
@@ -23,11 +22,12 @@ class OutsideLoss(MaskedLoss):
 
     # Whether the gradient with respect to the image is itself differentiated.
     needs_second_order = False
+    differentiates_map = False
 
     @property
     def reached(self) -> float:
-        """The mean L_i, over masked images, from which on there is little left to fall."""
-        return _REACHED
+        """Infinite: nothing can be read from whether it falls, since it is near 0 until the network has learned."""
+        return float("inf")
 
     def per_image(
         self, log_probabilities: LogProbabilities, images: tf.Tensor, mask: tf.Tensor, scale: tf.Tensor, seed: tf.Tensor

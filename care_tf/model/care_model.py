@@ -167,7 +167,7 @@ class CAREModel(OnReplicas):
     @property
     def _is_second_order(self) -> bool:
         """Whether the map is differentiated through its own gradients; one that is only measured is not."""
-        return self.second_order and not isinstance(self.attention_loss, OutsideLoss)
+        return self.second_order and self.attention_loss.differentiates_map
 
     def _study(self, image: Any) -> Anatomy:
         """Reads the network once, and refuses one without the gradients that the attention loss needs."""

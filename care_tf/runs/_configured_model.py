@@ -71,7 +71,8 @@ def observed_network(config: RunConfig, network: keras.Model, attention_layer: s
     observed = ObservedClassifier(network, attention_layer, config.care.cam)
     if getattr(network, "inputs", None):
         image = image_of(symbolic_inputs(network))
-        observed.study(image.shape, image.dtype, config.care.second_order)
+        is_second_order = config.care.second_order and config.care.attention_loss.differentiates_map
+        observed.study(image.shape, image.dtype, is_second_order)
     return observed
 
 

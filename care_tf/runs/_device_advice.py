@@ -96,7 +96,8 @@ def _faster_step(times: float) -> str:
 
 def _dear_care(check: DeviceCheck) -> str | None:
     times = times_as_fast(check, PLAIN)
-    if times is None or times < DEAR or not check.config.care.second_order:
+    care = check.config.care
+    if times is None or times < DEAR or not (care.second_order and care.attention_loss.differentiates_map):
         return None
     return (
         "Prefer a network that ends in average pooling and one Dense layer, with which CARE costs next to nothing "

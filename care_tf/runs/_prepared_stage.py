@@ -189,7 +189,7 @@ def _check_sees_images(config: RunConfig, stage: Stage) -> None:
     if not isinstance(config.care.attention_loss, OutsideLoss):
         return
     if stage.cache_activations or config.training.jit_compile:
-        name = "every_stage.cache_activations" if stage.cache_activations else "training.jit_compile"
+        name = "cache_activations" if stage.cache_activations else "training.jit_compile"
         raise InputError(
             f"Stage {stage.name!r}: care.form={setting_name(config.care.form)} passes the images with a mask through "
             f"the whole network again. Received {name}=true. Set {name}=false."

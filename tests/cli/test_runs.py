@@ -46,11 +46,14 @@ def test_every_option_of_evaluate_arrives(run, monkeypatch, tmp_path):
         (folder / "config.yaml").touch()
         (folder / "model.keras").touch()
     monkeypatch.setattr("care_tf.runs.evaluate_run", lambda *args, **options: calls.append((args, options)) or "good")
-    options = "--manifest m.csv --split test --folds 1,2 --baseline other --output out --resamples 5"
+    options = (
+        "--manifest m.csv --split test --folds 1,2 --baseline other --output out --resamples 5 --group cue --pairs pair"
+    )
     assert run(evaluate, "the_run", *options.split()) == (0, "good\n", "")
     assert run(evaluate, *options.split(), "the_run") == (0, "good\n", "")
     given = {"manifest": Path("m.csv"), "split": "test", "folds": ["1", "2"], "baseline": Path("other")}
-    assert calls == [((Path("the_run"),), {**given, "output": Path("out"), "num_resamples": 5})] * 2
+    given |= {"output": Path("out"), "num_resamples": 5, "group": "cue", "pairs": "pair"}
+    assert calls == [((Path("the_run"),), given)] * 2
     assert run(evaluate, "--folds", "1,2", "the_run")[0] == 0  # a list takes no further word
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -83,6 +84,7 @@ def drawn_trap(
     if mark not in MARKS:
         raise InputError(f"A mark must be one of {', '.join(MARKS)}. Received {mark}.{did_you_mean(mark, MARKS)}")
     rows, is_positive = two_sides(dataclasses.replace(manifest, folds=(), splits=()), positive, negative, joined)
+    _warn_of_images_without_box(rows)
     draw = functools.partial(_mark_of, rows, mark, seed)
     has_room = _has_room(rows, draw)
     names = np.array(rows.class_names)[rows.labels].tolist()
@@ -97,6 +99,17 @@ def drawn_trap(
     tested = _checked(rows, np.flatnonzero((parts == _TEST) & has_room), "the tests")
     views += _test_views(tested.tolist(), is_positive, rows.image_paths)
     return _written(rows, views, mark, draw, Path(folder))
+
+
+def _warn_of_images_without_box(rows: Manifest) -> None:
+    bare = sum(not mask and not len(boxes) for mask, boxes in zip(rows.mask_paths, rows.boxes, strict=True))
+    if bare:
+        warnings.warn(
+            f"{bare} of {len(rows)} images have neither boxes nor a mask, so a mark may cover their lesions. Give "
+            "every image a box to compare classes.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _mark_of(rows: Manifest, mark: str, seed: int, row: int) -> Paint | None:
