@@ -142,7 +142,7 @@ def test_shards_are_made_from_shards(files, written, tmp_path):
 def test_a_damaged_record_is_an_error_that_names_shard_and_image(written):
     place = written.manifest.image_paths[4]
     damage(place, 900)
-    with pytest.raises(InputError, match="in a record that is damaged") as error, corrupt_files_refused():
+    with pytest.raises(InputError, match="is damaged or of another shard") as error, corrupt_files_refused():
         list(evaluation_dataset(written.manifest, (12, 18), 4))
     assert str(error.value).startswith(place)
 
