@@ -89,9 +89,9 @@ def machine() -> dict[str, Any]:
 
 def machine_text(described: Mapping[str, Any]) -> str:
     """The machine in a sentence."""
-    gpus = " ".join(f"and {gpu}" for gpu in described["gpus"])
+    gpus = "".join(f", {gpu}" for gpu in described["gpus"])
     versions = ", ".join(f"{name} {described[name]}" for name in PACKAGES if name in described and name != "care_tf")
-    return f"{described['cores']} cores of {described['processor']}, {described['memory_gib']} GiB {gpus}; {versions}."
+    return f"{described['cores']} cores of {described['processor']}, {described['memory_gib']} GiB{gpus}; {versions}."
 
 
 def _version(package: str) -> str | None:

@@ -97,7 +97,12 @@ def _faster_step(times: float) -> str:
 def _dear_care(check: DeviceCheck) -> str | None:
     times = times_as_fast(check, PLAIN)
     care = check.config.care
-    if times is None or times < DEAR or not (care.second_order and care.attention_loss.differentiates_map):
+    if (
+        times is None
+        or times < DEAR
+        or check.steps.has_closed_form
+        or not (care.second_order and care.attention_loss.differentiates_map)
+    ):
         return None
     return (
         "Prefer a network that ends in average pooling and one Dense layer, with which CARE costs next to nothing "

@@ -43,6 +43,11 @@ class Trial:
         self.peak_bytes = _peak_memory.peak_memory() - before
 
     @property
+    def has_closed_form(self) -> bool:
+        """Whether the network ends in average pooling and a Dense layer, so that CARE needs no inner tape."""
+        return self.stage.model.anatomy.pooled_dense is not None
+
+    @property
     def takes_activations(self) -> bool:
         """Whether the frozen layers' activations take the images' place."""
         return self.stage.batches.lower is not None

@@ -49,6 +49,7 @@ class StepRates:
       failures: Form -> why it could not be run here.
       peak_bytes: Memory of CARE's step: of the GPU, or of this process.
       plain_peak_bytes: Of plain Keras's; None without a GPU.
+      has_closed_form: Whether CARE needs no inner tape, because the network ends in average pooling and a Dense layer.
     """
 
     images_a_second: Mapping[str, Spread]
@@ -56,6 +57,7 @@ class StepRates:
     failures: Mapping[str, str]
     peak_bytes: int
     plain_peak_bytes: int | None
+    has_closed_form: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +117,7 @@ def check_device(
 
     Args:
       config: What would be trained.
-      num_steps: Steps a round, of three rounds for each form; None for as many as take about two seconds.
+      num_steps: Steps a round, of five rounds for each form; None for as many as take about two seconds.
       tell: Is told what is done next.
 
     Raises:
@@ -181,6 +183,7 @@ def _step_rates(seconds: Mapping[str, list[float]], trials: Mapping[str, Trial],
         failures=failures,
         peak_bytes=trials[CARE].peak_bytes,
         plain_peak_bytes=trials[PLAIN].peak_bytes if PLAIN in trials and gpu() else None,
+        has_closed_form=trials[CARE].has_closed_form,
     )
 
 

@@ -93,7 +93,7 @@ def test_the_section_of_the_documentation(tmp_path):
     ]
     machine = {"cores": 2, "processor": "a CPU", "memory_gib": 8.0, "gpus": [], "keras": "3.0"}
     text = section(machine, records)
-    assert text.startswith("2 cores of a CPU, 8.0 GiB")
+    assert text.startswith("2 cores of a CPU, 8.0 GiB; keras 3.0.")
     assert "| by the clock, s | plain Keras | CARE / plain |" in text and "of processor time" not in text
     assert "| net, 8 px | 0.250 | 1.02 (0.99 to 1.05) |  | 1.60 (1.50 to 1.70) |" in text
     assert "| net, 8 px | 900 | 1.01 |  |  |" in text

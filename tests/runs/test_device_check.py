@@ -38,7 +38,7 @@ def check(config_in, tmp_path):
         config = config_in(tmp_path / "run", data__cache=cache, training=settings or {"batch_size": 16})
         parts = {
             "machine": dict(gpu="A100", unseen_gpu=None, num_cores=8, memory_bytes=10 * 2**30),
-            "steps": dict(peak_bytes=6 * 2**30, plain_peak_bytes=6 * 2**30),
+            "steps": dict(peak_bytes=6 * 2**30, plain_peak_bytes=6 * 2**30, has_closed_form=False),
             "input": dict(own=rates(4000), kept=rates(9000), training=rates(1850), waiting=rates(0.03)),
         }
         for values in parts.values():
@@ -95,6 +95,10 @@ def test_what_is_wrong_is_named_with_the_setting_to_change(check, changes, says)
     (advice,) = device_advice(check(**changes))
     assert says in advice and advice.endswith(".")
     assert "What to change:\n1. " in device_report(check(**changes))
+
+
+def test_another_network_is_advised_only_where_this_one_has_no_closed_form(check):
+    assert device_advice(check(times={PLAIN: rates(0.6)}, has_closed_form=True)) == []
 
 
 def test_a_difference_within_the_rounds_spread_is_none(check):
