@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from care_tf.box_geometry import tight_box_in_image, union_mask
+from care_tf.data.groups import own_groups
 from care_tf.data.manifest import Manifest
 from care_tf.datasets.traps._marks import MARKS, Paint, mark_paint, painted
-from care_tf.datasets.traps._parts import agreeing_at_share, deal_lesions, most_images
+from care_tf.datasets.traps._parts import agreeing_at_share, check_every_class, deal_lesions, most_images
 from care_tf.datasets.traps._sides import (
     NO_CUE,
     TEST_BALANCED,
@@ -89,15 +90,17 @@ def drawn_trap(
     has_room = _has_room(rows, draw)
     names = np.array(rows.class_names)[rows.labels].tolist()
     parts = deal_lesions(names, rows.groups, _EIGHTHS, seed)
+    members_of = {part: np.flatnonzero((parts == part) & has_room) for part in _EIGHTHS}
+    for part, members in members_of.items():
+        check_every_class(rows, members, part, "boxes leave no room for the mark. Add images, or take another mark")
     random = np.random.default_rng(seed)
     views: list[_View] = []
     for split in (TRAIN, VALIDATION):
         most = most_images(max_images, _EIGHTHS, TRAIN, split)
-        members = _capped(_checked(rows, np.flatnonzero((parts == split) & has_room), split), rows.labels, most, random)
+        members = _capped(members_of[split], rows.labels, most, random)
         has_mark = agreeing_at_share(rows.labels[members], share, random) == is_positive[members]
         views += [_View(row, split, bool(own), "") for row, own in zip(members.tolist(), has_mark, strict=True)]
-    tested = _checked(rows, np.flatnonzero((parts == _TEST) & has_room), "the tests")
-    views += _test_views(tested.tolist(), is_positive, rows.image_paths)
+    views += _test_views(members_of[_TEST].tolist(), is_positive, rows.image_paths)
     return _written(rows, views, mark, draw, Path(folder))
 
 
@@ -138,17 +141,6 @@ def _subject(rows: Manifest, row: int) -> np.ndarray:
     # Whole pixels: one that a box covers in part is kept, too.
     outward = np.concatenate([np.floor(boxes[:, :2]), np.ceil(boxes[:, 2:])], axis=1)
     return union_mask(outward, header.height, header.width)
-
-
-def _checked(rows: Manifest, members: np.ndarray, split: str) -> np.ndarray:
-    """The members of a split; raises an InputError where a class has none."""
-    missing = [name for label, name in enumerate(rows.class_names) if not (rows.labels[members] == label).any()]
-    if missing:
-        raise InputError(
-            f"Every class needs an image in {split}, with room for the mark beside its box. Received none of "
-            f"{', '.join(missing)} in {rows.source}. Take more images, or a manifest with smaller boxes."
-        )
-    return members
 
 
 def _capped(members: np.ndarray, labels: np.ndarray, most: int | None, random: np.random.Generator) -> np.ndarray:
@@ -200,8 +192,7 @@ def _listed(rows: Manifest, views: Sequence[_View], mark: str, paths: Sequence[P
         class_names=rows.class_names,
         boxes=rows.flat_boxes.take(chosen),
         mask_paths=column(rows.mask_paths),
-        # The views of one image belong together, also where nothing says whose it is.
-        groups=column([group or f"image {row}" for row, group in enumerate(rows.groups)]),
+        groups=column(own_groups(rows.groups)),  # the views of one image belong together, whoever's it is
         splits=tuple(view.split for view in views),
         box_sources=column(rows.box_sources),
         inputs={

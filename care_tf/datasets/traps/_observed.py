@@ -7,7 +7,7 @@ import numpy as np
 
 from care_tf.data.groups import own_groups
 from care_tf.data.manifest import Manifest
-from care_tf.datasets.traps._parts import deal_lesions, exact_share, most_images
+from care_tf.datasets.traps._parts import check_every_class, deal_lesions, exact_share, most_images
 from care_tf.datasets.traps._sides import (
     NO_CUE,
     SPLITS,
@@ -116,12 +116,7 @@ def _balanced(
 def _with_splits(rows: Manifest, chosen: dict[str, np.ndarray], pairs: list[str]) -> Manifest:
     """The rows chosen, split by split in the order of the rows; refuses a split that lacks a class."""
     for split, members in chosen.items():
-        missing = [rows.class_names[label] for label in set(range(len(rows.class_names))) - set(rows.labels[members])]
-        if missing:
-            raise InputError(
-                f"{rows.source}: every split of a trap needs images of every class. Received none of "
-                f"{', '.join(missing)} for {split}, where the cue and the share leave none. Add images, or change them."
-            )
+        check_every_class(rows, members, split, "the cue and the share leave none. Add images, or change them")
     names = sorted(chosen, key=SPLITS.index)
     order = np.concatenate([np.sort(chosen[name]) for name in names])
     splits = tuple(name for name in names for _ in chosen[name])

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from care_tf.data.groups import own_groups
+from care_tf.data.manifest import Manifest
 from care_tf.data.splits import stratified_group_folds
 from care_tf.errors import InputError
 
@@ -34,6 +35,16 @@ def deal_lesions(kinds: Sequence[str], groups: Sequence[str], parts: Mapping[str
                 f"Received {num_lesions} of {kind}. Add images, or choose other classes."
             )
     return np.array(shares)[stratified_group_folds(kinds, groups, len(shares), seed) - 1]
+
+
+def check_every_class(rows: Manifest, members: np.ndarray, split: str, why: str) -> None:
+    """Raises an InputError where a class has no member of a split; `why` says what left none, and what to do."""
+    missing = [name for label, name in enumerate(rows.class_names) if not (rows.labels[members] == label).any()]
+    if missing:
+        raise InputError(
+            f"{rows.source}: every split of a trap needs images of every class. Received none of "
+            f"{', '.join(missing)} for {split}, where {why}."
+        )
 
 
 def most_images(max_images: int | None, parts: Mapping[str, int], train: str, part: str) -> int | None:

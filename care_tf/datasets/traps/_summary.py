@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from care_tf.data.groups import own_groups
 from care_tf.data.manifest import Manifest
 from care_tf.datasets.traps._sides import NO_CUE, SPLITS, TEST_BALANCED, TEST_CLEAN, TEST_REVERSED, TRAIN, VALIDATION
 
@@ -24,6 +25,7 @@ def trap_summary(manifest: Manifest) -> str:
       The table: images, lesions (or patients), images with boxes, and, of `test_balanced`, pairs; with a line on what
       each split is.
     """
+    groups = own_groups(manifest.groups)
     has_boxes, cues, pairs = manifest.has_boxes, manifest.inputs["cue"], manifest.inputs["pair"]
     images: Counter = Counter()
     boxes: Counter = Counter()
@@ -33,7 +35,7 @@ def trap_summary(manifest: Manifest) -> str:
         cell = (split, int(manifest.labels[row]), cue)
         images[cell] += 1
         boxes[cell] += int(has_boxes[row])
-        lesions.setdefault(cell, set()).add(manifest.groups[row] or f"row {row}")
+        lesions.setdefault(cell, set()).add(groups[row])
         num_pairs[cell] += bool(pairs[row])
     order = sorted(images, key=lambda cell: (SPLITS.index(cell[0]), cell[1], cell[2] == NO_CUE))
     lines = ["| split | class | cue | images | lesions | with boxes | in pairs |", "|---|---|---|---|---|---|---|"]

@@ -114,6 +114,31 @@ def test_images_without_room_are_left_out_whatever_their_class(lesions, tmp_path
     assert {split for split, *_ in rows_of(made)} == {"train", "val", "test_clean", "test_balanced", "test_reversed"}
 
 
+def changed(lesions, **changes):
+    fields = {"image_paths": lesions.image_paths, "labels": lesions.labels, "class_names": lesions.class_names}
+    return type(lesions)(**{**fields, "boxes": list(lesions.boxes), "groups": lesions.groups, **changes})
+
+
+def test_a_class_without_room_is_refused(lesions, tmp_path):
+    rare = lesions.labels == lesions.class_names.index(RARE)
+    boxes = [np.array([[0, 0, 48, 48]]) if own else each for own, each in zip(rare, lesions.boxes, strict=True)]
+    with pytest.raises(InputError, match=f"Received none of {RARE} for train, where boxes leave no room"):
+        drawn_trap(changed(lesions, boxes=boxes), "decoy", tmp_path, positive=[RARE], negative=["nevus", "melanoma"])
+
+
+def test_views_of_an_image_are_one_lesion_without_groups_and_missing_boxes_are_told(lesions, tmp_path):
+    boxes = [np.zeros((0, 4)) if i == 0 else each for i, each in enumerate(lesions.boxes)]
+    bare = changed(lesions, boxes=boxes, groups=("",) * len(lesions))
+    with pytest.warns(UserWarning, match=r"1 of \d+ images have neither boxes nor a mask"):
+        made = drawn_trap(bare, "decoy", tmp_path, positive=[RARE], negative=["nevus", "melanoma"])
+    groups_of = {}
+    for _, _, _, pair, group, _ in rows_of(made):
+        if pair:
+            groups_of.setdefault(pair, []).append(group)
+    assert all(len(groups) == 2 and len(set(groups)) == 1 for groups in groups_of.values())
+    assert len({group for group, _ in groups_of.values()}) == len(groups_of) > 20
+
+
 def test_the_manifest_is_read_back_with_its_columns_and_without_a_warning(made, tmp_path):
     write_manifest(made, tmp_path / "manifest.csv")
     again = read_manifest(tmp_path / "manifest.csv", inputs=["cue", "pair"])
