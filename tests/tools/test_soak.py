@@ -26,6 +26,7 @@ def write_results(folder, started="today", weight=1.0, row="a.jpg,0.5,1.25"):
         archive.writestr("config.json", "{}")
         archive.write(folder / "checkpoints" / "1-care.weights.h5", "model.weights.h5")
     (folder / "environment.json").write_text(json.dumps({"seed": 0, "started": started}))
+    (folder / "cell.json").write_text("a1da65e0")  # a digest alone
     (folder / "boxes.details.csv").write_text(f"image,doubt,seconds\n{row}\n")
 
 
@@ -48,7 +49,7 @@ def test_all_but_times_is_compared_to_the_last_bit(tmp_path):
 def test_half_written_and_left_over_files_are_found(tmp_path):
     write_results(tmp_path)
     (tmp_path / ".lock").touch()
-    assert len(result_files.contents(tmp_path)) == 4
+    assert len(result_files.contents(tmp_path)) == 5
     (tmp_path / ".lock").unlink()
     assert result_files.broken_files(tmp_path) == result_files.hidden_files(tmp_path) == []
     for name in ("model.keras", "environment.json", "checkpoints/1-care.weights.h5", "boxes.details.csv"):

@@ -62,7 +62,11 @@ def _options() -> argparse.Namespace:
     )
     options.add_argument("--docs", type=Path, help="page whose table is replaced, such as docs/reliability.md")
     options.add_argument("--child", nargs=3, metavar=("FIRST", "LAST", "RESULT"), help=argparse.SUPPRESS)
-    return options.parse_args()
+    found = options.parse_args()
+    unknown = set(found.parsers.split(",")) - set(PARSERS)
+    if unknown:
+        options.error(f"no parser is called {', '.join(sorted(unknown))}; there are {', '.join(PARSERS)}")
+    return found
 
 
 def _watched(name: str, num_inputs: int, options: argparse.Namespace) -> dict:

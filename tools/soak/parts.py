@@ -140,8 +140,8 @@ def killed_trial(trial: Trial) -> None:
     """Kills the command some times, and lets it end."""
     for _ in range(trial.random.randint(1, _MOST_KILLS)):
         ended = trial.run(moment := moment_of(trial))
-        if not ended.was_killed and not ended.code:  # it was faster
-            trial.finish(is_over=True)
+        if not ended.was_killed:  # it was faster, or the one before had written everything when it was killed
+            trial.finish(is_over=not ended.code)
             return
         trial.kills.append(str(moment))
         if moment.signal == signal.SIGINT and ended.code not in (0, 130):

@@ -10,6 +10,8 @@ from typing import Any
 
 import h5py
 
+from care_tf.runs.comparison_plan import CELL_RECORD
+
 _TIMES = {"seconds", "started", "date_saved"}  # columns and keys
 # A network's file holds the time of its writing and addresses in memory, so its digest changes, too.
 _OF_A_PROCESS = {"command", "shared_object_id", "sha256"}
@@ -63,7 +65,7 @@ def _digest(path: Path) -> str:
         with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as weights:
             config = _timeless(json.loads(archive.read("config.json")))
             return _of(json.dumps(config).encode(), _of_arrays(weights).encode())
-    if path.suffix == ".json":
+    if path.suffix == ".json" and path.name != CELL_RECORD:  # that one is a bare digest
         return _of(json.dumps(_timeless(json.loads(data))).encode())
     if path.suffix == ".csv":
         rows = list(csv.reader(data.decode().splitlines()))
