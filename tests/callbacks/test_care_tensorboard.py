@@ -28,7 +28,7 @@ def fit(images):
             x, labels, verbose=0, validation_data=validation, callbacks=callbacks, **{"epochs": 2, **arguments}
         )
 
-    fit.examples = {"image": image[:2], "mask": mask[:2]}, labels[:2]  # drawing costs more than all else
+    fit.examples = {"image": image[:1], "mask": mask[:1]}, labels[:1]  # drawing costs more than all else
     return fit
 
 

@@ -108,6 +108,7 @@ def test_the_preprocessing_inside_is_the_backbones_own(backbone, preprocess):
     np.testing.assert_allclose(normalization(images), expected, atol=1e-4)
 
 
+@pytest.mark.one_generation
 def test_the_first_kernel_is_turned_from_bgr_to_rgb(tmp_path):
     published = squeezenet1_1((32, 32))
     published.save(tmp_path / "squeezenet.keras")
