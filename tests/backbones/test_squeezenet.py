@@ -110,6 +110,7 @@ def test_classifier_is_the_network_and_a_linear_head(content, weights_file):
     assert classifier.get_layer(get_backbone("squeezenet1_1").attention_layer).output.shape[-1] == 512
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 def test_files_that_keras_wrote_load_too(suffix, tmp_path):
     saved = squeezenet1_1((40, 40))

@@ -1,13 +1,11 @@
 import keras
 import numpy as np
-import pytest
 
 from care_tf import CAREModel
 from care_tf.losses import CostSensitiveCrossEntropy
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.5])
-def test_weights_in_the_loss_train_as_those_given_to_fit(network, images, alpha):
+def test_weights_in_the_loss_train_as_those_given_to_fit(network, images):
     image, labels, mask = images
     weights = [0.5, 1.0, 4.0]
     trained = []
@@ -16,10 +14,10 @@ def test_weights_in_the_loss_train_as_those_given_to_fit(network, images, alpha)
         (keras.losses.SparseCategoricalCrossentropy(), dict(enumerate(weights))),
         (keras.losses.SparseCategoricalCrossentropy(), None),
     ):
-        model = CAREModel(network(), alpha=alpha)
-        model.compile(keras.optimizers.SGD(0.1), loss)
+        model = CAREModel(network(), alpha=0.5)
+        model.compile(keras.optimizers.SGD(0.1), loss, run_eagerly=True)
         x = {"image": image, "mask": mask}
-        model.fit(x, labels, class_weight=given, batch_size=4, epochs=2, verbose=0, shuffle=False)
+        model.fit(x, labels, class_weight=given, batch_size=8, epochs=2, verbose=0, shuffle=False)
         trained.append(model.classifier.get_weights())
     in_loss, in_fit, unweighted = trained
     for a, b in zip(in_loss, in_fit, strict=True):

@@ -14,7 +14,8 @@ from care_tf.model._masked_images import channel_scale
 
 RANDOM, WORST, GRADIENT = OutsidePerturbation(), OutsidePerturbation("worst", 0.2), InputGradient(0.3)
 LOSSES = [GRADIENT, WORST, *one_generation(RANDOM)]
-SETTINGS = dict(batch_size=8, epochs=2, verbose=0, shuffle=False)
+SETTINGS = dict(batch_size=8, epochs=1, verbose=0, shuffle=False)
+GRAPH = {"run_eagerly": False}
 
 
 def name_of(loss):
@@ -24,8 +25,9 @@ def name_of(loss):
 def compiled(
     classifier, attention_loss, optimizer="sgd", loss="sparse_categorical_crossentropy", settings=None, **more
 ):
+    """Eager unless asked otherwise: a trace costs as much as ten steps."""
     model = CAREModel(classifier, attention_loss=attention_loss, **more)
-    model.compile(optimizer, loss, **(settings or {}))
+    model.compile(optimizer, loss, **{"run_eagerly": True, **(settings or {})})
     return model
 
 
@@ -52,7 +54,7 @@ class Window(keras.layers.Layer):
 
 def test_the_input_gradient_is_that_of_each_masked_image_alone(network, images):
     image, labels, mask = images
-    model = compiled(network(), GRADIENT, alpha=0.3)
+    model = compiled(network(), GRADIENT, alpha=0.3, settings=GRAPH)
     logs = evaluated(model, {"image": image, "mask": mask}, labels)
     total, scale = 0.0, image.std(axis=(0, 1, 2))
     for b in range(6):
@@ -78,7 +80,7 @@ def test_alpha_zero_trains_to_the_weights_of_plain_keras(network, images, loss):
     """Moving statistics included: the second pass leaves them as they are."""
     image, labels, mask = images
     plain = network()
-    plain.compile("sgd", "sparse_categorical_crossentropy")
+    plain.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
     plain.fit(image, labels, **SETTINGS)
     model = compiled(network(), loss, alpha=0.0)
     model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
@@ -102,7 +104,7 @@ def test_no_masks_and_masks_of_the_whole_frame_leave_the_classification_loss_alo
     for x in (image, {"image": image, "mask": 0 * mask}, {"image": image, "mask": 0 * mask + 1}):
         classifiers.append(network())
         history = compiled(classifiers[-1], loss).fit(x, labels, **SETTINGS).history
-        assert history["attention_loss"] == [0.0, 0.0]
+        assert history["attention_loss"] == [0.0]
     assert max(weights_difference(classifiers[0], other) for other in classifiers[1:]) == 0.0
 
 
@@ -140,7 +142,7 @@ def test_seeds_make_training_repeatable(network, images, loss):
 def test_graph_and_eager_agree(network, images, loss):
     image, labels, mask = images
     results = []
-    for settings in ({}, {"run_eagerly": True}):
+    for settings in (GRAPH, {"run_eagerly": True}):
         results.append(network())
         model = compiled(results[-1], loss, settings=settings)
         model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
@@ -168,13 +170,13 @@ def test_the_loss_falls(network, images, loss):
     classifier = network()
     kernel, bias = classifier.get_layer("scores").get_weights()
     classifier.get_layer("scores").set_weights([50 * kernel, bias])  # sure of what it sees
-    model = compiled(classifier, loss, keras.optimizers.Adam(0.01), FocalLoss(), alpha=0.9)
+    model = compiled(classifier, loss, keras.optimizers.Adam(0.01), FocalLoss(), GRAPH, alpha=0.9)
     history = model.fit({"image": image, "mask": mask}, labels, batch_size=16, epochs=10, verbose=0).history
     assert history["attention_loss"][-1] < 0.7 * history["attention_loss"][0]
 
 
 @pytest.mark.one_generation
-@pytest.mark.parametrize("loss", [RANDOM, WORST, GRADIENT], ids=name_of)
+@pytest.mark.parametrize("loss", [WORST, GRADIENT], ids=name_of)  # the random one takes the same log-probabilities
 @pytest.mark.parametrize(("outputs", "activation"), [(1, "sigmoid"), (3, "sigmoid"), (3, None)])
 def test_every_kind_of_output_has_log_probabilities(network, images, loss, outputs, activation):
     image, labels, mask = images
@@ -258,7 +260,7 @@ def test_what_cannot_be_changed_outside_a_mask_is_refused(network, images):
 @pytest.mark.filterwarnings("ignore:Model doesn't support:UserWarning")
 def test_xla_is_left_out_or_refused(network, images):
     image, labels, mask = images
-    model = compiled(network(), RANDOM, settings={"jit_compile": True})
+    model = compiled(network(), RANDOM, settings={"jit_compile": True, **GRAPH})
     if KERAS_3:  # it says so itself
         assert not model.jit_compile
     else:

@@ -1,6 +1,8 @@
+import contextlib
 import csv
 import dataclasses
 import hashlib
+import io
 import json
 import shutil
 
@@ -24,16 +26,27 @@ SETTINGS = SegmentationSettings(
 )
 
 
+def _build_small_network(image_size, **_):
+    images = keras.Input((*image_size, 3))
+    scaled = keras.layers.Rescaling(1 / 255)(images)
+    return keras.Model(images, keras.layers.Conv2D(2, 3, padding="same", activation="softmax")(scaled))
+
+
 @pytest.fixture
 def small_network(monkeypatch):
     """In the place of DeepLabV3+, whose building alone takes seconds."""
+    monkeypatch.setattr(training, "build_segmentation_network", _build_small_network)
 
-    def build(image_size, **_):
-        images = keras.Input((*image_size, 3))
-        scaled = keras.layers.Rescaling(1 / 255)(images)
-        return keras.Model(images, keras.layers.Conv2D(2, 3, padding="same", activation="softmax")(scaled))
 
-    monkeypatch.setattr(training, "build_segmentation_network", build)
+@pytest.fixture(scope="module")
+def trained(shared_lesions, tmp_path_factory):
+    """Two networks: the manifest, their folder, what `train_segmentation` gave, and what it printed."""
+    lesions = dataclasses.replace(shared_lesions, max_pixel_value=4095)
+    folder, printed = tmp_path_factory.mktemp("trained") / "networks", io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr(training, "build_segmentation_network", _build_small_network)
+        models = train_segmentation(lesions, folder, SETTINGS)
+    return lesions, folder, models, printed.getvalue()
 
 
 def _files(folder):
@@ -61,9 +74,8 @@ def test_training_batches_move_image_and_mask_together(lesions):
         assert agreement > 0.8
 
 
-def test_cross_fitted_training_end_to_end(lesions, tmp_path, capsys, small_network):
-    folder = tmp_path / "networks"
-    models = train_segmentation(lesions, folder, SETTINGS)
+def test_cross_fitted_training_end_to_end(trained):
+    lesions, folder, models, printed = trained
     assert _files(folder) == [
         "fingerprint.txt",
         "model_1.csv",
@@ -72,7 +84,6 @@ def test_cross_fitted_training_end_to_end(lesions, tmp_path, capsys, small_netwo
         "model_2.keras",
         "segmentation.json",
     ]
-    printed = capsys.readouterr().out
     assert "network 1 of 2: 6 images" in printed
     lines = [line for line in printed.splitlines() if line.startswith("epoch")]
     assert len(lines) == 4 and all("left" in line for line in lines)
@@ -83,18 +94,16 @@ def test_cross_fitted_training_end_to_end(lesions, tmp_path, capsys, small_netwo
     for path, group, fold in zip(lesions.image_paths, lesions.groups, folds, strict=True):
         saw = [bool(model.saw & image_identities(path, group)) for model in models]
         assert saw == [fold != 1, fold != 2]
-    assert read_record(folder)[0] == models
+    settings = {**json.loads(json.dumps(dataclasses.asdict(SETTINGS))), "max_pixel_value": 4095}
+    assert read_record(folder) == (models, settings)
     segmentation = CrossFittedSegmentation(folder)
     values = segmentation(read_image(lesions.image_paths[0]), lesions.image_paths[0], lesions.groups[0])
     assert values.shape == (32, 48) and 0 <= values.min() <= values.max() <= 1
 
 
 @pytest.mark.slow
-def test_a_second_start_trains_only_what_is_missing(lesions, tmp_path, small_network):
-    folder = tmp_path / "networks"
-    lesions = dataclasses.replace(lesions, max_pixel_value=4095)
-    train_segmentation(lesions, folder, SETTINGS, show_progress=False)
-    assert read_record(folder)[1] == {**json.loads(json.dumps(dataclasses.asdict(SETTINGS))), "max_pixel_value": 4095}
+def test_a_second_start_trains_only_what_is_missing(trained, tmp_path, small_network):
+    lesions, folder = trained[0], shutil.copytree(trained[1], tmp_path / "networks")
     first, second = (folder / f"model_{number}.keras" for number in (1, 2))
     # Named as in a process that trains this one alone: the last bits depend on the names.
     names = [[layer.name for layer in keras.models.load_model(path).layers] for path in (first, second)]
@@ -124,8 +133,11 @@ def test_a_network_learns_dark_disks(lesions, tmp_path):
 
 @pytest.mark.slow
 def test_the_best_epoch_is_kept_even_when_training_runs_to_its_end(lesions, tmp_path, small_network, monkeypatch):
-    """The last epoch is made a bad one, in which no lesion is found: its weights must not be what is saved."""
-    saved = []
+    """The last epoch is made a bad one, in which no lesion is found: its weights must not be what is saved.
+
+    Without groups, images are groups of their own.
+    """
+    saved, lesions = [], dataclasses.replace(lesions, groups=())
     build = training.build_segmentation_network
 
     def remember(*arguments, **options):
@@ -154,13 +166,6 @@ def test_the_best_epoch_is_kept_even_when_training_runs_to_its_end(lesions, tmp_
 
 def _without_training(monkeypatch):
     monkeypatch.setattr(training, "_train_network", lambda manifest, path, *_: path.write_bytes(b"network"))
-
-
-def test_images_without_groups_are_groups_of_their_own(lesions, tmp_path, small_network):
-    manifest = dataclasses.replace(lesions, groups=())
-    settings = dataclasses.replace(SETTINGS, num_folds=1, max_epochs=1)
-    train_segmentation(manifest, tmp_path / "networks", settings, show_progress=False)
-    assert len(_history(tmp_path / "networks/model_1.csv", "val_loss")) == 1
 
 
 @pytest.mark.parametrize("kind", ["image", "mask"])
