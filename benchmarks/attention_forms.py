@@ -1,15 +1,16 @@
 """What each form of attention supervision costs beside a plain Keras step of the same network, batch and input.
 
-The variants take turns in one process; printed are the ratio of the medians and the quartiles of the pairs' ratios. The
-plain step runs twice: the distance of its second ratio from 1 is the noise. Forms that pass the masked images through
+The variants take turns in one process; printed are the median, the least and the most of the rounds' ratios. The plain
+step runs twice: the distance of its second ratio from 1 is the noise. Forms that pass the masked images through
 the network again cost by their share, which --masked sets.
 
 Example: python benchmarks/attention_forms.py --batch 32 --masked 4
 """
 
 import argparse
-import statistics
-import time
+
+from records import add_output, records_of, write_records
+from rounds import Spread, in_turns
 
 FORMS: dict[str, object] = {
     "plain": None,
@@ -52,6 +53,7 @@ def main() -> None:
     parser.add_argument("--masked", type=int, default=4, help="Images of the batch with a box.")
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=15)
+    add_output(parser)
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     image = rng.normal(size=(arguments.batch, arguments.size, arguments.size, 3)).astype(np.float32)
@@ -59,22 +61,16 @@ def main() -> None:
     mask[: arguments.masked, 32:64, 32:64] = 1
     data = (image, np.arange(arguments.batch) % 7, mask)
     steps = {name: make_step(form, arguments.size) for name, form in FORMS.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for repeat in range(arguments.repeats + 2):
-        for name, step in steps.items():
-            start = time.perf_counter()
-            step(*data)
-            if repeat >= 2:  # the first calls trace and warm up
-                seconds[name].append(time.perf_counter() - start)
-    base = seconds["plain"]
-    print(
-        f"SqueezeNet 1.1, {arguments.size} px, batch {arguments.batch}, {arguments.masked} with a box, "
-        f"median of {arguments.repeats} in turns"
-    )
-    for name, values in seconds.items():
-        low, _, high = statistics.quantiles([a / b for a, b in zip(values, base, strict=True)], n=4)
-        ratio = statistics.median(values) / statistics.median(base)
-        print(f"{name:22} {statistics.median(values):6.3f} s  ratio {ratio:.3f} [{low:.3f}, {high:.3f}]")
+    calls = {name: lambda step=step: step(*data) for name, step in steps.items()}
+    taken = in_turns(calls, arguments.repeats, warm_up=2)  # the first calls trace
+    seconds = {name: [each.wall for each in rounds] for name, rounds in taken.items()}
+    case = f"SqueezeNet 1.1, {arguments.size} px, batch {arguments.batch}, {arguments.masked} with a box"
+    records = records_of("attention_forms", case, "s a step", seconds, "plain")
+    print(f"{case}, {arguments.repeats} rounds in turns")
+    for each in records:
+        ratio = f"  ratio {Spread(**each['ratio'])}" if "ratio" in each else ""
+        print(f"{each['variant']:22} {each['median']:6.3f} s{ratio}")
+    write_records(arguments.output, records)
 
 
 if __name__ == "__main__":

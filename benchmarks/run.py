@@ -20,9 +20,11 @@ HERE = Path(__file__).resolve().parent
 # Script -> its words for --quick, and those for --full. The quick ones are the smallest that still measure something.
 BENCHMARKS: dict[str, tuple[str, str]] = {
     "step_cost": ("--quick", "--full --rounds 9"),
+    "attention_forms": ("--batch 16 --masked 2 --repeats 7", ""),
     "strategy_cost": ("--batch 32 --repeats 7", ""),
     "input_pipeline": ("--images 300 --rounds 5", ""),
     "augmentation_choice": ("--batches 4 --rounds 5", ""),
+    "shards": ("--images 300 --rounds 5", ""),
     "sampling": ("--images 300 --rounds 7", ""),
     "cached_activations": ("--images 160 --rounds 3", ""),
     "saliency_speed": ("--images 2 --rounds 3", ""),

@@ -80,3 +80,8 @@ def subclassed(**_):
 
 
 BUILDERS = {"functional": functional, "sequential": sequential, "nested": nested, "subclassed": subclassed}
+
+
+def weights_difference(first, second):
+    """The largest difference of a weight between two networks of one kind."""
+    return max(np.abs(a - b).max() for a, b in zip(first.get_weights(), second.get_weights(), strict=True))

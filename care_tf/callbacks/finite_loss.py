@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from care_tf.errors import InputError
+from care_tf.keras_generation import number_in
 from care_tf.network.finite_weights import weights_not_finite
 from care_tf.problems import listed
 
@@ -39,7 +40,9 @@ class FiniteLoss(keras.callbacks.Callback):
         loss = float(logs.get("loss", 0.0))
         if math.isfinite(loss):
             return
-        terms = ("classification_loss", "attention_loss")
+        # What has no weight may be NaN because it was not measured, and is not to blame.
+        has_attention = number_in(getattr(self.model, "alpha", 1.0)) > 0
+        terms = ("classification_loss", "attention_loss") if has_attention else ("classification_loss",)
         bad = [name for name in terms if not math.isfinite(float(logs.get(name, 0.0)))]
         where = f"epoch {self._epoch + 1}, batch {batch + 1} ({' and '.join(bad) or 'loss'})"
         images = list(self._images_of(self._epoch, batch)) if self._images_of is not None else []

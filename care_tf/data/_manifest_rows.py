@@ -18,6 +18,7 @@ from care_tf.box_geometry import as_boxes, box_problems
 from care_tf.csv_files import composed, path_finder
 from care_tf.data._annotation import annotation_problems
 from care_tf.data._image_boxes import ImageBoxes
+from care_tf.data.noted_columns import NOTED_COLUMNS
 from care_tf.errors import InputError, clause, shown
 from care_tf.file_in_memory import AnyFile
 from care_tf.file_work import map_files
@@ -25,7 +26,6 @@ from care_tf.images.header import ImageHeader, read_image_header
 from care_tf.problems import raise_problems
 
 COLUMNS = ("image", "label", "boxes", "mask", "group", "split", "fold", "box_source")
-NOTED_COLUMNS = ("cue", "pair")  # what traps say of their images: read where it is asked for, and no mistake elsewhere
 MAX_ASPECT_RATIO_DIFFERENCE = 0.02  # a mask of another size must still show the same frame
 _OTHER_THAN_NUMBERS = re.compile(r"[\"a-df-zA-DF-Z]").search
 _ROWS_AT_ONCE, _FILES_AT_ONCE = 1000, 100

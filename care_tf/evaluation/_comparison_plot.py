@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from care_tf.evaluation._method_comparison import CellMean, Comparison, MethodScores, focus_figures
+from care_tf.evaluation.estimate_text import MINUS
 from care_tf.evaluation.pictures import BASELINE, FAINT, INK, RUN, drawing, hide_spines
 from care_tf.files import atomic_path
 
@@ -171,7 +172,7 @@ def _rows(axes: Any, families: list[list[MethodScores]]) -> list[MethodScores]:
 
 def _short(value: float) -> str:
     digits = f"{abs(value):.3g}".removeprefix("0") or "0"
-    return digits if value >= 0 or digits == "0" else "\u2212" + digits
+    return digits if value >= 0 or digits == "0" else MINUS + digits
 
 
 def _finished(number: int, total: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from care_tf.evaluation.estimate_text import MINUS, rounded_text
 from care_tf.evaluation.pictures import (
     BASELINE,
     FAINT,
@@ -111,7 +112,9 @@ def difference_figure(
         axes.set_ylim(-0.6, len(shown) - 0.4)
         reach = max([abs(v) for _, e in shown for v in (e.value, e.low, e.high) if v is not None] + [0.05]) * 1.08
         axes.set_xlim(-reach, reach)
-        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.0f}".replace("-", "\u2212") if value else "0")
+        axes.xaxis.set_major_formatter(
+            lambda value, _: rounded_text(100 * value, 0, is_signed=True).replace("-", MINUS)
+        )
         gap = " \u00b7 points \u00b7 " if len("".join(higher)) <= 40 else "\npoints\n"
         text = f"\u2190 {higher[0]}{gap}{higher[1]} \u2192"
         if "\n" in gap:  # too wide to stand below the axes alone
@@ -181,7 +184,9 @@ def _references(scores: Scores, index: int) -> list[tuple[str, float]]:
 
 
 def _points(estimate: Estimate) -> str:
-    numbers = [f"{100 * v:+.1f}" for v in (estimate.value, estimate.low, estimate.high) if v is not None]
+    numbers = [
+        rounded_text(100 * v, 1, is_signed=True) for v in (estimate.value, estimate.low, estimate.high) if v is not None
+    ]
     return f"{numbers[0]} points" + (f" (95 % interval {numbers[1]} to {numbers[2]})" if len(numbers) == 3 else "")
 
 

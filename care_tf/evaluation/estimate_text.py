@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from care_tf.evaluation.scores import Estimate
 
+MINUS = "\u2212"
+"""The sign that is as long as a plus, for text that people read."""
 PARTIAL_NOTE = (
     "(k of n): over the k of n models on whose fold the figure is defined; the others lack the class, its boxes, or "
     "any call of it."
@@ -11,9 +13,20 @@ PARTIAL_NOTE = (
 """What the end of `partial_text` means."""
 
 
+def rounded_text(value: float, decimals: int, is_signed: bool = False) -> str:
+    """A number with its decimals; without a sign where they are all 0.
+
+    Example:
+      >>> rounded_text(-0.26, 1), rounded_text(-0.04, 1), rounded_text(0.26, 1, is_signed=True)
+      ('-0.3', '0.0', '+0.3')
+    """
+    text = f"{value:{'+' if is_signed else ''}.{decimals}f}"
+    return text if float(text) else text.lstrip("+-")
+
+
 def as_decimal(value: float) -> str:
     """Three decimals: "0.547"."""
-    return f"{value:.3f}"
+    return rounded_text(value, 3)
 
 
 def as_fraction(value: float | None, is_signed: bool = False) -> str:
@@ -25,10 +38,9 @@ def as_fraction(value: float | None, is_signed: bool = False) -> str:
     """
     if value is None:
         return "n/a"
-    digits = f"{abs(value):.3f}".removeprefix("0")
-    if digits == ".000":
-        return digits
-    return ("\u2212" if value < 0 else "+" if is_signed else "") + digits
+    text = rounded_text(value, 3, is_signed)
+    sign = text[0] if text[0] in "+-" else ""
+    return sign.replace("-", MINUS) + text.removeprefix(sign).removeprefix("0")
 
 
 def interval_text(estimate: Estimate, number: Callable[[float], str] = as_decimal) -> str:

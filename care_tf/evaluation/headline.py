@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from care_tf.data.class_focus import check_focus
+from care_tf.evaluation.estimate_text import MINUS, as_decimal, rounded_text
 from care_tf.evaluation.pictures import percent
 from care_tf.evaluation.scores import Estimate, Scores
-
-_MINUS = "\u2212"
 
 
 class Headline(NamedTuple):
@@ -71,7 +70,7 @@ def as_value(key: str, value: float | None) -> str:
       '0.962'
     """
     if value is not None and is_auc(key):
-        return f"{value:.3f}"
+        return as_decimal(value)
     return percent(value)
 
 
@@ -79,7 +78,7 @@ def as_interval(key: str, estimate: Estimate) -> str:
     """The interval in words, e.g. "70.1 to 78.3 %"; "no interval" where undefined."""
     if estimate.low is None or estimate.high is None:
         return "no interval"
-    low = f"{estimate.low:.3f}" if is_auc(key) else f"{100 * estimate.low:.1f}"
+    low = as_decimal(estimate.low) if is_auc(key) else rounded_text(100 * estimate.low, 1)
     return f"{low} to {as_value(key, estimate.high)}"
 
 
@@ -142,5 +141,5 @@ def is_auc(key: str) -> bool:
 
 
 def _signed(key: str, value: float) -> str:
-    text = f"{value:+.3f}" if is_auc(key) else f"{100 * value:+.1f}"
-    return text.replace("-", _MINUS)
+    scale, decimals = (1, 3) if is_auc(key) else (100, 1)
+    return rounded_text(scale * value, decimals, is_signed=True).replace("-", MINUS)

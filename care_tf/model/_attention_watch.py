@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.keras_generation import number_in
+from care_tf.losses.outside_loss import OutsideLoss
 from care_tf.network.finite_weights import weights_not_finite
 
 EPOCHS_BEFORE_JUDGING = (6, 10)  # with alpha > 0: for a fit that ends, and for one that goes on
@@ -39,8 +40,9 @@ class AttentionSums(NamedTuple):
 class AttentionWatch(keras.callbacks.Callback):
     """Warns, once each, where attention is not trained though it should be; the first callback of every fit of a model.
 
-    It also takes `attention_inside` out of the logs of an epoch without masks, where it is NaN: `EarlyStopping` and its
-    like say that a log is missing, but take NaN for a number that nothing is better than.
+    It also takes out of an epoch's logs what was not measured, and is NaN: `attention_inside` without masks, and with
+    alpha = 0 an `attention_loss` that asks the network. `EarlyStopping` and its like say that a log is missing, but
+    take NaN for a number that nothing is better than.
     """
 
     def __init__(self) -> None:
@@ -71,13 +73,14 @@ class AttentionWatch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Judges an epoch."""
-        for name in ("attention_inside", "val_attention_inside"):
+        alpha = number_in(self.model.alpha)
+        unmeasured = ("attention_loss",) if alpha == 0 and isinstance(self.model.attention_loss, OutsideLoss) else ()
+        for name in ("attention_inside", "val_attention_inside", *unmeasured):
             if logs and math.isnan(float(logs.get(name, 0.0))):
                 del logs[name]
         if bad := weights_not_finite(self.model):
             found = f"{len(bad)} weights are NaN or infinite after epoch {epoch + 1}, first {bad[0]}"
             self._warn("weights", f"{found}. Check the images for NaN, or lower the learning rate")
-        alpha = number_in(self.model.alpha)
         sums = AttentionSums(*tf.convert_to_tensor(self._sums).numpy().tolist())
         if alpha == 0:
             self._has_seen_start = True  # stage 2 is still to come

@@ -39,8 +39,8 @@ def outside_losses(
     mask: tf.Tensor,
     has_mask: tf.Tensor,
     step: tf.Tensor,
-) -> tf.Tensor:
-    """L_i of every image of a batch, of which only those with a mask are passed.
+) -> Callable[[], tf.Tensor]:
+    """What computes L_i of every image of a batch, of which only those with a mask are passed.
 
     Args:
       loss: The loss.
@@ -51,18 +51,23 @@ def outside_losses(
       step: int scalar, the number of the training step, for what is drawn.
 
     Returns:
-      (B,), exactly 0 without a mask.
+      A function that returns (B,), exactly 0 without a mask. Replicas talk to each other here and not in it, so that it
+      may be a branch of a condition.
     """
     image = at_least_float32(image_of(inputs))
-    rows = tf.where(has_mask)[:, 0]
-    taken = tf.nest.map_structure(lambda each: _rows_of(each, rows), further_of(inputs))
+    scale, seed = channel_scale(image), tf.stack([_replica(), tf.cast(step, tf.int32)])
 
-    def of_images(images: tf.Tensor) -> tf.Tensor:
-        return log_probabilities({"image": images, **taken} if taken else images)
+    def compute() -> tf.Tensor:
+        rows = tf.where(has_mask)[:, 0]
+        taken = tf.nest.map_structure(lambda each: _rows_of(each, rows), further_of(inputs))
 
-    seed = tf.stack([_replica(), tf.cast(step, tf.int32)])
-    losses = loss.per_image(of_images, _rows_of(image, rows), _rows_of(mask, rows), channel_scale(image), seed)
-    return tf.scatter_nd(rows[:, tf.newaxis], losses[: tf.size(rows)], tf.cast(tf.shape(has_mask), rows.dtype))
+        def of_images(images: tf.Tensor) -> tf.Tensor:
+            return log_probabilities({"image": images, **taken} if taken else images)
+
+        losses = loss.per_image(of_images, _rows_of(image, rows), _rows_of(mask, rows), scale, seed)
+        return tf.scatter_nd(rows[:, tf.newaxis], losses[: tf.size(rows)], tf.cast(tf.shape(has_mask), rows.dtype))
+
+    return compute
 
 
 def _rows_of(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:

@@ -65,7 +65,8 @@ class CAREModel(OnReplicas):
     Activations of a frozen lower part may stand in for the images, as "activation"; the classifier is then the rest of
     the network, and the masks keep the images' size.
 
-    Logs: `loss`, `classification_loss` (L_c with regularization: what plain Keras calls loss), `attention_loss` (L_a),
+    Logs: `loss`, `classification_loss` (L_c with regularization: what plain Keras calls loss), `attention_loss` (L_a;
+    one that asks the network is not computed in training steps while alpha is 0, and `fit` leaves it out then),
     `attention_inside` (mean share of the map's energy inside the mask over masked images; `fit` leaves it out where
     there were none, `evaluate` gives NaN), with an embedding loss `embedding_loss` (L_e) and `embedding_spread` (1 for
     embeddings in all directions, 0 when they have collapsed into one), and the compiled metrics. To monitor one of
@@ -136,7 +137,7 @@ class CAREModel(OnReplicas):
         self._initial_alpha = _check_alpha(alpha)
         self._alpha = keras_generation.add_scalar(self, "alpha", alpha)
         self._trackers = {
-            name: (Mean if name == "attention_inside" else keras.metrics.Mean)(name=name, dtype="float32")
+            name: (Mean if name.startswith("attention_") else keras.metrics.Mean)(name=name, dtype="float32")
             for name in LOGGED_MEANS + EMBEDDING_MEANS
         }
         self._watch = AttentionWatch()
@@ -296,7 +297,9 @@ class CAREModel(OnReplicas):
         loss = self.attention_loss
         if isinstance(loss, OutsideLoss):
             # Before the pass below: embeddings and the layers' own losses are those of the last one.
-            per_image, is_flat = self._outside_losses(loss, batch, inputs, mask, has_mask), tf.zeros_like(has_mask)
+            is_measured = self._measures_attention_loss(training)
+            per_image = self._outside_losses(loss, batch, inputs, mask, has_mask, is_measured)
+            is_flat = tf.zeros_like(has_mask)
         predictions, activation_map = self._observed.predict_with_map(inputs, index, training, self._is_second_order)
         attention = normalize_map(activation_map)  # what is measured, whatever is trained on
         if isinstance(loss, AttentionLoss):
@@ -310,11 +313,22 @@ class CAREModel(OnReplicas):
         share = attention_inside_share(attention, mask)
         return Terms(predictions, AttentionTerms(per_image, has_mask, index), share, sums)
 
-    def _outside_losses(self, loss: OutsideLoss, batch: ImageBatch, inputs, mask, has_mask) -> tf.Tensor:
-        """L_i of every image (B,) of a loss that asks the network."""
+    def _measures_attention_loss(self, training: bool) -> bool | tf.Tensor:
+        """Whether L_a is computed: one that costs passes of its own has no use in a step with alpha = 0."""
+        if training and isinstance(self.attention_loss, OutsideLoss):
+            return tf.convert_to_tensor(self._alpha) > 0
+        return True
+
+    def _outside_losses(
+        self, loss: OutsideLoss, batch: ImageBatch, inputs, mask, has_mask, is_measured: bool | tf.Tensor
+    ) -> tf.Tensor:
+        """L_i of every image (B,) of a loss that asks the network; 0 where it is not measured."""
         check_images(loss, batch, image_of(inputs), self.jit_compile)
         step = tf.convert_to_tensor(self.optimizer.iterations)
-        return outside_losses(loss, self._observed.log_probabilities, inputs, mask, has_mask, step)
+        compute = outside_losses(loss, self._observed.log_probabilities, inputs, mask, has_mask, step)
+        if is_measured is True:
+            return compute()
+        return tf.cond(is_measured, compute, lambda: tf.zeros(tf.shape(has_mask), self._observed.score_dtype))
 
     def _total_loss(self, x, y, sample_weight, terms: Terms, training: bool) -> tf.Tensor:
         """L of Eq. 4 of the batch of all replicas, of which this one's part is an equal share; updates the means."""
@@ -338,7 +352,9 @@ class CAREModel(OnReplicas):
             loss += (1.0 - alpha) * self.embedding_weight * embedding_loss
             self._trackers["embedding_loss"].update_state(embedding_loss, sample_weight=batch_size)
             self._trackers["embedding_spread"].update_state(embedding_spread(embedding), batch_size)
-        for name, value in zip(LOGGED_MEANS, (loss, classification, attention_loss), strict=False):
+        num_measured = tf.where(self._measures_attention_loss(training), batch_size, 0)  # what is not measured is not 0
+        self._trackers["attention_loss"].update_state(attention_loss, sample_weight=num_measured)
+        for name, value in (("loss", loss), ("classification_loss", classification)):
             self._trackers[name].update_state(value, sample_weight=batch_size)
         if terms.share is not None and terms.attention is not None:
             self._trackers["attention_inside"].update_state(terms.share, tf.cast(terms.attention.has_mask, tf.float32))

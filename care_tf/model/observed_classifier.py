@@ -82,6 +82,12 @@ class ObservedClassifier:
         return None if self._anatomy is None else max(self._anatomy.num_outputs, 2)
 
     @property
+    def score_dtype(self) -> tf.DType:
+        """Of `log_probabilities`: float32, or float64 where the network computes in it."""
+        assert self.trace is not None
+        return tf.float64 if self.trace.predictions.dtype == tf.float64 else tf.float32
+
+    @property
     def last_dense(self) -> keras.layers.Dense:
         """The Dense layer that makes the logits; refused as by `network.last_dense` where there is none."""
         return found_dense(self.classifier, self.anatomy.last_dense)

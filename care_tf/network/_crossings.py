@@ -2,7 +2,10 @@
 
 import tensorflow as tf
 
-from care_tf.network._axes import SHAPE_ONLY, Axes, leaves_grid_out, mixes_positions
+from care_tf.network._axes import Axes
+from care_tf.network._axis_products import mixes_positions
+from care_tf.network._axis_selections import leaves_grid_out
+from care_tf.network._operation_kinds import SHAPE_ONLY
 from care_tf.network.trace import ancestors
 
 _WEIGHTED = frozenset({"Conv2D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum"})

@@ -9,18 +9,10 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.network._axes import (
-    Axes,
-    TokenGrid,
-    follow_axes,
-    is_map,
-    is_opaque,
-    is_padding,
-    share_added,
-    share_cut,
-    token_grid,
-)
+from care_tf.network._axes import Axes, TokenGrid, is_map, token_grid
+from care_tf.network._axis_following import follow_axes, is_opaque
 from care_tf.network._crossings import crossings, first_weighted, has_variable, is_grid_read, operations_between
+from care_tf.network._frame_changes import is_padding, share_added, share_cut
 from care_tf.network.observation import find_path, listing
 from care_tf.network.second_order import first_order_only
 from care_tf.network.trace import Call, NetworkTrace

@@ -4,7 +4,7 @@ import tensorflow as tf
 from tensorflow.python.framework.ops import get_gradient_function
 
 from care_tf.errors import InputError, clause
-from care_tf.network._axes import SHAPE_ONLY
+from care_tf.network._operation_kinds import SHAPE_ONLY
 
 _ANOTHER_LAYER = "Choose an attention layer after it"
 

@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.network._axes import SHAPE_ONLY
+from care_tf.network._operation_kinds import SHAPE_ONLY
 from care_tf.network.inputs import call_classifier, input_specs, symbolic_inputs
 from care_tf.network.observation import layers_by_path, observing
 from care_tf.network_input import image_of

@@ -12,7 +12,8 @@ class Machine:
     """What trains.
 
     Attributes:
-      gpu: Name of the first GPU that TensorFlow uses; None where the processor trains.
+      gpu: Name of the first GPU that TensorFlow sees, which is not the machine's first where CUDA_VISIBLE_DEVICES says
+        so; None where the processor trains.
       unseen_gpu: Name of a GPU that is there and that TensorFlow does not use, where it uses none.
       num_cores: Processor cores that this process may use.
       memory_bytes: Memory of the GPU, or without one of the machine; None where it is not known.
@@ -27,16 +28,24 @@ class Machine:
 def this_machine() -> Machine:
     """The machine of this process."""
     num_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    known = _gpus_of_the_driver()
-    name, memory_bytes = known[0] if known else (None, None)
-    if gpu() is None:
-        return Machine(None, name, num_cores, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    return Machine(name or "GPU", None, num_cores, memory_bytes)
+    known, name = _gpus_of_the_driver(), _gpu_of_tensorflow()
+    if name is None:
+        unseen = known[0][0] if known else None
+        return Machine(None, unseen, num_cores, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    # The driver's order is not TensorFlow's, so of GPUs of one name with different memories it may be any.
+    sizes = {size for known_name, size in known if known_name == name}
+    return Machine(name, None, num_cores, sizes.pop() if len(sizes) == 1 else None)
 
 
 def gpu() -> str | None:
     """TensorFlow's device name of the first GPU that it uses; None without one."""
     return "GPU:0" if tf.config.list_logical_devices("GPU") else None
+
+
+def _gpu_of_tensorflow() -> str | None:
+    """The name of the first GPU that TensorFlow sees."""
+    seen = tf.config.get_visible_devices("GPU")
+    return tf.config.experimental.get_device_details(seen[0]).get("device_name", "GPU") if seen else None
 
 
 def _gpus_of_the_driver() -> list[tuple[str, int]]:

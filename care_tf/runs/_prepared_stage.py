@@ -103,7 +103,7 @@ def _prepare(
     counts = list(train.class_counts.values())
     own = [metric.name for metric in own_metrics(config, train.class_names)]
     _check_sees_images(config, stage)
-    _check_monitor(stage, rows.validation is not None, own)
+    _check_monitor(config, stage, rows.validation is not None, own)
     check_classifier(stage, observed, rows.validation is not None)
     loss = get_classification_loss(stage.loss, counts, class_weights(stage.class_weight, counts, train.class_names))
     embedding_loss = None if stage.embedding_loss is None else get_embedding_loss(stage.embedding_loss)
@@ -196,9 +196,11 @@ def _check_sees_images(config: RunConfig, stage: Stage) -> None:
         )
 
 
-def _check_monitor(stage: Stage, has_validation: bool, own: list[str]) -> None:
+def _check_monitor(config: RunConfig, stage: Stage, has_validation: bool, own: list[str]) -> None:
     known = [*LOGGED_MEANS, *(EMBEDDING_MEANS if stage.embedding_loss is not None else ()), *METRICS, *own]
     known += [f"val_{name}" for name in known] if has_validation else []
+    if stage.alpha == 0 and isinstance(config.care.attention_loss, OutsideLoss):
+        known.remove("attention_loss")  # which training steps with alpha = 0 do not compute
     if stage.monitor not in known:
         raise InputError(
             f"Stage {stage.name!r}: monitor={stage.monitor!r} is not a log. Available: {', '.join(known)}."

@@ -6,6 +6,7 @@ from typing import Any
 
 from care_tf.data.groups import groups_or_none
 from care_tf.data.manifest import COLUMNS
+from care_tf.data.noted_columns import CUE
 from care_tf.errors import InputError
 from care_tf.evaluation import flip_rate, group_scores
 from care_tf.evaluation.estimate_text import estimate_text
@@ -32,7 +33,7 @@ class GroupColumns:
         if known := [name for name in self.names if name in COLUMNS]:
             raise InputError(
                 f"A column of groups or pairs must be one that says more than {', '.join(COLUMNS)}. "
-                f"Received {', '.join(known)}. Choose another, such as cue."
+                f"Received {', '.join(known)}. Choose another, such as {CUE}."
             )
 
     @property

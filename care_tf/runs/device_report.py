@@ -84,4 +84,5 @@ def _summary(check: DeviceCheck) -> list[str]:
         f"{memory}.",
         f"An epoch of {check.input.num_images:,} images takes about {as_duration(epoch)} (h:mm:ss), the stage's "
         f"{check.stage.epochs} at most {as_duration(epoch * check.stage.epochs)}.",
+        "The rates are those of images read before (a warm page cache): a first epoch from a slow disk takes longer.",
     ]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from care_tf.evaluation.estimate_text import PARTIAL_NOTE, partial_text
+from care_tf.evaluation.estimate_text import PARTIAL_NOTE, partial_text, rounded_text
 from care_tf.evaluation.headline import is_auc
 from care_tf.runs._paper_differences import differences_from_paper
 from care_tf.runs.config import RunConfig
@@ -100,4 +100,4 @@ def figure_texts(figure: str, values: Sequence[float], is_signed: bool) -> list[
       ['+20.0', '-5.0']
     """
     scale, decimals = (1, 3) if is_auc(figure) else (100, 1)
-    return [f"{scale * value:{'+' if is_signed else ''}.{decimals}f}" for value in values]
+    return [rounded_text(scale * value, decimals, is_signed) for value in values]

@@ -12,6 +12,7 @@ from care_tf import CAREModel
 from care_tf.callbacks import FiniteLoss, TwoStageSchedule
 from care_tf.callbacks.two_stage_schedule import ramped_alpha
 from care_tf.errors import InputError
+from care_tf.losses import OutsidePerturbation
 
 SETTINGS = dict(batch_size=16, verbose=0, shuffle=False)
 
@@ -219,6 +220,15 @@ def test_a_loss_that_is_not_a_number_stops_the_run(network, images):
         model.fit({"image": image, "mask": mask}, labels, **settings)
     for now, then in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(now, then)
+
+
+def test_what_was_not_measured_is_not_blamed(network, images):
+    image, labels, mask = images
+    model = CAREModel(network(), alpha=0.0, attention_loss=OutsidePerturbation())
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x, weights = {"image": image, "mask": mask}, np.full(16, np.nan, np.float32)
+    with pytest.raises(InputError, match=r"nan at epoch 1, batch 1 \(classification_loss\)\."):
+        model.fit(x, labels, sample_weight=weights, callbacks=[FiniteLoss()], **SETTINGS)
 
 
 def test_weights_that_are_not_numbers_are_told_and_stop_the_run(network, images):

@@ -2,7 +2,7 @@ import functools
 
 import pytest
 
-from care_tf.evaluation.estimate_text import as_fraction, estimate_text, interval_text
+from care_tf.evaluation.estimate_text import as_decimal, as_fraction, estimate_text, interval_text, rounded_text
 from care_tf.evaluation.scores import Estimate
 
 
@@ -12,6 +12,21 @@ from care_tf.evaluation.scores import Estimate
 )
 def test_numbers_have_three_decimals_and_no_leading_zero(value, unsigned, signed):
     assert (as_fraction(value), as_fraction(value, is_signed=True)) == (unsigned, signed)
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text", "signed"),
+    [
+        (-0.04, 1, "0.0", "0.0"),
+        (0.04, 1, "0.0", "0.0"),
+        (-0.0, 0, "0", "0"),
+        (-0.06, 1, "-0.1", "-0.1"),
+        (9.96, 1, "10.0", "+10.0"),
+    ],
+)
+def test_what_rounds_to_zero_has_no_sign(value, decimals, text, signed):
+    assert (rounded_text(value, decimals), rounded_text(value, decimals, is_signed=True)) == (text, signed)
+    assert as_decimal(-1e-9) == "0.000"
 
 
 def test_what_is_undefined_leaves_its_part_out():

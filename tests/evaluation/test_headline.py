@@ -29,6 +29,7 @@ def test_values_in_words():
     assert as_interval("macro_auc", Estimate(0.5, 0.25, 0.75)) == "0.250 to 0.750"
     assert as_interval("macro_auc", Estimate(0.5, None, None)) == "no interval"
     assert as_difference("recall/DF", Estimate(0.1, -0.05, 0.25)) == "+10.0 points (\u22125.0\u00a0to\u00a0+25.0)"
+    assert as_difference("recall/DF", Estimate(-0.0004, -0.05, 0.0)) == "0.0 points (\u22125.0\u00a0to\u00a00.0)"
     assert as_difference("recall/DF", Estimate(None, None, None)) == "n/a"
 
 

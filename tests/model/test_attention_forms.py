@@ -9,7 +9,7 @@ from marks import one_generation
 from care_tf import CAREModel
 from care_tf.attention import normalize_map
 from care_tf.keras_generation import tensorflow_variable
-from care_tf.losses import AttentionLoss, TripletLoss
+from care_tf.losses import AttentionLoss
 
 FORMS = ("outside", "energy", "l1")
 SETTINGS = dict(batch_size=8, epochs=1, verbose=0, shuffle=False)
@@ -21,10 +21,6 @@ def compiled(classifier, form, optimizer="sgd", compile_settings=None, reduction
     model = CAREModel(classifier, attention_loss=AttentionLoss(form=form, reduction=reduction), **kwargs)
     model.compile(optimizer, "sparse_categorical_crossentropy", **(compile_settings or {}))
     return model
-
-
-def weights_difference(first, second):
-    return max(np.abs(a - b).max() for a, b in zip(first.get_weights(), second.get_weights(), strict=True))
 
 
 def test_evaluate_reports_the_energy_of_the_map_before_min_max(network, images):
@@ -94,17 +90,6 @@ def test_each_form_falls(network, images, form):
     assert history["attention_inside"][-1] > history["attention_inside"][0]
 
 
-@pytest.mark.parametrize("form", ["energy", *one_generation("outside", "l1")])
-def test_alpha_zero_trains_to_the_weights_of_plain_keras(network, images, form):
-    image, labels, mask = images
-    plain = network()
-    plain.compile("sgd", "sparse_categorical_crossentropy", **EAGER)
-    plain.fit(image, labels, **SETTINGS)
-    model = compiled(network(), form, compile_settings=EAGER, alpha=0.0)
-    model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
-    assert weights_difference(plain, model.classifier) < 1e-6
-
-
 @pytest.mark.one_generation
 def test_graph_and_xla_agree(images):
     """Of what a form adds to a step. The step itself is compiled in test_care_model.py; all forms are in one graph."""
@@ -127,18 +112,6 @@ def test_graph_and_xla_agree(images):
         compiled = tf.function(values_and_slopes, autograph=False, jit_compile=jit_compile)
         for found, each in zip(compiled(*given), expected, strict=True):
             np.testing.assert_allclose(found, each, atol=1e-6)
-
-
-def test_the_wrapper_saves_and_loads_in_safe_mode(network, images, tmp_path):
-    image, labels, mask = images
-    model = compiled(network(), "energy", "adam", EAGER, embedding_loss=TripletLoss())
-    model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
-    model.save(tmp_path / "care.keras")
-    again = keras.models.load_model(tmp_path / "care.keras", safe_mode=True)
-    assert again.attention_loss.get_config() == model.attention_loss.get_config()
-    for either in (model, again):
-        either.fit({"image": image, "mask": mask}, labels, **SETTINGS)
-    assert weights_difference(model.classifier, again.classifier) < 1e-5
 
 
 @pytest.mark.one_generation

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from classifiers import weights_difference
 from marks import one_generation
 
 from care_tf import CAREModel
@@ -37,10 +38,6 @@ def evaluated(model, x, labels, **kwargs):
 
 def from_logits():
     return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-def weights_difference(first, second):
-    return max(np.abs(a - b).max() for a, b in zip(first.get_weights(), second.get_weights(), strict=True))
 
 
 # --- oracles ---

@@ -234,6 +234,12 @@ def test_every_setting_of_the_attention_loss_arrives(config, given):
     assert wanted.items() - {("name", wanted.get("name"))} <= model.attention_loss.get_config().items()
 
 
+def test_a_log_that_a_stage_does_not_measure_is_not_monitored(config):
+    given = {"care": {"form": "perturbation"}, "stages": stages({"epochs": 1, "monitor": "attention_loss", "alpha": 0})}
+    with pytest.raises(InputError, match="monitor='attention_loss' is not a log.*val_attention_loss"):
+        train_run(config("refused", **given), show_progress=False)
+
+
 @pytest.mark.parametrize("changes", [{"every_stage": {"cache_activations": True}}, {"training__jit_compile": True}])
 def test_a_form_that_passes_images_again_needs_them_and_no_xla(config, changes):
     given = {**changes, "care": {"form": "perturbation"}}

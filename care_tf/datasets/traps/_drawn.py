@@ -13,6 +13,7 @@ import numpy as np
 from care_tf.box_geometry import tight_box_in_image, union_mask
 from care_tf.data.groups import own_groups
 from care_tf.data.manifest import Manifest
+from care_tf.data.noted_columns import CUE, PAIR
 from care_tf.datasets.traps._marks import MARKS, Paint, mark_paint, painted
 from care_tf.datasets.traps._parts import agreeing_at_share, check_every_class, deal_lesions, most_images
 from care_tf.datasets.traps._sides import (
@@ -196,8 +197,8 @@ def _listed(rows: Manifest, views: Sequence[_View], mark: str, paths: Sequence[P
         splits=tuple(view.split for view in views),
         box_sources=column(rows.box_sources),
         inputs={
-            "cue": tuple(mark if view.has_mark else NO_CUE for view in views),
-            "pair": tuple(view.pair for view in views),
+            CUE: tuple(mark if view.has_mark else NO_CUE for view in views),
+            PAIR: tuple(view.pair for view in views),
         },
         source=rows.source,
     )

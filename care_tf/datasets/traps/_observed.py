@@ -7,6 +7,7 @@ import numpy as np
 
 from care_tf.data.groups import own_groups
 from care_tf.data.manifest import Manifest
+from care_tf.data.noted_columns import CUE, PAIR
 from care_tf.datasets.traps._parts import check_every_class, deal_lesions, exact_share, most_images
 from care_tf.datasets.traps._sides import (
     NO_CUE,
@@ -67,13 +68,11 @@ def observed_trap(
     if len(has_cue) != len(manifest):
         raise InputError(f"has_cue needs one entry per image ({len(manifest)}). Received {len(has_cue)}.")
     is_clear = np.array([each is not None for each in has_cue], bool)
-    manifest = dataclasses.replace(manifest, folds=(), splits=(), inputs={"cue": _names(has_cue, cue)})
+    manifest = dataclasses.replace(manifest, folds=(), splits=(), inputs={CUE: _names(has_cue, cue)})
     rows, is_positive = two_sides(manifest.subset(is_clear), positive, negative, joined)
-    shows_cue = np.array(rows.inputs["cue"]) != NO_CUE
+    shows_cue = np.array(rows.inputs[CUE]) != NO_CUE
     agrees = is_positive == shows_cue
-    kinds = [
-        f"{rows.class_names[label]}, cue {cue}" for label, cue in zip(rows.labels, rows.inputs["cue"], strict=True)
-    ]
+    kinds = [f"{rows.class_names[label]}, cue {cue}" for label, cue in zip(rows.labels, rows.inputs[CUE], strict=True)]
     parts = deal_lesions(kinds, rows.groups, _EIGHTHS, seed)
     random = np.random.default_rng(seed)
     pairs = [""] * len(rows)
@@ -122,4 +121,4 @@ def _with_splits(rows: Manifest, chosen: dict[str, np.ndarray], pairs: list[str]
     splits = tuple(name for name in names for _ in chosen[name])
     own = tuple(pairs[row] for row in order.tolist())
     result = rows.subset(order)
-    return dataclasses.replace(result, splits=splits, inputs={**result.inputs, "pair": own})
+    return dataclasses.replace(result, splits=splits, inputs={**result.inputs, PAIR: own})

@@ -4,6 +4,7 @@ from collections import Counter
 
 from care_tf.data.groups import own_groups
 from care_tf.data.manifest import Manifest
+from care_tf.data.noted_columns import CUE, PAIR
 from care_tf.datasets.traps._sides import NO_CUE, SPLITS, TEST_BALANCED, TEST_CLEAN, TEST_REVERSED, TRAIN, VALIDATION
 
 _MEANING = {
@@ -26,7 +27,7 @@ def trap_summary(manifest: Manifest) -> str:
       each split is.
     """
     groups = own_groups(manifest.groups)
-    has_boxes, cues, pairs = manifest.has_boxes, manifest.inputs["cue"], manifest.inputs["pair"]
+    has_boxes, cues, pairs = manifest.has_boxes, manifest.inputs[CUE], manifest.inputs[PAIR]
     images: Counter = Counter()
     boxes: Counter = Counter()
     lesions: dict[tuple, set] = {}

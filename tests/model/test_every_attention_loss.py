@@ -1,0 +1,42 @@
+"""What CAREModel promises of whatever stands in the attention loss's place."""
+
+import keras
+import pytest
+from classifiers import weights_difference
+from marks import one_generation
+
+from care_tf import CAREModel
+from care_tf.losses import AttentionLoss, InputGradient, OutsidePerturbation, TripletLoss
+
+SETTINGS = dict(batch_size=8, epochs=2, verbose=0, shuffle=False)
+FORMS = {form: AttentionLoss(form=form) for form in ("energy", "outside", "l1")}
+NETWORK = {"gradient": InputGradient(0.3), "worst": OutsidePerturbation("worst", 0.2), "random": OutsidePerturbation()}
+LOSSES = FORMS | NETWORK
+NAMES = ["energy", "gradient", "worst", *one_generation("outside", "l1", "random")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_alpha_zero_trains_to_the_weights_of_plain_keras(network, images, name):
+    """Moving statistics and the layers' own losses included."""
+    image, labels, mask = images
+    plain = network()
+    plain.compile("sgd", "sparse_categorical_crossentropy")
+    plain.fit(image, labels, **SETTINGS)
+    model = CAREModel(network(), alpha=0.0, attention_loss=LOSSES[name])
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
+    assert weights_difference(plain, model.classifier) < 1e-6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_wrapper_saves_and_loads_in_safe_mode(network, images, tmp_path, name):
+    image, labels, mask = images
+    model = CAREModel(network(), attention_loss=LOSSES[name], embedding_loss=TripletLoss())
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
+    model.save(tmp_path / "care.keras")
+    again = keras.models.load_model(tmp_path / "care.keras", safe_mode=True)
+    assert again.attention_loss.get_config() == model.attention_loss.get_config()
+    for either in (model, again):
+        either.fit({"image": image, "mask": mask}, labels, **SETTINGS)
+    assert weights_difference(model.classifier, again.classifier) < 1e-5
