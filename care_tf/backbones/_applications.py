@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.backbones._backbone import Backbone, Weights
-from care_tf.backbones._local_weights import load_layers, load_weights
+from care_tf.backbones._local_weights import load_layers, load_weights, require_file
 from care_tf.backbones.preprocessing import imagenet_bgr
 from care_tf.errors import InputError
 
@@ -27,6 +27,8 @@ def application_network(network_name: str, image_size: tuple[int, int], weights:
       weights: As for `Backbone.build_network`; "imagenet" is downloaded by Keras, then kept in its cache.
     """
     constructor = _constructor(network_name)
+    if weights not in (None, "imagenet"):
+        require_file(weights)  # before seconds go into building the network
     input_shape = (*image_size, 3)
     try:
         network = constructor(include_top=False, weights=None, input_shape=input_shape)

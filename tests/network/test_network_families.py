@@ -11,6 +11,10 @@ from keras import layers
 from care_tf.model.observed_classifier import ObservedClassifier
 
 SIZE = 64
+EFFICIENTNET_SMALL = {
+    "name": "efficientnetv2-b0",  # which blocks
+    **{"width_coefficient": 0.5, "depth_coefficient": 0.1, "default_size": SIZE},
+}
 NASNET_MOBILE = {"penultimate_filters": 1056, "stem_block_filters": 32, "skip_reduction": False}
 
 
@@ -32,8 +36,16 @@ def fewer_blocks(published, family: str):
 
 # Family -> builder, the last part of the path without its number, (h, w) of the map.
 FAMILIES = {
-    "ConvNeXt": (application(apps.ConvNeXtTiny), "global_average_pooling2d", (2, 2)),
-    "EfficientNetV2": (application(apps.EfficientNetV2B0), "top_activation", (2, 2)),
+    "ConvNeXt": (
+        application(fewer_blocks(apps.ConvNeXtTiny, "ConvNeXt"), depths=(1, 1, 1, 1), projection_dims=(8, 16, 24, 32)),
+        "global_average_pooling2d",
+        (2, 2),
+    ),
+    "EfficientNetV2": (
+        application(fewer_blocks(apps.EfficientNetV2B0, "EfficientNetV2"), **EFFICIENTNET_SMALL),
+        "top_activation",
+        (2, 2),
+    ),
     "MobileNetV3": (application(apps.MobileNetV3Small), "activation", (2, 2)),
     "DenseNet": (application(fewer_blocks(apps.DenseNet121, "DenseNet"), blocks=(2, 2, 2, 2)), "relu", (2, 2)),
     "NASNet": (
