@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from care_tf import keras_generation
@@ -162,9 +163,9 @@ def _checked_share(name: str, value: Any) -> float:
 
 def _checked_classes(classes: Any) -> tuple[int, ...]:
     given = tuple(classes) if isinstance(classes, Sequence) and not isinstance(classes, str) else ()
-    if not given or any(isinstance(each, bool) or not isinstance(each, int) or each < 0 for each in given):
+    if not given or not all(isinstance(each, int | np.integer) and each >= 0 for each in given):
         raise InputError(
             "classes must list the labels whose images get masks, whole numbers from 0 on. Received "
             f"classes={classes!r}. Give the position of each class in the list of classes, such as classes=[5]."
         )
-    return given
+    return tuple(map(int, given))
