@@ -163,9 +163,13 @@ def _checked_share(name: str, value: Any) -> float:
 
 def _checked_classes(classes: Any) -> tuple[int, ...]:
     given = tuple(classes) if isinstance(classes, Sequence) and not isinstance(classes, str) else ()
-    if not given or not all(isinstance(each, int | np.integer) and each >= 0 for each in given):
+    if not given or not all(_is_label(each) for each in given):
         raise InputError(
             "classes must list the labels whose images get masks, whole numbers from 0 on. Received "
             f"classes={classes!r}. Give the position of each class in the list of classes, such as classes=[5]."
         )
     return tuple(map(int, given))
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= 0
