@@ -64,7 +64,8 @@ class CAREModel(OnReplicas):
     L_c is the compiled loss (with sample and class weights), L_a the attention loss of the true class's activation
     map against the masks in x. With an embedding loss L_e, w_c L_c + w_e L_e replaces L_c. A mask head adds w_m L_m,
     and masks for images that have none. Regularization losses of the layers are added in full whatever the weights are.
-    With alpha = 0, or without masks, the weights are those of a plain Keras fit.
+    With alpha = 0, or without masks, the weights are those of a plain Keras fit (with a mask head, where its
+    backbone_weight is 0).
 
     A batch is `({"image": (B, H, W, C), "mask": (B, H, W, 1)}, y[, sample_weight])`; bare images, or a dict without
     "mask", are accepted everywhere. "mask_class", int (B,), names the class a mask belongs to where y does not say it
@@ -192,10 +193,11 @@ class CAREModel(OnReplicas):
         anatomy = self._observed.study(image.shape, image.dtype, self._is_second_order)
         if isinstance(loss, OutsideLoss) and loss.needs_second_order:
             self._observed.check_input_gradients()
-        if self.mask_head is not None and not self.mask_head.built:
+        if self.mask_head is not None:
             check_head_classes(self.mask_head, max(anatomy.num_outputs, 2))
-            with tf.init_scope():
-                self.mask_head.build((None, *(anatomy.map_size or (None, None)), anatomy.map_channels))
+            if not self.mask_head.built:
+                with tf.init_scope():
+                    self.mask_head.build((None, *(anatomy.map_size or (None, None)), anatomy.map_channels))
         return anatomy
 
     def build(self, input_shape: Any = None) -> None:
@@ -364,8 +366,9 @@ class CAREModel(OnReplicas):
             loss += (1.0 - alpha) * self.embedding_weight * embedding_loss
             self._trackers["embedding_loss"].update_state(embedding_loss, sample_weight=batch_size)
             self._trackers["embedding_spread"].update_state(embedding_spread(embedding), batch_size)
-        if self.mask_head is not None and masks is not None:
-            loss += self.mask_head.weight * tf.cast(self._mask_loss_of(masks, terms.masks, batch_size, training), dtype)
+        if self.mask_head is not None and terms.masks is not None:
+            mask_loss = self._mask_loss_of(self.mask_head, masks, terms.masks, batch_size, training)
+            loss += self.mask_head.weight * tf.cast(mask_loss, dtype)
         for name, value in zip(LOGGED_MEANS, (loss, classification, attention_loss), strict=False):
             self._trackers[name].update_state(value, sample_weight=batch_size)
         if terms.share is not None and terms.is_measured is not None:
@@ -378,14 +381,14 @@ class CAREModel(OnReplicas):
         weights = self.attention_loss.image_weights(attention.has_mask, attention.index, num_classes)
         return tf.reduce_sum(tf.cast(weights, attention.loss.dtype) * attention.loss)
 
-    def _mask_loss_of(self, masks: MaskTerms, own: MaskTerms, batch_size: tf.Tensor, training: bool) -> tf.Tensor:
+    def _mask_loss_of(self, head: MaskHead, masks: MaskTerms, own: MaskTerms, batch_size, training: bool) -> tf.Tensor:
         """L_m of a batch of all replicas; logs this one's part, `own`, and counts the step."""
         loss = mean_mask_loss(masks)
         self._trackers["mask_loss"].update_state(loss, sample_weight=batch_size)
         self._trackers["mask_dice"].update_state(own.dice, tf.cast(own.has_mask, tf.float32))
         self._trackers["learned_masks"].update_state(tf.cast(own.is_learned, tf.float32))
         if training:
-            self.mask_head.count_step(tf.reduce_any(masks.has_mask))
+            head.count_step(tf.reduce_any(masks.has_mask))
         return loss
 
     def _embedding_loss_of(self, y, embedding: tf.Tensor, loss: keras.losses.Loss) -> tf.Tensor:
