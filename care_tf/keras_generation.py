@@ -23,6 +23,13 @@ def add_scalar(model: keras.Model, name: str, value: float):
     return model.add_weight(name=name, shape=(), dtype="float32", initializer=initializer, trainable=False, **uncast)
 
 
+def add_counter(layer: keras.layers.Layer, name: str):
+    """A whole number of a layer, saved with it, to which all replicas assign the same."""
+    aggregation: Any = "only_first_replica" if KERAS_3 else tf.VariableAggregation.ONLY_FIRST_REPLICA
+    settings: dict[str, Any] = {"initializer": "zeros", "trainable": False, "aggregation": aggregation}
+    return layer.add_weight(name=name, shape=(), dtype="int64", **settings)
+
+
 def set_direction(metric: keras.metrics.Metric, direction: str) -> keras.metrics.Metric:
     """Tells Keras 3's `EarlyStopping(mode="auto")` whether a metric is better "up" or "down"; Keras 2 goes by names."""
     metric._direction = direction

@@ -64,6 +64,25 @@ def project_mask(mask: tf.Tensor, map_size: tuple[int | tf.Tensor, int | tf.Tens
     return tf.einsum("Hh,bHW,Ww->bhw", rows, mask, columns)
 
 
+def resize_map(values: tf.Tensor, size: tuple[int | tf.Tensor, int | tf.Tensor]) -> tf.Tensor:
+    """Bilinear resize of maps by the two matrix products that `project_mask` transposes, with all of its gradients.
+
+    resized = Ry F Rx^T
+
+    Args:
+      values: F, float (B, h, w).
+      size: (H, W).
+
+    Returns:
+      (B, H, W), the dtype of `values`.
+    """
+    given = [values.shape[axis] if values.shape[axis] is not None else tf.shape(values)[axis] for axis in (1, 2)]
+    rows, columns = (
+        tf.cast(interpolation_matrix(output, length), values.dtype) for output, length in zip(size, given, strict=True)
+    )
+    return tf.einsum("Hh,bhw,Ww->bHW", rows, values, columns)
+
+
 def share_inside(values: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
     """Which share of a map's energy lies inside a mask.
 

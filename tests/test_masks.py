@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from care_tf.masks import interpolation_matrix, project_mask, squeeze_mask
+from care_tf.masks import interpolation_matrix, project_mask, resize_map, squeeze_mask
 
 
 @pytest.mark.parametrize(("output_size", "input_size"), [(224, 7), (128, 7), (10, 3), (7, 7), (5, 1), (3, 8)])
@@ -48,3 +48,17 @@ def test_known_and_unknown_sizes_give_the_same_matrix_to_the_last_bit(sizes):
     known = interpolation_matrix(*sizes)
     unknown = interpolation_matrix(*map(tf.constant, sizes))
     np.testing.assert_array_equal(known, unknown)
+
+
+def test_resizing_is_tensorflow_s_and_the_projection_s_other_side():
+    rng = np.random.default_rng(0)
+    values, mask = rng.random((2, 4, 5)).astype(np.float32), rng.random((2, 9, 12)).astype(np.float32)
+    expected = tf.image.resize(values[..., None], (9, 12), method="bilinear")[..., 0]
+    found = resize_map(tf.constant(values), (9, 12))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    length = tf.TensorSpec([], tf.int32)
+    signature = [tf.TensorSpec([None, None, None]), length, length]
+    traced = tf.function(lambda v, h, w: resize_map(v, (h, w)), input_signature=signature, autograph=False)
+    np.testing.assert_allclose(traced(values, 9, 12), expected, rtol=1e-5)
+    inner = np.einsum("bhw,bhw->b", mask, found)
+    np.testing.assert_allclose(np.einsum("bhw,bhw->b", project_mask(mask, (4, 5)), values), inner, rtol=1e-5)

@@ -166,6 +166,17 @@ class Manifest:
         """The same images with neither boxes nor masks."""
         return dataclasses.replace(self, boxes=(), mask_paths=(), box_sources=())
 
+    def with_boxes_where(self, keep: np.ndarray) -> "Manifest":
+        """The same images, with boxes and masks only where `keep`, bool (n,), is True."""
+        kept = keep.tolist()
+        return dataclasses.replace(
+            self,
+            boxes=self.flat_boxes.only(keep),
+            mask_paths=tuple(path if own else "" for path, own in zip(self.mask_paths, kept, strict=True)),
+            # Who drew boxes that are not used is nothing a result depends on, and not part of the fingerprint.
+            box_sources=tuple(source if own else "" for source, own in zip(self.box_sources, kept, strict=True)),
+        )
+
     def with_boxes_from(self, other: "Manifest") -> "Manifest":
         """The same images with the boxes, masks and box sources that another manifest has for them.
 

@@ -15,6 +15,7 @@ EPOCHS_BEFORE_JUDGING = (6, 10)  # with alpha > 0: for a fit that ends, and for 
 LEAST_FALL = 0.01  # of the attention loss per counted image, whose range is about 1 wide
 _ENDS = 2  # epochs averaged at either end
 _OFF = "CARE trains no attention"
+_NAN_WITHOUT_MASKS = ("attention_inside", "val_attention_inside", "mask_dice", "val_mask_dice")
 
 
 class AttentionSums(NamedTuple):
@@ -27,6 +28,8 @@ class AttentionSums(NamedTuple):
       counted: Those of them that enter the attention loss: with a class, and a sample weight other than 0.
       flat: Those of `counted` whose attention map, as the loss takes it, is zero, and has no gradient.
       loss: L_a of each image of `counted`, added up.
+      wanted: Those without a mask of a class that a mask head gives masks to.
+      learned: Those of them that got one.
     """
 
     images: Any
@@ -35,14 +38,16 @@ class AttentionSums(NamedTuple):
     counted: Any = 0.0
     flat: Any = 0.0
     loss: Any = 0.0
+    wanted: Any = 0.0
+    learned: Any = 0.0
 
 
 class AttentionWatch(keras.callbacks.Callback):
     """Warns, once each, where attention is not trained though it should be; the first callback of every fit of a model.
 
-    It also takes out of an epoch's logs what was not measured, and is NaN: `attention_inside` without masks, and with
-    alpha = 0 an `attention_loss` that asks the network. `EarlyStopping` and its like say that a log is missing, but
-    take NaN for a number that nothing is better than.
+    It also takes out of an epoch's logs what was not measured, and is NaN: `attention_inside` and `mask_dice` without
+    masks, and with alpha = 0 an `attention_loss` that asks the network. `EarlyStopping` and its like say that a log is
+    missing, but take NaN for a number that nothing is better than.
     """
 
     def __init__(self) -> None:
@@ -57,6 +62,7 @@ class AttentionWatch(keras.callbacks.Callback):
         self._has_warned: set[str] = set()
         self._losses: list[float] = []  # per counted image, of every epoch with alpha > 0 since there was one
         self._has_seen_start = False
+        self._wanted, self._has_learned = 0.0, False  # of a mask head, of all epochs with alpha > 0
 
     def add(self, sums: AttentionSums) -> None:
         """Adds a batch; in the graph of a training step."""
@@ -75,13 +81,15 @@ class AttentionWatch(keras.callbacks.Callback):
         """Judges an epoch."""
         alpha = number_in(self.model.alpha)
         unmeasured = ("attention_loss",) if alpha == 0 and isinstance(self.model.attention_loss, OutsideLoss) else ()
-        for name in ("attention_inside", "val_attention_inside", *unmeasured):
+        for name in (*_NAN_WITHOUT_MASKS, *unmeasured):
             if logs and math.isnan(float(logs.get(name, 0.0))):
                 del logs[name]
         if bad := weights_not_finite(self.model):
             found = f"{len(bad)} weights are NaN or infinite after epoch {epoch + 1}, first {bad[0]}"
             self._warn("weights", f"{found}. Check the images for NaN, or lower the learning rate")
         sums = AttentionSums(*tf.convert_to_tensor(self._sums).numpy().tolist())
+        if alpha > 0:
+            self._wanted, self._has_learned = self._wanted + sums.wanted, self._has_learned or sums.learned > 0
         if alpha == 0:
             self._has_seen_start = True  # stage 2 is still to come
         elif sums.images and not sums.counted:
@@ -96,6 +104,8 @@ class AttentionWatch(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Judges a fit."""
         self._judge_losses(EPOCHS_BEFORE_JUDGING[0])
+        if self._wanted and not self._has_learned:
+            self._warn("head", _no_learned_mask(self.model.mask_head))
 
     def _judge_losses(self, num_epochs: int) -> None:
         if not self._has_seen_start or len(self._losses) < num_epochs:
@@ -138,6 +148,19 @@ def _why_no_mask(sums: AttentionSums) -> str:
         f"all {sums.masked:.0f} images with a mask are left out. Likely cause: their class is -1 (`mask_class`), or "
         "their sample weight is 0"
     )
+
+
+def _no_learned_mask(head: Any) -> str:
+    steps = number_in(head.trained_steps)
+    if steps < head.warm_up_steps:
+        done = f"{steps:.0f} of {head.warm_up_steps} warm-up steps"
+        cause = f"it has had {done} with a mask to learn from; train longer, or lower warm_up_steps"
+    else:
+        cause = (
+            "its predictions are empty or cover the whole image; see mask_dice in the logs, and train longer, or give "
+            "more boxes"
+        )
+    return f"The mask head gave no image a mask. Likely cause: {cause}"
 
 
 def _flat_maps(sums: AttentionSums, epoch: int, model: Any) -> str:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -16,6 +16,20 @@ from care_tf.precision import at_least_float32
 HALF_PRECISION_SCALE = 1024.0
 
 Forward = Callable[[Any, Callable[[tf.Tensor], None]], tf.Tensor]
+
+
+class MappedPredictions(NamedTuple):
+    """What one forward pass gives.
+
+    Attributes:
+      predictions: (B, C), exactly as the network gives them.
+      activation_map: (B, h, w), not normalized, float32 (float64 for float64 features).
+      features: (B, h, w, d), what the map is made of, of the same dtype.
+    """
+
+    predictions: tf.Tensor
+    activation_map: tf.Tensor
+    features: tf.Tensor
 
 
 def class_scores(logits: tf.Tensor, class_index: tf.Tensor) -> tf.Tensor:
@@ -48,7 +62,7 @@ def predict_with_map(
     class_index: tf.Tensor | None,
     cam: ActivationMap,
     second_order: bool = True,
-) -> tuple[tf.Tensor, tf.Tensor]:
+) -> MappedPredictions:
     """One forward pass, and the activation map of one class per image.
 
     Args:
@@ -59,10 +73,6 @@ def predict_with_map(
       class_index: int (B,); None takes the predicted class.
       cam: Activation-map method.
       second_order: False treats the gradients inside the map (sigma_k) as constants when the map is differentiated.
-
-    Returns:
-      predictions (B, C) exactly as `forward` gives them, and the map (B, h, w), not normalized, float32 (float64 for
-      float64 features).
 
     Source: Zhuang et al. 2023, Eqs. 2-3.
     """
@@ -78,7 +88,8 @@ def predict_with_map(
         gradients = pooled_dense_gradients(features, anatomy.pooled_dense.kernel, class_index)
     if not second_order:
         gradients = tf.stop_gradient(gradients)
-    return predictions, cam(_to_grid(at_least_float32(features), anatomy.grid), _to_grid(gradients, anatomy.grid))
+    grid = _to_grid(at_least_float32(features), anatomy.grid)
+    return MappedPredictions(predictions, cam(grid, _to_grid(gradients, anatomy.grid)), grid)
 
 
 def pooled_dense_gradients(features: tf.Tensor, kernel: tf.Tensor, class_index: tf.Tensor) -> tf.Tensor:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from care_tf.model._attention_watch import AttentionSums
+from care_tf.model._learned_masks import MaskTerms
 
 
 class AttentionTerms(NamedTuple):
@@ -24,18 +25,22 @@ class AttentionTerms(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-    """What one forward pass gives; without masks, or an embedding loss, None of theirs.
+    """What one forward pass gives; without masks, a mask head, or an embedding loss, None of theirs.
 
     Attributes:
       predictions: (B, classes).
       attention: What L_a is made of.
-      share: (B,), share of each map's energy inside its mask.
+      share: (B,), share of each map's energy inside the image's own mask.
+      is_measured: bool (B,), whether it has one that counts; a learned mask is no measure.
       sums: For the watch.
       embedding: (B, d), the input of the last Dense layer.
+      masks: What the mask head's loss is made of.
     """
 
     predictions: tf.Tensor
     attention: AttentionTerms | None = None
     share: tf.Tensor | None = None
+    is_measured: tf.Tensor | None = None
     sums: AttentionSums | None = None
     embedding: tf.Tensor | None = None
+    masks: MaskTerms | None = None

@@ -24,8 +24,17 @@ from care_tf.model._batches import ImageBatch, check_labels, true_class
 from care_tf.model._class_lists import check_class_list, class_names_of
 from care_tf.model._forward_terms import AttentionTerms, Terms
 from care_tf.model._label_range import check_label_range, counts_classes, label_range_named
+from care_tf.model._learned_masks import (
+    MaskTerms,
+    check_has_masks,
+    check_head_classes,
+    check_mask_head,
+    mask_terms,
+    mean_mask_loss,
+)
 from care_tf.model._masked_images import check_images, outside_losses
 from care_tf.model._replicas import OnReplicas, check_not_empty
+from care_tf.model.mask_head import MaskHead
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy
 from care_tf.network.inputs import symbolic_inputs
@@ -35,6 +44,8 @@ from care_tf.replicas import gathered, number_of_replicas
 
 LOGGED_MEANS = ("loss", "classification_loss", "attention_loss", "attention_inside")
 EMBEDDING_MEANS = ("embedding_loss", "embedding_spread")
+MASK_MEANS = ("mask_loss", "mask_dice", "learned_masks")
+_NAN_OF_NONE = ("attention_loss", "attention_inside", "mask_dice")
 
 
 class Mean(keras.metrics.Mean):
@@ -51,9 +62,10 @@ class CAREModel(OnReplicas):
     L = (1 - alpha) L_c + alpha L_a
 
     L_c is the compiled loss (with sample and class weights), L_a the attention loss of the true class's activation
-    map against the masks in x. With an embedding loss L_e, w_c L_c + w_e L_e replaces L_c. Regularization
-    losses of the layers are added in full whatever the weights are. With alpha = 0, or without masks, the weights are
-    those of a plain Keras fit.
+    map against the masks in x. With an embedding loss L_e, w_c L_c + w_e L_e replaces L_c. A mask head adds w_m L_m,
+    and masks for images that have none. Regularization losses of the layers are added in full whatever the weights are.
+    With alpha = 0, or without masks, the weights are those of a plain Keras fit (with a mask head, where its
+    backbone_weight is 0).
 
     A batch is `({"image": (B, H, W, C), "mask": (B, H, W, 1)}, y[, sample_weight])`; bare images, or a dict without
     "mask", are accepted everywhere. "mask_class", int (B,), names the class a mask belongs to where y does not say it
@@ -69,8 +81,10 @@ class CAREModel(OnReplicas):
     one that asks the network is not computed in training steps while alpha is 0, and `fit` leaves it out then),
     `attention_inside` (mean share of the map's energy inside the mask over masked images; `fit` leaves it out where
     there were none, `evaluate` gives NaN), with an embedding loss `embedding_loss` (L_e) and `embedding_spread` (1 for
-    embeddings in all directions, 0 when they have collapsed into one), and the compiled metrics. To monitor one of
-    them, give `EarlyStopping` and its like a `mode`: Keras 3 guesses it for compiled metrics only.
+    embeddings in all directions, 0 when they have collapsed into one), with a mask head `mask_loss` (L_m, 0 in a batch
+    without masks), `mask_dice` (mean overlap of its prediction with the masks in x, absent as `attention_inside` is)
+    and `learned_masks` (share of the images that got a mask of it; 0 in evaluation), and the compiled metrics. To
+    monitor one of them, give `EarlyStopping` and its like a `mode`: Keras 3 guesses it for compiled metrics only.
 
     Args:
       classifier: Any Keras classifier with one output (B, classes): Functional, Sequential, nested, or subclassed.
@@ -92,6 +106,8 @@ class CAREModel(OnReplicas):
         input of the classifier's last Dense layer. None for none. Sample weights do not enter it.
       embedding_weight: w_e, >= 0.
       classification_weight: w_c, >= 0; 0 trains on the embedding alone.
+      mask_head: A `MaskHead`, which learns masks from those in x and gives them to images of its classes that have
+        none; every training batch then needs "mask". For an `AttentionLoss`. None for none.
 
     Raises:
       InputError: An argument is out of range, the attention layer is unknown or without spatial extent, the classifier
@@ -114,6 +130,7 @@ class CAREModel(OnReplicas):
         embedding_loss: keras.losses.Loss | None = None,
         embedding_weight: float = 1.0,
         classification_weight: float = 1.0,
+        mask_head: MaskHead | None = None,
         **kwargs: Any,
     ):
         # The wrapper hands images on untouched, whatever its own dtype policy: the classifier casts for itself.
@@ -134,11 +151,12 @@ class CAREModel(OnReplicas):
         self.embedding_loss = embedding_loss
         self.embedding_weight = _check_weight("embedding_weight", embedding_weight)
         self.classification_weight = _check_weight("classification_weight", classification_weight)
+        self.mask_head = check_mask_head(mask_head, self.attention_loss)
         self._initial_alpha = _check_alpha(alpha)
         self._alpha = keras_generation.add_scalar(self, "alpha", alpha)
         self._trackers = {
-            name: (Mean if name.startswith("attention_") else keras.metrics.Mean)(name=name, dtype="float32")
-            for name in LOGGED_MEANS + EMBEDDING_MEANS
+            name: (Mean if name in _NAN_OF_NONE else keras.metrics.Mean)(name=name, dtype="float32")
+            for name in LOGGED_MEANS + EMBEDDING_MEANS + (() if mask_head is None else MASK_MEANS)
         }
         self._watch = AttentionWatch()
         self._mapper = tf.function(self._map_at_image_size, autograph=False, reduce_retracing=True)
@@ -176,6 +194,11 @@ class CAREModel(OnReplicas):
         anatomy = self._observed.study(image.shape, image.dtype, self._is_second_order)
         if isinstance(loss, OutsideLoss) and loss.needs_second_order:
             self._observed.check_input_gradients()
+        if self.mask_head is not None:
+            check_head_classes(self.mask_head, max(anatomy.num_outputs, 2))
+            if not self.mask_head.built:
+                with tf.init_scope():
+                    self.mask_head.build((None, *(anatomy.map_size or (None, None)), anatomy.map_channels))
         return anatomy
 
     def build(self, input_shape: Any = None) -> None:
@@ -286,6 +309,7 @@ class CAREModel(OnReplicas):
 
     def _forward_with_attention(self, batch: ImageBatch, inputs, y, sample_weight, training: bool) -> Terms:
         if batch.mask is None:
+            check_has_masks(self.mask_head, training)
             return Terms(self._observed.predict(inputs, training=training))
         num_outputs = self._study(image_of(inputs)).num_outputs
         index = true_class(y, num_outputs) if batch.mask_class is None else batch.mask_class
@@ -300,18 +324,22 @@ class CAREModel(OnReplicas):
             is_measured = self._measures_attention_loss(training)
             per_image = self._outside_losses(loss, batch, inputs, mask, has_mask, is_measured)
             is_flat = tf.zeros_like(has_mask)
-        predictions, activation_map = self._observed.predict_with_map(inputs, index, training, self._is_second_order)
+        predictions, activation_map, features = self._observed.predict_with_map(
+            inputs, index, training, self._is_second_order
+        )
         attention = normalize_map(activation_map)  # what is measured, whatever is trained on
+        masks, supervised, enters = None, mask, has_mask
+        if self.mask_head is not None:
+            wanting = tf.where(counted & ~is_masked, index, -1)
+            masks, learned = mask_terms(self.mask_head, features, mask, has_mask, wanting, training)
+            supervised, enters = mask + learned, has_mask | masks.is_learned
         if isinstance(loss, AttentionLoss):
             is_same = loss.normalization == "min_max"
             maps = attention if is_same else normalize_map(activation_map, loss.normalization)
-            per_image, is_flat = loss.per_image(maps, mask), ~tf.reduce_any(maps > 0, axis=(1, 2))
-        size, count = tf.shape(predictions)[0], tf.math.count_nonzero
-        sums = AttentionSums(
-            size, size, count(is_masked), count(has_mask), count(has_mask & is_flat), tf.reduce_sum(per_image)
-        )
+            per_image, is_flat = loss.per_image(maps, supervised), ~tf.reduce_any(maps > 0, axis=(1, 2))
+        sums = _sums(per_image, is_masked, has_mask, is_flat, masks)
         share = attention_inside_share(attention, mask)
-        return Terms(predictions, AttentionTerms(per_image, has_mask, index), share, sums)
+        return Terms(predictions, AttentionTerms(per_image, enters, index), share, has_mask, sums, masks=masks)
 
     def _measures_attention_loss(self, training: bool) -> bool | tf.Tensor:
         """Whether L_a is computed: one that costs passes of its own has no use in a step with alpha = 0."""
@@ -334,8 +362,8 @@ class CAREModel(OnReplicas):
         """L of Eq. 4 of the batch of all replicas, of which this one's part is an equal share; updates the means."""
         keras_generation.check_own_losses(self)
         batch_size = tf.shape(terms.predictions)[0]
-        y, sample_weight, predictions, attention, embedding = gathered(
-            (y, sample_weight, terms.predictions, terms.attention, terms.embedding)
+        y, sample_weight, predictions, attention, embedding, masks = gathered(
+            (y, sample_weight, terms.predictions, terms.attention, terms.embedding, terms.masks)
         )
         classification = keras_generation.compiled_loss(self, x, y, predictions, sample_weight, training)
         classification = at_least_float32(classification)
@@ -354,10 +382,13 @@ class CAREModel(OnReplicas):
             self._trackers["embedding_spread"].update_state(embedding_spread(embedding), batch_size)
         num_measured = tf.where(self._measures_attention_loss(training), batch_size, 0)  # what is not measured is not 0
         self._trackers["attention_loss"].update_state(attention_loss, sample_weight=num_measured)
+        if self.mask_head is not None and terms.masks is not None:
+            mask_loss = self._mask_loss_of(self.mask_head, masks, terms.masks, batch_size, training)
+            loss += self.mask_head.weight * tf.cast(mask_loss, dtype)
         for name, value in (("loss", loss), ("classification_loss", classification)):
             self._trackers[name].update_state(value, sample_weight=batch_size)
-        if terms.share is not None and terms.attention is not None:
-            self._trackers["attention_inside"].update_state(terms.share, tf.cast(terms.attention.has_mask, tf.float32))
+        if terms.share is not None and terms.is_measured is not None:
+            self._trackers["attention_inside"].update_state(terms.share, tf.cast(terms.is_measured, tf.float32))
         return loss if number_of_replicas() == 1 else loss / number_of_replicas()
 
     def _attention_loss_of(self, attention: AttentionTerms) -> tf.Tensor:
@@ -365,6 +396,16 @@ class CAREModel(OnReplicas):
         num_classes = self._observed.num_classes  # one unit means two classes
         weights = self.attention_loss.image_weights(attention.has_mask, attention.index, num_classes)
         return tf.reduce_sum(tf.cast(weights, attention.loss.dtype) * attention.loss)
+
+    def _mask_loss_of(self, head: MaskHead, masks: MaskTerms, own: MaskTerms, batch_size, training: bool) -> tf.Tensor:
+        """L_m of a batch of all replicas; logs this one's part, `own`, and counts the step."""
+        loss = mean_mask_loss(masks)
+        self._trackers["mask_loss"].update_state(loss, sample_weight=batch_size)
+        self._trackers["mask_dice"].update_state(own.dice, tf.cast(own.has_mask, tf.float32))
+        self._trackers["learned_masks"].update_state(tf.cast(own.is_learned, tf.float32))
+        if training:
+            head.count_step(tf.reduce_any(masks.has_mask))
+        return loss
 
     def _embedding_loss_of(self, y, embedding: tf.Tensor, loss: keras.losses.Loss) -> tf.Tensor:
         """L_e of a batch."""
@@ -378,7 +419,8 @@ class CAREModel(OnReplicas):
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """The logged means first, then the compiled metrics. Keras's own loss mean is replaced by that of L."""
-        logged = LOGGED_MEANS if self.embedding_loss is None else LOGGED_MEANS + EMBEDDING_MEANS
+        logged = LOGGED_MEANS + (() if self.embedding_loss is None else EMBEDDING_MEANS)
+        logged += () if self.mask_head is None else MASK_MEANS
         own = list(self._trackers.values())
         others = [metric for metric in super().metrics if metric.name != "loss" and metric not in own]
         return [self._trackers[name] for name in logged] + others
@@ -463,6 +505,7 @@ class CAREModel(OnReplicas):
             "classification_weight": self.classification_weight,
             "features": self._observed.features_name,
             "head": self._observed.head_name,
+            "mask_head": None if self.mask_head is None else serialize(self.mask_head),
         }
 
     def get_build_config(self) -> dict[str, Any]:
@@ -472,12 +515,14 @@ class CAREModel(OnReplicas):
     def build_from_config(self, config: dict[str, Any]) -> None:
         """The inverse of `get_build_config`."""
         self.build(config["input_shape"])
+        if self.mask_head is not None and self._image_shape is not None:  # before its weights are restored
+            self._study(tf.TensorSpec(self._image_shape, tf.float32))
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: dict | None = None) -> "CAREModel":
         """The inverse of `get_config`."""
         config = dict(config)
-        for key in ("classifier", "attention_loss", "cam", "embedding_loss"):
+        for key in ("classifier", "attention_loss", "cam", "embedding_loss", "mask_head"):
             if isinstance(config.get(key), dict):
                 config[key] = keras.saving.deserialize_keras_object(config[key], custom_objects=custom_objects)
         return cls(**config)
@@ -523,6 +568,14 @@ def _check_weight(name: str, weight: float) -> float:
     if not 0.0 <= float(weight) < float("inf"):
         raise InputError(f"{name} weights a loss and must be at least 0. Received {name}={weight!r}.")
     return float(weight)
+
+
+def _sums(per_image, is_masked, has_mask, is_flat, masks: MaskTerms | None) -> AttentionSums:
+    """What the watch adds up: of images with masks of their own, as one measure for all epochs."""
+    size, count = tf.size(has_mask), tf.math.count_nonzero
+    own = tf.where(has_mask, per_image, tf.zeros_like(per_image))
+    given = (size, size, count(is_masked), count(has_mask), count(has_mask & is_flat), tf.reduce_sum(own))
+    return AttentionSums(*given, *(() if masks is None else (count(masks.is_wanted), count(masks.is_learned))))
 
 
 def _counted(index: tf.Tensor, sample_weight: Any) -> tf.Tensor:

@@ -13,7 +13,7 @@ from care_tf.attention.activation_maps import ActivationMap, get_activation_map
 from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
 from care_tf.model._batches import ImageBatch, split_inputs
-from care_tf.model._class_attention import class_log_probabilities, predict_with_map
+from care_tf.model._class_attention import MappedPredictions, class_log_probabilities, predict_with_map
 from care_tf.network.anatomy import Anatomy, read_anatomy
 from care_tf.network.inputs import call_classifier, further_inputs
 from care_tf.network.last_dense import found_dense
@@ -148,8 +148,8 @@ class ObservedClassifier:
 
     def predict_with_map(
         self, inputs: Any, class_index: tf.Tensor | None, training: bool, second_order: bool
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Predictions and the map of one class per image, not normalized; see `predict_with_map`."""
+    ) -> MappedPredictions:
+        """Predictions, the map of one class per image, not normalized, and its features; see `predict_with_map`."""
         image = image_of(inputs)
         anatomy = self.study(image.shape, image.dtype, second_order)
         forward = functools.partial(self.predict, training=training)
@@ -159,8 +159,8 @@ class ObservedClassifier:
         self, inputs: Any, class_index: tf.Tensor | None, training: bool, second_order: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Predictions and the attention of one class per image as it is shown and measured, min-max normalized."""
-        predictions, activation_map = self.predict_with_map(inputs, class_index, training, second_order)
-        return predictions, normalize_map(activation_map)
+        mapped = self.predict_with_map(inputs, class_index, training, second_order)
+        return mapped.predictions, normalize_map(mapped.activation_map)
 
     @contextlib.contextmanager
     def embedding(self) -> Iterator[list[tf.Tensor]]:

@@ -35,6 +35,7 @@ class Anatomy:
       attention_layer: The layer itself; None likewise.
       attention_side: "output", or "input" where the map is what the layer is given, because no layer made it.
       map_size: (h, w) of the map; None where it depends on the size of the image.
+      map_channels: d of the map.
       grid: How tokens fold back to the map; None for a map (B, h, w, channels).
       logit_layer: The last layer, whose activation is left out for the logits; None when the classifier ends in them.
       output_activation: "softmax", "log_softmax", "sigmoid" or "linear".
@@ -48,6 +49,7 @@ class Anatomy:
     attention_layer: keras.layers.Layer | None
     attention_side: str
     map_size: tuple[int, int] | None
+    map_channels: int
     grid: TokenGrid | None
     logit_layer: keras.layers.Layer | None
     output_activation: str
@@ -113,6 +115,7 @@ def read_anatomy(trace: NetworkTrace, attention_layer: str) -> Anatomy:
         attention_layer=layer,
         attention_side=side,
         map_size=map_size,
+        map_channels=int(features.shape[-1]),
         grid=grid,
         logit_layer=logit_layer,
         output_activation=activation,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import keras
+import numpy as np
 
 from care_tf.backbones import InitialWeights, classifier_and_weights, get_backbone
 from care_tf.data.class_focus import rarest_class
@@ -10,7 +11,7 @@ from care_tf.data.input_encoding import InputEncoding
 from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.metrics import ClassRecall, MeanClassAccuracy
-from care_tf.model import CAREModel
+from care_tf.model import CAREModel, MaskHead
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.inputs import further_inputs, symbolic_inputs
 from care_tf.network_input import image_of
@@ -76,8 +77,20 @@ def observed_network(config: RunConfig, network: keras.Model, attention_layer: s
     return observed
 
 
+def mask_head(config: RunConfig, stage: Stage, train: Manifest) -> MaskHead | None:
+    """A fresh mask head for a stage with attention, of the classes with boxes in training; None for none."""
+    if config.care.mask_head is None or stage.alpha == 0:
+        return None
+    classes = np.unique(train.labels[train.has_boxes]).tolist()
+    return MaskHead(classes, **config.care.mask_head.model_dump())
+
+
 def care_model(
-    config: RunConfig, observed: ObservedClassifier, stage: Stage, embedding_loss: keras.losses.Loss | None = None
+    config: RunConfig,
+    observed: ObservedClassifier,
+    stage: Stage,
+    embedding_loss: keras.losses.Loss | None = None,
+    head: MaskHead | None = None,
 ) -> CAREModel:
     """The CARE model of a stage."""
     return CAREModel(
@@ -88,6 +101,7 @@ def care_model(
         embedding_loss=embedding_loss,
         embedding_weight=stage.embedding_weight,
         classification_weight=stage.classification_weight,
+        mask_head=head,
     )
 
 

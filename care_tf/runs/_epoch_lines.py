@@ -16,6 +16,8 @@ SHOWN = (
     "classification_loss",
     "attention_loss",
     "attention_inside",
+    "mask_dice",
+    "learned_masks",
     "embedding_loss",
     "embedding_spread",
     "mean_class_accuracy",

@@ -33,7 +33,7 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
         if not content["training"][name]:
             del content["training"][name]  # what runs from before they could be named have
     care = config.care.model_dump(mode="json")
-    for name, default in (("outside", "uniform"), ("form", "care")):
+    for name, default in (("outside", "uniform"), ("form", "care"), ("mask_head", None)):
         if care[name] == default:
             del care[name]  # what runs from before there was a choice have
     with_boxes, without_boxes = rows.train.fingerprint(), rows.train.without_boxes().fingerprint()

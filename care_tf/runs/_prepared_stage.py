@@ -11,16 +11,17 @@ from care_tf.data.activation_cache import flips_of
 from care_tf.data.augmentation import Augmentation, augmented_classes
 from care_tf.data.sampling import get_sampling
 from care_tf.errors import InputError
+from care_tf.keras_generation import seeded_initial_weights
 from care_tf.losses import get_classification_loss, get_embedding_loss
 from care_tf.losses.class_weights import class_weights
 from care_tf.losses.outside_loss import OutsideLoss
 from care_tf.model import CAREModel
-from care_tf.model.care_model import EMBEDDING_MEANS, LOGGED_MEANS
+from care_tf.model.care_model import EMBEDDING_MEANS, LOGGED_MEANS, MASK_MEANS
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.cutting import INPUT_ACTIVATION, cut_network
 from care_tf.network.freezing import Freezer
 from care_tf.network.last_dense import reinitialized
-from care_tf.runs._configured_model import METRICS, care_model, compile_model, observed_network
+from care_tf.runs._configured_model import METRICS, care_model, compile_model, mask_head, observed_network
 from care_tf.runs._own_pieces import own_metrics
 from care_tf.runs._rebuilt_classifier import (
     check_classifier,
@@ -134,7 +135,8 @@ def _prepare(
     if stage.cache_activations and not stage.computes_classifier:
         lower, trained = cut(trained, _cut_layer(observed, frozen))
         batches = dataclasses.replace(batches, lower=lower)
-    model = care_model(config, trained, stage, embedding_loss)
+    with seeded_initial_weights(seed):
+        model = care_model(config, trained, stage, embedding_loss, mask_head(config, stage, train))
     compile_model(config, model, stage, loss, train)
     finish.append(freezer.unfreeze)
     return PreparedStage(stage, model, batches, tuple(begin), tuple(finish))
@@ -198,6 +200,7 @@ def _check_sees_images(config: RunConfig, stage: Stage) -> None:
 
 def _check_monitor(config: RunConfig, stage: Stage, has_validation: bool, own: list[str]) -> None:
     known = [*LOGGED_MEANS, *(EMBEDDING_MEANS if stage.embedding_loss is not None else ()), *METRICS, *own]
+    known += MASK_MEANS if config.care.mask_head is not None and stage.alpha > 0 else ()
     known += [f"val_{name}" for name in known] if has_validation else []
     if stage.alpha == 0 and isinstance(config.care.attention_loss, OutsideLoss):
         known.remove("attention_loss")  # which training steps with alpha = 0 do not compute

@@ -10,6 +10,7 @@ from care_tf.data.input_encoding import InputEncoding, encoded_inputs, fit_input
 from care_tf.data.manifest import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.images.header import read_image_header
+from care_tf.runs._box_share import draw_box_share
 from care_tf.runs.config import RunConfig, Selection
 
 
@@ -52,7 +53,10 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
     if data.train_boxes is not None:
         train = train.with_boxes_from(read_manifest(data.train_boxes))
     if data.mask_classes is not None:
-        train = _with_boxes_of(train, data.mask_classes)
+        wanted = [train.class_names.index(name) for name in data.mask_classes]
+        train = train.with_boxes_where(np.isin(train.labels, wanted))
+    if data.train_box_share != 1:
+        train = train.with_boxes_where(draw_box_share(train, data.train_box_share, config.seed))
     if data.train_box_scale != 1:
         train = _with_scaled_boxes(train, data.train_box_scale)
     empty = [name for name, count in train.class_counts.items() if count == 0]
@@ -84,19 +88,6 @@ def select_rows(manifest: Manifest, selection: Selection, where: str) -> Manifes
             f"the splits {sorted(set(manifest.splits) - {''})} and the folds {sorted(set(manifest.folds) - {''})}."
         )
     return rows
-
-
-def _with_boxes_of(manifest: Manifest, class_names: tuple[str, ...]) -> Manifest:
-    """The same rows, with boxes and masks of the named classes only."""
-    keep = np.isin(manifest.labels, [manifest.class_names.index(name) for name in class_names])
-    kept = keep.tolist()
-    return dataclasses.replace(
-        manifest,
-        boxes=manifest.flat_boxes.only(keep),
-        mask_paths=tuple(path if own else "" for path, own in zip(manifest.mask_paths, kept, strict=True)),
-        # Who drew boxes that are not used is nothing a result depends on, and not part of its fingerprint.
-        box_sources=tuple(source if own else "" for source, own in zip(manifest.box_sources, kept, strict=True)),
-    )
 
 
 def _with_scaled_boxes(manifest: Manifest, factor: float) -> Manifest:

@@ -23,8 +23,8 @@ NO_FOLD = "test"
 # Settings that change nothing in a method without attention, or would make it one with; what is left of care. says how
 # its attention is measured.
 ATTENTION_KEYS = (
-    *("care.form", "care.tau", "care.lam", "care.reduction", "care.outside", "care.second_order"),
-    *("data.train_boxes", "data.train_box_scale", "data.mask_classes"),
+    *("care.form", "care.tau", "care.lam", "care.reduction", "care.outside", "care.second_order", "care.mask_head*"),
+    *("data.train_boxes", "data.train_box_scale", "data.train_box_share", "data.mask_classes"),
     *("every_stage.alpha", "stages.*.alpha"),
 )
 CELL_RECORD = "cell.json"

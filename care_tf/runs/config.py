@@ -62,6 +62,8 @@ class DataConfig(_Section):
       image_size_px: Height and width that images are resized to; one number for a square.
       train_boxes: Manifest CSV whose boxes and masks the training images take in place of those in `manifest`, image
         by image; evaluation keeps `manifest`'s. None trains with `manifest`'s own.
+      train_box_share: Of each class's training images with a box or mask, the share that keep them, at least one image.
+        Drawn image by image under the seed: the images of a smaller share are among those of a larger one.
       train_box_scale: Side of the training images' boxes / side of the boxes given, about their centers.
       mask_classes: Classes whose boxes are used in training; None uses every box there is.
       max_images_per_class: Class name -> largest number of training images of it, drawn under the seed.
@@ -81,6 +83,7 @@ class DataConfig(_Section):
     class_names: tuple[str, ...] | None = None
     image_size_px: tuple[pydantic.PositiveInt, pydantic.PositiveInt]
     train_boxes: str | None = None
+    train_box_share: float = pydantic.Field(default=1.0, gt=0.0, le=1.0)
     train_box_scale: float = pydantic.Field(default=1.0, gt=0.0, le=10.0)
     mask_classes: tuple[str, ...] | None = None
     max_images_per_class: dict[str, pydantic.PositiveInt] = {}
@@ -121,6 +124,24 @@ class ModelConfig(_Section):
     activation: Literal["softmax", "sigmoid"] = "softmax"
 
 
+class MaskHeadConfig(_Section):
+    """A mask head: masks learned with the network, for training images of the classes with boxes that have none.
+
+    Every stage with alpha > 0 begins with a fresh one, which is dropped at its end; other stages have none.
+
+    Attributes:
+      width: Channels between its convolutions.
+      weight: Weight of its Dice loss in the objective, on the images with boxes.
+      backbone_weight: Share of that loss's gradient that passes into the network; 0 trains the head alone.
+      warm_up_steps: Steps of the stage with a box in the batch before the head's masks are used.
+    """
+
+    width: pydantic.PositiveInt = 32
+    weight: float = pydantic.Field(default=1.0, gt=0.0)
+    backbone_weight: float = pydantic.Field(default=0.1, ge=0.0, le=1.0)
+    warm_up_steps: pydantic.PositiveInt = 100
+
+
 class CareConfig(_Section):
     """The attention loss.
 
@@ -134,6 +155,8 @@ class CareConfig(_Section):
       form: What the loss is: "care" (the paper's), "outside", "energy", "l1", "perturbation" or "input_gradient".
         Where a form does not use tau, lam or outside, they keep their defaults.
       second_order: Whether the map is differentiated through its own gradients.
+      mask_head: Learns masks with the network for images of the classes with boxes that have none, in stages with alpha
+        > 0; None for none. `{}` takes the defaults.
     """
 
     attention_layer: str = "backbone"
@@ -144,6 +167,7 @@ class CareConfig(_Section):
     outside: Literal["uniform", "distance"] = "uniform"
     form: Setting = "care"
     second_order: bool = True
+    mask_head: MaskHeadConfig | None = None
 
     @property
     def attention_loss(self) -> AttentionLoss | OutsideLoss:

@@ -26,7 +26,7 @@ from care_tf.keras_generation import KERAS_3
 from care_tf.callbacks import DeferredReweighting, TwoStageSchedule
 from care_tf.losses import AttentionLoss, FocalLoss, LDAMLoss, TripletLoss
 from care_tf.metrics import MacroAUC
-from care_tf.model import _replicas
+from care_tf.model import MaskHead, _replicas
 
 rng = np.random.default_rng(0)
 vectors = rng.normal(size=(16, 4)).astype("float32")
@@ -70,6 +70,11 @@ def care(reduction, loss="sparse_categorical_crossentropy", further=(), optimize
     return model
 
 
+def learning_masks():
+    head = MaskHead([0, 1, 2], width=4, warm_up_steps=2, backbone_weight=0.5)
+    return care("masked", mask_head=head)
+
+
 def focal_made_outside():  # outside of the strategy's scope, one for each training
     loss = FocalLoss()
     return lambda: dense(loss)
@@ -96,6 +101,7 @@ cases = {
     "focal": (focal_made_outside, even),
     "ldam": (lambda: lambda: dense(LDAMLoss([8, 4, 2], class_weights=[0.5, 1.0, 2.0])), even),  # made inside
     "embedding": (lambda: lambda: care("batch", embedding_loss=TripletLoss()), fives),
+    "mask head": (lambda: learning_masks, fives),
 }
 if KERAS_3:  # which divides and clips on each replica alone
     cases["scalar"] = lambda: lambda: care("masked", mean_of_batch), fives.map(lambda x, y, w: (x, y))
@@ -106,6 +112,7 @@ for case, (make, data) in cases.items():
     for strategy in (one, two):
         callbacks = [DeferredReweighting(1, [1.0, 2.0, 5.0]) if data is even else TwoStageSchedule(1, alpha=0.7)]
         trained.append(train(strategy, make(), data, callbacks))
+    assert case != "mask head" or max(trained[0][1]["learned_masks"]) > 0
     pairs = [("weights", a, b) for a, b in zip(trained[0][0], trained[1][0])]
     pairs += [(name, values, trained[1][1][name]) for name, values in trained[0][1].items()]
     for name, a, b in pairs:

@@ -30,6 +30,7 @@ _SECTIONS = {
     "Selection": ("`data.train`, `data.validation`, `data.test`: rows of the manifest", "data.train."),
     "ModelConfig": ("`model`: the classifier", "model."),
     "CareConfig": ("`care`: the attention loss", "care."),
+    "MaskHeadConfig": ("`care.mask_head`: masks learned with the network", "care.mask_head."),
     "TrainingConfig": ("`training`: what all stages share", "training."),
     "Stage": ("`stages.NAME`: one stage of training", "stages.NAME."),
     "Augmentation": ("`stages.NAME.augmentation`: random changes of the images", "stages.NAME.augmentation."),
