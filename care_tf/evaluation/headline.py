@@ -53,6 +53,9 @@ def headlines(
         if own.attention_inside.value is not None:
             note = f"share of the map's energy, {own.num_boxes} boxes"
             rows.append((f"Attention inside the box of {name}", note, f"attention_inside/{name}"))
+        if own.lesion_reliance.value is not None:
+            note = f"by the outputs: lesion against surroundings, {own.num_checked} images"
+            rows.append((f"Lesion reliance of {name}", note, f"lesion_reliance/{name}"))
     return [_headline(*row, scores, baseline, differences, baseline_name) for row in rows]
 
 
@@ -72,7 +75,7 @@ def as_value(key: str, value: float | None) -> str:
     """
     if value is not None and is_auc(key):
         return f"{value:.3f}"
-    return percent(value)
+    return percent(value).replace("-", _MINUS)
 
 
 def as_interval(key: str, estimate: Estimate) -> str:
@@ -80,7 +83,7 @@ def as_interval(key: str, estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return "no interval"
     low = f"{estimate.low:.3f}" if is_auc(key) else f"{100 * estimate.low:.1f}"
-    return f"{low} to {as_value(key, estimate.high)}"
+    return f"{low.replace('-', _MINUS)} to {as_value(key, estimate.high)}"
 
 
 def as_difference(key: str, estimate: Estimate) -> str:
@@ -138,7 +141,7 @@ def _at_equal_calls(key: str, differences: Mapping[str, Estimate]) -> str:
 
 def is_auc(key: str) -> bool:
     """Whether a figure is written as a fraction, .912, where the others are in percent."""
-    return key == "macro_auc" or key.startswith(("auc/", "average_precision/"))
+    return key == "macro_auc" or key.startswith(("auc/", "average_precision/", "insertion_area/", "deletion_area/"))
 
 
 def _signed(key: str, value: float) -> str:
