@@ -7,7 +7,7 @@ from care_tf.evaluation.headline import as_interval, as_value
 from care_tf.evaluation.lesion_figures import LESION_FIGURES
 from care_tf.evaluation.scores import ClassScores, Estimate, Scores
 
-_COLUMNS = {"attention_inside": "Attention inside the box", **LESION_FIGURES}
+_COLUMNS = {"attention_inside": "Attention inside", **LESION_FIGURES}
 
 
 def lesion_table(runs: Sequence[tuple[str, Scores]]) -> dict[str, Any] | None:

@@ -101,6 +101,7 @@ def insertion_deletion_figure(
                 texts.append(f"{which}, {name}: from {100 * mean[0]:.0f} % to {100 * mean[-1]:.0f} %")
             done = {"insertion": "inserted", "deletion": "blurred"}[which]
             axes.set(title=which.capitalize(), xlim=(0, 1), ylim=(-0.02, 1.02), xlabel=f"share of pixels {done}")
+            axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
             if which == Curves._fields[0]:
                 axes.set_ylabel(wrapped(f"probability of {class_name}", 30))
                 _legend(figure, axes, 56)

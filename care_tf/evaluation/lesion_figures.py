@@ -17,10 +17,10 @@ LESION_COLUMNS = (
 """What is kept of every image: the true class's probability, whether the call is right (0 or 1), areas under curves."""
 LESION_FIGURES = {
     "right_checked": "Recall, same images",
-    "right_without_lesion": "Recall without the lesion",
-    "right_lesion_only": "Recall by the lesion only",
-    "drop_without_lesion": "Drop without the lesion",
-    "drop_lesion_only": "Drop by the lesion only",
+    "right_without_lesion": "Recall, no lesion",
+    "right_lesion_only": "Recall, lesion only",
+    "drop_without_lesion": "Drop, no lesion",
+    "drop_lesion_only": "Drop, lesion only",
     "lesion_reliance": "Lesion reliance",
     "insertion_area": "Insertion",
     "deletion_area": "Deletion",
