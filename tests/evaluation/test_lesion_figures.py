@@ -42,10 +42,8 @@ def test_every_figure_equals_a_loop_over_images():
         for i in range(10, 40):
             if labels[i] != index:
                 continue
-            p, without, only = (
-                probabilities[i, index],
-                *(columns[f"probability_{n}"][i] for n in ("without_lesion", "lesion_only")),
-            )
+            p, without = probabilities[i, index], columns["probability_without_lesion"][i]
+            only = columns["probability_lesion_only"][i]
             of_images["right_checked"].append(probabilities[i, index] > probabilities[i, 1 - index])
             of_images["right_without_lesion"].append(columns["right_without_lesion"][i])
             of_images["right_lesion_only"].append(columns["right_lesion_only"][i])
@@ -138,9 +136,8 @@ def test_a_table_has_the_baseline_above_the_run():
     ]
     assert all(len(row["cells"]) == len(table["titles"]) for row in table["rows"])
     (card,) = (each for each in headlines(runs[1][1], ["DF"]) if "reliance" in each.title)
-    assert card.value == f"{100 * estimate_of(runs[1][1], 'lesion_reliance/DF').value:.1f}\u202f%".replace(
-        "-", "\u2212"
-    )
+    expected = f"{100 * estimate_of(runs[1][1], 'lesion_reliance/DF').value:.1f}\u202f%"
+    assert card.value == expected.replace("-", "\u2212")
 
 
 def test_values_that_are_no_probabilities_are_refused():
