@@ -28,7 +28,7 @@ class CueCheck:
     """What the page shows.
 
     Attributes:
-      title: Heading of the page.
+      name: What the page calls the run.
       class_name: The class that the verdict is about.
       scores: Of the run.
       verdict: Of `cue_verdict`.
@@ -38,7 +38,7 @@ class CueCheck:
         (H, W), "attention_after" (h, w) and "inside_after", as of `example_card`.
     """
 
-    title: str
+    name: str
     class_name: str
     scores: Scores
     verdict: CueVerdict
@@ -55,7 +55,7 @@ def write_cue_page(path: str | os.PathLike, check: CueCheck) -> None:
       check: What it shows; at least one image was checked.
     """
     values = {
-        "title": check.title,
+        "title": f"{check.name}: what decides, the lesion or a cue?",
         "class_name": check.class_name,
         "scores": check.scores,
         "verdict": check.verdict,
@@ -63,7 +63,7 @@ def write_cue_page(path: str | os.PathLike, check: CueCheck) -> None:
         "beyond_uniform": as_difference("attention_inside", check.beyond_uniform),
         "colors": {"run": RUN, "baseline": BASELINE},
         "lesions": lesion_table([("", check.scores)]),
-        "attention": attention_figure(check.scores),
+        "attention": attention_figure(check.scores, names=("", check.name)),
         "curves": check.curves,
         "crops": [card for example in check.examples if (card := _crop_card(example)) is not None],
     }

@@ -68,7 +68,7 @@ def check_run(
     write_cue_page(
         target,
         CueCheck(
-            title=f"{names[1]}: what decides, the lesion or a cue?",
+            name=names[1],
             class_name=name,
             scores=own.scores,
             verdict=verdict,
