@@ -48,7 +48,7 @@ def test_the_page_holds_the_verdict_and_the_figures(tmp_path):
     example = {"name": "a&b.png", "image": image, "mask": mask, "attention_after": attention, "inside_after": 0.25}
     verdict = cue_verdict(scores.classes[1], 15, Estimate(0.1, 0.0, 0.2))
     curves = insertion_deletion_figure("DF", [("run", "#000000", Curves(*rng.uniform(size=(2, 8, 17))))], np.arange(8))
-    check = CueCheck("Title", "DF", scores, verdict, Estimate(0.1, 0.0, 0.2), curves, [example, example])
+    check = CueCheck("A run", "DF", scores, verdict, Estimate(0.1, 0.0, 0.2), curves, [example, example])
     write_cue_page(tmp_path / "check.html", check)
     text = (tmp_path / "check.html").read_text()
     assert verdict.sentence in text and text.count("75\u202f% outside</figcaption>") == 2

@@ -44,15 +44,15 @@ def test_what_one_shows_the_other_does_not(images):
     masks = np.zeros((2, 20, 30))
     masks[:, 5:15, 8:20] = 1
     without, only = occluded(images, masks)
-    np.testing.assert_allclose(without + only, images + gaussian_blur(images), rtol=1e-4)
-    np.testing.assert_allclose(without[:, 0, 0], images[:, 0, 0], rtol=1e-4)  # far from the lesion
-    np.testing.assert_allclose(only[:, 10, 14], images[:, 10, 14], rtol=1e-4)  # in the middle of it
+    np.testing.assert_allclose(without + only, images + gaussian_blur(images), atol=1e-3)
+    np.testing.assert_allclose(without[:, 0, 0], images[:, 0, 0], atol=1e-3)  # far from the lesion
+    np.testing.assert_allclose(only[:, 10, 14], images[:, 10, 14], atol=1e-3)  # in the middle of it
 
 
 def test_a_lesion_that_fills_the_frame_leaves_nothing(images):
     without, only = occluded(images, np.ones((2, 20, 30)))
-    np.testing.assert_allclose(without, gaussian_blur(images), rtol=1e-4)
-    np.testing.assert_allclose(only, images, rtol=1e-4)
+    np.testing.assert_allclose(without, gaussian_blur(images), atol=1e-3)
+    np.testing.assert_allclose(only, images, atol=1e-3)
 
 
 def test_what_does_not_fit_is_refused(images):
