@@ -6,7 +6,7 @@ from care_tf.errors import InputError
 
 CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.json"
 MODEL, REPORT, PREDICTIONS, INPUTS = "model.keras", "report.html", "predictions.csv", "inputs.json"
-TENSORBOARD = "tensorboard"
+TENSORBOARD, CHECK = "tensorboard", "check.html"
 
 
 def check_finished_run(folder: Path) -> None:

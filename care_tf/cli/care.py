@@ -12,6 +12,7 @@ _COMMANDS = {
     "predict": "predict:predict",
     "serve": "serve:serve",
     "compare": "compare:compare",
+    "check": "check:check",
     "maps": "maps:maps",
     "reproduce": "reproduce:reproduce",
     "export": "export:export",

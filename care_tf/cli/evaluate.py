@@ -18,6 +18,7 @@ from care_tf.tensorflow_start import quiet_tensorflow
 @options.resamples
 @click.option("--group", metavar="COLUMN", help="Of the manifest, such as cue: recall for each of its values, too.")
 @click.option("--pairs", metavar="COLUMN", help="Names pairs that differ in --group: how often their call changes.")
+@options.check_images(min=0)
 def evaluate(run: Path, **choices: Any) -> None:
     """Evaluate a run on labeled images.
 

@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from care_tf.cli.commands import Option
 from care_tf.errors import InputError
+from care_tf.evaluation.lesion_figures import CHECK_IMAGES
 from care_tf.run_files import check_finished_run, check_model
 
 PATH = click.Path(path_type=Path)
@@ -153,6 +154,18 @@ voc_pixel_origin = option(
     type=click.IntRange(0, 1),
     help="voc: 1 as the VOC kit counts pixels (the default), 0 as labelImg, CVAT and Label Studio write edges.",
 )
+
+
+def check_images(min: int) -> Callable:
+    """The option that says how many images are predicted again with parts blurred out, at least `min`."""
+    return option(
+        "--check-images",
+        type=click.IntRange(min=min),
+        default=CHECK_IMAGES,
+        metavar="N",
+        help="Images of each class with boxes to predict 34 times more, with parts blurred out"
+        + ("." if min else "; 0: none."),
+    )
 
 
 def chosen_rows(whose: str, part: str) -> Callable:

@@ -2,13 +2,14 @@
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from care_tf.errors import InputError
-from care_tf.evaluation.scores import checked_groups, checked_predictions, checked_shares
+from care_tf.evaluation.lesion_figures import LesionColumns
+from care_tf.evaluation.scores import checked_columns, checked_groups, checked_predictions, checked_shares
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +41,7 @@ class CellPredictions:
       probabilities: (n, C) finite.
       groups: (n,) patient or lesion of every image, or None: every image is its own group.
       attention_inside: (n,) share in [0, 1], NaN where an image has no box; None when attention was not measured.
+      lesion_check: What it said of images whose lesion was blurred out; None when that was not tried.
     """
 
     method: str
@@ -50,6 +52,7 @@ class CellPredictions:
     probabilities: np.ndarray
     groups: Sequence | np.ndarray | None = None
     attention_inside: np.ndarray | None = None
+    lesion_check: LesionColumns | None = None
 
     @property
     def key(self) -> CellKey:
@@ -61,7 +64,7 @@ class CellPredictions:
 
 
 class CheckedCell(NamedTuple):
-    """A cell's arrays with images sorted by name: groups (n,) without gaps, attention_inside (n,) with NaN."""
+    """A cell's arrays with images sorted by name: groups without gaps, NaN for what an image has not."""
 
     fold: str
     image_names: np.ndarray
@@ -69,6 +72,7 @@ class CheckedCell(NamedTuple):
     probabilities: np.ndarray
     groups: np.ndarray
     attention_inside: np.ndarray
+    lesion_check: Mapping[str, np.ndarray]
 
 
 def checked_cells(
@@ -140,7 +144,9 @@ def _checked_cell(cell: CellPredictions, class_names: Sequence[str]) -> CheckedC
     groups = checked_groups(cell.image_names if cell.groups is None else cell.groups, len(labels))
     share = checked_shares("attention_inside", cell.attention_inside, len(labels))
     order = np.argsort(image_names)
-    return CheckedCell(cell.fold, *(values[order] for values in (image_names, labels, probabilities, groups, share)))
+    check = {name: values[order] for name, values in checked_columns(cell.lesion_check, len(labels)).items()}
+    ordered = (values[order] for values in (image_names, labels, probabilities, groups, share))
+    return CheckedCell(cell.fold, *ordered, check)
 
 
 def _check_same_images(

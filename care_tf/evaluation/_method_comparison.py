@@ -18,6 +18,7 @@ from care_tf.evaluation._comparison_cells import (
 )
 from care_tf.evaluation._weighted_statistics import equal_calls_statistics, run_statistics
 from care_tf.evaluation.bootstrap import Statistics, group_bootstrap
+from care_tf.evaluation.lesion_figures import known_in_both
 from care_tf.evaluation.scores import Estimate
 
 
@@ -190,7 +191,7 @@ def focus_figures(comparison: Comparison, focus_classes: Sequence[str]) -> dict[
     for name in dict.fromkeys(focus_classes):
         of_class = {"recall": "recall", "recall_at_equal_calls": "recall at equal calls", "precision": "precision"}
         of_class |= {"f1": "F1", "average_precision": "average precision", "auc": "AUC"}
-        of_class |= {"attention_inside": "attention inside"}
+        of_class |= {"attention_inside": "attention inside", "lesion_reliance": "lesion reliance"}
         titles |= {f"{figure}/{name}": f"{name} {title}" for figure, title in of_class.items()}
     found = [figures for m in comparison.methods for figures in (m.figures, m.differences) if figures]
     return {key: title for key, title in titles.items() if any(figures[key].num_cells for figures in found)}
@@ -211,13 +212,14 @@ class _FoldBootstrap:
 
     def figures(self, cell: CheckedCell) -> _Samples:
         """All figures of one cell."""
-        statistics = run_statistics(cell.labels, cell.probabilities, self._class_names, cell.attention_inside)
+        predicted = cell.labels, cell.probabilities, self._class_names
+        statistics = run_statistics(*predicted, cell.attention_inside, cell.lesion_check)
         return self._resampled(statistics, cell)
 
     def difference(self, cell: CheckedCell, own: _Samples, baseline: CheckedCell, other: _Samples) -> _Samples:
-        """Cell minus baseline, attention over the images where both have a value, and recalls at equal calls."""
-        has_both = ~np.isnan(cell.attention_inside) & ~np.isnan(baseline.attention_inside)
-        own, other = self._attending(cell, own, has_both), self._attending(baseline, other, has_both)
+        """Cell minus baseline, and recalls at equal calls; of what few images have, those where both have it."""
+        both = known_in_both(_image_values(cell), _image_values(baseline))
+        own, other = self._known(cell, own, both[0]), self._known(baseline, other, both[1])
         at_equal_calls = equal_calls_statistics(
             cell.labels, baseline.probabilities, cell.probabilities, self._class_names
         )
@@ -228,10 +230,19 @@ class _FoldBootstrap:
         replicates = group_bootstrap(statistics, cell.groups, self._num_resamples, self._seeds[cell.fold])
         return {name: np.concatenate([points[name], replicates[name]]) for name in points}
 
-    def _attending(self, cell: CheckedCell, known: _Samples, is_counted: np.ndarray) -> _Samples:
-        if np.array_equal(~np.isnan(cell.attention_inside), is_counted):
+    def _known(self, cell: CheckedCell, known: _Samples, values: dict[str, np.ndarray]) -> _Samples:
+        if all(np.array_equal(each, values[name], equal_nan=True) for name, each in _image_values(cell).items()):
             return known
-        return self.figures(cell._replace(attention_inside=np.where(is_counted, cell.attention_inside, np.nan)))
+        check = {name: values[name] for name in cell.lesion_check}
+        return self.figures(cell._replace(attention_inside=values[_ATTENTION], lesion_check=check))
+
+
+_ATTENTION = "attention_inside"
+
+
+def _image_values(cell: CheckedCell) -> dict[str, np.ndarray]:
+    """What some images of a cell have and others do not."""
+    return {_ATTENTION: cell.attention_inside, **cell.lesion_check}
 
 
 def _means(names: Sequence[str], samples: Mapping[CellKey, _Samples]) -> dict[str, CellMean]:

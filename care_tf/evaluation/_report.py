@@ -16,6 +16,7 @@ from care_tf.evaluation._figures import (
     difference_figure,
     recall_figure,
 )
+from care_tf.evaluation._lesion_table import lesion_table
 from care_tf.evaluation._operating_points import FIXED
 from care_tf.evaluation._weighted_statistics import CLASS_FIGURES
 from care_tf.evaluation.class_curves import ClassCurves
@@ -87,6 +88,7 @@ class Report:
       mistakes, right: Galleries of images that are predicted wrong, and right.
       reliability: Of `reliability_figure`.
       calls: Of `call_scores`: what the run's thresholds find on these images.
+      insertion_deletion: Of `insertion_deletion_figure`: the class in focus, or None.
       decision_note: Where the thresholds come from, or why there are none.
       config_text: The resolved configuration as YAML.
       environment: Versions, seed, command, data fingerprint: name -> value.
@@ -103,6 +105,7 @@ class Report:
     right: Sequence[GalleryGroup] = ()
     reliability: Picture | None = None
     calls: Sequence[CallScores] = ()
+    insertion_deletion: Picture | None = None
     decision_note: str = ""
     config_text: str = ""
     environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -150,6 +153,7 @@ def write_report(path: str | os.PathLike, report: Report) -> None:
         "num_stages": len({row["stage"] for row in history_rows(report.history)}),
         "calls": [_call_row(each) for each in report.calls],
         "decision_note": report.decision_note,
+        "lesions": lesion_table([(run.name, run.scores) for run in (report.baseline, report.run) if run]),
         "calibration_error": _with_interval("calibration_error", report.run.scores.calibration_error),
         "class_figures": {key: _COLUMNS[key] for key in CLASS_FIGURES},
         "table": [_table_row(c) for c in report.run.scores.classes],
@@ -177,6 +181,7 @@ def _figures(report: Report) -> dict[str, Any]:
         "curves": curves_figure(report.history),
         "class_curves": _curve_pictures(report),
         "reliability": report.reliability,
+        "insertion_deletion": report.insertion_deletion,
     }
 
 
@@ -203,7 +208,8 @@ def _difference_labels(scores: Scores) -> dict[str, str]:
     for name in names:
         labels |= {f"recall/{name}": f"Recall {name}", f"recall_at_equal_calls/{name}": f"{name} at equal calls"}
     labels |= {f"average_precision/{name}": f"Average precision {name}" for name in names}
-    return labels | {f"attention_inside/{name}": f"Attention {name}" for name in names}
+    labels |= {f"attention_inside/{name}": f"Attention {name}" for name in names}
+    return labels | {f"lesion_reliance/{name}": f"Lesion reliance {name}" for name in names}
 
 
 def _curve_pictures(report: Report) -> dict[str, Picture]:

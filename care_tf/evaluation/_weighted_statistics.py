@@ -9,6 +9,7 @@ from care_tf.evaluation._operating_points import sensitivity_at_specificity, spe
 from care_tf.evaluation._thresholds import ranked_calls
 from care_tf.evaluation.bootstrap import Statistics
 from care_tf.evaluation.calibration import calibration_statistic
+from care_tf.evaluation.lesion_figures import LesionColumns, lesion_figures
 
 CLASS_FIGURES = (
     "recall",
@@ -20,7 +21,7 @@ CLASS_FIGURES = (
     "specificity_at_sensitivity",
     "attention_inside",
 )
-"""What a run is scored by for every class."""
+"""What a run is scored by for every class; beside these, the figures of `LESION_FIGURES`."""
 
 
 def _auc(called: np.ndarray, found: np.ndarray) -> np.ndarray:
@@ -48,19 +49,21 @@ def run_statistics(
     probabilities: np.ndarray,
     class_names: Sequence[str],
     attention_inside: np.ndarray | None = None,
+    lesion_check: LesionColumns | None = None,
 ) -> Statistics:
     """The function from image weights to every figure of a run.
 
     Figures: "mean_class_accuracy", "macro_auc", "attention_inside", and per class "recall/<name>", "precision/<name>",
-    "f1/<name>" and so on through `CLASS_FIGURES`, and "calibration_error". A figure of a class without weight is NaN,
-    and so is the precision of a class that is never called; the two class means are over the classes for which the
-    figure is defined in that weighting.
+    "f1/<name>" and so on through `CLASS_FIGURES` and `LESION_FIGURES`, and "calibration_error". A figure of a class
+    without weight is NaN, and so is the precision of a class that is never called; the two class means are over the
+    classes for which the figure is defined in that weighting.
 
     Args:
       labels: (n,) int.
       probabilities: (n, C) float.
       class_names: C names.
       attention_inside: (n,) float, NaN where an image has no box; None for none at all.
+      lesion_check: What is known of images whose lesion was blurred out; None for none.
 
     Returns:
       A function of weights (R, n) to a dict of (R,) float64.
@@ -72,6 +75,8 @@ def run_statistics(
     has_box = ~np.isnan(share)
     share = np.where(has_box, share, 0.0)
     shares, boxed = members * share[:, np.newaxis], members & has_box[:, np.newaxis]
+    of_images = lesion_figures(labels, probabilities, lesion_check or {})
+    known_of_images = {name: _members_known(members, values) for name, values in of_images.items()}
     rankings = [ranked_calls(s, m) for s, m in zip(probabilities.T, members.T, strict=True)]
     calibration_error = calibration_statistic(labels, probabilities)
 
@@ -86,6 +91,7 @@ def run_statistics(
             "f1": _divide(2 * num_correct, np.where(num_members > 0, num_members + num_calls, 0.0)),
             **{name: np.stack([figures[name] for figures in by_rank], axis=1) for name in by_rank[0]},
             "attention_inside": _divide(weights @ shares, weights @ boxed),
+            **{name: _divide(weights @ total, weights @ known) for name, (total, known) in known_of_images.items()},
         }
         figures = {
             "mean_class_accuracy": _mean_of_defined(of_class["recall"]),
@@ -137,6 +143,12 @@ def _rank_figures(called: np.ndarray, found: np.ndarray, negatives: np.ndarray) 
         "sensitivity_at_specificity": sensitivity_at_specificity(called, found, negatives),
         "specificity_at_sensitivity": specificity_at_sensitivity(called, found, negatives),
     }
+
+
+def _members_known(members: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """An image's value in the column of its class, and whether it has one, (n, C) each."""
+    is_known = members & ~np.isnan(values)[:, np.newaxis]
+    return np.where(is_known, values[:, np.newaxis], 0.0), is_known.astype(np.float64)
 
 
 def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

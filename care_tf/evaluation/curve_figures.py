@@ -1,11 +1,13 @@
-"""The report's pictures of ranking and calibration: ROC and precision-recall curves, and reliability."""
+"""The report's pictures of curves: ROC and precision-recall, reliability, insertion and deletion."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from care_tf.evaluation.bootstrap import group_bootstrap, percentile_interval
 from care_tf.evaluation.calibration import NUM_BINS
 from care_tf.evaluation.class_curves import GRID, ClassCurves, Curve
+from care_tf.evaluation.insertion_deletion import Curves
 from care_tf.evaluation.pictures import BASELINE, FAINT, INK, RUN, Picture, drawing, svg_picture, wrapped
 from care_tf.extras import require_extra
 
@@ -76,6 +78,46 @@ def reliability_figure(labels: np.ndarray, runs: Sequence[tuple[str, str, np.nda
         axes.set(xlim=(0, 1.02), ylim=(-0.02, 1.03), xlabel="probability of the predicted class", ylabel="share right")
         _legend(figure, axes, 56)
         return svg_picture(figure, "Reliability. " + "; ".join(texts))
+
+
+def insertion_deletion_figure(
+    class_name: str, runs: Sequence[tuple[str, str, Curves]], groups: Sequence | np.ndarray
+) -> Picture:
+    """The mean probability of a class while the pixels that its map ranks first are inserted, and deleted.
+
+    Args:
+      class_name: The class.
+      runs: Display name, color and curves (m, steps + 1) of each, without NaN.
+      groups: (m,) patient or lesion of every image.
+    """
+    texts = []
+    with drawing(5.1, 3.2) as figure:
+        for axes, which in zip(figure.subplots(1, 2, sharey=True), Curves._fields, strict=True):
+            for name, color, curves in runs:
+                mean, low, high = _mean_curve(getattr(curves, which), groups)
+                share = np.linspace(0.0, 1.0, len(mean))
+                axes.fill_between(share, low, high, color=color, alpha=0.16, linewidth=0)
+                axes.plot(share, mean, color=color, linewidth=1.8, label=name)
+                texts.append(f"{which}, {name}: from {100 * mean[0]:.0f} % to {100 * mean[-1]:.0f} %")
+            done = {"insertion": "inserted", "deletion": "blurred"}[which]
+            axes.set(title=which.capitalize(), xlim=(0, 1), ylim=(-0.02, 1.02), xlabel=f"share of pixels {done}")
+            axes.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+            if which == Curves._fields[0]:
+                axes.set_ylabel(wrapped(f"probability of {class_name}", 30))
+                _legend(figure, axes, 56)
+        return svg_picture(figure, f"Insertion and deletion, {class_name}. " + "; ".join(texts))
+
+
+def _mean_curve(values: np.ndarray, groups: Sequence | np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The mean over images (m, s) with its pointwise 95 % interval over groups, (s,) each."""
+
+    def means(weights: np.ndarray) -> dict[str, np.ndarray]:
+        mean = weights @ values / weights.sum(axis=1, keepdims=True)
+        return {str(step): mean[:, step] for step in range(mean.shape[1])}
+
+    replicates = group_bootstrap(means, groups, num_resamples=200)
+    low, high = np.transpose([percentile_interval(each) for each in replicates.values()])
+    return values.mean(axis=0), low, high
 
 
 def _legend(figure, axes, letters: int) -> None:

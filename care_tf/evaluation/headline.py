@@ -52,6 +52,9 @@ def headlines(
         if own.attention_inside.value is not None:
             note = f"share of the map's energy, {own.num_boxes} boxes"
             rows.append((f"Attention inside the box of {name}", note, f"attention_inside/{name}"))
+        if own.lesion_reliance.value is not None:
+            note = f"by the outputs: lesion against surroundings, {own.num_checked} images"
+            rows.append((f"Lesion reliance of {name}", note, f"lesion_reliance/{name}"))
     return [_headline(*row, scores, baseline, differences, baseline_name) for row in rows]
 
 
@@ -71,7 +74,7 @@ def as_value(key: str, value: float | None) -> str:
     """
     if value is not None and is_auc(key):
         return as_decimal(value)
-    return percent(value)
+    return percent(value).replace("-", _MINUS)
 
 
 def as_interval(key: str, estimate: Estimate) -> str:
@@ -79,7 +82,7 @@ def as_interval(key: str, estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return "no interval"
     low = as_decimal(estimate.low) if is_auc(key) else rounded_text(100 * estimate.low, 1)
-    return f"{low} to {as_value(key, estimate.high)}"
+    return f"{low.replace('-', _MINUS)} to {as_value(key, estimate.high)}"
 
 
 def as_difference(key: str, estimate: Estimate) -> str:
@@ -137,7 +140,7 @@ def _at_equal_calls(key: str, differences: Mapping[str, Estimate]) -> str:
 
 def is_auc(key: str) -> bool:
     """Whether a figure is written as a fraction, .912, where the others are in percent."""
-    return key == "macro_auc" or key.startswith(("auc/", "average_precision/"))
+    return key == "macro_auc" or key.startswith(("auc/", "average_precision/", "insertion_area/", "deletion_area/"))
 
 
 def _signed(key: str, value: float) -> str:

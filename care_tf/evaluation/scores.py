@@ -10,6 +10,7 @@ import numpy as np
 from care_tf.errors import InputError
 from care_tf.evaluation._weighted_statistics import CLASS_FIGURES, equal_calls_statistics, run_statistics
 from care_tf.evaluation.bootstrap import Statistics, group_bootstrap, percentile_interval
+from care_tf.evaluation.lesion_figures import LESION_COLUMNS, LESION_FIGURES, LesionColumns, known_in_both
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +42,8 @@ class ClassScores:
 
     What is about ranking is of the class against all others together. Average precision falls much more than the AUC
     does with an image of a common class that ranks above those of a rare class. Sensitivity is at the threshold where
-    the specificity is .9, and the reverse.
+    the specificity is .9, and the reverse. From `right_checked` on, figures are means of `lesion_figures` over
+    `num_checked` images.
     """
 
     name: str
@@ -59,6 +61,15 @@ class ClassScores:
     sensitivity_at_specificity: Estimate = _UNKNOWN
     specificity_at_sensitivity: Estimate = _UNKNOWN
     num_calls: int | None = None
+    num_checked: int = 0
+    right_checked: Estimate = _UNKNOWN
+    right_without_lesion: Estimate = _UNKNOWN
+    right_lesion_only: Estimate = _UNKNOWN
+    drop_without_lesion: Estimate = _UNKNOWN
+    drop_lesion_only: Estimate = _UNKNOWN
+    lesion_reliance: Estimate = _UNKNOWN
+    insertion_area: Estimate = _UNKNOWN
+    deletion_area: Estimate = _UNKNOWN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +100,7 @@ class Scores:
         names = ("mean_class_accuracy", "macro_auc", "attention_inside", "calibration_error")
         of_run = {name: Estimate(**data[name]) for name in names if name in data}
         classes = tuple(
-            ClassScores(**{**row, **{name: Estimate(**row[name]) for name in CLASS_FIGURES if name in row}})
+            ClassScores(**{**row, **{name: Estimate(**row[name]) for name in _OF_CLASS if name in row}})
             for row in data["classes"]
         )
         return cls(**{**data, **of_run, "classes": classes})
@@ -104,6 +115,7 @@ def evaluate_predictions(
     attention_references: Mapping[str, np.ndarray] | None = None,
     num_resamples: int = 1000,
     seed: int = 0,
+    lesion_check: LesionColumns | None = None,
 ) -> Scores:
     """Scores of one run, every figure with a 95 % percentile bootstrap interval over groups.
 
@@ -120,6 +132,7 @@ def evaluate_predictions(
       attention_references: Name -> (n,) the same share for maps that need no learning (`attention_references`).
       num_resamples: Number of bootstrap resamples.
       seed: Seed of the resamples.
+      lesion_check: What the run says of images whose lesion was blurred out; None when that was not tried.
 
     Returns:
       The scores.
@@ -136,8 +149,10 @@ def evaluate_predictions(
     group_of_image = checked_groups(groups, len(labels))
     share = checked_shares("attention_inside", attention_inside, len(labels))
     references = {k: checked_shares(k, v, len(labels)) for k, v in (attention_references or {}).items()}
-    statistics = run_statistics(labels, probabilities, class_names, share)
+    checks = checked_columns(lesion_check, len(labels))
+    statistics = run_statistics(labels, probabilities, class_names, share, checks)
     estimates = _estimates(statistics, group_of_image, num_resamples, seed)
+    is_checked = ~np.isnan(checks[LESION_COLUMNS[0]])
     confusion = np.zeros((len(class_names),) * 2, int)
     np.add.at(confusion, (labels, probabilities.argmax(axis=1)), 1)
 
@@ -150,8 +165,9 @@ def evaluate_predictions(
             num_correct=int(confusion[index, index]),
             num_boxes=int((members & ~np.isnan(share)).sum()),
             num_calls=int(confusion[:, index].sum()),
+            num_checked=int((members & is_checked).sum()),
             attention_references={k: _mean_or_none(v[members & ~np.isnan(v)]) for k, v in references.items()},
-            **{figure: estimates[f"{figure}/{name}"] for figure in CLASS_FIGURES},
+            **{figure: estimates[f"{figure}/{name}"] for figure in _OF_CLASS},
         )
 
     return Scores(
@@ -178,6 +194,8 @@ def paired_difference(
     attention_inside: np.ndarray | None = None,
     num_resamples: int = 1000,
     seed: int = 0,
+    baseline_lesion_check: LesionColumns | None = None,
+    lesion_check: LesionColumns | None = None,
 ) -> dict[str, Estimate]:
     """What a run gains over a baseline on the same images: run minus baseline, on the same resamples.
 
@@ -185,6 +203,7 @@ def paired_difference(
       labels, class_names, groups, num_resamples, seed: As for `evaluate_predictions`.
       baseline_probabilities, probabilities: (n, C) of the baseline and of the run, images in the same order.
       baseline_attention_inside, attention_inside: (n,) each; images count where both have a value.
+      baseline_lesion_check, lesion_check: Likewise.
 
     Returns:
       Figure name -> difference with its 95 % interval, for the names of `run_statistics`, and for
@@ -201,8 +220,10 @@ def paired_difference(
     baseline_share = checked_shares("baseline_attention_inside", baseline_attention_inside, len(labels))
     has_both = ~np.isnan(share) & ~np.isnan(baseline_share)
     share, baseline_share = (np.where(has_both, values, np.nan) for values in (share, baseline_share))
-    of_run = run_statistics(labels, probabilities, class_names, share)
-    of_baseline = run_statistics(labels, baseline_probabilities, class_names, baseline_share)
+    checks = (checked_columns(each, len(labels)) for each in (lesion_check, baseline_lesion_check))
+    check, baseline_check = known_in_both(*checks)
+    of_run = run_statistics(labels, probabilities, class_names, share, check)
+    of_baseline = run_statistics(labels, baseline_probabilities, class_names, baseline_share, baseline_check)
 
     at_equal_calls = equal_calls_statistics(labels, baseline_probabilities, probabilities, class_names)
 
@@ -217,6 +238,9 @@ def _estimates(statistics: Statistics, groups: np.ndarray, num_resamples: int, s
     points = statistics(np.ones((1, len(groups))))
     replicates = group_bootstrap(statistics, groups, num_resamples, seed)
     return {name: Estimate.of(points[name][0], replicates[name]) for name in points}
+
+
+_OF_CLASS = (*CLASS_FIGURES, *LESION_FIGURES)
 
 
 def _mean_or_none(values: np.ndarray) -> float | None:
@@ -276,3 +300,8 @@ def checked_shares(name: str, values, num_images: int) -> np.ndarray:
         wrong = int(np.flatnonzero((values < -1e-6) | (values > 1 + 1e-6))[0])
         raise InputError(f"{name} must be a share in [0, 1] or NaN. Received: {values[wrong]} at image {wrong}.")
     return values
+
+
+def checked_columns(columns: LesionColumns | None, num_images: int) -> dict[str, np.ndarray]:
+    """All `LESION_COLUMNS`, NaN where unknown; raises an InputError as `checked_shares`."""
+    return {name: checked_shares(name, (columns or {}).get(name), num_images) for name in LESION_COLUMNS}

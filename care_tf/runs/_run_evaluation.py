@@ -13,6 +13,7 @@ from care_tf.evaluation import Report, paired_difference, write_report
 from care_tf.evaluation.decision_thresholds import CallScores
 from care_tf.evaluation.estimate_text import estimate_text
 from care_tf.evaluation.headline import estimate_of
+from care_tf.evaluation.lesion_figures import CHECK_IMAGES
 from care_tf.evaluation.pictures import shortened
 from care_tf.evaluation.scores import Estimate
 from care_tf.files import write_json
@@ -35,6 +36,7 @@ def evaluate_run(
     num_resamples: int = 1000,
     group: str | None = None,
     pairs: str | None = None,
+    check_images: int = CHECK_IMAGES,
 ) -> str:
     """Evaluates a finished run and writes metrics.json, predictions.csv and report.html.
 
@@ -48,6 +50,8 @@ def evaluate_run(
       num_resamples: Bootstrap resamples over groups.
       group: Column of the manifest, such as "cue": recall is shown for each of its values, and the lowest.
       pairs: Column that names pairs of images with two values of `group`: how often the call changes in a pair.
+      check_images: So many images of each class with boxes are predicted again with the lesion, or all but it, blurred
+        out, and pixel by pixel; 0: none.
 
     Returns:
       The headline figures as text.
@@ -67,8 +71,8 @@ def evaluate_run(
     inputs = input_names([folder] if baseline is None else [folder, baseline])
     inputs += [name for name in columns.names if name not in inputs]
     rows = selected_rows(run, "test", manifest, split, folds, inputs)
-    own = evaluated(run, rows, num_resamples)
-    compared = None if other is None else evaluated(other, rows, num_resamples)
+    own = evaluated(run, rows, num_resamples, check_images)
+    compared = None if other is None else evaluated(other, rows, num_resamples, check_images)
     differences = None if compared is None else _differences(own, compared, num_resamples)
     in_groups, group_text = all_group_figures([own, compared], columns, num_resamples)
     calls = calls_of(own, num_resamples)
@@ -90,6 +94,8 @@ def _differences(own: EvaluatedRun, baseline: EvaluatedRun, num_resamples: int) 
         baseline_attention_inside=baseline.predictions.attention_inside,
         attention_inside=own.predictions.attention_inside,
         num_resamples=num_resamples,
+        baseline_lesion_check=baseline.predictions.lesion_check,
+        lesion_check=own.predictions.lesion_check,
     )
 
 
@@ -124,6 +130,7 @@ def _summary(report: Report, target: Path) -> str:
         f"average_precision/{focus}": f"average precision of {focus}",
         f"auc/{focus}": f"AUC of {focus}",
         f"attention_inside/{focus}": f"attention inside {focus}",
+        f"lesion_reliance/{focus}": f"lesion reliance of {focus}",
     }
     width = max(map(len, figures.values())) + 2
     columns = [shortened(run.name, 22) for run in runs]

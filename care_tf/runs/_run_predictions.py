@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +14,14 @@ from care_tf.csv_files import relative_to
 from care_tf.data import Manifest, evaluation_dataset
 from care_tf.data.groups import groups_or_none
 from care_tf.evaluation import attention_references, evaluate_predictions
+from care_tf.evaluation.insertion_deletion import Curves
+from care_tf.evaluation.lesion_figures import chosen_for_check
 from care_tf.evaluation.scores import Scores
 from care_tf.files import atomic_path
 from care_tf.images.resize_choice import PAD
 from care_tf.metrics import attention_inside_share
 from care_tf.runs._folder import LoadedRun
+from care_tf.runs._lesion_check import check_lesions
 
 _REFERENCE_SIZE = (128, 128)  # of the masks that reference maps are held against
 
@@ -29,10 +33,14 @@ class Predictions:
     Attributes:
       probabilities: float32 (n, C); a binary classifier's one unit as two columns.
       attention_inside: float32 (n,), share of the true class's attention inside the image's boxes; NaN without boxes.
+      lesion_check: Of `check_lesions`: columns of the images whose lesion was blurred out; {} where that was not tried.
+      curves: Likewise, the curves of insertion and deletion, (n, steps + 1) each; None where they were not.
     """
 
     probabilities: np.ndarray
     attention_inside: np.ndarray
+    lesion_check: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    curves: Curves | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,9 +53,16 @@ class EvaluatedRun:
     scores: Scores
 
 
-def evaluated(run: LoadedRun, rows: Manifest, num_resamples: int) -> EvaluatedRun:
-    """Predicts every image and scores the predictions, with intervals from so many resamples."""
-    predictions = predict_manifest(run, rows)
+def evaluated(run: LoadedRun, rows: Manifest, num_resamples: int, check_images: int = 0) -> EvaluatedRun:
+    """Predicts every image and scores the predictions.
+
+    Args:
+      run: The run.
+      rows: The images.
+      num_resamples: Bootstrap resamples of the intervals.
+      check_images: So many images of each class with boxes are predicted again with parts blurred out.
+    """
+    predictions = with_lesion_check(run, rows, predict_manifest(run, rows), check_images)
     return EvaluatedRun(run, rows, predictions, _scores(run, rows, predictions, num_resamples))
 
 
@@ -76,8 +91,20 @@ def predict_manifest(run: LoadedRun, rows: Manifest) -> Predictions:
     return Predictions(np.concatenate(probabilities), np.concatenate(shares))
 
 
+def with_lesion_check(
+    run: LoadedRun, rows: Manifest, predictions: Predictions, images_per_class: int, with_curves: bool = True
+) -> Predictions:
+    """The predictions with what `check_lesions` finds; as they are where no image can be checked."""
+    has_box = ~np.isnan(predictions.attention_inside)
+    chosen = chosen_for_check(rows.image_paths, rows.labels, has_box, images_per_class)
+    if not len(chosen):
+        return predictions
+    columns, curves = check_lesions(run, rows, chosen, with_curves)
+    return dataclasses.replace(predictions, lesion_check=columns, curves=curves)
+
+
 def write_predictions(target: Path, rows: Manifest, result: Predictions) -> None:
-    """Writes predictions.csv: image, label, group, the classes' probabilities and the attention inside the boxes."""
+    """Writes predictions.csv: image, label, group, probabilities, attention inside the boxes, and what was checked."""
     import pandas as pd
 
     relative = relative_to(os.path.dirname(os.path.abspath(rows.source)))
@@ -86,12 +113,15 @@ def write_predictions(target: Path, rows: Manifest, result: Predictions) -> None
     table.insert(1, "label", np.array(rows.class_names, object)[rows.labels])
     table.insert(2, "group", list(rows.groups))
     table["attention_inside"] = result.attention_inside
+    for name, values in result.lesion_check.items():
+        table[name] = values
     with atomic_path(target / run_files.PREDICTIONS, durable=True) as temporary:
         table.to_csv(temporary, index=False)
 
 
-def _scores(run: LoadedRun, rows: Manifest, result: Predictions, num_resamples: int) -> Scores:
-    references = None
+def reference_shares(run: LoadedRun, rows: Manifest, result: Predictions) -> dict[str, np.ndarray]:
+    """`attention_references` of the images with boxes, (n,) each, NaN for the others; {} where none has any."""
+    references = {}
     with_box = np.flatnonzero(~np.isnan(result.attention_inside))
     if len(with_box):
         boxed = dataclasses.replace(rows.subset(with_box), **run.config.data.reading)
@@ -103,12 +133,17 @@ def _scores(run: LoadedRun, rows: Manifest, result: Predictions, num_resamples: 
         references = {name: np.full(len(rows), np.nan) for name in found}
         for name, values in found.items():
             references[name][with_box] = values
+    return references
+
+
+def _scores(run: LoadedRun, rows: Manifest, result: Predictions, num_resamples: int) -> Scores:
     return evaluate_predictions(
         rows.labels,
         result.probabilities,
         rows.class_names,
         groups=groups_or_none(rows.groups),
         attention_inside=result.attention_inside,
-        attention_references=references,
+        attention_references=reference_shares(run, rows, result),
         num_resamples=num_resamples,
+        lesion_check=result.lesion_check,
     )

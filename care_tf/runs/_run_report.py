@@ -1,15 +1,18 @@
 """From an evaluated run to what its report shows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from care_tf.data.class_focus import focus_classes
 from care_tf.data.groups import groups_or_none
 from care_tf.evaluation import Report, ReportedRun
 from care_tf.evaluation.class_curves import class_curves
-from care_tf.evaluation.curve_figures import reliability_figure
+from care_tf.evaluation.curve_figures import insertion_deletion_figure, reliability_figure
 from care_tf.evaluation.decision_thresholds import CallScores, call_scores
+from care_tf.evaluation.insertion_deletion import Curves
 from care_tf.evaluation.pictures import BASELINE, INK, RUN, Picture
-from care_tf.evaluation.scores import Estimate
+from care_tf.evaluation.scores import Estimate, checked_groups
 from care_tf.runs._decision_file import num_chosen_on
 from care_tf.runs._example_maps import example_maps
 from care_tf.runs._folder import LoadedRun, read_environment
@@ -51,6 +54,7 @@ def run_report(
         reliability=_reliability(own, baseline, names),
         calls=calls[0],
         decision_note=calls[1],
+        insertion_deletion=curves_picture([baseline, own] if baseline else [own], names, focus),
         config_text=dump_config(run.config),
         environment=read_environment(run.folder),
     )
@@ -76,6 +80,30 @@ def display_names(run: LoadedRun, baseline: LoadedRun | None) -> tuple[str, str]
     if own != other or baseline is None:
         return other, own
     return str(baseline.folder), str(run.folder)
+
+
+def curves_picture(runs: Sequence[EvaluatedRun], names: Sequence[str], class_name: str) -> Picture | None:
+    """Insertion and deletion of a class; None where a run has no curve of it.
+
+    Args:
+      runs: The baseline, where there is one, and the run, on the same images.
+      names: Of both, as of `display_names`.
+      class_name: The class.
+    """
+    rows = runs[-1].rows
+    is_shown = rows.labels == rows.class_names.index(class_name)
+    for run in runs:
+        if run.predictions.curves is None:
+            return None
+        is_shown = is_shown & ~np.isnan(run.predictions.curves.insertion).any(axis=1)
+    if not is_shown.any():
+        return None
+    shown = [
+        (name, color, Curves(*(curve[is_shown] for curve in run.predictions.curves or ())))
+        for run, name, color in zip(runs, names[-len(runs) :], (BASELINE, RUN)[-len(runs) :], strict=True)
+    ]
+    groups = checked_groups(groups_or_none(rows.groups), len(rows))
+    return insertion_deletion_figure(class_name, shown, groups[is_shown])
 
 
 def calls_of(own: EvaluatedRun, num_resamples: int) -> tuple[list[CallScores], str]:

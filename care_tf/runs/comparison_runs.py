@@ -23,6 +23,7 @@ from care_tf.evaluation import (
     write_comparison_csv,
     write_comparison_plot,
 )
+from care_tf.evaluation.lesion_figures import LESION_COLUMNS
 from care_tf.files import write_text
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs._cell_training import train_cell
@@ -170,6 +171,11 @@ def _read_predictions(cell: Cell) -> CellPredictions:
         probabilities=table[class_names].to_numpy(),
         groups=groups_or_none(table["group"].tolist()),
         attention_inside=pd.to_numeric(table["attention_inside"], errors="coerce").to_numpy(float),
+        lesion_check={
+            name: pd.to_numeric(table[name], errors="coerce").to_numpy(float)
+            for name in LESION_COLUMNS
+            if name in table  # not in one that was predicted before there was such a check
+        },
     )
 
 

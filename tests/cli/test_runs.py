@@ -47,12 +47,13 @@ def test_every_option_of_evaluate_arrives(run, monkeypatch, tmp_path):
         (folder / "model.keras").touch()
     monkeypatch.setattr("care_tf.runs.evaluate_run", lambda *args, **options: calls.append((args, options)) or "good")
     options = (
-        "--manifest m.csv --split test --folds 1,2 --baseline other --output out --resamples 5 --group cue --pairs pair"
+        "--manifest m.csv --split test --folds 1,2 --baseline other --output out --resamples 5 --group cue "
+        "--pairs pair --check-images 7"
     )
     assert run(evaluate, "the_run", *options.split()) == (0, "good\n", "")
     assert run(evaluate, *options.split(), "the_run") == (0, "good\n", "")
     given = {"manifest": Path("m.csv"), "split": "test", "folds": ["1", "2"], "baseline": Path("other")}
-    given |= {"output": Path("out"), "num_resamples": 5, "group": "cue", "pairs": "pair"}
+    given |= {"output": Path("out"), "num_resamples": 5, "group": "cue", "pairs": "pair", "check_images": 7}
     assert calls == [((Path("the_run"),), given)] * 2
     assert run(evaluate, "--folds", "1,2", "the_run")[0] == 0  # a list takes no further word
 

@@ -15,6 +15,7 @@ from PIL import Image
 from care_tf import run_files
 from care_tf.data import read_manifest, stratified_group_folds, write_manifest
 from care_tf.errors import InputError
+from care_tf.evaluation.lesion_figures import LESION_COLUMNS
 from care_tf.evaluation.map_tiles import map_tile
 from care_tf.runs import _cell_training as cell_training
 from care_tf.runs import comparison_plan, run_maps
@@ -115,6 +116,15 @@ def guess(cell):
     write_predictions(cell.folder, rows, Predictions(probabilities, np.full(len(rows), np.nan, np.float32)))
 
 
+def assert_older_predictions_are_read(path, plan):
+    """As they were before lesions were blurred out."""
+    kept = path.read_bytes()
+    table = pd.read_csv(path)
+    table.drop(columns=[name for name in LESION_COLUMNS if name in table]).to_csv(path, index=False)
+    assert [bool(cell.lesion_check) for cell in comparison.read_cells(plan())] == [False, True]
+    path.write_bytes(kept)
+
+
 @pytest.mark.slow
 def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_path, capsys, monkeypatch):
     plain = yaml.safe_load(configs[0].read_text())
@@ -152,9 +162,13 @@ def test_an_interrupted_comparison_goes_on_and_writes_its_tables(configs, tmp_pa
     own = cells[(cells.method == "care") & (cells.figure == "mean_class_accuracy")]
     row = table[(table.method == "care") & (table.figure == "mean_class_accuracy")].iloc[0]
     assert row["value"] == pytest.approx(own["value"].mean()) and row["num_cells"] == 2 and row["baseline"] == "plain"
+    reliance = table[(table.method == "care") & (table.figure == "lesion_reliance/dermatofibroma")].iloc[0]
+    assert -1 <= reliance["value"] <= 1 and reliance["num_cells"] == 1 and not np.isnan(reliance["difference"])
+    assert "dermatofibroma lesion reliance" in (output / "comparison.md").read_text()
     assert {path.name for path in output.iterdir()} == {
         "cells", "cells.csv", "comparison.csv", "comparison.md", "comparison.png"
     }  # fmt: skip
+    assert_older_predictions_are_read(plan()[0].folder / "predictions.csv", plan)
 
     # A later comparison in the same folder takes over what these have finished.
     later = comparison_plan.plan_cells(comparison_plan.read_methods([configs[2]]), ["1"], [0], output)[0]

@@ -11,19 +11,24 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 import yaml
 from event_files import events
+from scipy.ndimage import gaussian_filter
 
 from care_tf import CAREModel
 from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
+from care_tf.evaluation.occlusion import BLUR_SIGMA, EDGE_SIGMA
 from care_tf.runs import evaluate_run, load_run, train_run
+from care_tf.runs._example_maps import read_images, selected_rows
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._progress import sole_training
 from care_tf.runs._run_predictions import predict_manifest
 from care_tf.runs._run_report import calls_of
 from care_tf.runs._training_rows import read_training_rows
 from care_tf.runs.run_calibration import calibrate_run
+from care_tf.runs.run_check import check_run
 
 # AdamW makes its variables in the first step, which must not be traced again for that.
 MONITORED = {"training__tensorboard": True, "training__optimizer": "AdamW"}
@@ -115,6 +120,13 @@ def test_a_run_is_calibrated_and_compared_in_a_report(care, config):
         assert calls[name]["num_calls"] == called.sum()
         assert calls[name]["sensitivity"]["value"] == pytest.approx(called[predictions["label"] == name].mean())
 
+    assert_checked_as_direct(care, predictions)
+    assert metrics["differences"]["lesion_reliance/dermatofibroma"]["value"] is not None
+    assert "lesion reliance of dermatofibroma" in check_run(care, num_resamples=20)
+    assert "What is attended to outside the boxes" in (care / "check.html").read_text()
+    evaluate_run(care, output=tmp_path / "unchecked", num_resamples=2, check_images=0)
+    assert "probability_without_lesion" not in pd.read_csv(tmp_path / "unchecked/predictions.csv")
+
     report = (care / "report.html").read_text()
     assert "A class is called where its calibrated probability reaches the threshold" in report
     run = load_run(care)
@@ -124,6 +136,26 @@ def test_a_run_is_calibrated_and_compared_in_a_report(care, config):
     assert "http://" not in report.replace("http://www.w3.org", "") and "before stage 2" in report
     with pytest.raises(InputError, match="nowhere"):
         evaluate_run(care, split="nowhere")
+
+
+def assert_checked_as_direct(folder, predictions):
+    """The images with boxes, and these alone, were predicted again; the last as by SciPy's blur and Keras alone."""
+    is_checked = predictions["probability_without_lesion"].notna()
+    assert is_checked.tolist() == predictions["attention_inside"].notna().tolist() and is_checked.any()
+    run = load_run(folder)
+    rows = selected_rows(run, "test", None, None, None, ())
+    last = int(np.flatnonzero(is_checked)[-1])
+    (image,), (mask,), (label,) = read_images(run, rows.subset([last]))
+    blurred = gaussian_filter(image, (32 * BLUR_SIGMA, 32 * BLUR_SIGMA, 0), mode="reflect")
+    weight = gaussian_filter(mask.astype(float), 32 * EDGE_SIGMA, mode="reflect")[..., np.newaxis]
+    changed = {"without_lesion": weight * blurred + (1 - weight) * image}
+    changed["lesion_only"] = weight * image + (1 - weight) * blurred
+    for name, pixels in changed.items():
+        direct = run.care_model.classifier(run.preprocess(tf.constant(pixels[np.newaxis], tf.float32)))
+        probability = predictions[f"probability_{name}"][last]
+        assert probability == pytest.approx(float(direct[0, label]), abs=2e-4)
+    areas = predictions.loc[is_checked, ["insertion_area", "deletion_area"]].to_numpy()
+    assert ((areas >= 0) & (areas <= 1)).all()
 
 
 def assert_in_tensorboard(run, history):
