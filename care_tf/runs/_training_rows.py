@@ -1,11 +1,14 @@
 """The rows that a run trains and validates on."""
 
 import dataclasses
+import hashlib
+import os
 import warnings
 
 import numpy as np
 
-from care_tf.box_geometry import scale_boxes
+from care_tf.box_geometry import randomly_placed_boxes, scale_boxes
+from care_tf.csv_files import relative_to
 from care_tf.data.input_encoding import InputEncoding, encoded_inputs, fit_input_encodings
 from care_tf.data.manifest import Manifest, read_manifest
 from care_tf.errors import InputError
@@ -55,6 +58,8 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
         train = _with_boxes_of(train, data.mask_classes)
     if data.train_box_scale != 1:
         train = _with_scaled_boxes(train, data.train_box_scale)
+    if data.train_box_place == "random":
+        train = _with_randomly_placed_boxes(train, config.seed)
     empty = [name for name, count in train.class_counts.items() if count == 0]
     if empty:
         raise InputError(
@@ -101,17 +106,49 @@ def _with_boxes_of(manifest: Manifest, class_names: tuple[str, ...]) -> Manifest
 
 def _with_scaled_boxes(manifest: Manifest, factor: float) -> Manifest:
     """The same rows with boxes of another size, clipped to their images."""
-    num_masks = sum(map(bool, manifest.mask_paths))
-    if num_masks:
-        raise InputError(
-            f"data.train_box_scale changes boxes, and {num_masks} training images have a mask. "
-            f"Received {factor:g}. Leave it out, or name data.train_boxes with boxes."
-        )
+    _refuse_masks(manifest, "train_box_scale", f"{factor:g}")
     boxes = list(manifest.boxes)
     for row in np.flatnonzero(manifest.has_boxes):
         header = read_image_header(manifest.image_paths[row])
         boxes[row] = scale_boxes(boxes[row], factor, header.width, header.height)
     return dataclasses.replace(manifest, boxes=tuple(boxes))
+
+
+def _with_randomly_placed_boxes(manifest: Manifest, seed: int) -> Manifest:
+    """The same rows with boxes of the same sizes anywhere else; an image's depend on the seed and its own name alone.
+
+    Warns:
+      UserWarning: Boxes that leave no other place.
+    """
+    _refuse_masks(manifest, "train_box_place", "random")
+    # As the manifest names it: the place of the data on a machine does not count.
+    name_of = relative_to(os.path.dirname(os.path.abspath(manifest.source)))
+    boxes, num_left = list(manifest.boxes), 0
+    for row in np.flatnonzero(manifest.has_boxes):
+        header = read_image_header(manifest.image_paths[row])
+        name = name_of(str(manifest.image_paths[row]))
+        digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest, "big"))
+        placed = randomly_placed_boxes(boxes[row], header.width, header.height, rng)
+        num_left += int(np.all(placed == boxes[row], axis=1).sum())
+        boxes[row] = placed
+    if num_left:
+        warnings.warn(
+            f"{num_left} of {len(manifest.flat_boxes.flat)} training boxes fill their images so far that they have no "
+            "other place, and stay",
+            UserWarning,
+            stacklevel=3,
+        )
+    return dataclasses.replace(manifest, boxes=tuple(boxes))
+
+
+def _refuse_masks(manifest: Manifest, setting: str, value: str) -> None:
+    num_masks = sum(map(bool, manifest.mask_paths))
+    if num_masks:
+        raise InputError(
+            f"data.{setting} changes boxes, and {num_masks} training images have a mask. "
+            f"Received {value}. Leave it out, or name data.train_boxes with boxes."
+        )
 
 
 def _check_class_names(manifest: Manifest, names, where: str) -> None:

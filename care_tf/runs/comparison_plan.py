@@ -24,7 +24,7 @@ NO_FOLD = "test"
 # its attention is measured.
 ATTENTION_KEYS = (
     *("care.form", "care.tau", "care.lam", "care.reduction", "care.outside", "care.second_order"),
-    *("data.train_boxes", "data.train_box_scale", "data.mask_classes"),
+    *("data.train_boxes", "data.train_box_scale", "data.train_box_place", "data.mask_classes"),
     *("every_stage.alpha", "stages.*.alpha"),
 )
 CELL_RECORD = "cell.json"

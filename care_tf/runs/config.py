@@ -63,6 +63,8 @@ class DataConfig(_Section):
       train_boxes: Manifest CSV whose boxes and masks the training images take in place of those in `manifest`, image
         by image; evaluation keeps `manifest`'s. None trains with `manifest`'s own.
       train_box_scale: Side of the training images' boxes / side of the boxes given, about their centers.
+      train_box_place: "given", or "random": the training images' boxes keep their sizes and lie anywhere else in their
+        images, under the seed; a control for what supervision by boxes does wherever they are.
       mask_classes: Classes whose boxes are used in training; None uses every box there is.
       max_images_per_class: Class name -> largest number of training images of it, drawn under the seed.
       inputs: Further columns of the manifest that the network takes beside the image: their names, or name -> "number"
@@ -82,6 +84,7 @@ class DataConfig(_Section):
     image_size_px: tuple[pydantic.PositiveInt, pydantic.PositiveInt]
     train_boxes: str | None = None
     train_box_scale: float = pydantic.Field(default=1.0, gt=0.0, le=10.0)
+    train_box_place: Literal["given", "random"] = "given"
     mask_classes: tuple[str, ...] | None = None
     max_images_per_class: dict[str, pydantic.PositiveInt] = {}
     inputs: dict[str, Literal["auto", "number", "category"]] = {}
