@@ -153,7 +153,7 @@ def randomly_placed_boxes(boxes: npt.ArrayLike, width: float, height: float, rng
         # A box given rules out at most four whole places, so that few steps find a free one.
         for step in range(min(num_columns * num_rows, 4 * len(boxes) + 1)):
             y, x = divmod((first + step) % (num_columns * num_rows), num_columns)
-            candidate = np.concatenate([[x, y], [x, y] + side_xy])
+            candidate = np.array([x, y, x + side_xy[0], y + side_xy[1]])
             if not np.any(np.all(np.abs(candidate - boxes) < 1, axis=1)):
                 placed[row] = candidate
                 break

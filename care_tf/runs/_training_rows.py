@@ -13,6 +13,7 @@ from care_tf.data.input_encoding import InputEncoding, encoded_inputs, fit_input
 from care_tf.data.manifest import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.images.header import read_image_header
+from care_tf.images.outside_choice import KEEP
 from care_tf.runs.config import RunConfig, Selection
 
 
@@ -46,7 +47,7 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
     if manifest is None:
         manifest = read_manifest(data.manifest, class_names=data.class_names, inputs=list(data.inputs))
     manifest = manifest.with_inputs(data.inputs)  # one that several runs share may have more
-    manifest = dataclasses.replace(manifest, **data.reading)
+    manifest = dataclasses.replace(manifest, **data.test_reading)
     _check_class_names(manifest, data.mask_classes or (), "data.mask_classes")
     _check_class_names(manifest, data.max_images_per_class, "data.max_images_per_class")
     train = select_rows(manifest, data.train, "data.train")
@@ -60,6 +61,8 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
         train = _with_scaled_boxes(train, data.train_box_scale)
     if data.train_box_place == "random":
         train = _with_randomly_placed_boxes(train, config.seed)
+    train = dataclasses.replace(train, outside_boxes=data.outside_boxes)
+    _check_change(config, train)
     empty = [name for name, count in train.class_counts.items() if count == 0]
     if empty:
         raise InputError(
@@ -89,6 +92,29 @@ def select_rows(manifest: Manifest, selection: Selection, where: str) -> Manifes
             f"the splits {sorted(set(manifest.splits) - {''})} and the folds {sorted(set(manifest.folds) - {''})}."
         )
     return rows
+
+
+def _check_change(config: RunConfig, train: Manifest) -> None:
+    """Refuses test images that are changed otherwise than those of training; warns where a change tells the class."""
+    data = config.data
+    if data.outside_boxes == KEEP:
+        return
+    left_out = sorted(set(train.class_names) - set(data.mask_classes or train.class_names))
+    if data.changes_tests and left_out:
+        raise InputError(
+            "data.outside_boxes_in=everywhere changes test images of all classes, so training must use the boxes of "
+            f"all, too. Received data.mask_classes without {', '.join(left_out)}. Name all classes, or none."
+        )
+    boxed = np.bincount(train.labels[train.has_boxes], minlength=len(train.class_names)).tolist()
+    counts = train.class_counts
+    if len({number / count for number, count in zip(boxed, counts.values(), strict=True) if count}) > 1:
+        told = ", ".join(f"{name} {number} of {counts[name]}" for name, number in zip(counts, boxed, strict=True))
+        warnings.warn(
+            f"data.outside_boxes={data.outside_boxes} changes training images with a box alone, and classes have boxes "
+            f"in different shares ({told}): the change itself tells the class. Give the images of all classes boxes.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _with_boxes_of(manifest: Manifest, class_names: tuple[str, ...]) -> Manifest:

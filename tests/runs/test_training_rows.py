@@ -65,3 +65,30 @@ def test_masks_have_no_size_to_change(config, data, tmp_path):
     for change, received in (({"data__train_box_scale": 0.9}, "0.9"), ({"data__train_box_place": "random"}, "random")):
         with pytest.raises(InputError, match=f"1 training images have a mask. Received {received}"):
             read_training_rows(config(data__manifest=str(tmp_path / "masks.csv"), **change))
+
+
+@pytest.mark.filterwarnings("ignore:data.outside_boxes")
+def test_images_are_changed_in_training_or_everywhere(config):
+    def choices(**changes):
+        rows = read_training_rows(config(**changes))
+        return rows.train.outside_boxes, rows.validation.outside_boxes
+
+    assert choices() == ("keep", "keep")
+    assert choices(data__outside_boxes="crop") == ("crop", "keep")
+    everywhere = config(data__outside_boxes="paint", data__outside_boxes_in="everywhere")
+    rows = read_training_rows(everywhere)
+    assert (rows.train.outside_boxes, rows.validation.outside_boxes) == ("paint", "paint")
+    assert everywhere.data.test_reading["outside_boxes"] == "paint" and "told where" in everywhere.data.outside_note
+    assert choices(data__outside_boxes_in="everywhere") == ("keep", "keep")
+
+
+def test_a_change_that_tells_the_class_is_told(config):
+    with pytest.warns(UserWarning, match=r"classes have boxes in different shares \(.* 0 of .*the change itself tells"):
+        read_training_rows(config(data__outside_boxes="paint"))
+
+
+def test_test_images_of_classes_whose_boxes_training_lacks_are_not_changed(config, data):
+    name = read_manifest(data).class_names[0]
+    changes = {"data__outside_boxes": "paint", "data__outside_boxes_in": "everywhere", "data__mask_classes": [name]}
+    with pytest.raises(InputError, match="everywhere changes test images of all classes.*Name all classes, or none"):
+        read_training_rows(config(**changes))
