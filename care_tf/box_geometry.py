@@ -125,6 +125,41 @@ def scale_boxes(boxes: npt.ArrayLike, factor: float, width: float, height: float
     return np.clip(scaled, 0, np.array([width, height, width, height], np.float32))
 
 
+def randomly_placed_boxes(boxes: npt.ArrayLike, width: float, height: float, rng: np.random.Generator) -> np.ndarray:
+    """Boxes of the same sizes at random places of their image, none where one of the boxes is.
+
+    The left and upper edges are whole pixels, each place inside the image as likely as another, and each box placed by
+    itself. A place that differs from a box given by less than one pixel on every side is none: the next one that is
+    free, to the right and then below, is taken. A box that leaves no free place, as one as large as the image, stays.
+
+    Args:
+      boxes: (k,4) half-open pixel boxes x0,y0,x1,y1 inside the image.
+      width, height: The image's size, px.
+      rng: Of the draws, one for each box.
+
+    Returns:
+      float32 (k,4), inside the image.
+
+    Example:
+      >>> randomly_placed_boxes([[0, 0, 9, 8], [0, 0, 10, 8]], 10, 8, np.random.default_rng(0)).tolist()
+      [[1.0, 0.0, 10.0, 8.0], [0.0, 0.0, 10.0, 8.0]]
+    """
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    placed = boxes.copy()
+    for row, box in enumerate(boxes):
+        side_xy = box[2:] - box[:2]
+        num_columns, num_rows = np.floor(np.array([width, height]) - side_xy).astype(int) + 1
+        first = int(rng.integers(num_columns * num_rows))
+        # A box given rules out at most four whole places, so that few steps find a free one.
+        for step in range(min(num_columns * num_rows, 4 * len(boxes) + 1)):
+            y, x = divmod((first + step) % (num_columns * num_rows), num_columns)
+            candidate = np.array([x, y, x + side_xy[0], y + side_xy[1]])
+            if not np.any(np.all(np.abs(candidate - boxes) < 1, axis=1)):
+                placed[row] = candidate
+                break
+    return placed
+
+
 def shortest(value: float) -> float | int:
     """The shortest number that reads back as the same float32: 33.333332 and 12, not 33.33333206176758 and 12.0.
 

@@ -9,6 +9,7 @@ from care_tf.box_geometry import (
     box_areas,
     box_iou,
     clip_boxes,
+    randomly_placed_boxes,
     scale_boxes,
     shortest,
     shows_region,
@@ -180,3 +181,43 @@ def test_the_shortest_number_reads_back_as_the_same_float32(value):
 def test_a_finer_number_stays():
     assert shortest(0.1 + 0.2) == 0.1 + 0.2
     assert str(shortest(12.0)) == "12"
+
+
+def _slow_free_places(side_x, side_y, boxes, width, height):
+    """Every whole place of a box of that size that no box given takes, place by place."""
+    places = []
+    for y in range(int(height - side_y) + 1):
+        for x in range(int(width - side_x) + 1):
+            own = [x, y, x + side_x, y + side_y]
+            if all(max(abs(a - b) for a, b in zip(own, box, strict=True)) >= 1 for box in boxes):
+                places.append((x, y))
+    return places
+
+
+@given(_BOXES, st.integers(0, 99))
+def test_a_randomly_placed_box_keeps_its_size_and_takes_a_free_place_where_there_is_one(boxes, seed):
+    boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+    placed = randomly_placed_boxes(boxes, 21, 21, np.random.default_rng(seed))
+    assert placed.dtype == np.float32 and placed.shape == boxes.shape
+    np.testing.assert_allclose(placed[:, 2:] - placed[:, :2], boxes[:, 2:] - boxes[:, :2], atol=1e-5)
+    assert np.all((placed >= 0) & (placed <= 21))
+    for before, after in zip(boxes.tolist(), placed.tolist(), strict=True):
+        free = _slow_free_places(before[2] - before[0], before[3] - before[1], boxes.tolist(), 21, 21)
+        assert (after[0], after[1]) in free if free else after == before
+
+
+def test_every_other_place_is_taken_sooner_or_later():
+    box, rng = [[1, 0, 4, 3]], np.random.default_rng(0)
+    found = {tuple(randomly_placed_boxes(box, 5, 4, rng)[0].tolist()) for _ in range(200)}
+    assert found == {(x, y, x + 3, y + 3) for x in range(3) for y in range(2)} - {(1, 0, 4, 3)}
+
+
+def test_two_boxes_of_one_size_do_not_change_places():
+    boxes, rng = [[0, 0, 2, 2], [3, 0, 5, 2]], np.random.default_rng(0)
+    for _ in range(100):
+        assert not {tuple(box) for box in randomly_placed_boxes(boxes, 5, 2, rng)} & {(0, 0, 2, 2), (3, 0, 5, 2)}
+
+
+@pytest.mark.parametrize("box", [[0, 0, 5, 4], [0.5, 0.25, 4.75, 4]])
+def test_a_box_that_leaves_no_other_place_stays(box):
+    np.testing.assert_array_equal(randomly_placed_boxes([box], 5, 4, np.random.default_rng(0)), [box])

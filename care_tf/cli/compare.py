@@ -42,6 +42,8 @@ def comparison_options(folder: str, vary: str) -> Callable:
     "runs/DATASET/comparison",
     "A run for each value of a setting, such as care.tau=.2,.5,.7; several times: each combination.",
 )
+@options.group
+@options.pairs
 @click.pass_context
 def compare(
     context: click.Context,
@@ -52,6 +54,8 @@ def compare(
     output: Path | None,
     num_resamples: int,
     table_only: bool,
+    group: str | None,
+    pairs: str | None,
     **workers: Any,
 ) -> None:
     """Compare methods on the same folds and seeds.
@@ -65,7 +69,8 @@ def compare(
     if not names:
         raise InputError("Name at least one configuration, such as isic2018/baseline. Received none.")
     chosen = workers_of(**workers)
-    run_comparison(context, names, changes, variants(varied), folds, seeds, output, num_resamples, table_only, chosen)
+    asked = folds, seeds, output, num_resamples, table_only, chosen
+    run_comparison(context, names, changes, variants(varied), *asked, group=group, pairs=pairs)
 
 
 def run_comparison(
@@ -80,11 +85,13 @@ def run_comparison(
     table_only: bool,
     workers: "Workers | None" = None,
     tables: Path | None = None,
+    group: str | None = None,
+    pairs: str | None = None,
 ) -> "list[Cell]":
     """Trains what is not finished and writes and prints the tables; returns the runs in them.
 
     `tables` names another folder for them than that of the runs, for the configurations given and no others. The runs
-    asked for come before earlier ones.
+    asked for come before earlier ones. `group` and `pairs` are columns of the manifest, as of `read_image_groups`.
     """
     check_changes(changes, seeds, varied)
     from care_tf.runs.named_configs import comparison_folder
@@ -94,18 +101,20 @@ def run_comparison(
     from care_tf.runs import comparison_plan, comparison_runs
     from care_tf.runs.distribution import is_chief
     from care_tf.runs.earlier_runs import earlier_runs
+    from care_tf.runs.image_groups import read_image_groups
 
     methods = comparison_plan.read_methods(names, changes, varied)
     _check_writable(folder)
     cells = comparison_plan.plan_cells(methods, folds, seeds, folder)
     earlier_methods, earlier_cells = earlier_runs(folder, methods, cells, with_others=tables is None)
+    image_groups = read_image_groups([*earlier_cells, *cells], group, pairs)  # refused before hours of training
     if not table_only:
         comparison_runs.run_cells(cells, command=command_line(context), workers=workers)
         if not all(is_chief(cell.config.training) for cell in cells):
             context.exit()  # of several workers the chief writes the tables
     methods = {**earlier_methods, **methods}
     tables = folder if tables is None else tables
-    print(comparison_runs.write_tables(methods, [*earlier_cells, *cells], tables, num_resamples))
+    print(comparison_runs.write_tables(methods, [*earlier_cells, *cells], tables, num_resamples, image_groups))
     print(f"wrote {tables}/comparison.csv, cells.csv, comparison.md and comparison.png")
     return [*cells, *earlier_cells]
 

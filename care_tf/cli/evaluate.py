@@ -16,8 +16,8 @@ from care_tf.tensorflow_start import quiet_tensorflow
 @click.option("--baseline", type=options.RUN, help="Another run folder, compared on the same images.")
 @options.output(help="Folder to write to. [default: the run folder]", required=False)
 @options.resamples
-@click.option("--group", metavar="COLUMN", help="Of the manifest, such as cue: recall for each of its values, too.")
-@click.option("--pairs", metavar="COLUMN", help="Names pairs that differ in --group: how often their call changes.")
+@options.group
+@options.pairs
 @options.check_images(min=0)
 def evaluate(run: Path, **choices: Any) -> None:
     """Evaluate a run on labeled images.

@@ -65,6 +65,7 @@ def write_saved_model(run: "LoadedRun", folder: Path, image_size: tuple[int, int
 def _export(run: "LoadedRun", folder: Path, image_size: tuple[int, int] | None) -> None:
     from care_tf.serving import export_saved_model
 
+    run.check_needs_no_boxes()
     export_saved_model(
         run.care_model,
         folder,

@@ -125,6 +125,8 @@ seed = option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="Equa
 resamples = option(
     "--resamples", "num_resamples", type=whole_number, default=1000, help="Bootstrap resamples of the intervals."
 )
+group = option("--group", metavar="COLUMN", help="Of the manifest, such as cue: recall for each of its values, too.")
+pairs = option("--pairs", metavar="COLUMN", help="Names pairs that differ in --group: how often their call changes.")
 port = partial(option, "--port", type=click.IntRange(0, 65535), help="TCP port; 0 takes a free one.")
 labels = option(
     "--labels",

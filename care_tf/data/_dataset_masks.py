@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from care_tf.data._mask_source import mask_loader
 from care_tf.data._shown_frames import check_frames
 from care_tf.data.manifest import Manifest
-from care_tf.data.pipeline import mask_loader
 from care_tf.errors import InputError
 from care_tf.file_work import for_each_file
 from care_tf.images.header import ImageHeader, read_image_header
+from care_tf.images.outside_choice import KEEP
 from care_tf.images.resize_choice import STRETCH
 from care_tf.network_input import image_of
 from care_tf.problems import raise_problems
@@ -64,7 +65,8 @@ def with_masks(
         headers = for_each_file(read_image_header, paths, where="The data set")
         if file_paths is None:
             _refuse_turned(paths, headers)
-        manifest = dataclasses.replace(_of_paths(boxes, paths), resize=resize)
+        # The data set's images are whole, whatever the manifest's own would be.
+        manifest = dataclasses.replace(_of_paths(boxes, paths), resize=resize, outside_boxes=KEEP)
         sizes = [(header.height, header.width) for header in headers]
     else:
         manifest, sizes = _of_boxes(boxes, resize), [image_size] * len(boxes)

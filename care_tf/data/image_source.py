@@ -11,11 +11,14 @@ import numpy as np
 import tensorflow as tf
 
 from care_tf.data._file_contents import contents_reader
+from care_tf.data._mask_source import mask_loader, region_loader
 from care_tf.data.manifest import Manifest
 from care_tf.disk_array import load_array, reserved_array
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.images.decoding import decode_image_named, warn_of_dark_images
+from care_tf.images.outside_boxes import paint_outside
+from care_tf.images.outside_choice import CROP, KEEP, PAINT
 from care_tf.images.resize_choice import STRETCH
 from care_tf.shard_place import stored_in
 
@@ -28,14 +31,15 @@ def image_loader(manifest: Manifest, image_size: tuple[int, int], cache: Cache) 
 
     Args:
       manifest: The images.
-      image_size: Height and width to resize to, px; the manifest's `resize` says how.
+      image_size: Height and width to resize to, px; the manifest's `resize` says how, and its `outside_boxes` what is
+        left of the image. What a cache keeps is the result.
       cache: None decodes the file every time; "memory" keeps the decoded images (n * H * W * 3 bytes); a folder
         keeps them there in one file, for this and later runs, under a key of the manifest's and the files' state; a
         loader made before, for the same images and size, passes through, so that datasets share what it holds.
 
     Returns:
-      int64 scalar -> (float32 (H,W,3) RGB 0..255, int32 (2,) original height and width); the same numbers from
-      all three.
+      int64 scalar -> (float32 (H,W,3) RGB 0..255, int32 (2,) height and width of the file's image); the same
+      numbers from all three.
 
     Raises:
       InputError: `cache` names a file.
@@ -55,12 +59,21 @@ def image_loader(manifest: Manifest, image_size: tuple[int, int], cache: Cache) 
 def _from_files(manifest: Manifest, image_size: tuple[int, int]) -> ImageLoader:
     paths = tf.constant(manifest.image_paths)
     read = contents_reader(manifest.image_paths, "image")
-    decode = _file_decoder(tuple(image_size), manifest.max_pixel_value, manifest.resize)
+    how = tuple(image_size), manifest.max_pixel_value, manifest.resize
+    decode = _file_decoder(*how)
+    region_of = region_loader(manifest) if manifest.outside_boxes == CROP else None
+    load_mask = mask_loader(manifest, image_size) if manifest.outside_boxes == PAINT else None
 
     @tf.autograph.experimental.do_not_convert
     def load(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         path = paths[index]
-        return decode(read(index, path), path)
+        contents = read(index, path)
+        if region_of is not None:
+            return decode_image_named(contents, path, *how, functools.partial(region_of, index))
+        image, original_size = decode(contents, path)
+        if load_mask is not None:
+            image = paint_outside(image, load_mask(index, original_size))
+        return image, original_size
 
     return load
 
@@ -116,11 +129,29 @@ def _fill(images: np.ndarray, manifest: Manifest, image_size: tuple[int, int]) -
 
 
 def images_key(manifest: Manifest, image_size: tuple[int, int]) -> str:
-    """16 characters that change with the images' order, size, modification time and reading, not with labels, boxes."""
+    """16 characters that change with the images' order, size, modification time and reading, not with labels.
+
+    Nor do they with boxes, where these change no image.
+    """
     asked = () if manifest.max_pixel_value is None else (manifest.max_pixel_value,)
     asked = asked if manifest.resize == STRETCH else (*asked, manifest.resize)
-    digest = hashlib.sha256(repr((*image_size, *asked)).encode())
+    digest = hashlib.sha256(repr((*image_size, *asked, *change_key(manifest))).encode())
     for path in manifest.image_paths:
-        status = os.stat(stored_in(path))
-        digest.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode())
+        digest.update(_state_of(path))
     return digest.hexdigest()[:16]
+
+
+def change_key(manifest: Manifest) -> tuple[str, ...]:
+    """What the images owe to their boxes and masks: changes where an image does; () where they are kept whole."""
+    if manifest.outside_boxes == KEEP:
+        return ()
+    boxes = manifest.flat_boxes
+    digest = hashlib.sha256(boxes.flat.tobytes() + boxes.starts.tobytes())
+    for path in manifest.mask_paths:
+        digest.update(_state_of(path) if path else b"\n")
+    return manifest.outside_boxes, digest.hexdigest()
+
+
+def _state_of(path: str) -> bytes:
+    status = os.stat(stored_in(path))
+    return f"{path} {status.st_size} {status.st_mtime_ns}\n".encode()

@@ -20,6 +20,7 @@ from care_tf.data._image_boxes import ImageBoxes
 from care_tf.data._manifest_rows import COLUMNS, ManifestTable, check_class_names, parse_rows, table_in_memory
 from care_tf.errors import InputError
 from care_tf.images.bit_depth import check_max_pixel_value
+from care_tf.images.outside_choice import KEEP, check_outside_boxes
 from care_tf.images.resize_choice import STRETCH, check_resize
 from care_tf.problems import raise_problems
 from care_tf.text_files import read_text
@@ -46,6 +47,9 @@ class Manifest:
         upper byte of their numbers, with a warning where that leaves images dark. It is not in the CSV.
       resize: How images get the size of a network: "stretch", or "pad", which keeps their proportions, in the middle of
         black. Masks and boxes go with them. It is not in the CSV.
+      outside_boxes: What becomes of the part of an image outside its boxes or mask: "keep"; "paint", gray
+        (`care_tf.images.outside_boxes.PAINT_LEVEL`); or "crop", the smallest part that holds them all gets the size
+        of the network, with its boxes and masks. An image without a box or mask stays as it is. It is not in the CSV.
 
     Raises:
       InputError: The columns differ in length; two classes have one name; a label is outside the class list; an
@@ -65,10 +69,12 @@ class Manifest:
     source: str = ""
     max_pixel_value: int | None = None
     resize: str = STRETCH
+    outside_boxes: str = KEEP
 
     def __post_init__(self) -> None:
         check_max_pixel_value(self.max_pixel_value)
         check_resize(self.resize)
+        check_outside_boxes(self.outside_boxes)
         num_images = len(self.image_paths)
         object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
         boxes = ImageBoxes.of(self.boxes) if len(self.boxes) else ImageBoxes([], np.zeros(num_images))
@@ -229,6 +235,8 @@ class Manifest:
             digest.update(json.dumps(self.max_pixel_value).encode())
         if self.resize != STRETCH:
             digest.update(json.dumps(self.resize).encode())
+        if self.outside_boxes != KEEP:
+            digest.update(json.dumps(self.outside_boxes).encode())
         for row in _rows(self, _folder_of(self.source)):
             digest.update(json.dumps(row).encode())
         return digest.hexdigest()

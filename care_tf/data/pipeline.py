@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
-from care_tf.data._file_contents import contents_reader
+from care_tf.data._mask_source import mask_loader
 from care_tf.data.augmentation import Augmentation, augment_batch, augmented_classes
 from care_tf.data.epochs import EpochOrder, check_order, epoch_batches, epoch_order, num_drawn
 from care_tf.data.image_source import Cache, ImageLoader, image_loader
@@ -15,10 +15,6 @@ from care_tf.data.input_encoding import InputEncoding, encoded_inputs
 from care_tf.data.manifest import Manifest
 from care_tf.data.replica_share import ReplicaShare, loaded_batches
 from care_tf.errors import InputError
-from care_tf.images.decoding import decode_mask_named
-from care_tf.images.rasterizing import rasterize_boxes
-from care_tf.images.resize_choice import STRETCH
-from care_tf.images.resizing import placement
 
 Preprocess: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
@@ -80,7 +76,8 @@ def training_dataset(
 
     Args:
       manifest: The training images, at least one of every class.
-      image_size: Height and width, px; the manifest's `resize` says how images of other proportions get it.
+      image_size: Height and width, px; the manifest's `resize` says how images of other proportions get it, and its
+        `outside_boxes` what becomes of what lies outside their boxes, before any augmentation.
       batch_size: Images per batch; the last batch of an epoch may be smaller.
       seed: Of order and augmentation.
       augmentation: None changes no image.
@@ -207,30 +204,6 @@ def example_loader(
         return example if load_mask is None else {**example, "mask": load_mask(index, original_size)}
 
     return load
-
-
-def mask_loader(manifest: Manifest, image_size: tuple[int, int]) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-    """(index, original size) -> mask: from the boxes, or from the mask file where there is one."""
-    boxes, starts = tf.constant(manifest.flat_boxes.flat), tf.constant(manifest.flat_boxes.starts)
-    has_mask_files = any(manifest.mask_paths)
-    mask_paths = tf.constant(manifest.mask_paths if has_mask_files else ())
-    read = contents_reader(manifest.mask_paths, "mask")
-
-    @tf.autograph.experimental.do_not_convert
-    def load_mask(index: tf.Tensor, original_size: tf.Tensor) -> tf.Tensor:
-        own_boxes = boxes[starts[index] : starts[index + 1]]
-        place = placement(original_size, image_size, manifest.resize)
-        scale_xy = tf.cast(place.size[::-1], tf.float32) / tf.cast(original_size[::-1], tf.float32)
-        offset_xy = None if manifest.resize == STRETCH else tf.cast((place.left, place.top), tf.float32)
-        mask = rasterize_boxes(own_boxes, scale_xy, *image_size, offset_xy)
-        if not has_mask_files:
-            return mask
-        path = mask_paths[index]
-        return tf.cond(
-            tf.equal(path, ""), lambda: mask, lambda: decode_mask_named(read(index, path), path, image_size, place)
-        )
-
-    return load_mask
 
 
 def _as_keras_batch(batch: dict[str, Any], preprocess: Preprocess | None, num_classes: int | None) -> tuple:

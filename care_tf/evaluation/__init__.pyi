@@ -1,7 +1,7 @@
 from ._comparison_cells import CellPredictions, MethodSpec
 from ._comparison_plot import write_comparison_plot
 from ._comparison_table import comparison_markdown, comparison_rows, write_cells_csv, write_comparison_csv
-from ._group_scores import GroupRecall, GroupScores, flip_rate, group_scores
+from ._group_scores import FEW_IMAGES, GroupRecall, GroupScores, flip_rate, group_differences, group_scores
 from ._method_comparison import Comparison, compare_methods
 from ._reference_maps import attention_references
 from ._report import GalleryGroup, Report, ReportedRun, write_report
@@ -9,6 +9,7 @@ from .bootstrap import group_bootstrap
 from .scores import ClassScores, Estimate, Scores, evaluate_predictions, paired_difference
 
 __all__ = [
+    "FEW_IMAGES",
     "CellPredictions",
     "ClassScores",
     "Comparison",
@@ -27,6 +28,7 @@ __all__ = [
     "evaluate_predictions",
     "flip_rate",
     "group_bootstrap",
+    "group_differences",
     "group_scores",
     "paired_difference",
     "write_cells_csv",

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from care_tf.errors import InputError
+from care_tf.evaluation._group_scores import check_one_unit, checked_image_groups, drawn_together
 from care_tf.evaluation.lesion_figures import LesionColumns
 from care_tf.evaluation.scores import checked_columns, checked_groups, checked_predictions, checked_shares
 
@@ -42,6 +43,8 @@ class CellPredictions:
       groups: (n,) patient or lesion of every image, or None: every image is its own group.
       attention_inside: (n,) share in [0, 1], NaN where an image has no box; None when attention was not measured.
       lesion_check: What it said of images whose lesion was blurred out; None when that was not tried.
+      image_groups: n names, such as "frame" or "none", to give recalls of; None for none. Not patients or lesions.
+      pairs: n names of pairs of images with two `image_groups`, "" for an image that is in none; None for none.
     """
 
     method: str
@@ -53,6 +56,8 @@ class CellPredictions:
     groups: Sequence | np.ndarray | None = None
     attention_inside: np.ndarray | None = None
     lesion_check: LesionColumns | None = None
+    image_groups: Sequence[str] | None = None
+    pairs: Sequence[str] | None = None
 
     @property
     def key(self) -> CellKey:
@@ -64,7 +69,10 @@ class CellPredictions:
 
 
 class CheckedCell(NamedTuple):
-    """A cell's arrays with images sorted by name: groups without gaps, NaN for what an image has not."""
+    """A cell's arrays with images sorted by name: groups without gaps, NaN for what an image has not.
+
+    Without groups of images, `image_groups` is "" everywhere; without pairs, `pairs` is.
+    """
 
     fold: str
     image_names: np.ndarray
@@ -72,7 +80,14 @@ class CheckedCell(NamedTuple):
     probabilities: np.ndarray
     groups: np.ndarray
     attention_inside: np.ndarray
+    image_groups: np.ndarray
+    pairs: np.ndarray
     lesion_check: Mapping[str, np.ndarray]
+
+    @property
+    def has_pairs(self) -> bool:
+        """Whether any image is in a pair."""
+        return bool((self.pairs != "").any())
 
 
 def checked_cells(
@@ -141,18 +156,24 @@ def _checked_cell(cell: CellPredictions, class_names: Sequence[str]) -> CheckedC
             f"Received: {len(image_names)} names, {len(set(image_names))} of them different."
         )
     # An image that is its own group goes by its name: the same in every order of the images.
-    groups = checked_groups(cell.image_names if cell.groups is None else cell.groups, len(labels))
+    units = drawn_together(cell.groups, cell.pairs, cell.image_names)
+    groups = checked_groups(cell.image_names if units is None else units, len(labels))
     share = checked_shares("attention_inside", cell.attention_inside, len(labels))
+    nothing = np.full(len(labels), "")
+    of_image = nothing if cell.image_groups is None else checked_image_groups(cell.image_groups, len(labels))
+    pairs = nothing if cell.pairs is None else np.array(cell.pairs)
+    if cell.pairs is not None and any(cell.pairs):
+        check_one_unit(cell.pairs, of_image.tolist(), groups)
     order = np.argsort(image_names)
     check = {name: values[order] for name, values in checked_columns(cell.lesion_check, len(labels)).items()}
-    ordered = (values[order] for values in (image_names, labels, probabilities, groups, share))
-    return CheckedCell(cell.fold, *ordered, check)
+    every = (image_names, labels, probabilities, groups, share, of_image, pairs)
+    return CheckedCell(cell.fold, *(values[order] for values in every), check)
 
 
 def _check_same_images(
     own: CheckedCell, cell: CellPredictions, first: CheckedCell, first_cell: CellPredictions
 ) -> None:
-    for what in ("image_names", "labels", "groups"):
+    for what in ("image_names", "labels", "groups", "image_groups", "pairs"):
         values, expected = getattr(own, what), getattr(first, what)
         if np.array_equal(values, expected):
             continue

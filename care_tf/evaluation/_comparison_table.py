@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from care_tf.csv_files import write_table
+from care_tf.evaluation._group_scores import FEW_IMAGES
 from care_tf.evaluation._method_comparison import CellMean, Comparison, MethodScores, focus_figures
 from care_tf.evaluation.estimate_text import PARTIAL_NOTE, as_fraction, estimate_text, partial_text
 
@@ -163,6 +164,7 @@ def _notes(
             "Recall at equal calls: the baseline's logit of the class is shifted until it calls the class as often as "
             "the method does. What is left of the difference in recall is better ranking; the rest is calling it more."
         )
+    notes += _group_notes(comparison)
     figures = [(m.figures[name].num_cells, len(m.cells)) for m in comparison.methods for name in names]
     if any(0 < number < total for number, total in figures):
         notes.append(PARTIAL_NOTE)
@@ -173,5 +175,25 @@ def _notes(
         notes.append(
             "Not every method has all models: values of different methods are then means over different folds and "
             "seeds. Differences are over those that both have."
+        )
+    return notes
+
+
+def _group_notes(comparison: Comparison) -> list[str]:
+    if not comparison.group_sizes:
+        return []
+    notes = [
+        "The lowest recall is that of any class in any group of images, found within each model, and in each resample "
+        "anew. The lowest of several noisy recalls is biased downwards, the more so the fewer images a group has."
+    ]
+    few: dict[str, list[str]] = {}
+    for size in comparison.group_sizes:
+        if size.num_images < FEW_IMAGES:
+            few.setdefault(f"{size.class_name}, {size.group}", []).append(f"{size.num_images} in fold {size.fold}")
+    if few:
+        counts = "; ".join(f"{name}: {', '.join(each)}" for name, each in few.items())
+        notes.append(
+            f"Fewer than {FEW_IMAGES} images, so that one is more than {100 // FEW_IMAGES} points of their recall; of "
+            f"none there is no recall: {counts}."
         )
     return notes

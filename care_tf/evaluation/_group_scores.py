@@ -1,14 +1,19 @@
 """Recall in groups of images, such as those with and without a cue; the worst of them; and how often a cue decides."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from care_tf.errors import InputError
-from care_tf.evaluation.bootstrap import group_bootstrap
+from care_tf.evaluation.bootstrap import Statistics, group_bootstrap
 from care_tf.evaluation.scores import Estimate, checked_groups, checked_predictions
+
+WORST, FLIPS = "worst_group_recall", "flip_rate"
+FEW_IMAGES = 20
+"""Of fewer images one is more than five points of their recall."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,34 +87,118 @@ def group_scores(
     Source: Sagawa et al., Distributionally Robust Neural Networks, ICLR 2020 (lowest accuracy over class x attribute).
     """
     labels, probabilities = checked_predictions(labels, probabilities, class_names)
-    groups = _checked_names("image_groups", image_groups, len(labels))
-    drawn_together = checked_groups(lesions, len(labels))
-    is_correct = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    groups = checked_image_groups(image_groups, len(labels))
     names = sorted(set(groups.tolist()))
-    members = {(c, name): (labels == c) & (groups == name) for name in names for c in range(len(class_names))}
-    members = {cell: own.astype(np.float64) for cell, own in members.items() if own.any()}
+    statistics = group_statistics(labels, probabilities, class_names, groups, names)
+    points = statistics(np.ones((1, len(labels))))
+    replicates = group_bootstrap(statistics, checked_groups(lesions, len(labels)), num_resamples, seed)
+    estimates = {name: Estimate.of(points[name][0], replicates[name]) for name in points}
+    is_correct = probabilities.argmax(axis=1) == labels
+    cells = []
+    for group, (c, name) in itertools.product(names, enumerate(class_names)):
+        members = (labels == c) & (groups == group)
+        if members.any():
+            recall = estimates[f"group_recall/{name}/{group}"]
+            cells.append(GroupRecall(name, group, int(members.sum()), int(is_correct[members].sum()), recall))
+    means = {name: estimates[f"group_mean_class_accuracy/{name}"] for name in names}
+    return GroupScores(tuple(cells), estimates[WORST], means)
+
+
+def group_differences(
+    labels: np.ndarray,
+    baseline_probabilities: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    image_groups: Sequence[str],
+    lesions: Sequence | None = None,
+    pairs: Sequence[str] | None = None,
+    num_resamples: int = 1000,
+    seed: int = 0,
+) -> dict[str, Estimate]:
+    """What a run gains over a baseline in groups of images: run minus baseline, on the same resamples.
+
+    Args:
+      labels, class_names, image_groups, num_resamples, seed: As for `group_scores`.
+      baseline_probabilities, probabilities: (n, C) of the baseline and of the run, images in the same order.
+      lesions: n lesions or patients, drawn together; None: every pair, and every image in none, is its own.
+      pairs: As for `flip_rate`; None: no flip rate.
+
+    Returns:
+      Figure name -> difference with its 95 % interval, for the names of `group_statistics`.
+
+    Raises:
+      InputError: As `group_scores` and `flip_rate`.
+    """
+    labels, probabilities = checked_predictions(labels, probabilities, class_names)
+    _, baseline_probabilities = checked_predictions(labels, baseline_probabilities, class_names)
+    groups = checked_image_groups(image_groups, len(labels))
+    names = sorted(set(groups.tolist()))
+    units = checked_groups(drawn_together(lesions, pairs, range(len(labels))), len(labels))
+    if pairs is not None:
+        check_one_unit(pairs, groups.tolist(), units)
+    of_run, of_baseline = (
+        group_statistics(labels, each, class_names, groups, names, pairs)
+        for each in (probabilities, baseline_probabilities)
+    )
+
+    def difference(weights: np.ndarray) -> dict[str, np.ndarray]:
+        run, baseline = of_run(weights), of_baseline(weights)
+        return {name: run[name] - baseline[name] for name in run}
+
+    points = difference(np.ones((1, len(labels))))
+    replicates = group_bootstrap(difference, units, num_resamples, seed)
+    return {name: Estimate.of(points[name][0], replicates[name]) for name in points}
+
+
+def group_statistics(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    class_names: Sequence[str],
+    image_groups: np.ndarray,
+    group_names: Sequence[str],
+    pairs: Sequence[str] | None = None,
+) -> Statistics:
+    """The function from image weights to what a classifier does in groups of images.
+
+    Figures: "group_recall/<class>/<group>" and "group_mean_class_accuracy/<group>", NaN where there are no such images
+    or the weighting has none; "worst_group_recall", the lowest of the recalls that are defined; and with pairs
+    "flip_rate", the share of pairs whose images are called differently.
+
+    Args:
+      labels: (n,) int.
+      probabilities: (n, C) float.
+      class_names: C names.
+      image_groups: (n,) names.
+      group_names: The groups to give figures of.
+      pairs: As of `flip_rate`; both images of a pair must have one weight.
+
+    Returns:
+      A function of weights (R, n) to a dict of (R,) float64.
+    """
+    is_correct = (probabilities.argmax(axis=1) == labels).astype(np.float64)
+    members = {
+        f"{name}/{group}": ((labels == c) & (image_groups == group)).astype(np.float64)
+        for group, (c, name) in itertools.product(group_names, enumerate(class_names))
+    }
+    rows = None if pairs is None else _pair_rows(pairs, image_groups.tolist())
+    calls = probabilities.argmax(axis=1)
 
     def statistics(weights: np.ndarray) -> dict[str, np.ndarray]:
         with np.errstate(invalid="ignore"):
-            recall = {cell: (weights @ (own * is_correct)) / (weights @ own) for cell, own in members.items()}
-        every = np.stack(list(recall.values()))
-        found = {f"{c}/{name}": values for (c, name), values in recall.items()}
+            recalls = {cell: (weights @ (own * is_correct)) / (weights @ own) for cell, own in members.items()}
+        figures = {f"group_recall/{cell}": values for cell, values in recalls.items()}
         # A cell that a resample has not drawn has no recall in it; some cell has, for some image is drawn.
-        found["worst"] = np.nanmin(every, axis=0)
-        for name in names:
-            own = [values for (_, group), values in recall.items() if group == name]
-            is_whole = len(own) == len(class_names)
-            found[f"mean/{name}"] = np.mean(own, axis=0) if is_whole else np.full(len(weights), np.nan)
-        return found
+        figures[WORST] = np.nanmin(np.stack(list(recalls.values())), axis=0)
+        for group in group_names:
+            own = [recalls[f"{name}/{group}"] for name in class_names]
+            figures[f"group_mean_class_accuracy/{group}"] = np.mean(own, axis=0)
+        if rows is not None:
+            of_pair, is_flipped = weights[:, rows[0]], calls[rows[0]] != calls[rows[1]]
+            with np.errstate(invalid="ignore"):
+                figures[FLIPS] = of_pair @ is_flipped / of_pair.sum(axis=1)
+        return figures
 
-    points = statistics(np.ones((1, len(labels))))
-    replicates = group_bootstrap(statistics, drawn_together, num_resamples, seed)
-    estimates = {name: Estimate.of(points[name][0], replicates[name]) for name in points}
-    cells = tuple(
-        GroupRecall(class_names[c], name, int(own.sum()), int((own * is_correct).sum()), estimates[f"{c}/{name}"])
-        for (c, name), own in members.items()
-    )
-    return GroupScores(cells, estimates["worst"], {name: estimates[f"mean/{name}"] for name in names})
+    return statistics
 
 
 def flip_rate(
@@ -144,21 +233,43 @@ def flip_rate(
       1.0
     """
     calls = np.asarray(probabilities, np.float64).argmax(axis=1)
-    if not len(calls) == len(pairs) == len(cues):
-        raise InputError(
-            f"pairs and cues need one entry per image ({len(calls)}). Received {len(pairs)} and {len(cues)}."
-        )
+    _check_lengths(len(calls), pairs, cues)
     own_lesions = None if lesions is None else checked_groups(lesions, len(calls))
     first, second = _pair_rows(pairs, cues)
-    if own_lesions is not None and (torn := np.flatnonzero(own_lesions[first] != own_lesions[second])).size:
-        name = pairs[first[torn[0]]]
-        raise InputError(f"The images of a pair must be of one lesion. Received two for the pair {name}.")
+    if own_lesions is not None:
+        check_one_unit(pairs, cues, own_lesions)
     is_flipped = (calls[first] != calls[second]).astype(np.float64)
     drawn_together = np.arange(len(first)) if own_lesions is None else own_lesions[first]
     replicates = group_bootstrap(
         lambda weights: {"rate": weights @ is_flipped / weights.sum(axis=1)}, drawn_together, num_resamples, seed
     )
     return Estimate.of(float(is_flipped.mean()), replicates["rate"])
+
+
+def drawn_together(
+    lesions: Sequence | np.ndarray | None, pairs: Sequence[str] | None, image_names: Sequence
+) -> list | None:
+    """What a resample draws as a whole: the lesions; without any, the images of a pair, and every image in none."""
+    if lesions is not None or pairs is None:
+        return None if lesions is None else list(lesions)
+    return [f"pair {pair}" if pair else f"image {name}" for pair, name in zip(pairs, image_names, strict=True)]
+
+
+def check_one_unit(pairs: Sequence[str], cues: Sequence[str], units: np.ndarray) -> None:
+    """Raises an InputError where the images of a pair are not drawn together, or the pairs are none."""
+    _check_lengths(len(units), pairs, cues)
+    first, second = _pair_rows(pairs, cues)
+    torn = np.flatnonzero(units[first] != units[second])
+    if torn.size:
+        name = pairs[first[torn[0]]]
+        raise InputError(f"The images of a pair must be of one lesion. Received two for the pair {name}.")
+
+
+def _check_lengths(num_images: int, pairs: Sequence[str], cues: Sequence[str]) -> None:
+    if not num_images == len(pairs) == len(cues):
+        raise InputError(
+            f"pairs and cues need one entry per image ({num_images}). Received {len(pairs)} and {len(cues)}."
+        )
 
 
 def _pair_rows(pairs: Sequence[str], cues: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -177,10 +288,12 @@ def _pair_rows(pairs: Sequence[str], cues: Sequence[str]) -> tuple[np.ndarray, n
     return np.array(first), np.array(second)
 
 
-def _checked_names(what: str, names: Sequence[str], num_images: int) -> np.ndarray:
+def checked_image_groups(names: Sequence[str], num_images: int) -> np.ndarray:
+    """The groups as an array; raises an InputError where an image has none."""
     if len(names) != num_images or not all(names):
         missing = sum(not name for name in names)
         raise InputError(
-            f"{what} must name a group for each of {num_images} images. Received {len(names)}, {missing} of them empty."
+            f"image_groups must name a group for each of {num_images} images. Received {len(names)}, {missing} of "
+            "them empty."
         )
     return np.array([str(name) for name in names])

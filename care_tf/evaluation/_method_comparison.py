@@ -16,6 +16,7 @@ from care_tf.evaluation._comparison_cells import (
     checked_cells,
     warn_of_shared_groups,
 )
+from care_tf.evaluation._group_scores import FLIPS, WORST, group_statistics
 from care_tf.evaluation._weighted_statistics import equal_calls_statistics, run_statistics
 from care_tf.evaluation.bootstrap import Statistics, group_bootstrap
 from care_tf.evaluation.lesion_figures import known_in_both
@@ -67,9 +68,21 @@ class FoldSize(NamedTuple):
     num_groups: int
 
 
+class GroupSize(NamedTuple):
+    """How many images of a class in a group of images a fold tests on."""
+
+    fold: str
+    class_name: str
+    group: str
+    num_images: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """All methods, in the order given. `cells` holds every (fold, seed) that at least one method has finished."""
+    """All methods, in the order given. `cells` holds every (fold, seed) that at least one method has finished.
+
+    `group_sizes` has every class in every group of images, 0 included; it is empty where no groups were named.
+    """
 
     class_names: tuple[str, ...]
     num_resamples: int
@@ -77,6 +90,7 @@ class Comparison:
     folds: tuple[FoldSize, ...]
     cells: tuple[CellKey, ...]
     methods: tuple[MethodScores, ...]
+    group_sizes: tuple[GroupSize, ...] = ()
 
     @property
     def unfinished(self) -> tuple[str, ...]:
@@ -117,7 +131,8 @@ def compare_methods(
 
     Args:
       methods: The methods, in the order to show.
-      cells: Predictions of every finished cell, in any order.
+      cells: Predictions of every finished cell, in any order; those with `image_groups` get the figures of
+        `group_statistics`, too.
       class_names: C different names.
       num_resamples: Number of bootstrap resamples.
       seed: Seed of the resamples: of the first fold in sorted order, from which those of the others are derived.
@@ -145,9 +160,11 @@ def compare_methods(
     checked = checked_cells(methods, cells, class_names)
     warn_of_shared_groups(list(checked.values()))
     folds = {cell.fold: FoldSize(cell.fold, len(cell.labels), len(np.unique(cell.groups))) for cell in checked.values()}
-    bootstrap = _FoldBootstrap(class_names, sorted(folds), num_resamples, seed)
+    group_names = sorted({name for cell in checked.values() for name in cell.image_groups.tolist()} - {""})
+    bootstrap = _FoldBootstrap(class_names, sorted(folds), num_resamples, seed, group_names)
     samples = {cell: bootstrap.figures(arrays) for cell, arrays in tqdm(checked.items(), "bootstrap", unit="model")}
-    names = [*next(iter(samples.values())), *(f"recall_at_equal_calls/{name}" for name in class_names)]
+    names = list(dict.fromkeys(name for figures in samples.values() for name in figures))
+    names += [f"recall_at_equal_calls/{name}" for name in class_names]
 
     def scores(spec: MethodSpec) -> MethodScores:
         keys = [key for name, key in checked if name == spec.name]
@@ -168,6 +185,7 @@ def compare_methods(
         folds=tuple(folds[fold] for fold in sorted(folds)),
         cells=tuple(sorted({key for _, key in checked})),
         methods=tuple(scores(spec) for spec in methods),
+        group_sizes=_group_sizes({cell.fold: cell for cell in checked.values()}, class_names, group_names),
     )
 
 
@@ -193,8 +211,35 @@ def focus_figures(comparison: Comparison, focus_classes: Sequence[str]) -> dict[
         of_class |= {"f1": "F1", "average_precision": "average precision", "auc": "AUC"}
         of_class |= {"attention_inside": "attention inside", "lesion_reliance": "lesion reliance"}
         titles |= {f"{figure}/{name}": f"{name} {title}" for figure, title in of_class.items()}
+    titles |= _group_titles(comparison, focus_classes)
     found = [figures for m in comparison.methods for figures in (m.figures, m.differences) if figures]
-    return {key: title for key, title in titles.items() if any(figures[key].num_cells for figures in found)}
+    return {
+        key: title
+        for key, title in titles.items()
+        if any(key in figures and figures[key].num_cells for figures in found)
+    }
+
+
+def _group_titles(comparison: Comparison, focus_classes: Sequence[str]) -> dict[str, str]:
+    """The figures in groups of images: all that there are of two classes, of more those of the classes in focus."""
+    groups = dict.fromkeys(size.group for size in comparison.group_sizes)
+    if not groups:
+        return {}
+    classes = comparison.class_names if len(comparison.class_names) == 2 else dict.fromkeys(focus_classes)
+    recalls = {f"group_recall/{name}/{group}": f"{name} recall, {group}" for name in classes for group in groups}
+    return {WORST: "Lowest recall of a class in a group", **recalls, FLIPS: "Pairs whose call changes"}
+
+
+def _group_sizes(
+    cells: Mapping[str, CheckedCell], class_names: Sequence[str], group_names: Sequence[str]
+) -> tuple[GroupSize, ...]:
+    """Of one cell of each fold."""
+    return tuple(
+        GroupSize(fold, name, group, int(((cells[fold].labels == c) & (cells[fold].image_groups == group)).sum()))
+        for group in group_names
+        for c, name in enumerate(class_names)
+        for fold in sorted(cells)
+    )
 
 
 _Samples = Mapping[str, np.ndarray]
@@ -204,8 +249,15 @@ _Samples = Mapping[str, np.ndarray]
 class _FoldBootstrap:
     """Figures of cells on the resamples of their folds."""
 
-    def __init__(self, class_names: Sequence[str], folds: Sequence[str], num_resamples: int, seed: int):
-        self._class_names = class_names
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        folds: Sequence[str],
+        num_resamples: int,
+        seed: int,
+        group_names: Sequence[str] = (),
+    ):
+        self._class_names, self._group_names = class_names, group_names
         self._num_resamples = num_resamples
         derived = (np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0] for i in range(1, len(folds)))
         self._seeds = dict(zip(folds, [seed, *map(int, derived)], strict=False))
@@ -213,8 +265,11 @@ class _FoldBootstrap:
     def figures(self, cell: CheckedCell) -> _Samples:
         """All figures of one cell."""
         predicted = cell.labels, cell.probabilities, self._class_names
-        statistics = run_statistics(*predicted, cell.attention_inside, cell.lesion_check)
-        return self._resampled(statistics, cell)
+        every = [run_statistics(*predicted, cell.attention_inside, cell.lesion_check)]
+        if self._group_names:
+            pairs = cell.pairs.tolist() if cell.has_pairs else None
+            every.append(group_statistics(*predicted, cell.image_groups, self._group_names, pairs))
+        return self._resampled(lambda weights: {k: v for each in every for k, v in each(weights).items()}, cell)
 
     def difference(self, cell: CheckedCell, own: _Samples, baseline: CheckedCell, other: _Samples) -> _Samples:
         """Cell minus baseline, and recalls at equal calls; of what few images have, those where both have it."""

@@ -92,6 +92,7 @@ class Report:
       decision_note: Where the thresholds come from, or why there are none.
       config_text: The resolved configuration as YAML.
       environment: Versions, seed, command, data fingerprint: name -> value.
+      image_notes: What a reader must know of the images that the runs were given.
     """
 
     title: str
@@ -109,6 +110,7 @@ class Report:
     decision_note: str = ""
     config_text: str = ""
     environment: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    image_notes: Sequence[str] = ()
 
     @property
     def names(self) -> tuple[str, str]:
@@ -159,6 +161,7 @@ def write_report(path: str | os.PathLike, report: Report) -> None:
         "table": [_table_row(c) for c in report.run.scores.classes],
         "config_text": report.config_text,
         "environment": report.environment,
+        "image_notes": report.image_notes,
         **_figures(report),
     }
     html = render_page(_TEMPLATE, page)

@@ -74,7 +74,7 @@ def as_value(key: str, value: float | None) -> str:
     """
     if value is not None and is_auc(key):
         return as_decimal(value)
-    return percent(value).replace("-", _MINUS)
+    return percent(value).replace("-", MINUS)
 
 
 def as_interval(key: str, estimate: Estimate) -> str:
@@ -82,7 +82,7 @@ def as_interval(key: str, estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return "no interval"
     low = as_decimal(estimate.low) if is_auc(key) else rounded_text(100 * estimate.low, 1)
-    return f"{low.replace('-', _MINUS)} to {as_value(key, estimate.high)}"
+    return f"{low.replace('-', MINUS)} to {as_value(key, estimate.high)}"
 
 
 def as_difference(key: str, estimate: Estimate) -> str:

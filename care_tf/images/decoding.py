@@ -16,6 +16,7 @@ from care_tf.file_in_memory import open_file, read_ends
 from care_tf.file_work import map_files
 from care_tf.images._exif import jpeg_orientation
 from care_tf.images.bit_depth import HEAD_BYTES, gray_of_16_bits, is_16_bit_png, warn_if_dark
+from care_tf.images.outside_boxes import cropped
 from care_tf.images.resize_choice import STRETCH
 from care_tf.images.resizing import Placement, padded, resize_images
 
@@ -63,14 +64,17 @@ def decode_image_named(
     image_size: tuple[int, int],
     max_pixel_value: int | None = None,
     resize: str = STRETCH,
+    region_of: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """`decode_image` for data pipelines: the error of a corrupt image names the file.
 
     TensorFlow's own message names none. A one-element data set that swallows the error is the only way to notice a
     failed decode inside a graph; it costs a few percent of the decoding time.
 
-    Args and Returns: as for `decode_image`, with the file's path, a scalar string. Evaluating the result raises
-    `tf.errors.InvalidArgumentError` for a corrupt image, and for one with numbers above `max_pixel_value`.
+    Args and Returns: as for `decode_image`, with the file's path, a scalar string, and `region_of`: int32 (2,), height
+    and width -> the part of the oriented image that is resized and returned, as of `region_of_boxes`; None: all of it.
+    Evaluating the result raises `tf.errors.InvalidArgumentError` for a corrupt image, and for one with numbers above
+    `max_pixel_value`.
     """
     decode = functools.partial(_pixels, max_pixel_value=max_pixel_value)
     pixels = _decoded_or_named(decode, contents, path, tf.uint8 if max_pixel_value is None else tf.uint16, "image")
@@ -78,7 +82,7 @@ def decode_image_named(
         message = f"this image has pixels above max_pixel_value, {max_pixel_value}; set it to the largest there can be"
         with tf.control_dependencies([tf.debugging.Assert(tf.reduce_max(pixels) <= 255, [message, path])]):
             pixels = tf.identity(pixels)
-    return _orient_and_resize(pixels, contents, image_size, resize)
+    return _orient_and_resize(pixels, contents, image_size, resize, region_of)
 
 
 @tf.autograph.experimental.do_not_convert
@@ -101,9 +105,19 @@ def decode_mask_named(
       float32 (H,W,1) in {0, 1}. Evaluating it raises `tf.errors.InvalidArgumentError` for a corrupt mask.
     """
     pixels = _decoded_or_named(_mask_pixels, contents, path, tf.uint16, "mask")
-    place = place or Placement(0, 0, *image_size)
-    mask = padded(_resize_mask(pixels, place.size), place, image_size)
-    return tf.ensure_shape(mask, (*image_size, 1))
+    return resized_mask(pixels, image_size, place or Placement(0, 0, *image_size))
+
+
+@tf.autograph.experimental.do_not_convert
+def decode_mask_at(contents: tf.Tensor, path: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """`decode_mask_named` at a size that the graph alone knows, int32 (2,): float32 (h,w,1) in {0, 1}."""
+    pixels = _decoded_or_named(_mask_pixels, contents, path, tf.uint16, "mask")
+    return _resize_mask(pixels, (size[0], size[1]))
+
+
+def resized_mask(mask: tf.Tensor, image_size: tuple[int, int], place: Placement) -> tf.Tensor:
+    """A mask (h,w,c), above 0 inside, at its place in a frame, by the rule of `decode_mask_named`: float32 (H,W,1)."""
+    return tf.ensure_shape(padded(_resize_mask(mask, place.size), place, image_size), (*image_size, 1))
 
 
 def warn_of_dark_images(paths: Iterable[str]) -> None:
@@ -163,11 +177,17 @@ def _decoded_or_named(
 
 
 def _orient_and_resize(
-    image: tf.Tensor, contents: tf.Tensor, image_size: tuple[int, int], resize: str
+    image: tf.Tensor,
+    contents: tf.Tensor,
+    image_size: tuple[int, int],
+    resize: str,
+    region_of: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     orientation = jpeg_orientation(contents)
     image = tf.cond(tf.equal(orientation, 1), lambda: image, lambda: _transpose_and_flip(image, orientation))
-    return resize_images(image, image_size, resize), tf.shape(image)[:2]
+    size = tf.shape(image)[:2]
+    shown = image if region_of is None else cropped(image, region_of(size))
+    return resize_images(shown, image_size, resize), size
 
 
 def _resize_mask(pixels: tf.Tensor, size: tuple[Any, Any]) -> tf.Tensor:

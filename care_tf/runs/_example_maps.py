@@ -12,6 +12,8 @@ from care_tf.box_geometry import union_mask
 from care_tf.data import Manifest, encoded_inputs, evaluation_dataset, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation.map_overlay import resized
+from care_tf.images.outside_boxes import cropped, region_of_boxes, region_of_mask
+from care_tf.images.outside_choice import CROP
 from care_tf.images.pixels import read_image, read_mask
 from care_tf.images.resizing import map_of_image
 from care_tf.keras_generation import set_weights
@@ -119,17 +121,22 @@ def _drawn_batch(run: LoadedRun, rows: Manifest, probabilities: np.ndarray | Non
 def _shown(
     run: LoadedRun, rows: Manifest, index: int
 ) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray], np.ndarray]]:
-    """An image in its own proportions, where its boxes are, and what lays the network's maps over it."""
+    """An image in its own proportions, where its boxes are, and what lays the network's maps over it.
+
+    Of an image that the run crops, it is the part that is left.
+    """
     from PIL import Image
 
     pixels = read_image(rows.image_paths[index], run.config.data.max_pixel_value)
+    boxes = np.asarray(rows.boxes[index], np.float32).reshape(-1, 4)
+    drawn = read_mask(rows.mask_paths[index]) if rows.mask_paths[index] else None
+    if run.config.data.test_reading["outside_boxes"] == CROP:
+        pixels, boxes, drawn = _cropped(pixels, boxes, drawn)
     image = resized(pixels)
     size, original = image.shape[:2], tf.constant(pixels.shape[:2])
-    if rows.mask_paths[index]:
-        region = Image.fromarray(read_mask(rows.mask_paths[index]))
-        mask = np.asarray(region.resize(size[::-1], Image.Resampling.NEAREST))
+    if drawn is not None:
+        mask = np.asarray(Image.fromarray(drawn).resize(size[::-1], Image.Resampling.NEAREST))
     else:
-        boxes = np.asarray(rows.boxes[index], np.float32).reshape(-1, 4)
         mask = union_mask(boxes * (np.array(size * 2)[::-1] / np.array(pixels.shape[:2] * 2)[::-1]), *size)
         mask = mask if len(boxes) else np.zeros(size, bool)
 
@@ -138,6 +145,23 @@ def _shown(
         return map_of_image(maps, original, run.image_size, run.config.data.resize, size)[0].numpy()
 
     return image, mask, to_image
+
+
+def _cropped(
+    pixels: np.ndarray, boxes: np.ndarray, drawn: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """What the pipeline leaves of an image, its boxes, and its mask."""
+    from PIL import Image
+
+    size = pixels.shape[:2]
+    if drawn is None:
+        region = region_of_boxes(tf.constant(boxes), tf.constant(size))
+    else:
+        drawn = np.asarray(Image.fromarray(drawn).resize(size[::-1], Image.Resampling.NEAREST))
+        region = region_of_mask(tf.constant(drawn[..., np.newaxis] > 0, tf.int32))
+        drawn = cropped(drawn, region.numpy())
+    region = region.numpy()
+    return cropped(pixels, region), boxes - np.tile(region[:2], 2).astype(np.float32), drawn
 
 
 def first_examples(rows: Manifest, class_names: Collection[str], most: int) -> Manifest:
@@ -152,7 +176,7 @@ def first_examples(rows: Manifest, class_names: Collection[str], most: int) -> M
 
 def read_images(run: LoadedRun, rows: Manifest) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """All images of the rows at the run's size, RGB 0..255 (n,H,W,3), their masks (n,H,W), and labels (n,)."""
-    rows = dataclasses.replace(rows, **run.config.data.reading)
+    rows = dataclasses.replace(rows, **run.config.data.test_reading)
     inputs, labels = next(iter(evaluation_dataset(rows, run.image_size, len(rows), masks=True)))
     return inputs["image"].numpy(), inputs["mask"].numpy()[..., 0], labels.numpy()
 

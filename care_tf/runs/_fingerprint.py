@@ -8,6 +8,7 @@ from typing import Any
 
 from care_tf.backbones.keras_hub_networks import HUB_PREFIX
 from care_tf.files import path_sha256
+from care_tf.images.outside_choice import KEEP
 from care_tf.runs._stage import Stage
 from care_tf.runs._training_rows import TrainingRows
 from care_tf.runs.config import RunConfig
@@ -17,7 +18,7 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
     """One per stage, which changes with everything that the stage's result depends on, and with nothing else.
 
     Boxes and attention settings count only from the first stage on that uses them: runs that differ in those share
-    their first stage.
+    their first stage, unless their images are changed by boxes.
     """
     content = config.model_dump(mode="json", include={"seed", "model", "training"})
     del content["training"]["distribution"]  # the result is the same
@@ -36,7 +37,9 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
     for name, default in (("outside", "uniform"), ("form", "care"), ("mask_head", None)):
         if care[name] == default:
             del care[name]  # what runs from before there was a choice have
-    with_boxes, without_boxes = rows.train.fingerprint(), rows.train.without_boxes().fingerprint()
+    with_boxes = rows.train.fingerprint()
+    # Where boxes change the images, everything depends on them.
+    without_boxes = rows.train.without_boxes().fingerprint() if rows.train.outside_boxes == KEEP else with_boxes
     validation = {} if rows.validation is None else {"validation": rows.validation.fingerprint()}
     settings = [_result_settings(stage) for stage in config.stages]
     fingerprints = []

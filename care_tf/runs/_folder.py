@@ -59,6 +59,15 @@ class LoadedRun:
         class_counts = read_environment(self.folder).get("training_images")
         return focus_classes(class_counts, self.config.data.mask_classes or ())[0] if class_counts else None
 
+    def check_needs_no_boxes(self) -> None:
+        """Raises an InputError for a run that evaluates images changed by their boxes, where nobody knows these."""
+        if self.config.data.changes_tests:
+            raise InputError(
+                "Images without known boxes need a run that takes them whole. Received one with data.outside_boxes="
+                f"{self.config.data.outside_boxes} and data.outside_boxes_in=everywhere ({self.folder}). Train one "
+                "with data.outside_boxes_in=training."
+            )
+
     @property
     def sha256(self) -> str:
         """Of what its predictions come from: network, configuration and encoded inputs."""

@@ -20,7 +20,7 @@ from care_tf.files import write_json
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs._example_maps import selected_rows
 from care_tf.runs._folder import input_names, load_run
-from care_tf.runs._run_groups import GroupColumns, all_group_figures
+from care_tf.runs._run_groups import GroupColumns, GroupFigures, group_figures
 from care_tf.runs._run_predictions import EvaluatedRun, evaluated, write_predictions
 from care_tf.runs._run_report import calls_of, run_report
 
@@ -74,14 +74,14 @@ def evaluate_run(
     own = evaluated(run, rows, num_resamples, check_images)
     compared = None if other is None else evaluated(other, rows, num_resamples, check_images)
     differences = None if compared is None else _differences(own, compared, num_resamples)
-    in_groups, group_text = all_group_figures([own, compared], columns, num_resamples)
+    in_groups = group_figures(own, compared, columns, num_resamples)
     calls = calls_of(own, num_resamples)
     report = run_report(own, compared, differences, calls)
     target = Path(output) if output is not None else run.folder
     _write_metrics(target, own, compared, differences, calls[0], in_groups)
     write_predictions(target, rows, own.predictions)
     write_report(target / run_files.REPORT, report)
-    return "\n".join(text for text in (_summary(report, target), group_text) if text)
+    return "\n".join(text for text in (_summary(report, target), in_groups.text) if text)
 
 
 def _differences(own: EvaluatedRun, baseline: EvaluatedRun, num_resamples: int) -> dict[str, Estimate]:
@@ -105,16 +105,17 @@ def _write_metrics(
     baseline: EvaluatedRun | None,
     differences: Mapping[str, Estimate] | None,
     calls: Sequence[CallScores],
-    in_groups: Sequence[dict[str, Any]],
+    in_groups: GroupFigures,
 ) -> None:
     metrics: dict[str, Any] = {"manifest": os.path.basename(own.rows.source), "scores": own.scores.to_dict()}
     if baseline is not None:
         metrics["baseline"] = {"run": str(baseline.run.folder), "scores": baseline.scores.to_dict()}
         metrics["differences"] = {name: dataclasses.asdict(value) for name, value in (differences or {}).items()}
-    if in_groups:
-        metrics["groups"] = in_groups[0]
-    if len(in_groups) > 1:
-        metrics["baseline"]["groups"] = in_groups[1]
+    if in_groups.own is not None:
+        metrics["groups"] = in_groups.own
+    if in_groups.baseline is not None:
+        metrics["baseline"]["groups"] = in_groups.baseline
+        metrics["differences"] |= {name: dataclasses.asdict(value) for name, value in in_groups.differences.items()}
     metrics["calls"] = [dataclasses.asdict(each) for each in calls]
     write_json(target / run_files.METRICS, metrics, indent=2)
 
@@ -149,4 +150,4 @@ def _summary(report: Report, target: Path) -> str:
         estimates += [report.differences[key]] if report.differences else []
         texts = [f"{estimate_text(estimate, undefined='-'):24}" for estimate in estimates]
         lines.append(f"{title:{width}}{''.join(texts)}".rstrip())
-    return "\n".join([*lines, f"wrote {target / run_files.REPORT}"])
+    return "\n".join([*lines, *report.image_notes, f"wrote {target / run_files.REPORT}"])

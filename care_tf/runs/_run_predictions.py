@@ -69,7 +69,7 @@ def evaluated(run: LoadedRun, rows: Manifest, num_resamples: int, check_images: 
 def predict_manifest(run: LoadedRun, rows: Manifest) -> Predictions:
     """Predicts every image and measures the true class's attention where an image has boxes."""
     batch_size = run.config.training.batch_size
-    rows = dataclasses.replace(rows, **run.config.data.reading)
+    rows = dataclasses.replace(rows, **run.config.data.test_reading)
     dataset = evaluation_dataset(
         rows, run.image_size, batch_size, preprocess=run.preprocess, masks=True, inputs=run.inputs
     )
@@ -124,7 +124,7 @@ def reference_shares(run: LoadedRun, rows: Manifest, result: Predictions) -> dic
     references = {}
     with_box = np.flatnonzero(~np.isnan(result.attention_inside))
     if len(with_box):
-        boxed = dataclasses.replace(rows.subset(with_box), **run.config.data.reading)
+        boxed = dataclasses.replace(rows.subset(with_box), **run.config.data.test_reading)
         height, width = _REFERENCE_SIZE
         if boxed.resize == PAD:  # how much is padded depends on the frame's proportions
             height, width = (max(round(side * height / max(run.image_size)), 1) for side in run.image_size)

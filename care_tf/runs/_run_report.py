@@ -57,7 +57,14 @@ def run_report(
         insertion_deletion=curves_picture([baseline, own] if baseline else [own], names, focus),
         config_text=dump_config(run.config),
         environment=read_environment(run.folder),
+        image_notes=_image_notes(own, baseline, names),
     )
+
+
+def _image_notes(own: EvaluatedRun, baseline: EvaluatedRun | None, names: tuple[str, str]) -> list[str]:
+    runs = [(names[1], own)] if baseline is None else [(names[1], own), (names[0], baseline)]
+    notes = [(name, each.run.config.data.outside_note) for name, each in runs]
+    return [f"{name}: {note}" for name, note in notes if note]
 
 
 def focus_class(own: EvaluatedRun) -> str:

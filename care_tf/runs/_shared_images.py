@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from care_tf.data import Manifest, image_loader
 from care_tf.data.activation_cache import ActivationCache, Signs, compute_activations
-from care_tf.data.image_source import ImageLoader, images_key
+from care_tf.data.image_source import ImageLoader, change_key, images_key
 
 # Enough for SqueezeNet's activations of several thousand images, for a stage and for one that runs come back to.
 CAPACITY_BYTES = 4 * 2**30
@@ -31,7 +31,7 @@ class SharedImages:
 
     def loader(self, rows: Manifest, image_size: tuple[int, int]) -> ImageLoader:
         """The function that gives one image by its index in `rows`."""
-        key = ("images", rows.image_paths, image_size, rows.max_pixel_value, rows.resize)
+        key = ("images", rows.image_paths, image_size, rows.max_pixel_value, rows.resize, change_key(rows))
         num_bytes = len(rows) * image_size[0] * image_size[1] * 3 if self._cache == "memory" else 0
         return self._once(key, lambda: (image_loader(rows, image_size, self._cache), num_bytes))
 
@@ -48,7 +48,7 @@ class SharedImages:
         digest = hashlib.sha256(f"{preprocess_name} {image_size} {signs} {lower.get_config()}".encode())
         for array in lower.get_weights():
             digest.update(array.tobytes())
-        key = ("activations", rows.image_paths, rows.max_pixel_value, rows.resize, digest.hexdigest())
+        key = ("activations", rows.image_paths, rows.max_pixel_value, rows.resize, change_key(rows), digest.hexdigest())
         folder = None
         if self._cache not in (None, "memory"):
             digest.update(images_key(rows, image_size).encode())

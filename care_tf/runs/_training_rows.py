@@ -1,15 +1,19 @@
 """The rows that a run trains and validates on."""
 
 import dataclasses
+import hashlib
+import os
 import warnings
 
 import numpy as np
 
-from care_tf.box_geometry import scale_boxes
+from care_tf.box_geometry import randomly_placed_boxes, scale_boxes
+from care_tf.csv_files import relative_to
 from care_tf.data.input_encoding import InputEncoding, encoded_inputs, fit_input_encodings
 from care_tf.data.manifest import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.images.header import read_image_header
+from care_tf.images.outside_choice import KEEP
 from care_tf.runs._box_share import draw_box_share
 from care_tf.runs.config import RunConfig, Selection
 
@@ -44,7 +48,7 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
     if manifest is None:
         manifest = read_manifest(data.manifest, class_names=data.class_names, inputs=list(data.inputs))
     manifest = manifest.with_inputs(data.inputs)  # one that several runs share may have more
-    manifest = dataclasses.replace(manifest, **data.reading)
+    manifest = dataclasses.replace(manifest, **data.test_reading)
     _check_class_names(manifest, data.mask_classes or (), "data.mask_classes")
     _check_class_names(manifest, data.max_images_per_class, "data.max_images_per_class")
     train = select_rows(manifest, data.train, "data.train")
@@ -59,6 +63,10 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
         train = train.with_boxes_where(draw_box_share(train, data.train_box_share, config.seed))
     if data.train_box_scale != 1:
         train = _with_scaled_boxes(train, data.train_box_scale)
+    if data.train_box_place == "random":
+        train = _with_randomly_placed_boxes(train, config.seed)
+    train = dataclasses.replace(train, outside_boxes=data.outside_boxes)
+    _check_change(config, train)
     empty = [name for name, count in train.class_counts.items() if count == 0]
     if empty:
         raise InputError(
@@ -90,19 +98,74 @@ def select_rows(manifest: Manifest, selection: Selection, where: str) -> Manifes
     return rows
 
 
+def _check_change(config: RunConfig, train: Manifest) -> None:
+    """Refuses test images that are changed otherwise than those of training; warns where a change tells the class."""
+    data = config.data
+    if data.outside_boxes == KEEP:
+        return
+    left_out = sorted(set(train.class_names) - set(data.mask_classes or train.class_names))
+    if data.changes_tests and left_out:
+        raise InputError(
+            "data.outside_boxes_in=everywhere changes test images of all classes, so training must use the boxes of "
+            f"all, too. Received data.mask_classes without {', '.join(left_out)}. Name all classes, or none."
+        )
+    boxed = np.bincount(train.labels[train.has_boxes], minlength=len(train.class_names)).tolist()
+    counts = train.class_counts
+    if len({number / count for number, count in zip(boxed, counts.values(), strict=True) if count}) > 1:
+        told = ", ".join(f"{name} {number} of {counts[name]}" for name, number in zip(counts, boxed, strict=True))
+        warnings.warn(
+            f"data.outside_boxes={data.outside_boxes} changes training images with a box alone, and classes have boxes "
+            f"in different shares ({told}): the change itself tells the class. Give the images of all classes boxes.",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
 def _with_scaled_boxes(manifest: Manifest, factor: float) -> Manifest:
     """The same rows with boxes of another size, clipped to their images."""
-    num_masks = sum(map(bool, manifest.mask_paths))
-    if num_masks:
-        raise InputError(
-            f"data.train_box_scale changes boxes, and {num_masks} training images have a mask. "
-            f"Received {factor:g}. Leave it out, or name data.train_boxes with boxes."
-        )
+    _refuse_masks(manifest, "train_box_scale", f"{factor:g}")
     boxes = list(manifest.boxes)
     for row in np.flatnonzero(manifest.has_boxes):
         header = read_image_header(manifest.image_paths[row])
         boxes[row] = scale_boxes(boxes[row], factor, header.width, header.height)
     return dataclasses.replace(manifest, boxes=tuple(boxes))
+
+
+def _with_randomly_placed_boxes(manifest: Manifest, seed: int) -> Manifest:
+    """The same rows with boxes of the same sizes anywhere else; an image's depend on the seed and its own name alone.
+
+    Warns:
+      UserWarning: Boxes that leave no other place.
+    """
+    _refuse_masks(manifest, "train_box_place", "random")
+    # As the manifest names it: the place of the data on a machine does not count.
+    name_of = relative_to(os.path.dirname(os.path.abspath(manifest.source)))
+    boxes, num_left = list(manifest.boxes), 0
+    for row in np.flatnonzero(manifest.has_boxes):
+        header = read_image_header(manifest.image_paths[row])
+        name = name_of(str(manifest.image_paths[row]))
+        digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest, "big"))
+        placed = randomly_placed_boxes(boxes[row], header.width, header.height, rng)
+        num_left += int(np.all(placed == boxes[row], axis=1).sum())
+        boxes[row] = placed
+    if num_left:
+        warnings.warn(
+            f"{num_left} of {len(manifest.flat_boxes.flat)} training boxes fill their images so far that they have no "
+            "other place, and stay",
+            UserWarning,
+            stacklevel=3,
+        )
+    return dataclasses.replace(manifest, boxes=tuple(boxes))
+
+
+def _refuse_masks(manifest: Manifest, setting: str, value: str) -> None:
+    num_masks = sum(map(bool, manifest.mask_paths))
+    if num_masks:
+        raise InputError(
+            f"data.{setting} changes boxes, and {num_masks} training images have a mask. "
+            f"Received {value}. Leave it out, or name data.train_boxes with boxes."
+        )
 
 
 def _check_class_names(manifest: Manifest, names, where: str) -> None:

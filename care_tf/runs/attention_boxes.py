@@ -72,6 +72,7 @@ def attention_method(
         raise InputError("Give --training-manifest or --trained-elsewhere, not both.")
     folder = Path(folder).absolute()
     run = load_run(folder)
+    run.check_needs_no_boxes()
     if run.inputs:
         raise InputError(
             "Boxes are made of images, so the run's network must take an image alone. Received one that takes "

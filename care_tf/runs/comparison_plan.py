@@ -13,6 +13,7 @@ from care_tf import run_files
 from care_tf.data import Manifest, get_sampling, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation import MethodSpec
+from care_tf.images.outside_choice import KEEP
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._progress import check_progress, finished_stages
 from care_tf.runs._training_rows import read_training_rows, select_rows
@@ -24,7 +25,7 @@ NO_FOLD = "test"
 # its attention is measured.
 ATTENTION_KEYS = (
     *("care.form", "care.tau", "care.lam", "care.reduction", "care.outside", "care.second_order", "care.mask_head*"),
-    *("data.train_boxes", "data.train_box_scale", "data.train_box_share", "data.mask_classes"),
+    *("data.train_boxes", "data.train_box_scale", "data.train_box_share", "data.train_box_place", "data.mask_classes"),
     *("every_stage.alpha", "stages.*.alpha"),
 )
 CELL_RECORD = "cell.json"
@@ -135,8 +136,7 @@ def _variants(
     path: str | os.PathLike, method: str, overrides: Sequence[str], varied: Mapping[str, Sequence[str]]
 ) -> list[_Variant]:
     config = load_config(path, overrides)
-    has_attention = any(stage.alpha > 0 for stage in config.stages)
-    keys = [key for key in varied if has_attention or not any(fnmatchcase(key, each) for each in ATTENTION_KEYS)]
+    keys = [key for key in varied if _has_part_in(config, key)]
     if not keys:
         return [_Variant(method, method, {}, config)]
     variants = []
@@ -150,6 +150,13 @@ def _variants(
         variant = variant.model_copy(update={"title": ", ".join([config.title or method, *words])})
         variants.append(_Variant(f"{method}@{','.join(words)}", method, settings, variant))
     return variants
+
+
+def _has_part_in(config: RunConfig, key: str) -> bool:
+    """Whether a setting changes anything in a method, or is none of the attention."""
+    has_attention = any(stage.alpha > 0 for stage in config.stages)
+    has_changed_images = key.startswith("data.") and config.data.outside_boxes != KEEP
+    return has_attention or has_changed_images or not any(fnmatchcase(key, each) for each in ATTENTION_KEYS)
 
 
 def _short_key(key: str, others: Collection[str]) -> str:
@@ -240,7 +247,9 @@ def planned_cell(
         can_reuse = can_reuse and trained.get(fingerprint, folder) != folder
         stages.append(dataclasses.replace(stage, reuse=str(trained[fingerprint])) if can_reuse else stage)
     config = config.model_copy(update={"stages": tuple(stages)})
-    test = select_rows(manifest, data.test, "data.test")
+    test = dataclasses.replace(
+        select_rows(manifest, data.test, "data.test"), outside_boxes=data.test_reading["outside_boxes"]
+    )
     predicted_by = [*fingerprints, test.fingerprint(), config.care.cam, config.care.attention_layer]
     digest = hashlib.sha256("\n".join(predicted_by).encode()).hexdigest()
     return Cell(method, fold or NO_FOLD, config, fingerprints, digest)

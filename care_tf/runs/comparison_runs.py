@@ -34,6 +34,7 @@ from care_tf.runs._training_rows import read_training_rows
 from care_tf.runs.comparison_plan import Cell, method_specs
 from care_tf.runs.config import RunConfig
 from care_tf.runs.distribution import distributed
+from care_tf.runs.image_groups import ImageGroups
 from care_tf.time_left import as_duration, seconds_left
 from care_tf.workers import Workers
 
@@ -116,12 +117,18 @@ def _several_at_a_time(cells: Sequence[Cell], command: Sequence[str], workers: W
         )
 
 
-def read_cells(cells: Sequence[Cell]) -> list[CellPredictions]:
+def read_cells(cells: Sequence[Cell], image_groups: ImageGroups | None = None) -> list[CellPredictions]:
     """What the finished cells predicted; cells of `plan_cells` that are not finished are left out."""
-    return [_read_predictions(cell) for cell in cells if cell.is_finished]
+    return [_read_predictions(cell, image_groups) for cell in cells if cell.is_finished]
 
 
-def write_tables(methods: dict[str, RunConfig], cells: Sequence[Cell], output: Path, num_resamples: int = 1000) -> str:
+def write_tables(
+    methods: dict[str, RunConfig],
+    cells: Sequence[Cell],
+    output: Path,
+    num_resamples: int = 1000,
+    image_groups: ImageGroups | None = None,
+) -> str:
     """Writes comparison.csv, cells.csv, comparison.md and comparison.png of the cells that are finished.
 
     Args:
@@ -129,6 +136,7 @@ def write_tables(methods: dict[str, RunConfig], cells: Sequence[Cell], output: P
       cells: Of `plan_cells`.
       output: Folder of the comparison.
       num_resamples: Bootstrap resamples.
+      image_groups: Of `read_image_groups`: figures in groups of images are shown, too.
 
     Returns:
       The tables with one line per row, for a terminal.
@@ -139,7 +147,7 @@ def write_tables(methods: dict[str, RunConfig], cells: Sequence[Cell], output: P
     class_names = cells[0].config.data.class_names or ()
     with_boxes = {name for cell in cells for name in cell.config.data.mask_classes or ()}
     focus = focus_classes(read_training_rows(cells[0].config).train.class_counts, with_boxes)
-    comparison = compare_methods(method_specs(methods), read_cells(cells), class_names, num_resamples)
+    comparison = compare_methods(method_specs(methods), read_cells(cells, image_groups), class_names, num_resamples)
     notes = comparison_notes(methods, cells)
     text = f"{comparison_markdown(comparison, focus).rstrip()}\n\n{notes}\n"
     write_text(output / "comparison.md", text)
@@ -151,22 +159,22 @@ def write_tables(methods: dict[str, RunConfig], cells: Sequence[Cell], output: P
 
 def comparison_notes(methods: dict[str, RunConfig], cells: Sequence[Cell]) -> str:
     """What a reader must know of a comparison, as a Markdown list: what is finished, how the methods were trained."""
-    lines = [*_coverage_notes(methods, cells), *_training_notes(methods), *_box_notes(methods)]
+    lines = [*_coverage_notes(methods, cells), *_training_notes(methods), *_image_notes(methods), *_box_notes(methods)]
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _read_predictions(cell: Cell) -> CellPredictions:
+def _read_predictions(cell: Cell, image_groups: ImageGroups | None) -> CellPredictions:
     import pandas as pd
 
     table = pd.read_csv(
         cell.folder / run_files.PREDICTIONS, dtype={"label": str, "group": str, "image": str}, keep_default_na=False
     )
-    class_names = list(cell.config.data.class_names or ())
+    class_names, images = list(cell.config.data.class_names or ()), table["image"].tolist()
     return CellPredictions(
         method=cell.method,
         fold=cell.fold,
         seed=cell.config.seed,
-        image_names=tuple(table["image"]),
+        image_names=tuple(images),
         labels=np.array([class_names.index(name) for name in table["label"]]),
         probabilities=table[class_names].to_numpy(),
         groups=groups_or_none(table["group"].tolist()),
@@ -176,6 +184,8 @@ def _read_predictions(cell: Cell) -> CellPredictions:
             for name in LESION_COLUMNS
             if name in table  # not in one that was predicted before there was such a check
         },
+        image_groups=None if image_groups is None else image_groups.groups_of(images),
+        pairs=None if image_groups is None else image_groups.pairs_of(images),
     )
 
 
@@ -208,6 +218,16 @@ def _training_notes(methods: dict[str, RunConfig]) -> list[str]:
         f"{text}: {'all methods' if len(names) == len(methods) else ', '.join(names)}." for text, names in notes.items()
     ]
     return lines
+
+
+def _image_notes(methods: dict[str, RunConfig]) -> list[str]:
+    """Whose images are changed by their boxes, and whose boxes lie at random places."""
+    notes: dict[str, list[str]] = {}
+    for name, config in methods.items():
+        placed = "Training boxes lie at random places." if config.data.train_box_place == "random" else ""
+        for text in filter(None, (config.data.outside_note, placed)):
+            notes.setdefault(text, []).append(config.title or name)
+    return [f"{', '.join(names)}: {text}" for text, names in notes.items()]
 
 
 def _box_notes(methods: dict[str, RunConfig]) -> list[str]:

@@ -12,6 +12,7 @@ import yaml
 
 from care_tf.errors import InputError, clause, did_you_mean, shown
 from care_tf.images.bit_depth import LARGEST
+from care_tf.images.outside_choice import CROP, KEEP, PAINT
 from care_tf.losses import AttentionLoss, get_attention_loss
 from care_tf.losses.outside_loss import OutsideLoss
 from care_tf.problems import listed
@@ -65,6 +66,8 @@ class DataConfig(_Section):
       train_box_share: Of each class's training images with a box or mask, the share that keep them, at least one image.
         Drawn image by image under the seed: the images of a smaller share are among those of a larger one.
       train_box_scale: Side of the training images' boxes / side of the boxes given, about their centers.
+      train_box_place: "given", or "random": the training images' boxes keep their sizes and lie anywhere else in their
+        images, under the seed; a control for what supervision by boxes does wherever they are.
       mask_classes: Classes whose boxes are used in training; None uses every box there is.
       max_images_per_class: Class name -> largest number of training images of it, drawn under the seed.
       inputs: Further columns of the manifest that the network takes beside the image: their names, or name -> "number"
@@ -74,6 +77,10 @@ class DataConfig(_Section):
         reads them so, too. None takes the upper byte of their numbers, with a warning where that leaves images dark.
       resize: How images get the size: "stretch", or "pad", which keeps their proportions, in the middle of black; in
         training, evaluation, maps and the exported model.
+      outside_boxes: What becomes of the part of an image outside its boxes or mask, before augmentation: "keep";
+        "paint", gray; or "crop", the smallest part that holds them all gets the size. Images without a box stay.
+      outside_boxes_in: The images that this is done to: "training", or "everywhere", so that evaluation needs the boxes
+        of the images tested, too: a rival that is told the answer's place. What is told no boxes refuses such a run.
     """
 
     manifest: str
@@ -85,17 +92,43 @@ class DataConfig(_Section):
     train_boxes: str | None = None
     train_box_share: float = pydantic.Field(default=1.0, gt=0.0, le=1.0)
     train_box_scale: float = pydantic.Field(default=1.0, gt=0.0, le=10.0)
+    train_box_place: Literal["given", "random"] = "given"
     mask_classes: tuple[str, ...] | None = None
     max_images_per_class: dict[str, pydantic.PositiveInt] = {}
     inputs: dict[str, Literal["auto", "number", "category"]] = {}
     cache: str | None = None
     max_pixel_value: int | None = pydantic.Field(default=None, ge=1, le=LARGEST, strict=True)
     resize: Literal["stretch", "pad"] = "stretch"
+    outside_boxes: Literal["keep", "paint", "crop"] = "keep"
+    outside_boxes_in: Literal["training", "everywhere"] = "training"
 
     @property
     def reading(self) -> dict[str, Any]:
-        """How images are read, as arguments of `Manifest`, which are not in its CSV."""
+        """How image files are read, as arguments of `Manifest`, which are not in its CSV."""
         return {"max_pixel_value": self.max_pixel_value, "resize": self.resize}
+
+    @property
+    def test_reading(self) -> dict[str, Any]:
+        """How images that are not trained on are read, and what becomes of them, as arguments of `Manifest`."""
+        return {**self.reading, "outside_boxes": self.outside_boxes if self.changes_tests else KEEP}
+
+    @property
+    def changes_tests(self) -> bool:
+        """Whether images are changed by their boxes in tests, too."""
+        return self.outside_boxes != KEEP and self.outside_boxes_in == "everywhere"
+
+    @property
+    def outside_note(self) -> str:
+        """What a reader of figures must know of images that are changed by their boxes; "" where none is."""
+        if self.outside_boxes == KEEP:
+            return ""
+        change = {PAINT: "painted gray outside their boxes", CROP: "cropped to their boxes"}[self.outside_boxes]
+        if self.changes_tests:
+            return (
+                f"Images with boxes are {change} in training and in tests: the figures are those of a classifier that "
+                "is told where to look."
+            )
+        return f"Training images with boxes are {change}; images tested are whole."
 
     @pydantic.field_validator("inputs", mode="before")
     @classmethod

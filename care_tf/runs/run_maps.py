@@ -14,6 +14,7 @@ from care_tf.errors import InputError, did_you_mean
 from care_tf.evaluation.map_tiles import image_tile, map_tile
 from care_tf.evaluation.picture_grid import Tile, short_name, write_picture_grid
 from care_tf.images.decoding import corrupt_files_refused
+from care_tf.images.outside_choice import CROP
 from care_tf.images.resize_choice import STRETCH
 from care_tf.runs._example_maps import maps_and_classes, prepared_inputs, read_images, selected_rows
 from care_tf.runs._folder import LoadedRun, input_names, load_run
@@ -85,9 +86,10 @@ def write_run_maps(
 
 def _frame_of(run: LoadedRun) -> str:
     """What of an image is where in a run's maps, which may have any size."""
+    end = ", cropped to their boxes" if run.config.data.test_reading["outside_boxes"] == CROP else ""
     if run.config.data.resize == STRETCH:
-        return "stretched images"
-    return "images padded to {} x {} px".format(*run.image_size)
+        return f"stretched images{end}"
+    return "images padded to {} x {} px".format(*run.image_size) + end
 
 
 def _chosen(rows: Manifest, images: Sequence[str], num_images: int) -> Manifest:

@@ -307,6 +307,7 @@ def _from_run(folder: Path) -> Predictor:
     from care_tf.runs import load_run
 
     run = load_run(folder)
+    run.check_needs_no_boxes()
     description = ModelDescription(
         run.class_names,
         run.image_size,

@@ -36,6 +36,7 @@ def small_run(side):
         inputs=(),
         decision=Decision(("DF", "NV"), 2.0, (0.2, None)),
         focus_class="DF",
+        check_needs_no_boxes=lambda: None,
         config=types.SimpleNamespace(data=types.SimpleNamespace(reading={"max_pixel_value": 4095})),
     )
 

@@ -184,3 +184,18 @@ def test_unknown_class_in_focus_is_refused():
     for function in (comparison_rows, comparison_markdown):
         with pytest.raises(InputError, match=r"Classes in focus must be among \['DF'\]. Received: \['NV'\]"):
             function(_comparison(), ["NV"])
+
+
+def test_figures_in_groups_of_few_images_say_so():
+    labels = np.array([0] * 50 + [1] * 50)
+    probabilities = np.eye(2)[np.random.default_rng(0).integers(0, 2, 100)]
+    groups = ["frame"] * 10 + ["none"] * 40 + ["frame"] * 25 + ["none"] * 25
+    names = tuple(map(str, range(100)))
+    cell = CellPredictions("ce", "3", 0, names, labels, probabilities, image_groups=groups)
+    comparison = compare_methods([MethodSpec("ce", "Cross entropy")], [cell], ["MEL", "NV"], 20)
+    text = comparison_markdown(comparison, ["MEL"])
+    header = _table_rows(text, 0)[0]
+    assert "Lowest recall of a class in a group" in header and "NV recall, frame" in header
+    assert "Pairs whose call changes" not in header
+    assert "one is more than 5 points of their recall; of none there is no recall: MEL, frame: 10 in fold 3." in text
+    assert any(row["figure"] == "group_recall/NV/none" for row in comparison_rows(comparison))

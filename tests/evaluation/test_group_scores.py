@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.evaluation import flip_rate, group_scores
+from care_tf.evaluation import flip_rate, group_differences, group_scores
 
 NAMES = ("MEL", "NV", "DF")
 
@@ -90,6 +90,37 @@ def test_pairs_of_one_lesion_are_drawn_together():
     together = flip_rate(probabilities, pairs, cues, ["a"] * 20 + ["b"] * 20)
     assert apart.value == together.value == 0.5
     assert (together.low, together.high) == (0, 1) and apart.low > 0.2 and apart.high < 0.8
+
+
+def test_differences_are_those_of_every_resample():
+    labels, probabilities, cues, lesions = predictions(60)
+    better = predictions(60, seed=1)[1]
+    found = group_differences(labels, probabilities, better, NAMES, cues, lesions, num_resamples=50, seed=3)
+    low, high = np.percentile(
+        slow_replicates(labels, better, cues, lesions, 50, 3)
+        - slow_replicates(labels, probabilities, cues, lesions, 50, 3),
+        [2.5, 97.5],
+    )
+    worst = found["worst_group_recall"]
+    assert (worst.low, worst.high) == pytest.approx((low, high))
+    own, other = (slow_recalls(labels, each, cues, np.ones(60)) for each in (better, probabilities))
+    for name, cue in own:
+        assert found[f"group_recall/{name}/{cue}"].value == pytest.approx(own[name, cue] - other[name, cue])
+    assert "flip_rate" not in found
+
+
+def test_a_difference_of_flip_rates_is_that_of_both_and_draws_pairs_whole():
+    labels, probabilities, _, _ = predictions(40)
+    better = predictions(40, seed=1)[1]
+    pairs = [f"pair {i // 2}" if i < 30 else "" for i in range(40)]
+    cues = ["frame", "none"] * 20
+    found = group_differences(labels, probabilities, better, NAMES, cues, pairs=pairs)["flip_rate"]
+    rates = [flip_rate(each, pairs, cues) for each in (better, probabilities)]
+    assert found.value == pytest.approx(rates[0].value - rates[1].value)
+    same = group_differences(labels, better, better, NAMES, cues, pairs=pairs)
+    assert {(each.value, each.low, each.high) for each in same.values()} == {(0, 0, 0)}
+    with pytest.raises(InputError, match="must be of one lesion. Received two for the pair pair 0"):
+        group_differences(labels, better, better, NAMES, cues, list(range(40)), pairs)
 
 
 @pytest.mark.parametrize(

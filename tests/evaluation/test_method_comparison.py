@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from care_tf.errors import InputError
+from care_tf.evaluation import flip_rate, group_differences, group_scores
 from care_tf.evaluation._comparison_cells import CellKey, CellPredictions, MethodSpec
 from care_tf.evaluation._method_comparison import compare_methods, focus_figures
 from care_tf.evaluation.headline import estimate_of
@@ -307,3 +308,92 @@ def test_unknown_class_in_focus_is_refused():
 def test_no_resamples_are_refused():
     with pytest.raises(InputError, match="num_resamples must be at least 1. Received: 0"):
         _compare(_cells(), num_resamples=0)
+
+
+# groups of images
+
+
+def _grouped(cells, groups=None, pairs=None):
+    """Cells with a cue on every other image, and the first 20 images of a fold as ten pairs."""
+    changed = []
+    for cell in cells:
+        n = len(cell.labels)
+        own_pairs = [f"{cell.fold}-{i // 2}" if i < 20 else "" for i in range(n)] if pairs is None else pairs
+        changed.append(
+            dataclasses.replace(
+                cell, image_groups=["frame", "none"] * (n // 2) + ["none"] * (n % 2) if groups is None else groups,
+                pairs=own_pairs,
+            )
+        )  # fmt: skip
+    return changed
+
+
+def test_figures_in_groups_are_those_of_each_cell_averaged_and_paired():
+    cells = _grouped(_cells())
+    found = _compare(cells)
+    of_cell = {}
+    for cell in cells:
+        own = cell.labels, cell.probabilities, NAMES, cell.image_groups, cell.groups
+        scores = group_scores(*own, num_resamples=1)
+        figures = {f"group_recall/{each.class_name}/{each.group}": each.recall.value for each in scores.cells}
+        figures["worst_group_recall"] = min(figures.values())
+        figures["flip_rate"] = flip_rate(cell.probabilities, cell.pairs, cell.image_groups, cell.groups, 1).value
+        of_cell[cell.method, cell.key] = figures
+    for name in of_cell["ce", CellKey("0", 0)]:
+        values = {method: {key: f[name] for (m, key), f in of_cell.items() if m == method} for method in ("ce", "care")}
+        for method, by_cell in values.items():
+            assert found.method(method).figures[name].by_cell == pytest.approx(by_cell)
+        difference = found.method("care").differences[name]
+        expected = np.mean([values["care"][key] - values["ce"][key] for key in values["ce"]])
+        assert difference.mean.value == pytest.approx(expected)
+        assert difference.mean.low <= difference.mean.value <= difference.mean.high
+    titles = focus_figures(found, ["DF"])
+    assert {"worst_group_recall", "group_recall/DF/frame", "flip_rate"} <= set(titles)
+    assert "group_recall/NV/frame" not in titles  # of more than two classes those in focus
+
+
+def test_one_cell_has_the_intervals_of_an_evaluation():
+    (own,), (other,) = (_grouped([_cell(method)]) for method in ("care", "ce"))
+    found = _compare([other, own]).method("care")
+    scores = group_scores(own.labels, own.probabilities, NAMES, own.image_groups, own.groups, 40)
+    assert found.figures["worst_group_recall"].mean == scores.worst
+    probabilities = other.probabilities, own.probabilities
+    expected = group_differences(own.labels, *probabilities, NAMES, own.image_groups, own.groups, own.pairs, 40)
+    assert {name: found.differences[name].mean for name in expected} == expected
+
+
+def test_other_figures_do_not_change_with_groups_and_there_are_none_without():
+    plain, grouped = _compare(_cells()), _compare(_grouped(_cells()))
+    for name, figure in plain.method("care").differences.items():
+        assert grouped.method("care").differences[name] == figure
+    assert plain.group_sizes == () and not any("group" in name for name in plain.method("ce").figures)
+
+
+def test_pairs_are_drawn_whole_where_no_lesions_are_known():
+    cells = [dataclasses.replace(cell, groups=None) for cell in _grouped([_cell()])]
+    found = _compare(cells)
+    assert found.folds[0].num_groups == 45 - 10
+    assert found.method("ce").figures["flip_rate"].mean.low is not None
+
+
+def test_a_fold_without_pairs_or_without_a_cell_has_no_such_figure():
+    with_pairs, without = _grouped([_cell(fold="0")]), _grouped([_cell(fold="1")], pairs=[""] * 45)
+    found = _compare([*with_pairs, *without], METHODS[:1]).method("ce").figures
+    assert list(found["flip_rate"].by_cell) == [CellKey("0", 0)]
+    rare = ["frame" if label != 2 else "none" for label in _cell().labels]
+    comparison = _compare(_grouped([_cell()], groups=rare, pairs=[""] * 45), METHODS[:1])
+    assert comparison.method("ce").figures["group_recall/DF/frame"].num_cells == 0
+    assert comparison.method("ce").figures["worst_group_recall"].num_cells == 1
+    sizes = {(size.class_name, size.group): size.num_images for size in comparison.group_sizes}
+    assert sizes["DF", "frame"] == 0 and sizes["DF", "none"] == (np.array(_cell().labels) == 2).sum()
+
+
+def test_torn_pairs_and_images_without_a_group_are_refused_with_their_cell():
+    with pytest.raises(InputError, match=r"Cell ce \(fold 0, seed 0\): The images of a pair must be of one lesion"):
+        _compare(_grouped([_cell()], pairs=["", "a", "a"] + [""] * 42), METHODS[:1])
+    with pytest.raises(InputError, match="for each of 45 images. Received 45, 45 of them empty"):
+        _compare(_grouped([_cell()], groups=[""] * 45), METHODS[:1])
+    with pytest.raises(InputError, match="other image_groups in"):
+        _compare(
+            [*_grouped([_cell()]), *_grouped([_cell(seed=1)], groups=["frame"] * 45, pairs=[""] * 45)], METHODS[:1]
+        )

@@ -15,6 +15,7 @@ from PIL import Image
 from care_tf import run_files
 from care_tf.data import read_manifest, stratified_group_folds, write_manifest
 from care_tf.errors import InputError
+from care_tf.evaluation import flip_rate
 from care_tf.evaluation.lesion_figures import LESION_COLUMNS
 from care_tf.evaluation.map_tiles import map_tile
 from care_tf.runs import _cell_training as cell_training
@@ -24,6 +25,7 @@ from care_tf.runs._folder import write_config
 from care_tf.runs._progress import Progress
 from care_tf.runs._run_predictions import Predictions, write_predictions
 from care_tf.runs.earlier_runs import earlier_runs
+from care_tf.runs.image_groups import read_image_groups
 
 
 @pytest.fixture(scope="module")
@@ -254,6 +256,85 @@ def test_equal_numbers_give_a_variant_one_name(configs):
         assert list(comparison_plan.read_methods(configs[1:2], varied={"care.tau": [value]})) == ["care@tau=.5"]
     with pytest.raises(InputError, match="two are called 'care@lam=1'"):
         comparison_plan.read_methods(configs[1:2], varied={"care.lam": ["1", "1.0"]})
+
+
+@pytest.mark.filterwarnings("ignore:data.outside_boxes")
+def test_images_changed_by_boxes_are_trained_on_from_the_first_stage(configs, tmp_path):
+    def plan(*changes):
+        methods = comparison_plan.read_methods(configs[:2], changes, {"data.outside_boxes": ["keep", "crop"]})
+        return methods, {cell.method: cell for cell in comparison_plan.plan_cells(methods, ["1"], [0], tmp_path)}
+
+    methods, cells = plan()
+    assert cells["care@outside_boxes=keep"].config.stages[0].reuse == cells["plain@outside_boxes=keep"].config.output
+    assert cells["plain@outside_boxes=crop"].config.stages[0].reuse is None
+    assert cells["care@outside_boxes=crop"].config.stages[0].reuse == cells["plain@outside_boxes=crop"].config.output
+    everywhere = plan("data.outside_boxes_in=everywhere")[1]
+    for name, cell in cells.items():
+        assert cell.fingerprints == everywhere[name].fingerprints  # the training is the same
+        is_same = cell.prediction_fingerprint == everywhere[name].prediction_fingerprint
+        assert is_same == name.endswith("keep")
+    note = "plain, outside_boxes=crop, CARE, outside_boxes=crop: Training images with boxes are cropped to their boxes;"
+    assert note in comparison.comparison_notes(methods, list(cells.values()))
+
+
+@pytest.mark.filterwarnings("ignore:data.outside_boxes")
+def test_boxes_vary_without_attention_where_they_change_images(configs):
+    places = {"data.train_box_place": ["given", "random"]}
+    assert len(comparison_plan.read_methods(configs[:1], ["data.outside_boxes=paint"], places)) == 2
+    with pytest.raises(InputError, match=r"Received data.train_box_place, and alpha is 0 in plain"):
+        comparison_plan.read_methods(configs[:1], varied=places)
+
+
+def test_groups_of_images_are_those_of_the_manifest(configs, tmp_path, manifest):
+    path = manifest.parent / "cues.csv"
+    table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+    table["cue"], table["pair"] = ["frame" if row % 2 else "none" for row in range(len(table))], ""
+    twins = [own.index for _, own in table.groupby("group") if len(own) > 1]
+    for number, (first, second, *_) in enumerate(twins):
+        table.loc[[first, second], ["cue", "pair"]] = [["frame", f"p{number}"], ["none", f"p{number}"]]
+    table.to_csv(path, index=False)
+
+    def plan(file=path):
+        methods = comparison_plan.read_methods(configs[:2], [f"data.manifest={file}"])
+        return methods, comparison_plan.plan_cells(methods, ["1"], [0], tmp_path / "out")
+
+    methods, cells = plan()
+    rows = comparison_plan.select_rows(read_manifest(path, inputs=["cue", "pair"]), cells[0].config.data.test, "test")
+    assert any(rows.inputs["pair"])
+    for cell in cells:
+        finish(cell)
+        rng = np.random.default_rng(len(cell.method))
+        said = Predictions(rng.dirichlet(np.ones(4), len(rows)), np.full(len(rows), np.nan))
+        write_predictions(cell.folder, rows, said)
+    groups = read_image_groups(cells, "cue", "pair")
+    (tmp_path / "tables").mkdir()
+    text = comparison.write_tables(methods, cells, tmp_path / "tables", 20, groups)
+    assert "Lowest recall of a class in a group" in text and "Pairs whose call changes" in text
+    figures = pd.read_csv(tmp_path / "tables" / "comparison.csv").set_index(["method", "figure"])
+    own, other = read_cells_of(cells)
+    rates = [flip_rate(p, rows.inputs["pair"], rows.inputs["cue"], num_resamples=1).value for p in (own, other)]
+    assert figures.loc[("plain", "flip_rate"), "value"] == pytest.approx(rates[0])
+    assert figures.loc[("care", "flip_rate"), "difference"] == pytest.approx(rates[1] - rates[0])
+    assert "Lowest recall" not in comparison.write_tables(methods, cells, tmp_path / "tables", 20)
+
+    assert read_image_groups(cells, None) is None
+    with pytest.raises(InputError, match="color"):
+        read_image_groups(cells, "color")
+    with pytest.raises(InputError, match="Received the pairs pair and no group"):
+        read_image_groups(cells, None, "pair")
+    with pytest.raises(InputError, match="must be in its manifest. Received gone.png"):
+        groups.groups_of(["gone.png"])
+    table.assign(pair="").to_csv(path, index=False)
+    with pytest.raises(InputError, match="Received none in the column pair of the images tested"):
+        read_image_groups(cells, "cue", "pair")
+    table.assign(cue="").to_csv(path, index=False)
+    with pytest.raises(InputError, match="must name a group for each of"):
+        read_image_groups(cells, "cue")
+
+
+def read_cells_of(cells):
+    """The probabilities of each cell, images in the order of its predictions."""
+    return [cell.probabilities for cell in comparison.read_cells(cells)]
 
 
 def test_notes_tell_who_made_the_training_boxes(configs, tmp_path, manifest):

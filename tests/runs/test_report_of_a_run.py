@@ -1,5 +1,6 @@
 """What a run's report takes from its images: their own proportions, and the class in focus."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,7 +23,13 @@ def _rows(path, labels=(0,), boxes=((),), names=("DF", "NV", "VASC")):
 
 
 def _run(folder, **data):
-    settings = {"resize": "stretch", "max_pixel_value": None, "mask_classes": None, **data}
+    settings = {
+        "resize": "stretch",
+        "max_pixel_value": None,
+        "mask_classes": None,
+        "test_reading": {"outside_boxes": "keep"},
+    }
+    settings |= data
     return SimpleNamespace(folder=folder, image_size=(32, 32), config=SimpleNamespace(data=SimpleNamespace(**settings)))
 
 
@@ -43,11 +50,31 @@ def test_an_image_its_box_and_its_map_keep_the_files_proportions(tmp_path, resiz
     assert shown[:25, :145].min() > 0.9 and shown[55:].max() < 0.1 and shown[:, 175:].max() < 0.1
 
 
+@pytest.mark.parametrize("has_mask_file", [False, True])
+def test_of_an_image_that_is_cropped_the_part_that_is_left_is_shown_as_the_pipeline_has_it(tmp_path, has_mask_file):
+    path = str(tmp_path / "a.png")
+    pixels = np.random.default_rng(0).integers(0, 256, (320, 400, 3), np.uint8)
+    Image.fromarray(pixels).save(path)
+    rows = _rows(path, boxes=[[] if has_mask_file else [[0, 0, 320, 160.5]]])
+    if has_mask_file:
+        region = np.zeros((160, 200), np.uint8)
+        region[:80, :160] = region[80, 0] = 255
+        Image.fromarray(region).save(tmp_path / "mask.png")
+        rows = dataclasses.replace(rows, mask_paths=(str(tmp_path / "mask.png"),))
+    run = _run(tmp_path, test_reading={"outside_boxes": "crop"})
+    image, mask, to_image = _shown(run, rows, 0)
+    height = 162 if has_mask_file else 161
+    assert image.shape[:2] == mask.shape == (height, 320)
+    np.testing.assert_array_equal(image, pixels[:height, :320])
+    assert mask[:160].all() and to_image(np.ones((32, 32), np.float32)).shape == (height, 320)
+    assert mask[160:].any() == has_mask_file
+
+
 def test_a_gallerys_cards_say_what_its_groups_say(tmp_path):
     paths = [str(tmp_path / name) for name in ("a.png", "a.png1", "a.png2")]
     for path in paths:
         Image.fromarray(np.zeros((20, 80, 3), np.uint8)).save(path, format="png")
-    run = _run(tmp_path, reading={})
+    run = _run(tmp_path)
     run.config.training = SimpleNamespace(batch_size=2)
     run.inputs, run.class_names, run.preprocess = (), ("DF", "NV", "VASC"), lambda images: images
     said = np.array([[0.4, 0.6, 0], [0.3, 0.7, 0], [0.49, 0.51, 0]])

@@ -10,10 +10,10 @@ import pytest
 from care_tf.data import Manifest
 from care_tf.errors import InputError
 from care_tf.runs._run_evaluation import evaluate_run
-from care_tf.runs._run_groups import GroupColumns, all_group_figures
+from care_tf.runs._run_groups import GroupColumns, GroupFigures, group_figures
 
 
-def looked_at(calls):
+def looked_at(calls, name="care"):
     """A run that calls six images, of MEL, NV, with and without a frame; the first four are two pairs."""
     rows = Manifest(
         tuple(f"/{i}.jpg" for i in range(6)),
@@ -23,27 +23,36 @@ def looked_at(calls):
         inputs={"cue": ("frame", "none") * 3, "pair": ("a", "a", "b", "b", "", "")},
     )
     predictions = SimpleNamespace(probabilities=np.eye(2)[calls])
-    return SimpleNamespace(run=SimpleNamespace(folder=Path("runs/care")), rows=rows, predictions=predictions)
+    return SimpleNamespace(run=SimpleNamespace(folder=Path("runs", name)), rows=rows, predictions=predictions)
 
 
 def test_figures_and_text_of_two_runs():
-    runs = [looked_at([0, 1, 1, 1, 0, 1]), looked_at([0, 0, 1, 1, 0, 1])]
-    figures, text = all_group_figures(runs, GroupColumns("cue", "pair"), 50)
-    scores = json.loads(json.dumps(figures[0]))["scores"]
+    run, baseline = looked_at([0, 1, 1, 1, 0, 1]), looked_at([0, 0, 1, 1, 0, 1], "plain")
+    found = group_figures(run, baseline, GroupColumns("cue", "pair"), 50)
+    scores = json.loads(json.dumps(found.own))["scores"]
     recalls = {(cell["class_name"], cell["group"]): cell["recall"]["value"] for cell in scores["cells"]}
     assert recalls == {("MEL", "frame"): 1, ("MEL", "none"): 0, ("NV", "frame"): 1, ("NV", "none"): 1}
-    assert [each["flip_rate"]["value"] for each in figures] == [0.5, 0]
-    assert [each["scores"]["worst"]["value"] for each in figures] == [0, 1]
-    lines = [" ".join(line.split()) for line in text.splitlines()]
-    assert lines[0] == "care, by cue" and "recall of MEL, none 0.000 [0.000, 0.000] 0 of 1" in lines
+    assert [each["flip_rate"]["value"] for each in (found.own, found.baseline)] == [0.5, 0]
+    assert [each["scores"]["worst"]["value"] for each in (found.own, found.baseline)] == [0, 1]
+    assert {name: each.value for name, each in found.differences.items() if each.value} == {
+        **{"group_recall/MEL/none": -1, "group_mean_class_accuracy/none": -0.5},
+        **{"worst_group_recall": -1, "flip_rate": 0.5},
+    }
+    lines = [" ".join(line.split()) for line in found.text.splitlines()]
+    assert lines[0] == "care, by cue care plain difference"
+    mel_none = "recall of MEL, none 0.000 [0.000, 0.000] 1.000 [1.000, 1.000] -1.000 [-1.000, -1.000] 0 and 1 of 1"
+    assert mel_none in lines
     assert any(line.startswith("lowest recall of a class in a group 0.000") for line in lines)
     assert any(line.startswith("pairs whose call changes 0.500") for line in lines)
+    assert lines[-1].startswith("of fewer than 20 images, one is more than 5 points: MEL, frame; NV, frame;")
 
 
-def test_without_a_group_there_is_nothing_and_without_pairs_no_flip_rate():
-    assert all_group_figures([looked_at([0] * 6), None], GroupColumns(), 5) == ([], "")
-    figures, text = all_group_figures([looked_at([0] * 6), None], GroupColumns("cue"), 5)
-    assert len(figures) == 1 and "flip_rate" not in figures[0] and "pairs" not in text
+def test_without_a_group_there_is_nothing_and_without_pairs_or_a_baseline_none_of_theirs():
+    assert group_figures(looked_at([0] * 6), None, GroupColumns(), 5) == GroupFigures()
+    found = group_figures(looked_at([0] * 6), None, GroupColumns("cue"), 5)
+    assert found.baseline is None and not found.differences
+    assert "flip_rate" not in found.own and "pairs" not in found.text and "difference" not in found.text
+    assert "  recall of MEL, none" in found.text and "1 of 1" in found.text
 
 
 def test_pairs_without_a_group_and_columns_with_another_meaning_are_refused():

@@ -91,7 +91,7 @@ def test_a_finished_run_is_loaded_and_trains_nothing_again(trained, care, config
 
 @pytest.mark.slow
 @pytest.mark.both_generations
-def test_a_run_is_calibrated_and_compared_in_a_report(care, config):
+def test_a_run_is_calibrated_and_compared_in_a_report(care, config, tmp_path):
     # The first stage alone: to train another one after a stage that was taken over is what a comparison does.
     stages = {"pretrain": {"epochs": 1, "reuse": str(care)}}
     baseline = train_run(config("baseline", stages=stages, training__optimizer="AdamW"), show_progress=False)

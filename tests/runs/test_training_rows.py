@@ -25,6 +25,31 @@ def test_training_boxes_of_another_size_keep_their_centers_and_stay_in_the_image
     assert plain.fingerprint() != larger.fingerprint()
 
 
+def test_randomly_placed_boxes_depend_on_the_seed_and_each_image_alone(config, data, tmp_path):
+    given = read_training_rows(config()).train
+    placed = read_training_rows(config(data__train_box_place="random")).train
+    sides = [boxes[:, 2:] - boxes[:, :2] for boxes in given.boxes]
+    for before, after, side in zip(given.boxes, placed.boxes, sides, strict=True):
+        assert not np.any(np.all(before == after, axis=1))
+        np.testing.assert_allclose(after[:, 2:] - after[:, :2], side, atol=1e-4)
+    other = read_training_rows(config(data__train_box_place="random", seed=1)).train
+    assert len({rows.fingerprint() for rows in (given, placed, other)}) == 3
+    rows = read_manifest(data)
+    turned = rows.subset(np.arange(len(rows))[::-1][: len(rows) - 3])  # fewer rows in another order
+    write_manifest(turned, data.parent / "turned.csv")
+    again = read_training_rows(config(data__manifest=str(data.parent / "turned.csv"), data__train_box_place="random"))
+    boxes_of = dict(zip(placed.image_paths, placed.boxes, strict=True))
+    assert 0 < len(again.train) <= len(placed)
+    for path, boxes in zip(again.train.image_paths, again.train.boxes, strict=True):
+        np.testing.assert_array_equal(boxes, boxes_of[path])
+
+
+def test_boxes_as_large_as_their_images_stay_and_that_is_said(config):
+    with pytest.warns(UserWarning, match=r"[0-9]+ of [0-9]+ training boxes fill their images so far .* and stay"):
+        rows = read_training_rows(config(data__train_box_scale=10.0, data__train_box_place="random")).train
+    assert all(boxes.tolist() == [[0, 0, 32, 32]] for boxes in rows.boxes if len(boxes) == 1)
+
+
 def test_all_parts_are_resized_alike(config):
     assert {read_training_rows(config()).train.resize} == {"stretch"}
     rows = read_training_rows(config(data__resize="pad"))
@@ -38,8 +63,9 @@ def test_masks_have_no_size_to_change(config, data, tmp_path):
     boxes = (*rows.boxes[:-1], rows.boxes[0][:0])
     manifest = dataclasses.replace(rows, boxes=boxes, mask_paths=masks, splits=(*rows.splits[:-1], "train"))
     write_manifest(manifest, tmp_path / "masks.csv")
-    with pytest.raises(InputError, match="1 training images have a mask. Received 0.9"):
-        read_training_rows(config(data__manifest=str(tmp_path / "masks.csv"), data__train_box_scale=0.9))
+    for change, received in (({"data__train_box_scale": 0.9}, "0.9"), ({"data__train_box_place": "random"}, "random")):
+        with pytest.raises(InputError, match=f"1 training images have a mask. Received {received}"):
+            read_training_rows(config(data__manifest=str(tmp_path / "masks.csv"), **change))
 
 
 def test_the_images_of_a_smaller_share_of_boxes_are_among_those_of_a_larger_one(config):
@@ -68,3 +94,30 @@ def test_an_image_s_draw_does_not_depend_on_the_other_rows_or_on_where_they_lie(
     moved = [path.replace(str(data.parent), str(tmp_path / "elsewhere")) for path in rows.image_paths]
     there = dataclasses.replace(rows, image_paths=tuple(moved), source=str(tmp_path / "elsewhere" / data.name))
     np.testing.assert_array_equal(draw_box_share(there, 0.5, 3), keep)
+
+
+@pytest.mark.filterwarnings("ignore:data.outside_boxes")
+def test_images_are_changed_in_training_or_everywhere(config):
+    def choices(**changes):
+        rows = read_training_rows(config(**changes))
+        return rows.train.outside_boxes, rows.validation.outside_boxes
+
+    assert choices() == ("keep", "keep")
+    assert choices(data__outside_boxes="crop") == ("crop", "keep")
+    everywhere = config(data__outside_boxes="paint", data__outside_boxes_in="everywhere")
+    rows = read_training_rows(everywhere)
+    assert (rows.train.outside_boxes, rows.validation.outside_boxes) == ("paint", "paint")
+    assert everywhere.data.test_reading["outside_boxes"] == "paint" and "told where" in everywhere.data.outside_note
+    assert choices(data__outside_boxes_in="everywhere") == ("keep", "keep")
+
+
+def test_a_change_that_tells_the_class_is_told(config):
+    with pytest.warns(UserWarning, match=r"classes have boxes in different shares \(.* 0 of .*the change itself tells"):
+        read_training_rows(config(data__outside_boxes="paint"))
+
+
+def test_test_images_of_classes_whose_boxes_training_lacks_are_not_changed(config, data):
+    name = read_manifest(data).class_names[0]
+    changes = {"data__outside_boxes": "paint", "data__outside_boxes_in": "everywhere", "data__mask_classes": [name]}
+    with pytest.raises(InputError, match="everywhere changes test images of all classes.*Name all classes, or none"):
+        read_training_rows(config(**changes))

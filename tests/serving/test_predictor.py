@@ -1,6 +1,7 @@
 """A run, its export and its evaluation give the same probabilities; what cannot be loaded or read says why."""
 
 import csv
+import dataclasses
 import json
 import shutil
 import sys
@@ -14,7 +15,7 @@ from PIL import Image
 from care_tf import serving
 from care_tf.boxes import boxes_from_map
 from care_tf.cli.export import write_saved_model
-from care_tf.data import Manifest, fit_input_encodings, read_manifest
+from care_tf.data import Manifest, evaluation_dataset, fit_input_encodings, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision, Rule
 from care_tf.images.decoding import decode_image
@@ -179,6 +180,37 @@ def test_what_is_no_model_is_refused(run_folder, saved_model, tmp_path):
     tf.saved_model.save(other, str(tmp_path / "other"))
     with pytest.raises(InputError, match="must say what it takes, in assets.extra/care_tf.json. .* Export the run"):
         serving.load(tmp_path / "other")
+
+
+@pytest.mark.parametrize(("where", "is_taken"), [("training", True), ("everywhere", False)])
+def test_a_run_that_evaluates_by_boxes_is_refused_where_nobody_knows_them(run_folder, tmp_path, where, is_taken):
+    folder, _ = write_run(tmp_path / "run", outside_boxes="crop", outside_boxes_in=where)
+    shutil.copy(run_folder / "model.keras", folder)
+    for use in (serving.load, lambda folder: write_saved_model(load_run(folder), tmp_path / "exported")):
+        if is_taken:
+            use(folder)
+        else:
+            with pytest.raises(
+                InputError, match="need a run that takes them whole. Received .*=crop and .*=everywhere"
+            ):
+                use(folder)
+    assert (tmp_path / "exported").exists() == is_taken
+
+
+def test_evaluation_sees_test_images_as_the_run_s_configuration_says(run_folder, photographs, tmp_path):
+    rows = read_manifest(photographs, class_names=CLASSES)
+    rows = dataclasses.replace(rows, boxes=[[[3, 4, 30, 20]]] * len(rows))
+    found = []
+    for where in ("training", "everywhere"):
+        folder, _ = write_run(tmp_path / where, outside_boxes="paint", outside_boxes_in=where)
+        shutil.copy(run_folder / "model.keras", folder)
+        found.append(predict_manifest(load_run(folder), rows).probabilities)
+    np.testing.assert_allclose(found[0], predict_manifest(load_run(run_folder), rows).probabilities, atol=1e-6)
+    changed = next(iter(evaluation_dataset(dataclasses.replace(rows, outside_boxes="paint"), SIZE, len(rows))))[0]
+    run = load_run(run_folder)
+    expected = run.care_model.class_probabilities(run.care_model(run.preprocess(changed), training=False))
+    np.testing.assert_allclose(found[1], expected, atol=1e-5)
+    assert np.abs(found[0] - found[1]).max() > 1e-3
 
 
 def test_twelve_bits_are_white_in_both(predictors, tmp_path):
