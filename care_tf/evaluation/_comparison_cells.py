@@ -166,8 +166,17 @@ def _checked_cell(cell: CellPredictions, class_names: Sequence[str]) -> CheckedC
         check_one_unit(cell.pairs, of_image.tolist(), groups)
     order = np.argsort(image_names)
     check = {name: values[order] for name, values in checked_columns(cell.lesion_check, len(labels)).items()}
-    every = (image_names, labels, probabilities, groups, share, of_image, pairs)
-    return CheckedCell(cell.fold, *(values[order] for values in every), check)
+    return CheckedCell(
+        cell.fold,
+        image_names[order],
+        labels[order],
+        probabilities[order],
+        groups[order],
+        attention_inside=share[order],
+        image_groups=of_image[order],
+        pairs=pairs[order],
+        lesion_check=check,
+    )
 
 
 def _check_same_images(
