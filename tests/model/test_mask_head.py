@@ -374,7 +374,7 @@ def test_mixed_precision_trains_the_head_in_float32(network, images):
     for policy in ("float32", "mixed_float16"):
         keras.mixed_precision.set_global_policy(policy)
         model = compiled(network(), trained_head())
-        assert {np.dtype(weight.dtype).name for weight in model.mask_head.trainable_weights} == {"float32"}
+        assert {tf.as_dtype(weight.dtype).name for weight in model.mask_head.trainable_weights} == {"float32"}
         found.append(model.fit({"image": image, "mask": mask}, labels, **SETTINGS).history["mask_loss"])
     np.testing.assert_allclose(found[1], found[0], rtol=0.02)
 
