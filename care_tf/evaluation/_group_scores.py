@@ -135,7 +135,7 @@ def group_differences(
     names = sorted(set(groups.tolist()))
     units = checked_groups(drawn_together(lesions, pairs, range(len(labels))), len(labels))
     if pairs is not None:
-        check_one_unit(pairs, groups.tolist(), units)
+        check_one_unit(pairs, image_groups, units)
     of_run, of_baseline = (
         group_statistics(labels, each, class_names, groups, names, pairs)
         for each in (probabilities, baseline_probabilities)
@@ -239,9 +239,9 @@ def flip_rate(
     if own_lesions is not None:
         check_one_unit(pairs, cues, own_lesions)
     is_flipped = (calls[first] != calls[second]).astype(np.float64)
-    drawn_together = np.arange(len(first)) if own_lesions is None else own_lesions[first]
+    units = np.arange(len(first)) if own_lesions is None else own_lesions[first]
     replicates = group_bootstrap(
-        lambda weights: {"rate": weights @ is_flipped / weights.sum(axis=1)}, drawn_together, num_resamples, seed
+        lambda weights: {"rate": weights @ is_flipped / weights.sum(axis=1)}, units, num_resamples, seed
     )
     return Estimate.of(float(is_flipped.mean()), replicates["rate"])
 

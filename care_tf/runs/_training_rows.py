@@ -103,7 +103,8 @@ def _check_change(config: RunConfig, train: Manifest) -> None:
     data = config.data
     if data.outside_boxes == KEEP:
         return
-    left_out = sorted(set(train.class_names) - set(data.mask_classes or train.class_names))
+    used = train.class_names if data.mask_classes is None else data.mask_classes
+    left_out = sorted(set(train.class_names) - set(used))
     if data.changes_tests and left_out:
         raise InputError(
             "data.outside_boxes_in=everywhere changes test images of all classes, so training must use the boxes of "

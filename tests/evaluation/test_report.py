@@ -107,6 +107,11 @@ def test_equal_arguments_give_equal_bytes(written, tmp_path):
     assert _write(tmp_path / "again.html")[0] == written[0]
 
 
+def test_what_was_done_to_the_images_is_said(tmp_path):
+    note = f"{EVIL}: Images with boxes are cropped to their boxes in training and in tests"
+    assert note in _write(tmp_path / "report.html", image_notes=[note])[1].text
+
+
 def test_examples_without_boxes_are_shown_and_not_judged(tmp_path):
     boxed, unboxed = _arguments()["examples"][0], {"attention_predicted": np.eye(3), "boxes": []}
     judged, nothing = "Attention to the true class, whatever", "No image tested has a box"
