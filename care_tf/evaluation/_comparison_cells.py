@@ -144,9 +144,15 @@ def _checked_cell(cell: CellPredictions, class_names: Sequence[str]) -> CheckedC
     groups = checked_groups(cell.image_names if cell.groups is None else cell.groups, len(labels))
     share = checked_shares("attention_inside", cell.attention_inside, len(labels))
     order = np.argsort(image_names)
-    check = {name: values[order] for name, values in checked_columns(cell.lesion_check, len(labels)).items()}
-    ordered = (values[order] for values in (image_names, labels, probabilities, groups, share))
-    return CheckedCell(cell.fold, *ordered, check)
+    return CheckedCell(
+        cell.fold,
+        image_names[order],
+        labels[order],
+        probabilities[order],
+        groups[order],
+        share[order],
+        {name: values[order] for name, values in checked_columns(cell.lesion_check, len(labels)).items()},
+    )
 
 
 def _check_same_images(
