@@ -54,6 +54,15 @@ def config(config_in, tmp_path):
 
 
 @pytest.fixture
+def eager():
+    """Spares a test of what a run keeps, resumes or hands on the tracing of its steps; others train in graphs."""
+    from eager_steps import eager_steps  # brings TensorFlow
+
+    with eager_steps():
+        yield
+
+
+@pytest.fixture
 def seen_run(config, tmp_path):
     """A run as far as is asked what it has seen, finished on the data as they are now."""
     from care_tf.runs._training_rows import read_training_rows  # brings TensorFlow

@@ -62,7 +62,7 @@ def pieces(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_they_are_made_used_and_given_what_they_ask_for(config, pieces):
+def test_they_are_made_used_and_given_what_they_ask_for(config, pieces, eager):
     run = config(
         data__validation=None,
         every_stage={"class_weight": "balanced", "loss": {"name": "own_pieces:loss", "gamma": 1.5}},
