@@ -114,7 +114,8 @@ def test_the_gpus_are_those_that_tensorflow_sees(monkeypatch, visible, seen, exp
 @pytest.mark.slow
 def test_two_processes_train_the_runs_of_one(config_in, tmp_path):
     def planned(folder):
-        config = config_in(tmp_path / "any", stages={"pretrain": {"epochs": 1}})
+        small = {"stages": {"pretrain": {"epochs": 1}}, "model__backbone": "tiny_network:build"}
+        config = config_in(tmp_path / "any", **small, data__validation=None)
         return comparison_plan.plan_cells({"plain": config}, None, [0, 1], tmp_path / folder)
 
     comparison_runs.run_cells(planned("two"), workers=TWO)
