@@ -86,7 +86,7 @@ def review(manifest_path):
     return open_review(manifest_path, classes=["DF"], order="manifest")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def context(browser):
     with browser.new_context(viewport={"width": 1280, "height": 800}, has_touch=True) as context:
         yield context
@@ -96,6 +96,7 @@ def context(browser):
 def page(context):
     with silent_page(context) as page:
         yield page
+    page.close()  # the next one must not hear it ask for a server that has gone
 
 
 @pytest.fixture
