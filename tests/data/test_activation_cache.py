@@ -43,9 +43,9 @@ def assert_equal_batches(cached, plain, num_batches):
 
 
 @pytest.mark.parametrize(
-    "sampling", ["instance_balanced", "oversample", {"name": "class_aware", "images_per_class": 2}]
+    ("sampling", "first_epoch"),
+    [("instance_balanced", 0), ("oversample", 3), ({"name": "class_aware", "images_per_class": 2}, 3)],
 )
-@pytest.mark.parametrize("first_epoch", [0, 3])
 def test_batches_are_those_of_the_plain_pipeline(manifest, cache, sampling, first_epoch):
     assert manifest.has_boxes.any()
     order = get_sampling(sampling, manifest, batch_size=8, num_epochs=5)

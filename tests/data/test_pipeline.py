@@ -99,19 +99,20 @@ def test_one_iteration_is_one_epoch_in_an_order_of_its_own(manifest):
     assert len({tuple(order) for order in orders}) == 3
 
 
-def test_the_seed_decides_everything(manifest):
-    def epochs(seed):
-        dataset = training_dataset(manifest, _SIZE, 4, seed=seed, augmentation=Augmentation())
-        return np.concatenate([_rows(dataset)[0] for _ in range(2)])
+def test_the_seed_decides_everything(manifest, plain):
+    def epochs(seed, count):
+        dataset = training_dataset(manifest, _SIZE, 4, seed=seed, augmentation=Augmentation(), cache=plain[0])
+        return np.concatenate([_rows(dataset)[0] for _ in range(count)])
 
-    first = epochs(1)
-    np.testing.assert_array_equal(first, epochs(1))
-    assert (first != epochs(2)).any()
+    first = epochs(1, 2)
+    np.testing.assert_array_equal(first, epochs(1, 2))
+    assert (first[:11] != epochs(2, 1)).any()
 
 
-def test_a_resumed_stream_goes_on_as_if_it_had_not_been_interrupted(manifest):
+def test_a_resumed_stream_goes_on_as_if_it_had_not_been_interrupted(manifest, plain):
     def stream(first_epoch):
-        dataset = training_dataset(manifest, _SIZE, 4, seed=1, augmentation=Augmentation(), first_epoch=first_epoch)
+        options = {"augmentation": Augmentation(), "cache": plain[0], "first_epoch": first_epoch}
+        dataset = training_dataset(manifest, _SIZE, 4, seed=1, **options)
         assert dataset.cardinality() == tf.data.INFINITE_CARDINALITY
         return dataset
 
@@ -124,28 +125,25 @@ def test_a_resumed_stream_goes_on_as_if_it_had_not_been_interrupted(manifest):
     assert (whole[0][:11] != whole[0][11:22]).any()
 
 
-def test_augmentation_depends_on_the_image_and_the_epoch_not_on_the_batch(manifest):
-    def first_epoch(batch_size, chosen=manifest, **options):
-        options = {"seed": 1, "augmentation": Augmentation(), "first_epoch": 0, "shuffle": False, **options}
-        return _rows(training_dataset(chosen, _SIZE, batch_size, **options), -(-len(chosen) // batch_size))
+def test_augmentation_depends_on_the_image_and_the_epoch_not_on_the_batch(manifest, plain):
+    shared = {"seed": 1, "augmentation": Augmentation(), "first_epoch": 0, "shuffle": False, "cache": plain[0]}
+
+    def first_epoch(batch_size, **options):
+        return _rows(training_dataset(manifest, _SIZE, batch_size, **{**shared, **options}), -(-11 // batch_size))
 
     in_one_batch = first_epoch(11)
     for large, small in zip(in_one_batch, first_epoch(3), strict=True):
         np.testing.assert_allclose(large, small, atol=1e-3)
     later = first_epoch(11, first_epoch=1)
     assert np.abs(later[0] - in_one_batch[0]).max((1, 2, 3)).min() > 1
-    without_masks = training_dataset(
-        manifest, _SIZE, 11, seed=1, augmentation=Augmentation(), first_epoch=0, shuffle=False, masks=False
-    )
+    without_masks = training_dataset(manifest, _SIZE, 11, **shared, masks=False)
     np.testing.assert_array_equal(next(iter(without_masks))[0], in_one_batch[0])
 
 
-@pytest.mark.parametrize("kind", ["memory", "folder"])
-def test_a_cache_changes_no_number(manifest, tmp_path, kind):
-    cache = "memory" if kind == "memory" else tmp_path / "cache"
+def test_a_cache_changes_no_number(manifest, tmp_path):
     for size in (_SIZE, (7, 9)):
         plain = _rows(evaluation_dataset(manifest, size, 4, masks=True))
-        for _ in range(2):
+        for cache in ("memory", tmp_path / "cache", tmp_path / "cache"):  # a folder is written, then read
             for one, other in zip(
                 plain, _rows(evaluation_dataset(manifest, size, 4, masks=True, cache=cache)), strict=True
             ):
@@ -297,8 +295,9 @@ def test_loaded_masks_are_those_of_the_datasets(manifest):
 
 
 @pytest.mark.parametrize("batch_size", [1, 11, 100])
-def test_batch_sizes_at_the_edges(manifest, batch_size):
-    assert len(_rows(training_dataset(manifest, _SIZE, batch_size, seed=0, augmentation=Augmentation()))[2]) == 11
+def test_batch_sizes_at_the_edges(manifest, plain, batch_size):
+    options = {"augmentation": Augmentation(), "cache": plain[0]}
+    assert len(_rows(training_dataset(manifest, _SIZE, batch_size, seed=0, **options))[2]) == 11
 
 
 def test_an_image_that_becomes_corrupt_is_named(manifest):

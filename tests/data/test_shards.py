@@ -77,6 +77,7 @@ def test_two_epochs_from_shards_are_those_from_files_bit_for_bit(files, written)
     assert batches(written.manifest, augmentation=Augmentation()) == expected
 
 
+@one_generation
 def test_evaluation_cache_and_a_manifest_of_files_and_shards(files, written):
     expected = batches(files)
     half = files.image_paths[:6] + written.manifest.image_paths[6:]
