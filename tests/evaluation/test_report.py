@@ -78,12 +78,18 @@ def _write(path, **changes):
     return text, _Page(text)
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """The page of `_arguments` as it stands."""
+    return _write(tmp_path_factory.mktemp("written") / "report.html")
+
+
 # oracle
 
 
-def test_page_holds_what_was_given(tmp_path):
+def test_page_holds_what_was_given(written):
     scores = _arguments()["run"].scores
-    _, page = _write(tmp_path / "report.html")
+    _, page = written
     for expected in (
         "CARE on lesions", "35 images of 18 patients or lesions", "not a medical device", "Recall of DF",
         f"{100 * scores.mean_class_accuracy.value:.1f}\u202f%", "cross-entropy", "One image of DF is 20.0 points",
@@ -97,16 +103,16 @@ def test_page_holds_what_was_given(tmp_path):
 # identities
 
 
-def test_equal_arguments_give_equal_bytes(tmp_path):
-    first, second = (_write(tmp_path / name)[0] for name in ("a.html", "b.html"))
-    assert first == second
+def test_equal_arguments_give_equal_bytes(written, tmp_path):
+    assert _write(tmp_path / "again.html")[0] == written[0]
 
 
 def test_examples_without_boxes_are_shown_and_not_judged(tmp_path):
     boxed, unboxed = _arguments()["examples"][0], {"attention_predicted": np.eye(3), "boxes": []}
     judged, nothing = "Attention to the true class, whatever", "No image tested has a box"
     examples = {"boxed": [boxed], "both": [boxed, boxed | unboxed], "unboxed": [boxed | unboxed]}
-    texts = {name: _write(tmp_path / name, examples=given)[1].text for name, given in examples.items()}
+    alone = {"baseline": None, "differences": None, "history": []}
+    texts = {name: _write(tmp_path / name, examples=given, **alone)[1].text for name, given in examples.items()}
     assert [judged in texts[name] for name in examples] == [True, True, False]
     assert [nothing in texts[name] for name in examples] == [False, False, True]
     assert ["nothing to judge its maps by" in texts[name] for name in examples] == [False, True, False]
@@ -116,8 +122,8 @@ def test_examples_without_boxes_are_shown_and_not_judged(tmp_path):
 # properties
 
 
-def test_page_needs_nothing_from_outside(tmp_path):
-    text, page = _write(tmp_path / "report.html")
+def test_page_needs_nothing_from_outside(written):
+    text, page = written
     assert page.images and all(image["src"].startswith("data:image/") for image in page.images)
     assert all(image["alt"] for image in page.images)
     assert not {"script", "link", "iframe"} & set(page.tags)
@@ -131,8 +137,8 @@ def test_names_cannot_inject_markup(tmp_path):
     assert EVIL in page.text
 
 
-def test_runs_are_called_by_their_names(tmp_path):
-    texts = [_write(tmp_path / "report.html")[1].text, _write(tmp_path / "long.html", run=_named("a" * 90))[1].text]
+def test_runs_are_called_by_their_names(written, tmp_path):
+    texts = [written[1].text, _write(tmp_path / "long.html", run=_named("a" * 90))[1].text]
     for text in texts:
         assert "cross-entropy" in text and "baseline" not in text.lower()
     assert "a" * 90 in texts[1]
