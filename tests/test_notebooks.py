@@ -17,6 +17,7 @@ SHORT = [
     (r"\bpretrain_epochs=\d+", "pretrain_epochs=1"),
     (r"\bepochs: \d+", "epochs: 1"),
     (r"\btrain_counts=\([^)]*\)", "train_counts=(8, 6, 6, 5)"),
+    (r"\btest_counts=\([^)]*\)", "test_counts=(4, 4, 4, 5)"),
     (r"\bnum_resamples=\d+", "num_resamples=20"),
 ]
 
