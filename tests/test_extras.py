@@ -1,6 +1,7 @@
 """Every library has a requirement, and a missing one is one line with the command that installs it."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def nodes(tree):
             yield from nodes(node)
 
 
+@functools.cache  # several tests look at every file
 def libraries(path, with_functions=True):
     """The libraries a file imports, what its `require_extra` calls name (extra, library), and care_tf's own modules."""
     imported, required, own = set(), set(), set()

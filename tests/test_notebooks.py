@@ -16,12 +16,19 @@ SHORT = [
     (r"\bepochs=\d+", "epochs=2"),
     (r"\bpretrain_epochs=\d+", "pretrain_epochs=1"),
     (r"\bepochs: \d+", "epochs: 1"),
+    (r"\btrain_counts=\([^)]*\)", "train_counts=(8, 6, 6, 5)"),
+    (r"\btest_counts=\([^)]*\)", "test_counts=(4, 4, 4, 5)"),
+    (r"\bnum_resamples=\d+", "num_resamples=20"),
 ]
+
+
+# Tracing would take most of the time of fits as short as these; `make notebooks` runs them in graphs.
+EAGER = "import tensorflow as tf\ntf.config.run_functions_eagerly(True)"
 
 
 @pytest.mark.slow
 def test_the_notebooks_run(tmp_path, monkeypatch):
-    """One after the other in one kernel, without each other's names, and with fewer epochs."""
+    """One after the other in one kernel, without each other's names, with fewer epochs and images, and not traced."""
     nbformat = pytest.importorskip("nbformat", reason="needs requirements-docs.txt")
     from notebook_run import executed
 
@@ -31,7 +38,7 @@ def test_the_notebooks_run(tmp_path, monkeypatch):
     all_of_them, committed = nbformat.v4.new_notebook(), []
     for path in NOTEBOOKS:
         (tmp_path / path.stem).mkdir()
-        start = nbformat.v4.new_code_cell(f"%cd -q {tmp_path / path.stem}\n%reset -f")
+        start = nbformat.v4.new_code_cell(f"{EAGER}\n%cd -q {tmp_path / path.stem}\n%reset -f")
         committed += [start, *nbformat.read(path, as_version=4).cells]
     for cell in committed:
         source = cell.source

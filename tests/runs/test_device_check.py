@@ -135,7 +135,8 @@ def test_a_step_that_does_not_run_is_reported(check):
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="says what a processor is told")
 def test_a_short_training_is_measured_and_nothing_is_written(config_in, tmp_path):
     told = []
-    config = config_in(tmp_path / "run", data__cache=None, training={"batch_size": 8, "optimizer": "SGD"})
+    settings = {"model__backbone": "tiny_network:build", "training": {"batch_size": 8, "optimizer": "SGD"}}
+    config = config_in(tmp_path / "run", data__cache=None, **settings)
     check = check_device(config, num_steps=1, tell=told.append)
     assert check.stage.name == "finetune" and not check.steps.failures
     assert set(check.steps.images_a_second) == {CARE, PLAIN, PRECISION, XLA} and check.steps.times_of_care[CARE] == (
@@ -154,9 +155,10 @@ def test_a_short_training_is_measured_and_nothing_is_written(config_in, tmp_path
 
 @pytest.mark.slow
 def test_cached_activations_are_the_input_of_a_stage_that_has_them(config_in, tmp_path):
-    frozen = {"frozen_through": "block2_relu", "cache_activations": True}
+    frozen = {"frozen_through": "map", "cache_activations": True}
     flips = {"rotation_degrees": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
-    config = config_in(tmp_path / "run", every_stage={**frozen, "augmentation": flips}, training={"batch_size": 8})
+    settings = {"model__backbone": "tiny_network:build", "training": {"batch_size": 8, "optimizer": "SGD"}}
+    config = config_in(tmp_path / "run", every_stage={**frozen, "augmentation": flips}, **settings)
     check = check_device(config, num_steps=1)
     assert check.input.kept is None and not check.steps.failures
     assert "Input: the frozen layers' activations" in device_report(check)

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -48,28 +49,58 @@ def free_ports(count):
     return ports
 
 
-def train_on(num_workers, config, folder, stops=None):
+# Forks the workers from a process that has TensorFlow, which takes most of a start, and has computed nothing with it.
+SERVER = """
+import json
+import os
+import signal
+import sys
+
+import care_tf.runs._run_training
+from care_tf.cli import main
+
+for line in sys.stdin:
+    workers = []
+    for arguments, environment, written in json.loads(line):
+        workers.append(os.fork())
+        if not workers[-1]:
+            signal.alarm(600)
+            os.environ.update(environment)
+            for number, name in enumerate(written, start=1):
+                os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+            sys.argv[1:] = arguments
+            main("care")
+    codes = [os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) for worker in workers]
+    print(json.dumps(codes), flush=True)
+"""
+
+
+@pytest.fixture
+def server(tmp_path):
+    (tmp_path / "stop.py").write_text(STOP)
+    paths = os.pathsep.join(map(str, [ROOT, ROOT / "tests", tmp_path]))
+    environment = {**os.environ, "PYTHONPATH": paths, "TF_ENABLE_ONEDNN_OPTS": "0"}  # see care_tf/empty_batch.py
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "start_new_session": True}
+    with subprocess.Popen([sys.executable, "-c", SERVER], env=environment, cwd=tmp_path, **pipes) as process:
+        yield process
+        os.killpg(process.pid, signal.SIGKILL)  # with the workers that a failure leaves
+
+
+def train_on(num_workers, config, folder, server, stops=None):
     """Exit codes, outputs and errors of `care train` in so many processes; worker `stops` kills itself in epoch 2."""
-    (folder / "stop.py").write_text(STOP)
     path = folder / "config.yaml"
     path.write_text(dump_config(config))
     ports = free_ports(num_workers)
-    workers = []
+    starts, written = [], []
     for index in range(num_workers):
-        environment = {**os.environ, "STOPS": "yes" if stops == index else ""}
+        environment = {"STOPS": "yes" if stops == index else ""}
         if num_workers > 1:
             environment["TF_CONFIG"] = tf_config(ports, index)
-        environment["TF_ENABLE_ONEDNN_OPTS"] = "0"  # see care_tf/empty_batch.py
-        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(folder)])
-        command = [sys.executable, "-m", "care_tf", "train", str(path)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        workers.append(subprocess.Popen(command, env=environment, cwd=folder, **pipes))
-    try:
-        outputs = [worker.communicate(timeout=600) for worker in workers]
-    finally:
-        for worker in workers:
-            worker.kill()
-    return [worker.returncode for worker in workers], [out for out, _ in outputs], [err for _, err in outputs]
+        written.append([str(folder / f"worker_{index}.{name}") for name in ("out", "err")])
+        starts.append([["train", str(path)], environment, written[-1]])
+    print(json.dumps(starts), file=server.stdin, flush=True)
+    codes = json.loads(server.stdout.readline())
+    return codes, *([Path(names[kind]).read_text() for names in written] for kind in (0, 1))
 
 
 def arrays(path):
@@ -85,24 +116,25 @@ def rows(folder):
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_run_even_when_one_is_killed(config, tmp_path):
+def test_two_processes_are_one_run_even_when_one_is_killed(config, tmp_path, server):
     """33 images in batches of 16: the last batch of an epoch has one image, so a worker has none."""
     settings = {
+        "model": {"backbone": "tiny_network:build"},
         "training": {"batch_size": 16, "optimizer": "SGD", "callbacks": ["stop:Stop"]},
         "every_stage": {"learning_rate": 0.02, "augmentation": {"rotation_degrees": 90}},
         "stages": {"finetune": {"epochs": 2, "alpha": 0.5}},
     }
-    codes, _, errors = train_on(1, config("one", **settings), tmp_path)
+    codes, _, errors = train_on(1, config("one", **settings), tmp_path, server)
     assert codes == [0], errors
     settings["training"]["distribution"] = "multiworker"
     two = config("two", **settings)
 
-    codes, outputs, errors = train_on(2, two, tmp_path, stops=1)
+    codes, outputs, errors = train_on(2, two, tmp_path, server, stops=1)
     assert codes == [2, -9], errors
     assert re.fullmatch(r"error: A worker of this run is gone.* its last finished epoch\.", errors[0].splitlines()[-1])
     assert [row["epoch"] for row in rows(tmp_path / "two")] == ["1"]
 
-    codes, outputs, errors = train_on(2, two, tmp_path)
+    codes, outputs, errors = train_on(2, two, tmp_path, server)
     assert codes == [0, 0], errors
     assert "finetune 2/2" in outputs[0] and "finetune" not in outputs[1]
     for one, other in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):

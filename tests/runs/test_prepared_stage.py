@@ -76,7 +76,7 @@ def test_frozen_layers_keep_their_weights_and_statistics(frozen_runs):
 
 
 @pytest.mark.slow
-def test_classifiers_are_rebuilt_alone_from_the_weights_that_a_stage_names(config):
+def test_classifiers_are_rebuilt_alone_from_the_weights_that_a_stage_names(config, eager):
     changes = {
         "tau_normalize": {"epochs": 0},
         "nearest_class_mean": {"epochs": 0},
@@ -109,7 +109,7 @@ def test_classifiers_are_rebuilt_alone_from_the_weights_that_a_stage_names(confi
 
 
 @pytest.mark.slow
-def test_an_embedding_loss_is_logged_and_trains(config):
+def test_an_embedding_loss_is_logged_and_trains(config, eager):
     settings = {
         "embedding_loss": {"name": "triplet", "mining": "batch_hard"},
         "classification_weight": 0.0,
@@ -127,10 +127,10 @@ def test_an_embedding_loss_is_logged_and_trains(config):
 
 
 @pytest.mark.slow
-def test_stages_interrupted_half_way_end_as_uninterrupted_ones(config, tmp_path, monkeypatch):
+def test_stages_interrupted_half_way_end_as_uninterrupted_ones(config, eager, tmp_path, monkeypatch):
     settings = {
         "data__validation": None,
-        "training": {"batch_size": 16, "optimizer": "SGD"},
+        "training": {"batch_size": 17, "optimizer": "SGD"},  # two batches an epoch
         "every_stage": {"augmentation": FLIPS, "learning_rate": 0.05, "epochs": 2},
         "stages": {
             "cached": {"frozen_through": FROZEN, "cache_activations": True, "alpha": 0.5},
