@@ -39,6 +39,7 @@ MAY_BRING_TENSORFLOW = (
     "care_tf.empty_batch",
     *("care_tf.keras_generation", "care_tf.labels", "care_tf.masks", "care_tf.precision", "care_tf.replicas"),
     *("care_tf.images.decoding", "care_tf.images._exif", "care_tf.images.rasterizing", "care_tf.images.resizing"),
+    "care_tf.images.outside_boxes",
     *("care_tf.attention", "care_tf.backbones", "care_tf.losses", "care_tf.metrics", "care_tf.network"),
     *("care_tf.model", "care_tf.callbacks", "care_tf.serving"),
     *("care_tf.data.activation_cache", "care_tf.data.augmentation", "care_tf.data.epochs", "care_tf.data.image_source"),

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 
 from care_tf.cli.commands import Option
 from care_tf.errors import InputError
-from care_tf.evaluation.lesion_figures import CHECK_IMAGES
+from care_tf.evaluation.check_size import CHECK_IMAGES
 from care_tf.run_files import check_finished_run, check_model
 
 PATH = click.Path(path_type=Path)

@@ -27,8 +27,6 @@ LESION_FIGURES = {
 }
 """Figure of a class -> its title."""
 
-CHECK_IMAGES = 50
-"""Images of each class that are checked where nobody says how many."""
 LesionColumns = Mapping[str, np.ndarray]
 """Some of `LESION_COLUMNS` -> (n,) in [0, 1]; NaN where an image was not checked."""
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from care_tf.data import read_manifest
-from care_tf.evaluation.lesion_figures import CHECK_IMAGES
+from care_tf.evaluation.check_size import CHECK_IMAGES
 from care_tf.files import write_text
 from care_tf.runs._folder import load_run
 from care_tf.runs._run_predictions import predict_manifest, with_lesion_check, write_predictions

@@ -10,10 +10,10 @@ from care_tf import run_files
 from care_tf.data.groups import groups_or_none
 from care_tf.errors import InputError
 from care_tf.evaluation import Report, paired_difference, write_report
+from care_tf.evaluation.check_size import CHECK_IMAGES
 from care_tf.evaluation.decision_thresholds import CallScores
 from care_tf.evaluation.estimate_text import estimate_text
 from care_tf.evaluation.headline import estimate_of
-from care_tf.evaluation.lesion_figures import CHECK_IMAGES
 from care_tf.evaluation.pictures import shortened
 from care_tf.evaluation.scores import Estimate
 from care_tf.files import write_json

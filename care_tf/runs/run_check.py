@@ -11,10 +11,10 @@ from care_tf.data import Manifest
 from care_tf.data.groups import groups_or_none
 from care_tf.errors import InputError
 from care_tf.evaluation.bootstrap import group_bootstrap
+from care_tf.evaluation.check_size import CHECK_IMAGES
 from care_tf.evaluation.cue_page import CueCheck, write_cue_page
 from care_tf.evaluation.cue_verdict import cue_verdict
 from care_tf.evaluation.estimate_text import estimate_text
-from care_tf.evaluation.lesion_figures import CHECK_IMAGES
 from care_tf.evaluation.scores import Estimate, checked_groups
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs._example_maps import drawn_examples, selected_rows

@@ -11,7 +11,7 @@ from care_tf.keras_generation import tensorflow_variable
 from care_tf.losses import AttentionLoss, InputGradient
 from care_tf.model import MaskHead
 from care_tf.model._learned_masks import mean_mask_loss
-from care_tf.model.mask_head import (
+from care_tf.model._mask_head import (
     dice_coefficient,
     mask_of_region,
     predicted_region,

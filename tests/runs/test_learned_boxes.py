@@ -72,6 +72,7 @@ def test_only_stages_with_attention_have_a_head_which_begins_as_the_seed_says(co
     assert any((a != b).any() for a, b in zip(head.get_weights(), other.get_weights(), strict=True))
 
 
+@pytest.mark.filterwarnings("ignore:The mask head gave no image")  # after a step or two its predictions are empty
 def test_cached_activations_feed_the_head(config):
     stage = {"epochs": 1, "alpha": 0.5, "frozen_through": "features", "cache_activations": True, "augmentation": FLIPS}
     run = train_run(config(**{**LEARNED, "stages": {"train": stage}}), show_progress=False)

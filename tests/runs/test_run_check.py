@@ -61,8 +61,8 @@ def checked(tmp_path, monkeypatch):
         )
         write_manifest(rows, tmp_path / "manifest.csv")
         data = SimpleNamespace(
-            manifest=str(tmp_path / "manifest.csv"), reading={}, test=Selection(split="test"), resize="stretch",
-            max_pixel_value=None, mask_classes=("DF",),
+            manifest=str(tmp_path / "manifest.csv"), reading={}, test_reading={"outside_boxes": "keep"},
+            test=Selection(split="test"), resize="stretch", max_pixel_value=None, mask_classes=("DF",), outside_note="",
         )  # fmt: skip
         config = SimpleNamespace(data=data, training=SimpleNamespace(batch_size=2 * NUM_EACH), title="A run")
         run = SimpleNamespace(
