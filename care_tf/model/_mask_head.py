@@ -73,10 +73,11 @@ class MaskHead(keras.layers.Layer):
 
     p = sigmoid(conv1x1(relu(conv3x3(relu(conv1x1(A / rms A))))))
 
-    A is the attention layer's feature map; p has its size. `CAREModel(mask_head=MaskHead(classes=[5]))` adds
-    `weight` L_m to the objective, L_m the mean Dice loss of p, resized to the image, over the images of the batch with
-    a mask of their own. Once `warm_up_steps` steps had such an image, p > 1/2 is the mask of every training image of
-    `classes` that has none, unless it is empty or covers the whole image. No gradient passes through such a mask.
+    A is the attention layer's feature map, p has its size, and the 3 x 3 windows repeat the border.
+    `CAREModel(mask_head=MaskHead(classes=[5]))` adds `weight` L_m to the objective, L_m the mean Dice loss of p, resized
+    to the image, over the images of the batch with a mask of their own. Once `warm_up_steps` steps had such an image,
+    p > 1/2 is the mask of every training image of `classes` that has none, unless it is empty or covers the whole image.
+    No gradient passes through such a mask.
     The head knows no classes: one map for all.
 
     It is the training's alone: the classifier, what is saved or exported of it, and evaluation are as without a head.
@@ -114,18 +115,17 @@ class MaskHead(keras.layers.Layer):
         self.weight = checked_number("weight", weight, is_open=True)
         self.backbone_weight = _checked_share("backbone_weight", backbone_weight)
         self.warm_up_steps = checked_whole("warm_up_steps", warm_up_steps, 1)
-        convolution, settings = keras.layers.Conv2D, {"padding": "same", "dtype": kwargs["dtype"]}
-        self.reduce = convolution(width, 1, activation="relu", name="reduce", **settings)
-        self.look = convolution(width, 3, activation="relu", name="look", **settings)
+        convolution, dtype = keras.layers.Conv2D, kwargs["dtype"]
+        self.reduce = convolution(width, 1, activation="relu", name="reduce", dtype=dtype)
+        self.look = convolution(width, 3, activation="relu", name="look", dtype=dtype)
         # Zeros: a head that was never trained gives 1/2 everywhere, which is no mask.
-        self.score = convolution(1, 1, kernel_initializer="zeros", name="score", **settings)
+        self.score = convolution(1, 1, kernel_initializer="zeros", name="score", dtype=dtype)
 
     def build(self, input_shape: Any) -> None:
         """Makes the weights for features (None, h, w, d), and the counter of steps."""
-        between = (*input_shape[:-1], self.width)
-        for layer, shape in ((self.reduce, input_shape), (self.look, between), (self.score, between)):
+        for layer, channels in ((self.reduce, input_shape[-1]), (self.look, self.width), (self.score, self.width)):
             with tf.name_scope(f"{self.name}/{layer.name}"):  # Keras 2 takes the names of weights from it
-                layer.build(shape)
+                layer.build((None, None, None, channels))
         self._trained_steps = keras_generation.add_counter(self, "trained_steps")
         self.built = True
 
@@ -145,7 +145,9 @@ class MaskHead(keras.layers.Layer):
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
         """Features (B, h, w, d) -> probabilities (B, h, w)."""
-        return tf.sigmoid(self.score(self.look(self.reduce(unit_features(features))))[..., 0])
+        # Not padded with zeros, which tell where the border is: lesions are centered, and it would learn the center.
+        framed = tf.pad(self.reduce(unit_features(features)), [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
+        return tf.sigmoid(self.score(self.look(framed))[..., 0])
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""

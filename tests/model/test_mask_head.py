@@ -63,7 +63,7 @@ def slow_probabilities(head, features):
     for b, given in enumerate(features):
         given = given / np.sqrt((given**2).mean() + 1e-6)
         first = np.maximum(given @ k1[0, 0] + b1, 0)
-        padded = np.pad(first, ((1, 1), (1, 1), (0, 0)))
+        padded = np.pad(first, ((1, 1), (1, 1), (0, 0)), "edge")
         for i in range(given.shape[0]):
             for j in range(given.shape[1]):
                 window = padded[i : i + 3, j : j + 3]
@@ -136,7 +136,10 @@ def plain_gradient(classifier, head, image, labels, mask, alpha):
         x = mixed / tf.sqrt(mean_square + 1e-6)
         for layer in (head.reduce, head.look):
             weights, offset = layer.get_weights()
-            x = tf.nn.relu(tf.nn.conv2d(x, weights, 1, "SAME") + offset)
+            x = tf.nn.relu(tf.nn.conv2d(x, weights, 1, "VALID") + offset)
+            if layer is head.reduce:
+                rows = tf.concat([x[:, :1], x, x[:, -1:]], axis=1)
+                x = tf.concat([rows[:, :, :1], rows, rows[:, :, -1:]], axis=2)
         weights, offset = head.score.get_weights()
         p = resized(tf.sigmoid(tf.nn.conv2d(x, weights, 1, "SAME") + offset)[..., 0])
         m = tf.constant(mask[..., 0])
