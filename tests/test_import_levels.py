@@ -45,6 +45,7 @@ MAY_BRING_TENSORFLOW = (
     *("care_tf.data.activation_cache", "care_tf.data.augmentation", "care_tf.data.epochs", "care_tf.data.image_source"),
     "care_tf.data._dataset_masks",
     "care_tf.data._file_contents",
+    "care_tf.data._mask_source",
     "care_tf.data.input_encoding",
     *("care_tf.data.pipeline", "care_tf.data.replica_share", "care_tf.data.sampling"),
     "care_tf.boxes.segmentation",
