@@ -15,7 +15,7 @@ from typing import Any
 
 # Whatever is in these packages, and what registers a class elsewhere.
 _PACKAGES = ("care_tf.losses", "care_tf.metrics")
-_MODULES = ("care_tf.model.care_model", "care_tf.model.mask_head", "care_tf.network.decoupled_classifier")
+_MODULES = ("care_tf.model.care_model", "care_tf.model._mask_head", "care_tf.network.decoupled_classifier")
 
 
 def registering_modules() -> list[str]:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss, dice_loss
 from care_tf.masks import resize_map
-from care_tf.model.mask_head import (
+from care_tf.model._mask_head import (
     MaskHead,
     dice_coefficient,
     mask_of_region,

@@ -32,9 +32,9 @@ from care_tf.model._learned_masks import (
     mask_terms,
     mean_mask_loss,
 )
+from care_tf.model._mask_head import MaskHead
 from care_tf.model._masked_images import check_images, outside_losses
 from care_tf.model._replicas import OnReplicas, check_not_empty
-from care_tf.model.mask_head import MaskHead
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy
 from care_tf.network.inputs import symbolic_inputs
