@@ -20,6 +20,7 @@ from care_tf.model._mask_head import (
 )
 
 SETTINGS = dict(batch_size=8, epochs=2, verbose=0, shuffle=False)
+pytestmark = pytest.mark.filterwarnings("ignore:The mask head gave no image a mask:UserWarning")  # where it need not
 ALL = (0, 1, 2)
 BORDER = [0, *range(8), 7]  # the rows of a map of 8 x 8 with its border once more
 
@@ -288,7 +289,6 @@ def test_a_head_that_was_never_trained_gives_no_mask(network, images):
 
 
 @pytest.mark.one_generation
-@pytest.mark.filterwarnings("ignore:The mask head gave no image a mask:UserWarning")
 def test_predictions_of_everything_are_no_masks(network, images):
     image, labels, mask = images
     model = compiled(network(), trained_head(bias=1e4))
