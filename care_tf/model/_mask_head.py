@@ -27,6 +27,12 @@ def unit_features(features: tf.Tensor) -> tf.Tensor:
     return features * tf.math.rsqrt(mean_square + tf.cast(_FLAT, features.dtype))
 
 
+def repeat_border(values: tf.Tensor) -> tf.Tensor:
+    """(B, h, w, c) -> (B, h + 2, w + 2, c), the outermost cells once more; `tf.pad` has no gradient for no image."""
+    rows = tf.concat([values[:, :1], values, values[:, -1:]], axis=1)
+    return tf.concat([rows[:, :, :1], rows, rows[:, :, -1:]], axis=2)
+
+
 def with_gradient_share(values: tf.Tensor, share: float) -> tf.Tensor:
     """The same values, bit for bit, with a share of their gradient; none for 0."""
     constant = tf.stop_gradient(values)
@@ -77,8 +83,7 @@ class MaskHead(keras.layers.Layer):
     `CAREModel(mask_head=MaskHead(classes=[5]))` adds `weight` L_m to the objective, L_m the mean Dice loss of p,
     resized to the image, over the images of the batch with a mask of their own. Once `warm_up_steps` steps had such an
     image, p > 1/2 is the mask of every training image of `classes` that has none, unless it is empty or covers the
-    whole image. No gradient passes through such a mask.
-    The head knows no classes: one map for all.
+    whole image. No gradient passes through such a mask. The head knows no classes: one map for all.
 
     It is the training's alone: the classifier, what is saved or exported of it, and evaluation are as without a head.
 
@@ -146,8 +151,7 @@ class MaskHead(keras.layers.Layer):
     def call(self, features: tf.Tensor) -> tf.Tensor:
         """Features (B, h, w, d) -> probabilities (B, h, w)."""
         # Not padded with zeros, which tell where the border is: lesions are centered, and it would learn the center.
-        framed = tf.pad(self.reduce(unit_features(features)), [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
-        return tf.sigmoid(self.score(self.look(framed))[..., 0])
+        return tf.sigmoid(self.score(self.look(repeat_border(self.reduce(unit_features(features)))))[..., 0])
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
