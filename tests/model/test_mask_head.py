@@ -108,7 +108,7 @@ def test_the_mask_that_a_step_uses_is_the_head_s_prediction_computed_apart(netwo
     model.train_on_batch({"image": image, "mask": mask}, labels)
     wants = np.isin(labels, (0, 2)) & (np.arange(16) >= 6)
     expected = np.where(wants[:, None, None], apart > 0.5, mask[..., 0])
-    assert abs(apart - 0.5).min() > 1e-5 and 0 < expected[wants].mean() < 1
+    assert abs(apart - 0.5).min() > 1e-6 and 0 < expected[wants].mean() < 1
     np.testing.assert_array_equal(used[0], expected)
 
 
