@@ -178,4 +178,4 @@ def _checked_classes(classes: Any) -> tuple[int, ...]:
 
 
 def _is_label(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) >= 0
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 0)
