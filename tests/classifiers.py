@@ -6,17 +6,17 @@ import numpy as np
 SIZE = 12
 
 
-def convolutions(x):
+def convolutions(x, has_bias=True):
     x = keras.layers.Conv2D(6, 3, activation="relu", name="conv_1")(x)
-    x = keras.layers.Conv2D(5, 3, name="conv_2")(x)
+    x = keras.layers.Conv2D(5, 3, use_bias=has_bias, name="conv_2")(x)
     x = keras.layers.BatchNormalization(name="norm")(x)
     return keras.layers.Activation("relu", name="last_relu")(x)
 
 
-def functional(num_outputs=3, activation="softmax", head="pooled", dropout=0.0, **kwargs):
+def functional(num_outputs=3, activation="softmax", head="pooled", dropout=0.0, has_bias=True, **kwargs):
     keras.utils.set_random_seed(1)
     image = keras.Input((SIZE, SIZE, 3))
-    x = convolutions(image)
+    x = convolutions(image, has_bias)
     if head == "pooled":
         x = keras.layers.GlobalAveragePooling2D(name="pool")(x)
     else:

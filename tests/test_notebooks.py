@@ -22,7 +22,7 @@ SHORT = [
 ]
 
 
-# Tracing would take most of the time of fits as short as these; `make notebooks` runs them in graphs.
+# Tracing would take most of the time of fits as short as these. `make notebooks` traces, and writes what is committed.
 EAGER = "import tensorflow as tf\ntf.config.run_functions_eagerly(True)"
 
 

@@ -60,7 +60,6 @@ def tfds_like():
 
 
 @pytest.mark.slow
-@pytest.mark.both_generations
 @pytest.mark.filterwarnings("ignore:CARE trained no attention")  # on noise stage 1 need not end
 def test_the_page_runs(tmp_path, monkeypatch):
     write_images(tmp_path)

@@ -43,7 +43,7 @@ def small_run(side):
 
 @pytest.mark.parametrize(
     ("side", "words", "size"),
-    [(16, ["served"], 16), (None, ["--output", "served", "--image-size", "20"], 20)],
+    [(None, ["served"], 16), (None, ["--output", "served", "--image-size", "20"], 20)],
 )
 def test_a_run_becomes_a_saved_model(run, monkeypatch, tmp_path, side, words, size):
     asked = []

@@ -166,8 +166,8 @@ class Counted(OutsidePerturbation):
 def test_with_alpha_zero_only_validation_asks_the_network(network, images, alpha, times):
     image, labels, mask = images
     x, loss = {"image": image, "mask": mask}, Counted()
-    model = compiled(network(), loss, alpha=alpha)
-    history = model.fit(x, labels, validation_data=(x, labels), **SETTINGS).history
+    model = compiled(network(), loss, alpha=alpha, settings=GRAPH)
+    history = model.fit(x, labels, validation_data=(x, labels), **SETTINGS | {"epochs": 2}).history
     assert int(loss.times) == times  # two batches in each of two epochs, and as many of validation
     assert ("attention_loss" in history) == (alpha > 0) and min(history["val_attention_loss"]) > 0
     assert np.isfinite(history["loss"]).all()
@@ -179,9 +179,10 @@ def test_a_schedule_switches_it_on_without_another_trace(network, images):
     found = []
     for num_epochs in (0, 1):
         loss = Counted()
-        model = compiled(network(), loss, alpha=0.5)
+        model = compiled(network(), loss, alpha=0.5, settings=GRAPH)
         stages = TwoStageSchedule(pretrain_epochs=num_epochs, alpha=0.5)
-        history = model.fit({"image": image, "mask": mask}, labels, callbacks=[stages], **SETTINGS).history
+        x, epochs = {"image": image, "mask": mask}, {"epochs": 2}
+        history = model.fit(x, labels, callbacks=[stages], **SETTINGS | epochs).history
         found.append((int(loss.times), len(history["attention_loss"]), loss.num_traces))
     assert [each[:2] for each in found] == [(4, 2), (2, 1)]
     assert found[0][2] == found[1][2]

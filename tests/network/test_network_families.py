@@ -12,8 +12,8 @@ from care_tf.model.observed_classifier import ObservedClassifier
 
 SIZE = 64
 EFFICIENTNET_SMALL = {
-    "name": "efficientnetv2-b0",  # which blocks
-    **{"width_coefficient": 0.5, "depth_coefficient": 0.1, "default_size": SIZE},
+    "name": "efficientnetv2-b0",  # which blocks, one of them twice: with its residual connection
+    **{"width_coefficient": 0.5, "depth_coefficient": 0.2, "default_size": SIZE},
 }
 NASNET_MOBILE = {"penultimate_filters": 1056, "stem_block_filters": 32, "skip_reduction": False}
 

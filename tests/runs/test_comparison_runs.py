@@ -51,6 +51,7 @@ def configs(manifest, tmp_path):
         "model": {"backbone": "tiny_network:build"},
         "training": {"batch_size": 32, "optimizer": "SGD"},  # a third less to trace than with AdamW
         "stages": {"pretrain": {"epochs": 1}, "finetune": {"epochs": 1}},
+        "every_stage": {"learning_rate": 0.05},
     }
     care = {
         "extends": "plain.yaml",

@@ -67,7 +67,6 @@ def settings(patients, **changes):
 
 
 @pytest.mark.slow
-@pytest.mark.both_generations
 def test_a_run_trains_predicts_and_exports_with_further_inputs(config, patients, eager, capsys, tmp_path, monkeypatch):
     run = load_run(train_run(config(**settings(patients))))
     assert "\nage: number, mean 32.81, standard deviation" in capsys.readouterr().out

@@ -31,10 +31,10 @@ def test_weights_predictions_and_report_are_those_of_files(config, shards, eager
     on_shards = train_run(config("shards_run", **settings, data__manifest=shards.source), show_progress=False)
     weights = [load_run(folder).care_model.get_weights() for folder in (on_files, on_shards)]
     assert [array.tobytes() for array in weights[0]] == [array.tobytes() for array in weights[1]]
-    evaluate_run(on_shards, num_resamples=20)
+    evaluate_run(on_shards, num_resamples=20, check_images=2)
     table = pd.read_csv(on_shards / "predictions.csv")
     run = load_run(on_files)
-    files = evaluated(run, selected_rows(run, "test", None, None, None, []), num_resamples=20)
+    files = evaluated(run, selected_rows(run, "test", None, None, None, []), num_resamples=20, check_images=2)
     write_predictions(on_files, files.rows, files.predictions)
     expected = pd.read_csv(on_files / "predictions.csv")
     assert [Path(path).name for path in expected["image"]] == [Path(path).name for path in table["image"]]

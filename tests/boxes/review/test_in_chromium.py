@@ -96,7 +96,7 @@ def context(browser):
 def page(context):
     with silent_page(context) as page:
         yield page
-    page.close()  # the next one must not hear it ask for a server that has gone
+        page.close()  # the next one must not hear it ask for a server that has gone
 
 
 @pytest.fixture
