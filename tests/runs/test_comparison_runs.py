@@ -115,7 +115,8 @@ def guess(cell):
     random = np.random.default_rng(cell.method == "care")
     probabilities = random.dirichlet(np.ones(4), len(rows)).astype(np.float32)
     finish(cell)
-    write_predictions(cell.folder, rows, Predictions(probabilities, np.full(len(rows), np.nan, np.float32)))
+    unknown = np.full(len(rows), np.nan, np.float32)
+    write_predictions(cell.folder, rows, Predictions(probabilities, unknown, np.zeros(len(rows), bool)))
 
 
 def assert_older_predictions_are_read(path, plan):
@@ -304,7 +305,7 @@ def test_groups_of_images_are_those_of_the_manifest(configs, tmp_path, manifest)
     for cell in cells:
         finish(cell)
         rng = np.random.default_rng(len(cell.method))
-        said = Predictions(rng.dirichlet(np.ones(4), len(rows)), np.full(len(rows), np.nan))
+        said = Predictions(rng.dirichlet(np.ones(4), len(rows)), np.full(len(rows), np.nan), np.zeros(len(rows), bool))
         write_predictions(cell.folder, rows, said)
     groups = read_image_groups(cells, "cue", "pair")
     (tmp_path / "tables").mkdir()
