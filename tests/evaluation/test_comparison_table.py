@@ -197,5 +197,5 @@ def test_figures_in_groups_of_few_images_say_so():
     header = _table_rows(text, 0)[0]
     assert "Lowest recall of a class in a group" in header and "NV recall, frame" in header
     assert "Pairs whose call changes" not in header
-    assert "one is more than 5 points of their recall; of none there is no recall: MEL, frame: 10 in fold 3." in text
+    assert "more than 5 points, and without any there is no recall: MEL, frame: 10 in fold 3." in text
     assert any(row["figure"] == "group_recall/NV/none" for row in comparison_rows(comparison))

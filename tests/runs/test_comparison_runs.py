@@ -323,7 +323,7 @@ def test_groups_of_images_are_those_of_the_manifest(configs, tmp_path, manifest)
         read_image_groups(cells, "color")
     with pytest.raises(InputError, match="Received the pairs pair and no group"):
         read_image_groups(cells, None, "pair")
-    with pytest.raises(InputError, match="must be in its manifest. Received gone.png"):
+    with pytest.raises(InputError, match="must be in its manifest. Received gone.png, which is no longer in it."):
         groups.groups_of(["gone.png"])
     table.assign(pair="").to_csv(path, index=False)
     with pytest.raises(InputError, match="Received none in the column pair of the images tested"):
