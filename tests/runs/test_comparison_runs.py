@@ -338,6 +338,22 @@ def read_cells_of(cells):
     return [cell.probabilities for cell in comparison.read_cells(cells)]
 
 
+def test_notes_tell_which_runs_are_older_than_the_check_of_lesions(configs, tmp_path, manifest):
+    methods = comparison_plan.read_methods(configs)
+    cells = comparison_plan.plan_cells(methods, ["1"], [0], tmp_path / "out")
+    rows = read_manifest(manifest)
+    nothing, can_be = np.full(len(rows), np.nan, np.float32), np.ones(len(rows), bool)
+    inside, checked = nothing.copy(), {name: nothing for name in LESION_COLUMNS}
+    inside[0] = 0.5
+    cases = [(inside, {}), (inside, checked), (nothing, {})]  # older, checked, without boxes
+    for cell, (share, columns) in zip(cells, cases, strict=True):
+        finish(cell)
+        write_predictions(cell.folder, rows, Predictions(np.full((len(rows), 4), 0.25), share, can_be, columns))
+    notes = comparison.comparison_notes(methods, cells)
+    assert f"1 of the finished runs, such as {cells[0].folder}. `care evaluate FOLDER` predicts a run again" in notes
+    assert "before lesions were checked" not in comparison.comparison_notes(methods, cells[1:])
+
+
 def test_notes_tell_who_made_the_training_boxes(configs, tmp_path, manifest):
     rows = read_manifest(manifest)
     has_boxes, rarest = rows.has_boxes, rows.class_names.index("dermatofibroma")
