@@ -126,7 +126,7 @@ def scale_boxes(boxes: npt.ArrayLike, factor: float, width: float, height: float
 
 
 def randomly_placed_boxes(boxes: npt.ArrayLike, width: float, height: float, rng: np.random.Generator) -> np.ndarray:
-    """Boxes of the same sizes at random places of their image, none where one of the boxes is.
+    """Boxes of the same sizes at random places in their image, but never at the place of a given box.
 
     The left and upper edges are whole pixels, each place inside the image as likely as another, and each box placed by
     itself. A place that differs from a box given by less than one pixel on every side is none: the next one that is

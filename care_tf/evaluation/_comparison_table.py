@@ -193,7 +193,7 @@ def _group_notes(comparison: Comparison) -> list[str]:
     if few:
         counts = "; ".join(f"{name}: {', '.join(each)}" for name, each in few.items())
         notes.append(
-            f"Fewer than {FEW_IMAGES} images, so that one is more than {100 // FEW_IMAGES} points of their recall; of "
-            f"none there is no recall: {counts}."
+            f"Groups of fewer than {FEW_IMAGES} images of a class, so that one image changes its recall by more than "
+            f"{100 // FEW_IMAGES} points, and without any there is no recall: {counts}."
         )
     return notes

@@ -58,6 +58,7 @@ def group_scores(
     class_names: Sequence[str],
     image_groups: Sequence[str],
     lesions: Sequence | None = None,
+    pairs: Sequence[str] | None = None,
     num_resamples: int = 1000,
     seed: int = 0,
 ) -> GroupScores:
@@ -68,7 +69,8 @@ def group_scores(
       probabilities: (n, C) finite; the prediction is the argmax.
       class_names: C different names.
       image_groups: n names, such as "frame" or "none"; all given.
-      lesions: n lesions or patients, drawn together; None: every image is its own.
+      lesions: n lesions or patients, drawn together; None: every pair, and every image in none, is its own.
+      pairs: As for `flip_rate`; None: no image is in any.
       num_resamples: Number of bootstrap resamples.
       seed: Seed of the resamples.
 
@@ -76,7 +78,8 @@ def group_scores(
       The scores. A cell without images does not count for the worst.
 
     Raises:
-      InputError: Shapes that do not fit, labels out of range, values that are not finite, an image without a group.
+      InputError: Shapes that do not fit, labels out of range, values that are not finite, an image without a group, or
+        pairs that `flip_rate` refuses.
 
     Example:
       >>> probabilities = [[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]]
@@ -91,7 +94,7 @@ def group_scores(
     names = sorted(set(groups.tolist()))
     statistics = group_statistics(labels, probabilities, class_names, groups, names)
     points = statistics(np.ones((1, len(labels))))
-    replicates = group_bootstrap(statistics, checked_groups(lesions, len(labels)), num_resamples, seed)
+    replicates = group_bootstrap(statistics, _units(lesions, pairs, image_groups), num_resamples, seed)
     estimates = {name: Estimate.of(points[name][0], replicates[name]) for name in points}
     is_correct = probabilities.argmax(axis=1) == labels
     cells = []
@@ -133,9 +136,7 @@ def group_differences(
     _, baseline_probabilities = checked_predictions(labels, baseline_probabilities, class_names)
     groups = checked_image_groups(image_groups, len(labels))
     names = sorted(set(groups.tolist()))
-    units = checked_groups(drawn_together(lesions, pairs, range(len(labels))), len(labels))
-    if pairs is not None:
-        check_one_unit(pairs, image_groups, units)
+    units = _units(lesions, pairs, image_groups)
     of_run, of_baseline = (
         group_statistics(labels, each, class_names, groups, names, pairs)
         for each in (probabilities, baseline_probabilities)
@@ -253,6 +254,15 @@ def drawn_together(
     if lesions is not None or pairs is None:
         return None if lesions is None else list(lesions)
     return [f"pair {pair}" if pair else f"image {name}" for pair, name in zip(pairs, image_names, strict=True)]
+
+
+def _units(lesions: Sequence | None, pairs: Sequence[str] | None, image_groups: Sequence[str]) -> np.ndarray:
+    """The unit that each image is drawn with; raises an InputError where the images of a pair have two."""
+    num_images = len(image_groups)
+    units = checked_groups(drawn_together(lesions, pairs, range(num_images)), num_images)
+    if pairs is not None:
+        check_one_unit(pairs, image_groups, units)
+    return units
 
 
 def check_one_unit(pairs: Sequence[str], cues: Sequence[str], units: np.ndarray) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from care_tf.evaluation._figures import attention_figure
 from care_tf.evaluation._lesion_table import lesion_table
 from care_tf.evaluation._outside_crops import OutsideCrop, outside_crop
-from care_tf.evaluation.cue_verdict import MIN_GROUPS, CueVerdict
+from care_tf.evaluation.cue_verdict import MIN_GROUPS, SMALLEST_EFFECT, CueVerdict
 from care_tf.evaluation.headline import as_difference
 from care_tf.evaluation.map_overlay import full_size, outlined, overlaid
 from care_tf.evaluation.page import render_page
@@ -60,6 +60,7 @@ def write_cue_page(path: str | os.PathLike, check: CueCheck) -> None:
         "scores": check.scores,
         "verdict": check.verdict,
         "min_groups": MIN_GROUPS,
+        "min_points": round(100 * SMALLEST_EFFECT),
         "beyond_uniform": as_difference("attention_inside", check.beyond_uniform),
         "colors": {"run": RUN, "baseline": BASELINE},
         "lesions": lesion_table([("", check.scores)]),

@@ -7,8 +7,8 @@ from care_tf.evaluation.scores import Estimate
 MINUS = "\u2212"
 """The sign that is as long as a plus, for text that people read."""
 PARTIAL_NOTE = (
-    "(k of n): over the k of n models on whose fold the figure is defined; the others lack the class, its boxes, or "
-    "any call of it."
+    "(k of n): over the k of n models that have the figure; on the folds of the others the class, its boxes, or any "
+    "call of it is missing, or they were predicted before there was such a figure."
 )
 """What the end of `partial_text` means."""
 

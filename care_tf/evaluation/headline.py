@@ -8,6 +8,8 @@ from care_tf.evaluation.estimate_text import MINUS, as_decimal, rounded_text
 from care_tf.evaluation.pictures import percent
 from care_tf.evaluation.scores import Estimate, Scores
 
+_PROBABILITY_DIFFERENCES = ("lesion_reliance/", "drop_without_lesion/", "drop_lesion_only/")
+
 
 class Headline(NamedTuple):
     """One headline figure as the page shows it; the last three are None without a baseline."""
@@ -66,14 +68,16 @@ def estimate_of(scores: Scores, key: str) -> Estimate:
 
 
 def as_value(key: str, value: float | None) -> str:
-    """AUCs and average precisions with three decimals, everything else as a percentage.
+    """AUCs and average precisions with three decimals, differences of probabilities in points, the rest in percent.
 
     Example:
-      >>> as_value("macro_auc", 0.96249)
-      '0.962'
+      >>> as_value("macro_auc", 0.96249), as_value("lesion_reliance/DF", 0.304)
+      ('0.962', '30.4 points')
     """
     if value is not None and is_auc(key):
         return as_decimal(value)
+    if value is not None and key.startswith(_PROBABILITY_DIFFERENCES):
+        return f"{rounded_text(100 * value, 1)} points".replace("-", MINUS)
     return percent(value).replace("-", MINUS)
 
 

@@ -10,7 +10,7 @@ from care_tf.errors import InputError
 BLUR_SIGMA = 0.2
 """Standard deviation of the blur, as a fraction of the frame's height and width; half leaves a dark frame dark."""
 EDGE_SIGMA = 0.02
-"""Standard deviation of the mask's soft edge, likewise: a hard one would be a shape of its own."""
+"""Standard deviation of the soft edge around the mask, likewise: a hard one would be a shape of its own."""
 LARGEST_LESION = 0.95
 """The share of the frame beyond which a lesion leaves nothing around it to compare it with."""
 _REACH = 4.0  # standard deviations at which the Gaussian is cut off
@@ -55,9 +55,10 @@ def gaussian_blur(images: np.ndarray, sigma: float = BLUR_SIGMA) -> np.ndarray:
 def occluded(images: np.ndarray, masks: np.ndarray, blurred: np.ndarray | None = None) -> Occluded:
     """Blurs the lesion out of every image, and everything but the lesion out of the same image.
 
-        without lesion = w B x + (1 - w) x,   lesion only = w x + (1 - w) B x,   w = the mask with a soft edge
+        without lesion = w B x + (1 - w) x,   lesion only = w x + (1 - w) B x,   w = exp(-d^2 / 2)
 
-    At every pixel the two show as much of the image between them as there is: what one shows, the other does not.
+    d is the distance from the mask in standard deviations of `EDGE_SIGMA`, 0 inside: of a lesion of any size nothing is
+    left. At every pixel the two show as much of the image between them as there is: what one shows, the other does not.
 
     Args:
       images: x, (B, H, W, C) float.
@@ -79,8 +80,26 @@ def occluded(images: np.ndarray, masks: np.ndarray, blurred: np.ndarray | None =
             f"images must be (B, H, W, C) and masks (B, H, W). Received: shapes {images.shape} and {np.shape(masks)}."
         )
     blurred = gaussian_blur(images) if blurred is None else blurred
-    weight = gaussian_blur(np.asarray(masks) > 0, EDGE_SIGMA)[..., np.newaxis]
+    weight = _soft_edged(np.asarray(masks) > 0)[..., np.newaxis]
     return Occluded(images + weight * (blurred - images), blurred + weight * (images - blurred))
+
+
+def _soft_edged(inside: np.ndarray) -> np.ndarray:
+    """The weights (B, H, W): 1 inside, outside less with the distance, 0 beyond four standard deviations.
+
+    The nearest pixel inside gives the largest weight, and the weight of a pixel is that of its row times that of its
+    column: the maximum is taken over the one, then over the other.
+    """
+    weight = inside.astype(np.float32)
+    for axis in (1, 2):
+        near = np.moveaxis(weight, axis, 0)
+        far, deviation = near.copy(), EDGE_SIGMA * len(near)
+        for offset in range(1, min(round(_REACH * deviation), len(near) - 1) + 1):
+            share = np.float32(np.exp(-0.5 * (offset / deviation) ** 2))
+            np.maximum(far[offset:], share * near[:-offset], out=far[offset:])
+            np.maximum(far[:-offset], share * near[offset:], out=far[:-offset])
+        weight = np.moveaxis(far, 0, axis)
+    return weight
 
 
 @functools.lru_cache(maxsize=16)

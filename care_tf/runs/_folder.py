@@ -63,7 +63,7 @@ class LoadedRun:
         """Raises an InputError for a run that evaluates images changed by their boxes, where nobody knows these."""
         if self.config.data.changes_tests:
             raise InputError(
-                "Images without known boxes need a run that takes them whole. Received one with data.outside_boxes="
+                "Where no boxes are known, a run must take images whole. Received one with data.outside_boxes="
                 f"{self.config.data.outside_boxes} and data.outside_boxes_in=everywhere ({self.folder}). Train one "
                 "with data.outside_boxes_in=training."
             )

@@ -11,7 +11,7 @@ import tqdm
 from care_tf.data import Manifest, evaluation_dataset
 from care_tf.evaluation.insertion_deletion import Curves, area_under, insertion_deletion
 from care_tf.evaluation.lesion_figures import LESION_COLUMNS
-from care_tf.evaluation.occlusion import LARGEST_LESION, gaussian_blur, occluded
+from care_tf.evaluation.occlusion import gaussian_blur, occluded
 from care_tf.runs._folder import LoadedRun
 
 
@@ -23,14 +23,14 @@ def check_lesions(
     Args:
       run: The run.
       rows: n images.
-      chosen: Positions of those to check, with boxes or masks.
+      chosen: Positions of those to check, with boxes or masks that leave some of the frame outside.
       with_curves: Whether insertion and deletion are followed, too, in order of the true class's map.
 
     Returns:
       `LESION_COLUMNS` -> float32 (n,), those of the areas with curves only; and the curves, (n, steps + 1) each.
-      NaN where an image was not checked, or its lesion fills the frame.
+      NaN where an image was not checked.
     """
-    rows = dataclasses.replace(rows, **run.config.data.reading)
+    rows = dataclasses.replace(rows, **run.config.data.test_reading)
     batch_size = run.config.training.batch_size
     dataset = evaluation_dataset(rows.subset(chosen), run.image_size, batch_size, masks=True, inputs=run.inputs)
     probabilities_of = _predictor(run)
@@ -80,8 +80,6 @@ def _checked_batch(
         curves = insertion_deletion(of_true_class, images, blurred, maps)
         areas = {f"{name}_area": area_under(curve) for name, curve in curves._asdict().items()}
         found |= curves._asdict() | areas
-    for values in found.values():
-        values[(masks > 0).mean(axis=(1, 2)) > LARGEST_LESION] = np.nan
     return found
 
 

@@ -96,10 +96,11 @@ class _Scored:
 def _scored(run: EvaluatedRun, columns: GroupColumns, num_resamples: int) -> _Scored:
     probabilities, rows = run.predictions.probabilities, run.rows
     groups, lesions = rows.inputs[columns.group or ""], groups_or_none(rows.groups)
-    scores = group_scores(rows.labels, probabilities, rows.class_names, groups, lesions, num_resamples)
-    if columns.pairs is None:
+    pairs = None if columns.pairs is None else rows.inputs[columns.pairs]
+    scores = group_scores(rows.labels, probabilities, rows.class_names, groups, lesions, pairs, num_resamples)
+    if pairs is None:
         return _Scored(scores, None)
-    return _Scored(scores, flip_rate(probabilities, rows.inputs[columns.pairs], groups, lesions, num_resamples))
+    return _Scored(scores, flip_rate(probabilities, pairs, groups, lesions, num_resamples))
 
 
 def _differences(
@@ -145,6 +146,7 @@ def _text(
     few = [f"{cell.class_name}, {cell.group}" for cell in found[0].scores.cells if cell.num_images < FEW_IMAGES]
     if few:
         lines.append(
-            f"  of fewer than {FEW_IMAGES} images, one is more than {100 // FEW_IMAGES} points: {'; '.join(few)}"
+            f"  fewer than {FEW_IMAGES} images, so that one changes the recall by more than {100 // FEW_IMAGES} "
+            f"points: {'; '.join(few)}"
         )
     return "\n".join(lines)

@@ -16,8 +16,10 @@ from care_tf.data.groups import groups_or_none
 from care_tf.evaluation import attention_references, evaluate_predictions
 from care_tf.evaluation.insertion_deletion import Curves
 from care_tf.evaluation.lesion_figures import chosen_for_check
+from care_tf.evaluation.occlusion import LARGEST_LESION
 from care_tf.evaluation.scores import Scores
 from care_tf.files import atomic_path
+from care_tf.images.outside_choice import CROP
 from care_tf.images.resize_choice import PAD
 from care_tf.metrics import attention_inside_share
 from care_tf.runs._folder import LoadedRun
@@ -32,13 +34,16 @@ class Predictions:
 
     Attributes:
       probabilities: float32 (n, C); a binary classifier's one unit as two columns.
-      attention_inside: float32 (n,), share of the true class's attention inside the image's boxes; NaN without boxes.
+      attention_inside: float32 (n,), share of the true class's attention inside the image's boxes; NaN without boxes,
+        and where the image was cropped to them, so that they fill the frame.
+      can_be_checked: bool (n,), whether the image has boxes that leave some of the frame outside.
       lesion_check: Of `check_lesions`: columns of the images whose lesion was blurred out; {} where that was not tried.
       curves: Likewise, the curves of insertion and deletion, (n, steps + 1) each; None where they were not.
     """
 
     probabilities: np.ndarray
     attention_inside: np.ndarray
+    can_be_checked: np.ndarray
     lesion_check: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     curves: Curves | None = None
 
@@ -79,24 +84,25 @@ def predict_manifest(run: LoadedRun, rows: Manifest) -> Predictions:
     def step(inputs, labels):
         predictions, attention = model.predictions_and_attention(inputs, labels)
         share = attention_inside_share(attention, inputs["mask"])
-        has_mask = tf.reduce_any(inputs["mask"] > 0, axis=(1, 2, 3))
-        return model.class_probabilities(predictions), tf.where(has_mask, share, float("nan"))
+        covered = tf.reduce_mean(tf.cast(inputs["mask"] > 0, tf.float32), axis=(1, 2, 3))
+        return model.class_probabilities(predictions), share, covered
 
-    probabilities, shares = [], []
     total = -(-len(rows) // batch_size)
-    for inputs, labels in tqdm.tqdm(dataset, total=total, desc=f"predict {run.folder.name}", unit="batch"):
-        part, share = step(inputs, labels)
-        probabilities.append(part.numpy())
-        shares.append(share.numpy())
-    return Predictions(np.concatenate(probabilities), np.concatenate(shares))
+    batches = tqdm.tqdm(dataset, total=total, desc=f"predict {run.folder.name}", unit="batch")
+    parts = [[each.numpy() for each in step(inputs, labels)] for inputs, labels in batches]
+    probabilities, shares, covered = map(np.concatenate, zip(*parts, strict=True))
+    is_filled = covered > LARGEST_LESION
+    # A lesion that fills its photograph keeps its figure; of one that was cut out it would be 1 whatever the network.
+    is_undefined = (covered == 0) | (is_filled & (rows.outside_boxes == CROP))
+    shares[is_undefined] = np.nan
+    return Predictions(probabilities, shares, (covered > 0) & ~is_filled)
 
 
 def with_lesion_check(
     run: LoadedRun, rows: Manifest, predictions: Predictions, images_per_class: int, with_curves: bool = True
 ) -> Predictions:
     """The predictions with what `check_lesions` finds; as they are where no image can be checked."""
-    has_box = ~np.isnan(predictions.attention_inside)
-    chosen = chosen_for_check(rows.image_paths, rows.labels, has_box, images_per_class)
+    chosen = chosen_for_check(rows.image_paths, rows.labels, predictions.can_be_checked, images_per_class)
     if not len(chosen):
         return predictions
     columns, curves = check_lesions(run, rows, chosen, with_curves)

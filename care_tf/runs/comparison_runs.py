@@ -159,7 +159,8 @@ def write_tables(
 
 def comparison_notes(methods: dict[str, RunConfig], cells: Sequence[Cell]) -> str:
     """What a reader must know of a comparison, as a Markdown list: what is finished, how the methods were trained."""
-    lines = [*_coverage_notes(methods, cells), *_training_notes(methods), *_image_notes(methods), *_box_notes(methods)]
+    lines = [*_coverage_notes(methods, cells), *_unchecked_notes(cells), *_training_notes(methods)]
+    lines += [*_image_notes(methods), *_box_notes(methods)]
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -199,6 +200,25 @@ def _coverage_notes(methods: dict[str, RunConfig], cells: Sequence[Cell]) -> lis
         if config.baseline is not None and config.baseline not in methods:
             lines.append(f"{config.title or name} has no difference: its baseline {config.baseline!r} is not compared.")
     return lines
+
+
+def _unchecked_notes(cells: Sequence[Cell]) -> list[str]:
+    """Which runs have no figures of their lesions although they have boxes, and how they get them."""
+    folders = [cell.folder for cell in cells if cell.is_finished and _is_unchecked(cell)]
+    if not folders:
+        return []
+    return [
+        "Predicted before lesions were checked, and therefore without lesion reliance: "
+        f"{len(folders)} of the finished runs, such as {folders[0]}. `care evaluate FOLDER` predicts a run again; the "
+        "tables written after that have its figures."
+    ]
+
+
+def _is_unchecked(cell: Cell) -> bool:
+    import pandas as pd
+
+    table = pd.read_csv(cell.folder / run_files.PREDICTIONS)
+    return bool(table["attention_inside"].notna().any()) and not any(name in table for name in LESION_COLUMNS)
 
 
 def _training_notes(methods: dict[str, RunConfig]) -> list[str]:

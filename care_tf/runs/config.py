@@ -80,7 +80,8 @@ class DataConfig(_Section):
       outside_boxes: What becomes of the part of an image outside its boxes or mask, before augmentation: "keep";
         "paint", gray; or "crop", the smallest part that holds them all gets the size. Images without a box stay.
       outside_boxes_in: The images that this is done to: "training", or "everywhere", so that evaluation needs the boxes
-        of the images tested, too: a rival that is told the answer's place. What is told no boxes refuses such a run.
+        of the images tested, too: a rival that is told the answer's place. `care export` and all else that has no boxes
+        to go by refuse such a run.
     """
 
     manifest: str

@@ -85,7 +85,7 @@ def _looked_up(column: Mapping[str, str], images: Sequence[str]) -> list[str]:
     missing = list(itertools.islice((image for image in images if image not in column), 1))
     if missing:
         raise InputError(
-            f"Every image of a comparison must be in its manifest. Received {missing[0]}, which is no longer. Evaluate "
-            "with the manifest that was tested on."
+            f"Every image of a comparison must be in its manifest. Received {missing[0]}, which is no longer in it. "
+            "Evaluate with the manifest that was tested on."
         )
     return [column[image] for image in images]

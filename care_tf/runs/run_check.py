@@ -14,11 +14,12 @@ from care_tf.evaluation.bootstrap import group_bootstrap
 from care_tf.evaluation.check_size import CHECK_IMAGES
 from care_tf.evaluation.cue_page import CueCheck, write_cue_page
 from care_tf.evaluation.cue_verdict import cue_verdict
-from care_tf.evaluation.estimate_text import estimate_text
+from care_tf.evaluation.headline import as_difference
 from care_tf.evaluation.scores import Estimate, checked_groups
 from care_tf.images.decoding import corrupt_files_refused
+from care_tf.images.outside_choice import CROP
 from care_tf.runs._example_maps import drawn_examples, selected_rows
-from care_tf.runs._folder import input_names, load_run
+from care_tf.runs._folder import LoadedRun, input_names, load_run
 from care_tf.runs._run_predictions import EvaluatedRun, evaluated, reference_shares
 from care_tf.runs._run_report import curves_picture, display_names, focus_class
 
@@ -48,9 +49,11 @@ def check_run(
       The verdict and its figures, as text.
 
     Raises:
-      InputError: The folder is not a finished run, or no image of the class has a box that leaves something around it.
+      InputError: The folder is not a finished run, its images are cropped to their boxes, or no image of the class has
+        a box that leaves something around it.
     """
     run = load_run(folder)
+    _check_has_surroundings(run)
     rows = selected_rows(run, "test", manifest, split, folds, input_names([folder]))
     if not rows.has_boxes.any():
         raise _nothing_to_check("", rows)
@@ -80,11 +83,21 @@ def check_run(
     return "\n".join(
         [
             verdict.sentence,
-            f"  lesion reliance of {name}: {estimate_text(scores.lesion_reliance)}, {scores.num_checked} images",
-            f"  attention inside {name} less a uniform map: {estimate_text(beyond)}",
+            f"  lesion reliance of {name}: {as_difference('', scores.lesion_reliance)}, {scores.num_checked} images",
+            f"  attention inside {name} less a uniform map: {as_difference('', beyond)}",
             f"wrote {target}",
         ]
     )
+
+
+def _check_has_surroundings(run: LoadedRun) -> None:
+    data = run.config.data
+    if data.changes_tests and data.outside_boxes == CROP:
+        raise InputError(
+            f"A check needs what surrounds the lesions. Received a run with data.outside_boxes={CROP} and "
+            f"data.outside_boxes_in=everywhere ({run.folder}), whose images end at their boxes. Check one with "
+            "data.outside_boxes_in=training."
+        )
 
 
 def _nothing_to_check(of_class: str, rows: Manifest) -> InputError:

@@ -104,7 +104,7 @@ def test_notes_count_the_comparisons():
     assert "The table holds 2 differences, each at 95 %" in text
     assert "about 0.1 of them would exclude 0 by chance; 1 does." in text
     assert "1,000 resamples of the groups (patients or lesions) within each fold (2 folds, 1,000 images in 900" in text
-    assert "the others lack the class, its boxes, or any call of it." in text
+    assert "or they were predicted before there was such a figure." in text
     assert "(k of n): over the k of n models" in text and "(k of n)" not in comparison_markdown(_comparison(), [])
     assert "Unfinished" not in text and "Not every method" not in text
 
@@ -197,5 +197,5 @@ def test_figures_in_groups_of_few_images_say_so():
     header = _table_rows(text, 0)[0]
     assert "Lowest recall of a class in a group" in header and "NV recall, frame" in header
     assert "Pairs whose call changes" not in header
-    assert "one is more than 5 points of their recall; of none there is no recall: MEL, frame: 10 in fold 3." in text
+    assert "more than 5 points, and without any there is no recall: MEL, frame: 10 in fold 3." in text
     assert any(row["figure"] == "group_recall/NV/none" for row in comparison_rows(comparison))

@@ -92,6 +92,18 @@ def test_pairs_of_one_lesion_are_drawn_together():
     assert (together.low, together.high) == (0, 1) and apart.low > 0.2 and apart.high < 0.8
 
 
+def test_recalls_draw_pairs_whole_where_no_lesions_are_known():
+    labels, probabilities, _, _ = predictions(40)
+    pairs = [f"{i // 2}" if i < 30 else "" for i in range(40)]
+    cues = ["frame", "none"] * 20
+    units = [f"pair {pair}" if pair else f"image {i}" for i, pair in enumerate(pairs)]
+    found = group_scores(labels, probabilities, NAMES, cues, pairs=pairs, num_resamples=50)
+    assert found == group_scores(labels, probabilities, NAMES, cues, units, num_resamples=50)
+    assert found != group_scores(labels, probabilities, NAMES, cues, num_resamples=50)
+    with pytest.raises(InputError, match="must be of one lesion. Received two for the pair 0"):
+        group_scores(labels, probabilities, NAMES, cues, list(range(40)), pairs)
+
+
 def test_differences_are_those_of_every_resample():
     labels, probabilities, cues, lesions = predictions(60)
     better = predictions(60, seed=1)[1]

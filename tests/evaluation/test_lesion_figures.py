@@ -136,7 +136,7 @@ def test_a_table_has_the_baseline_above_the_run():
     ]
     assert all(len(row["cells"]) == len(table["titles"]) for row in table["rows"])
     (card,) = (each for each in headlines(runs[1][1], ["DF"]) if "reliance" in each.title)
-    expected = f"{100 * estimate_of(runs[1][1], 'lesion_reliance/DF').value:.1f}\u202f%"
+    expected = f"{100 * estimate_of(runs[1][1], 'lesion_reliance/DF').value:.1f} points"
     assert card.value == expected.replace("-", "\u2212")
 
 

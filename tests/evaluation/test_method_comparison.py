@@ -358,7 +358,7 @@ def test_figures_in_groups_are_those_of_each_cell_averaged_and_paired():
 def test_one_cell_has_the_intervals_of_an_evaluation():
     (own,), (other,) = (_grouped([_cell(method)]) for method in ("care", "ce"))
     found = _compare([other, own]).method("care")
-    scores = group_scores(own.labels, own.probabilities, NAMES, own.image_groups, own.groups, 40)
+    scores = group_scores(own.labels, own.probabilities, NAMES, own.image_groups, own.groups, num_resamples=40)
     assert found.figures["worst_group_recall"].mean == scores.worst
     probabilities = other.probabilities, own.probabilities
     expected = group_differences(own.labels, *probabilities, NAMES, own.image_groups, own.groups, own.pairs, 40)

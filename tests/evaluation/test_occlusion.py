@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from care_tf.errors import InputError
 from care_tf.evaluation.occlusion import BLUR_SIGMA, EDGE_SIGMA, gaussian_blur, occluded
@@ -32,12 +32,31 @@ def test_both_images_equal_a_direct_computation(images):
     found = occluded(images, masks)
     for image, mask, without, only in zip(images, masks, *found, strict=True):
         blurred = gaussian_filter(image, (20 * BLUR_SIGMA, 30 * BLUR_SIGMA, 0), mode="reflect")
-        weight = gaussian_filter((mask > 0).astype(np.float64), (20 * EDGE_SIGMA, 30 * EDGE_SIGMA), mode="reflect")
+        distance = distance_transform_edt(mask == 0, sampling=(1 / (20 * EDGE_SIGMA), 1 / (30 * EDGE_SIGMA)))
+        weight = np.exp(-(distance**2) / 2)
         for channel in range(3):
             inside, outside = weight * image[..., channel], (1 - weight) * image[..., channel]
             hidden = blurred[..., channel]
-            np.testing.assert_allclose(without[..., channel], outside + weight * hidden, atol=5e-3)
-            np.testing.assert_allclose(only[..., channel], inside + (1 - weight) * hidden, atol=5e-3)
+            # exp(-8) of 255 lies beyond the four deviations that are followed
+            np.testing.assert_allclose(without[..., channel], outside + weight * hidden, atol=0.09)
+            np.testing.assert_allclose(only[..., channel], inside + (1 - weight) * hidden, atol=0.09)
+
+
+@pytest.mark.parametrize("side", [3, 5, 40])
+def test_of_a_lesion_of_any_size_nothing_is_left(side):
+    """Boxes of 3, 5 and 40 % of the frame; the weight is what is missing of a white image blurred to black."""
+    images, masks = np.ones((1, 100, 100, 1), np.float32), np.zeros((1, 100, 100))
+    box = slice(50 - side // 2, 50 - side // 2 + side)
+    masks[0, box, box] = 1
+    without, only = occluded(images, masks, np.zeros_like(images))
+    assert not without[0, box, box].any() and (only[0, box, box] == 1).all()
+    edge = only[0, 50, box.stop - 1 : box.stop + 10, 0]
+    expected = np.where(np.arange(11) <= 8, np.exp(-((np.arange(11) / 2) ** 2) / 2), 0)
+    np.testing.assert_allclose(edge, expected, atol=1e-6)
+
+
+def test_without_a_lesion_nothing_changes(images):
+    np.testing.assert_array_equal(occluded(images, np.zeros((2, 20, 30))).without_lesion, images)
 
 
 def test_what_one_shows_the_other_does_not(images):

@@ -116,7 +116,8 @@ def guess(cell):
     random = np.random.default_rng(cell.method == "care")
     probabilities = random.dirichlet(np.ones(4), len(rows)).astype(np.float32)
     finish(cell)
-    write_predictions(cell.folder, rows, Predictions(probabilities, np.full(len(rows), np.nan, np.float32)))
+    unknown = np.full(len(rows), np.nan, np.float32)
+    write_predictions(cell.folder, rows, Predictions(probabilities, unknown, np.zeros(len(rows), bool)))
 
 
 def assert_older_predictions_are_read(path, plan):
@@ -305,7 +306,7 @@ def test_groups_of_images_are_those_of_the_manifest(configs, tmp_path, manifest)
     for cell in cells:
         finish(cell)
         rng = np.random.default_rng(len(cell.method))
-        said = Predictions(rng.dirichlet(np.ones(4), len(rows)), np.full(len(rows), np.nan))
+        said = Predictions(rng.dirichlet(np.ones(4), len(rows)), np.full(len(rows), np.nan), np.zeros(len(rows), bool))
         write_predictions(cell.folder, rows, said)
     groups = read_image_groups(cells, "cue", "pair")
     (tmp_path / "tables").mkdir()
@@ -323,7 +324,7 @@ def test_groups_of_images_are_those_of_the_manifest(configs, tmp_path, manifest)
         read_image_groups(cells, "color")
     with pytest.raises(InputError, match="Received the pairs pair and no group"):
         read_image_groups(cells, None, "pair")
-    with pytest.raises(InputError, match="must be in its manifest. Received gone.png"):
+    with pytest.raises(InputError, match="must be in its manifest. Received gone.png, which is no longer in it."):
         groups.groups_of(["gone.png"])
     table.assign(pair="").to_csv(path, index=False)
     with pytest.raises(InputError, match="Received none in the column pair of the images tested"):
@@ -336,6 +337,22 @@ def test_groups_of_images_are_those_of_the_manifest(configs, tmp_path, manifest)
 def read_cells_of(cells):
     """The probabilities of each cell, images in the order of its predictions."""
     return [cell.probabilities for cell in comparison.read_cells(cells)]
+
+
+def test_notes_tell_which_runs_are_older_than_the_check_of_lesions(configs, tmp_path, manifest):
+    methods = comparison_plan.read_methods(configs)
+    cells = comparison_plan.plan_cells(methods, ["1"], [0], tmp_path / "out")
+    rows = read_manifest(manifest)
+    nothing, can_be = np.full(len(rows), np.nan, np.float32), np.ones(len(rows), bool)
+    inside, checked = nothing.copy(), {name: nothing for name in LESION_COLUMNS}
+    inside[0] = 0.5
+    cases = [(inside, {}), (inside, checked), (nothing, {})]  # older, checked, without boxes
+    for cell, (share, columns) in zip(cells, cases, strict=True):
+        finish(cell)
+        write_predictions(cell.folder, rows, Predictions(np.full((len(rows), 4), 0.25), share, can_be, columns))
+    notes = comparison.comparison_notes(methods, cells)
+    assert f"1 of the finished runs, such as {cells[0].folder}. `care evaluate FOLDER` predicts a run again" in notes
+    assert "before lesions were checked" not in comparison.comparison_notes(methods, cells[1:])
 
 
 def test_notes_tell_who_made_the_training_boxes(configs, tmp_path, manifest):

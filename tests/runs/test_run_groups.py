@@ -44,7 +44,8 @@ def test_figures_and_text_of_two_runs():
     assert mel_none in lines
     assert any(line.startswith("lowest recall of a class in a group 0.000") for line in lines)
     assert any(line.startswith("pairs whose call changes 0.500") for line in lines)
-    assert lines[-1].startswith("of fewer than 20 images, one is more than 5 points: MEL, frame; NV, frame;")
+    few = "fewer than 20 images, so that one changes the recall by more than 5 points: MEL, frame; NV, frame;"
+    assert lines[-1].startswith(few)
 
 
 def test_without_a_group_there_is_nothing_and_without_pairs_or_a_baseline_none_of_theirs():
@@ -53,6 +54,22 @@ def test_without_a_group_there_is_nothing_and_without_pairs_or_a_baseline_none_o
     assert found.baseline is None and not found.differences
     assert "flip_rate" not in found.own and "pairs" not in found.text and "difference" not in found.text
     assert "  recall of MEL, none" in found.text and "1 of 1" in found.text
+
+
+def test_without_lesions_recalls_are_drawn_in_pairs_as_their_differences_are():
+    rng = np.random.default_rng(0)
+    pairs = tuple(f"{i // 2}" if i < 30 else "" for i in range(40))
+
+    def scores(groups, columns):
+        inputs = {"cue": ("frame", "none") * 20, "pair": pairs}
+        rows = Manifest(tuple(f"/{i}.jpg" for i in range(40)), labels, ("MEL", "NV"), groups=groups, inputs=inputs)
+        run = SimpleNamespace(rows=rows, predictions=predictions, run=SimpleNamespace(folder=Path("runs/care")))
+        return group_figures(run, None, columns, 100).own["scores"]
+
+    labels, predictions = np.repeat(rng.integers(0, 2, 20), 2), SimpleNamespace(probabilities=rng.dirichlet([1, 1], 40))
+    units = tuple(f"pair {pair}" if pair else f"image {i}" for i, pair in enumerate(pairs))
+    paired = GroupColumns("cue", "pair")
+    assert scores(("",) * 40, paired) == scores(units, paired) != scores(("",) * 40, GroupColumns("cue"))
 
 
 def test_pairs_without_a_group_and_columns_with_another_meaning_are_refused():

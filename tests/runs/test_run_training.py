@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 import yaml
 from event_files import events
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from care_tf import CAREModel
 from care_tf.data import read_manifest, write_manifest
@@ -143,7 +143,7 @@ def assert_checked_as_direct(folder, predictions):
     last = int(np.flatnonzero(is_checked)[-1])
     (image,), (mask,), (label,) = read_images(run, rows.subset([last]))
     blurred = gaussian_filter(image, (32 * BLUR_SIGMA, 32 * BLUR_SIGMA, 0), mode="reflect")
-    weight = gaussian_filter(mask.astype(float), 32 * EDGE_SIGMA, mode="reflect")[..., np.newaxis]
+    weight = np.exp(-((distance_transform_edt(mask == 0) / (32 * EDGE_SIGMA)) ** 2) / 2)[..., np.newaxis]
     changed = {"without_lesion": weight * blurred + (1 - weight) * image}
     changed["lesion_only"] = weight * image + (1 - weight) * blurred
     for name, pixels in changed.items():

@@ -190,9 +190,7 @@ def test_a_run_that_evaluates_by_boxes_is_refused_where_nobody_knows_them(run_fo
         if is_taken:
             use(folder)
         else:
-            with pytest.raises(
-                InputError, match="need a run that takes them whole. Received .*=crop and .*=everywhere"
-            ):
+            with pytest.raises(InputError, match="a run must take images whole. Received .*=crop and .*=everywhere"):
                 use(folder)
     assert (tmp_path / "exported").exists() == is_taken
 
