@@ -195,13 +195,13 @@ class MaskHeadConfig(_Section):
       width: Channels between its convolutions.
       weight: Weight of its Dice loss in the objective, on the images with boxes.
       backbone_weight: Share of that loss's gradient that passes into the network; 0 trains the head alone.
-      warm_up_steps: Steps of the stage with a box in the batch before the head's masks are used.
+      warm_up_fraction: Fraction of the stage's steps before the head's masks are used, whatever the number of boxes.
     """
 
     width: pydantic.PositiveInt = 32
     weight: float = pydantic.Field(default=1.0, gt=0.0)
     backbone_weight: float = pydantic.Field(default=0.1, ge=0.0, le=1.0)
-    warm_up_steps: pydantic.PositiveInt = 100
+    warm_up_fraction: float = pydantic.Field(default=0.25, gt=0.0, lt=1.0)
 
 
 class CareConfig(_Section):
