@@ -128,6 +128,11 @@ class Manifest:
         """bool (n,): the image has at least one box, or a mask file."""
         return (self.flat_boxes.counts > 0) | np.fromiter(map(bool, self.mask_paths), bool, len(self))
 
+    @property
+    def image_names(self) -> list[str]:
+        """How tables name the images: by their paths from the folder of the CSV that they came from."""
+        return list(map(relative_to(Path(self.source).absolute().parent), self.image_paths))
+
     def subset(self, indices: npt.ArrayLike) -> "Manifest":
         """The images at `indices` (ints, in that order) or where a bool (n,) is True."""
         chosen = np.asarray(indices)

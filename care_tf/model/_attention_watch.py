@@ -154,7 +154,7 @@ def _no_learned_mask(head: Any) -> str:
     steps = number_in(head.trained_steps)
     if steps < head.warm_up_steps:
         done = f"{steps:.0f} of {head.warm_up_steps} warm-up steps"
-        cause = f"it has had {done} with a mask to learn from; train longer, or lower warm_up_steps"
+        cause = f"it has had {done}; train longer, or warm up for less (warm_up_steps, in a run warm_up_fraction)"
     else:
         cause = (
             "its predictions are empty or cover the whole image; see mask_dice in the logs, and train longer, or give "

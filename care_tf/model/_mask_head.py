@@ -81,9 +81,10 @@ class MaskHead(keras.layers.Layer):
 
     A is the attention layer's feature map, p has its size, and the 3 x 3 windows repeat the border.
     `CAREModel(mask_head=MaskHead(classes=[5]))` adds `weight` L_m to the objective, L_m the mean Dice loss of p,
-    resized to the image, over the images of the batch with a mask of their own. Once `warm_up_steps` steps had such an
-    image, p > 1/2 is the mask of every training image of `classes` that has none, unless it is empty or covers the
-    whole image. No gradient passes through such a mask. The head knows no classes: one map for all.
+    resized to the image, over the images of the batch with a mask of their own. After `warm_up_steps` steps, p > 1/2 is
+    the mask of every training image of `classes` that has none, unless it is empty or covers the whole image; before
+    the first image with a mask of its own it is empty. No gradient passes through such a mask. The head knows no
+    classes: one map for all.
 
     It is the training's alone: the classifier, what is saved or exported of it, and evaluation are as without a head.
 
@@ -93,7 +94,8 @@ class MaskHead(keras.layers.Layer):
       weight: Weight of L_m in the objective, > 0.
       backbone_weight: Share of L_m's gradient that passes into the network below the attention layer, in [0, 1]: 0
         leaves the network to the other losses, and with alpha = 0 its weights are those without a head.
-      warm_up_steps: Training steps with an image that has a mask of its own before the head's masks are used, >= 1.
+      warm_up_steps: Training steps before the head's masks are used, >= 1. All steps count, so that masks are used for
+        as long where few images have one of their own as where many do.
       **kwargs: As of a Keras layer: `name`, `dtype`. It computes in float32 whatever the policy (float64 stays).
 
     Raises:
@@ -136,7 +138,7 @@ class MaskHead(keras.layers.Layer):
 
     @property
     def trained_steps(self) -> tf.Tensor:
-        """int64 scalar: the training steps so far that had an image with a mask of its own."""
+        """int64 scalar: the training steps so far."""
         return tf.convert_to_tensor(self._trained_steps)
 
     @property
@@ -144,9 +146,9 @@ class MaskHead(keras.layers.Layer):
         """bool scalar: whether the warm-up is over."""
         return self.trained_steps >= self.warm_up_steps
 
-    def count_step(self, has_trained: tf.Tensor) -> None:
-        """Counts a step in which there was something to learn from; bool scalar, the same on all replicas."""
-        self._trained_steps.assign(self.trained_steps + tf.cast(has_trained, tf.int64))
+    def count_step(self) -> None:
+        """Counts a training step."""
+        self._trained_steps.assign(self.trained_steps + 1)
 
     def call(self, features: tf.Tensor) -> tf.Tensor:
         """Features (B, h, w, d) -> probabilities (B, h, w)."""

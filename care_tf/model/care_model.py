@@ -404,7 +404,7 @@ class CAREModel(OnReplicas):
         self._trackers["mask_dice"].update_state(own.dice, tf.cast(own.has_mask, tf.float32))
         self._trackers["learned_masks"].update_state(tf.cast(own.is_learned, tf.float32))
         if training:
-            head.count_step(tf.reduce_any(masks.has_mask))
+            head.count_step()
         return loss
 
     def _embedding_loss_of(self, y, embedding: tf.Tensor, loss: keras.losses.Loss) -> tf.Tensor:

@@ -77,12 +77,25 @@ def observed_network(config: RunConfig, network: keras.Model, attention_layer: s
     return observed
 
 
-def mask_head(config: RunConfig, stage: Stage, train: Manifest) -> MaskHead | None:
-    """A fresh mask head for a stage with attention, of the classes with boxes in training; None for none."""
+def mask_head(config: RunConfig, stage: Stage, train: Manifest, steps_per_epoch: int) -> MaskHead | None:
+    """A fresh mask head for a stage with attention, of the classes with boxes in training; None for none.
+
+    Raises:
+      InputError: No training image has a box to learn from.
+    """
     if config.care.mask_head is None or stage.alpha == 0:
         return None
     classes = np.unique(train.labels[train.has_boxes]).tolist()
-    return MaskHead(classes, **config.care.mask_head.model_dump())
+    if not classes:
+        data = config.data
+        raise InputError(
+            "care.mask_head learns masks from the boxes of training images. Received none: "
+            f"data.mask_classes={data.mask_classes}, data.train_boxes={data.train_boxes}, and the manifest "
+            f"{data.manifest}. Name classes that have boxes, or set care.mask_head=null."
+        )
+    settings = config.care.mask_head.model_dump()
+    warm_up = settings.pop("warm_up_fraction") * stage.epochs * steps_per_epoch
+    return MaskHead(classes, warm_up_steps=max(1, round(warm_up)), **settings)
 
 
 def care_model(

@@ -136,7 +136,8 @@ def _prepare(
         lower, trained = cut(trained, _cut_layer(observed, frozen))
         batches = dataclasses.replace(batches, lower=lower)
     with seeded_initial_weights(seed):
-        model = care_model(config, trained, stage, embedding_loss, mask_head(config, stage, train))
+        head = mask_head(config, stage, train, batches.steps_per_epoch)
+        model = care_model(config, trained, stage, embedding_loss, head)
     compile_model(config, model, stage, loss, train)
     finish.append(freezer.unfreeze)
     return PreparedStage(stage, model, batches, tuple(begin), tuple(finish))

@@ -18,6 +18,7 @@ from care_tf.evaluation.pictures import shortened
 from care_tf.evaluation.scores import Estimate
 from care_tf.files import write_json
 from care_tf.images.decoding import corrupt_files_refused
+from care_tf.runs._changed_images import check_changed_alike
 from care_tf.runs._example_maps import selected_rows
 from care_tf.runs._folder import input_names, load_run
 from care_tf.runs._run_groups import GroupColumns, GroupFigures, group_figures
@@ -57,8 +58,8 @@ def evaluate_run(
       The headline figures as text.
 
     Raises:
-      InputError: A folder is not a finished run, the rows are empty, the runs have different classes, or the columns
-        say nothing of some image.
+      InputError: A folder is not a finished run, the rows are empty, the runs have different classes, the columns say
+        nothing of some image, or a run changes images by their boxes and that would tell their class.
     """
     columns = GroupColumns(group, pairs)
     run = load_run(folder)
@@ -71,6 +72,8 @@ def evaluate_run(
     inputs = input_names([folder] if baseline is None else [folder, baseline])
     inputs += [name for name in columns.names if name not in inputs]
     rows = selected_rows(run, "test", manifest, split, folds, inputs)
+    for each in (run,) if other is None else (run, other):
+        check_changed_alike(each.config.data, rows, "the images to evaluate")
     own = evaluated(run, rows, num_resamples, check_images)
     compared = None if other is None else evaluated(other, rows, num_resamples, check_images)
     differences = None if compared is None else _differences(own, compared, num_resamples)

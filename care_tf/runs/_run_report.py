@@ -63,8 +63,7 @@ def run_report(
 
 def _image_notes(own: EvaluatedRun, baseline: EvaluatedRun | None, names: tuple[str, str]) -> list[str]:
     runs = [(names[1], own)] if baseline is None else [(names[1], own), (names[0], baseline)]
-    notes = [(name, each.run.config.data.outside_note) for name, each in runs]
-    return [f"{name}: {note}" for name, note in notes if note]
+    return [f"{name}: {note}" for name, each in runs for note in each.run.config.data.notes]
 
 
 def focus_class(own: EvaluatedRun) -> str:

@@ -1,20 +1,18 @@
 """The rows that a run trains and validates on."""
 
 import dataclasses
-import hashlib
-import os
 import warnings
 
 import numpy as np
 
 from care_tf.box_geometry import randomly_placed_boxes, scale_boxes
-from care_tf.csv_files import relative_to
 from care_tf.data.input_encoding import InputEncoding, encoded_inputs, fit_input_encodings
 from care_tf.data.manifest import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.images.header import read_image_header
-from care_tf.images.outside_choice import KEEP
 from care_tf.runs._box_share import draw_box_share
+from care_tf.runs._changed_images import check_changed_alike, check_changed_training
+from care_tf.runs._name_draw import name_generator, own_name
 from care_tf.runs.config import RunConfig, Selection
 
 
@@ -41,8 +39,8 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
     """Selects the rows to train and validate on, from the manifest where it has been read already.
 
     Raises:
-      InputError: The manifest is bad, a selection is empty or overlaps another, a named class does not exist, or a
-        further column cannot be encoded for all parts.
+      InputError: The manifest is bad, a selection is empty or overlaps another, a named class does not exist, a
+        further column cannot be encoded for all parts, or images tested are changed so that it tells their class.
     """
     data = config.data
     if manifest is None:
@@ -66,7 +64,7 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
     if data.train_box_place == "random":
         train = _with_randomly_placed_boxes(train, config.seed)
     train = dataclasses.replace(train, outside_boxes=data.outside_boxes)
-    _check_change(config, train)
+    check_changed_training(config, train)
     empty = [name for name, count in train.class_counts.items() if count == 0]
     if empty:
         raise InputError(
@@ -74,6 +72,7 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
             "leave the class out of data.class_names."
         )
     test = select_rows(manifest, data.test, "data.test")
+    check_changed_alike(data, test, "data.test")
     _check_disjoint(train, test, "data.train", "data.test")
     kinds = {name: kind for name, kind in data.inputs.items() if kind != "auto"}
     inputs = fit_input_encodings(train, kinds)
@@ -81,6 +80,7 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
     if data.validation is None:
         return TrainingRows(train, None, inputs)
     validation = select_rows(manifest, data.validation, "data.validation")
+    check_changed_alike(data, validation, "data.validation")
     _check_disjoint(train, validation, "data.train", "data.validation")
     _check_disjoint(validation, test, "data.validation", "data.test")
     encoded_inputs(validation, inputs)
@@ -96,30 +96,6 @@ def select_rows(manifest: Manifest, selection: Selection, where: str) -> Manifes
             f"the splits {sorted(set(manifest.splits) - {''})} and the folds {sorted(set(manifest.folds) - {''})}."
         )
     return rows
-
-
-def _check_change(config: RunConfig, train: Manifest) -> None:
-    """Refuses test images that are changed otherwise than those of training; warns where a change tells the class."""
-    data = config.data
-    if data.outside_boxes == KEEP:
-        return
-    used = train.class_names if data.mask_classes is None else data.mask_classes
-    left_out = sorted(set(train.class_names) - set(used))
-    if data.changes_tests and left_out:
-        raise InputError(
-            "data.outside_boxes_in=everywhere changes test images of all classes, so training must use the boxes of "
-            f"all, too. Received data.mask_classes without {', '.join(left_out)}. Name all classes, or none."
-        )
-    boxed = np.bincount(train.labels[train.has_boxes], minlength=len(train.class_names)).tolist()
-    counts = train.class_counts
-    if len({number / count for number, count in zip(boxed, counts.values(), strict=True) if count}) > 1:
-        told = ", ".join(f"{name} {number} of {counts[name]}" for name, number in zip(counts, boxed, strict=True))
-        warnings.warn(
-            f"data.outside_boxes={data.outside_boxes} changes training images with a box alone, and classes have boxes "
-            f"in different shares ({told}): the change itself tells the class. Give the images of all classes boxes.",
-            UserWarning,
-            stacklevel=3,
-        )
 
 
 def _with_scaled_boxes(manifest: Manifest, factor: float) -> Manifest:
@@ -139,14 +115,10 @@ def _with_randomly_placed_boxes(manifest: Manifest, seed: int) -> Manifest:
       UserWarning: Boxes that leave no other place.
     """
     _refuse_masks(manifest, "train_box_place", "random")
-    # As the manifest names it: the place of the data on a machine does not count.
-    name_of = relative_to(os.path.dirname(os.path.abspath(manifest.source)))
     boxes, num_left = list(manifest.boxes), 0
     for row in np.flatnonzero(manifest.has_boxes):
         header = read_image_header(manifest.image_paths[row])
-        name = name_of(str(manifest.image_paths[row]))
-        digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
-        rng = np.random.default_rng(int.from_bytes(digest, "big"))
+        rng = name_generator(seed, own_name(manifest.image_paths[row]))
         placed = randomly_placed_boxes(boxes[row], header.width, header.height, rng)
         num_left += int(np.all(placed == boxes[row], axis=1).sum())
         boxes[row] = placed

@@ -21,13 +21,13 @@ from care_tf.runs.config import DataConfig, RunConfig, Selection, load_config
 from care_tf.runs.named_configs import value_name
 
 NO_FOLD = "test"
-# Settings that change nothing in a method without attention, or would make it one with; what is left of care. says how
-# its attention is measured.
+# Settings that change nothing in a method without attention, and those that would make it one with; what is left of
+# care. says how its attention is measured.
 ATTENTION_KEYS = (
     *("care.form", "care.tau", "care.lam", "care.reduction", "care.outside", "care.second_order", "care.mask_head*"),
     *("data.train_boxes", "data.train_box_scale", "data.train_box_share", "data.train_box_place", "data.mask_classes"),
-    *("every_stage.alpha", "stages.*.alpha"),
 )
+ALPHA_KEYS = ("every_stage.alpha", "stages.*.alpha")
 CELL_RECORD = "cell.json"
 
 
@@ -82,7 +82,8 @@ def read_methods(
       paths: YAML files with different names.
       overrides: As for `load_config`; they hold for all.
       varied: Key of a configuration -> values; a method has a variant for each, for each combination where there are
-        several keys. A method without attention has no variants of `ATTENTION_KEYS`.
+        several keys. A method without attention has no variants of `ALPHA_KEYS`, and a variant without it none of
+        `ATTENTION_KEYS`.
 
     Returns:
       Name of the file, without .yaml -> configuration; "care@tau=.5" for a variant, with as much of a key as tells it
@@ -136,27 +137,45 @@ def _variants(
     path: str | os.PathLike, method: str, overrides: Sequence[str], varied: Mapping[str, Sequence[str]]
 ) -> list[_Variant]:
     config = load_config(path, overrides)
-    keys = [key for key in varied if _has_part_in(config, key)]
-    if not keys:
-        return [_Variant(method, method, {}, config)]
-    variants = []
+    keys = [key for key in varied if config.supervises_attention or not _is_among(ALPHA_KEYS, key)]
+    variants: list[_Variant] = []
     for values in itertools.product(*(varied[key] for key in keys)):
-        settings = dict(zip(keys, values, strict=True))
-        words = [
-            f"{_short_key(key, varied)}={Path(value).stem if '/' in value else value_name(value)}"
-            for key, value in settings.items()
-        ]
-        variant = load_config(path, [*overrides, *(f"{key}={value}" for key, value in settings.items())])
-        variant = variant.model_copy(update={"title": ", ".join([config.title or method, *words])})
-        variants.append(_Variant(f"{method}@{','.join(words)}", method, settings, variant))
+        wanted = dict(zip(keys, values, strict=True))
+        variant = load_config(path, [*overrides, *_as_overrides(wanted)])
+        settings = {key: value for key, value in wanted.items() if _has_part_in(variant, key)}
+        if len(settings) < len(wanted):
+            if any(each.settings == settings for each in variants):
+                continue
+            variant = load_config(path, [*overrides, *_as_overrides(settings)])
+        variants.append(_named_variant(variant, method, settings, config.title or method, varied))
     return variants
 
 
-def _has_part_in(config: RunConfig, key: str) -> bool:
-    """Whether a setting changes anything in a method, or is none of the attention."""
-    has_attention = any(stage.alpha > 0 for stage in config.stages)
-    has_changed_images = key.startswith("data.") and config.data.outside_boxes != KEEP
-    return has_attention or has_changed_images or not any(fnmatchcase(key, each) for each in ATTENTION_KEYS)
+def _as_overrides(settings: Mapping[str, str]) -> list[str]:
+    return [f"{key}={value}" for key, value in settings.items()]
+
+
+def _named_variant(
+    config: RunConfig, method: str, settings: dict[str, str], title: str, varied: Collection[str]
+) -> _Variant:
+    if not settings:
+        return _Variant(method, method, settings, config)
+    words = [
+        f"{_short_key(key, varied)}={Path(value).stem if '/' in value else value_name(value)}"
+        for key, value in settings.items()
+    ]
+    config = config.model_copy(update={"title": ", ".join([title, *words])})
+    return _Variant(f"{method}@{','.join(words)}", method, settings, config)
+
+
+def _has_part_in(variant: RunConfig, key: str) -> bool:
+    """Whether a setting changes anything in a variant, or is none of the attention."""
+    has_changed_images = key.startswith("data.") and variant.data.outside_boxes != KEEP
+    return variant.supervises_attention or has_changed_images or not _is_among(ATTENTION_KEYS, key)
+
+
+def _is_among(patterns: Iterable[str], key: str) -> bool:
+    return any(fnmatchcase(key, each) for each in patterns)
 
 
 def _short_key(key: str, others: Collection[str]) -> str:

@@ -26,6 +26,7 @@ from care_tf.evaluation import (
 from care_tf.evaluation.lesion_figures import LESION_COLUMNS
 from care_tf.files import write_text
 from care_tf.images.decoding import corrupt_files_refused
+from care_tf.images.outside_choice import KEEP
 from care_tf.runs._cell_training import train_cell
 from care_tf.runs._parallel_cells import check_one_device_each, results_in_parallel
 from care_tf.runs._run_training import prepare_run
@@ -145,8 +146,7 @@ def write_tables(
       InputError: No cell is finished.
     """
     class_names = cells[0].config.data.class_names or ()
-    with_boxes = {name for cell in cells for name in cell.config.data.mask_classes or ()}
-    focus = focus_classes(read_training_rows(cells[0].config).train.class_counts, with_boxes)
+    focus = classes_compared(cells)
     comparison = compare_methods(method_specs(methods), read_cells(cells, image_groups), class_names, num_resamples)
     notes = comparison_notes(methods, cells)
     text = f"{comparison_markdown(comparison, focus).rstrip()}\n\n{notes}\n"
@@ -155,6 +155,16 @@ def write_tables(
     write_cells_csv(output / "cells.csv", comparison)
     write_comparison_plot(output / "comparison.png", comparison, focus)
     return f"{comparison_markdown(comparison, focus, has_ranges=False).rstrip()}\n\n{notes}"
+
+
+def classes_compared(cells: Sequence[Cell]) -> list[str]:
+    """The classes in focus: those whose boxes are used by the methods that keep their images, or else by the first.
+
+    Images are cropped or painted by the boxes of all classes, lest the change tell the class: that is no focus on them.
+    """
+    whole = [cell for cell in cells if cell.config.data.outside_boxes == KEEP] or cells[:1]
+    with_boxes = {name for cell in whole for name in cell.config.data.mask_classes or ()}
+    return focus_classes(read_training_rows(cells[0].config).train.class_counts, with_boxes)
 
 
 def comparison_notes(methods: dict[str, RunConfig], cells: Sequence[Cell]) -> str:
@@ -241,11 +251,10 @@ def _training_notes(methods: dict[str, RunConfig]) -> list[str]:
 
 
 def _image_notes(methods: dict[str, RunConfig]) -> list[str]:
-    """Whose images are changed by their boxes, and whose boxes lie at random places."""
+    """Whose images are changed by their boxes, and whose training boxes are others than those given."""
     notes: dict[str, list[str]] = {}
     for name, config in methods.items():
-        placed = "Training boxes lie at random places." if config.data.train_box_place == "random" else ""
-        for text in filter(None, (config.data.outside_note, placed)):
+        for text in config.data.notes:
             notes.setdefault(text, []).append(config.title or name)
     return [f"{', '.join(names)}: {text}" for text, names in notes.items()]
 

@@ -63,11 +63,13 @@ class DataConfig(_Section):
       image_size_px: Height and width that images are resized to; one number for a square.
       train_boxes: Manifest CSV whose boxes and masks the training images take in place of those in `manifest`, image
         by image; evaluation keeps `manifest`'s. None trains with `manifest`'s own.
-      train_box_share: Of each class's training images with a box or mask, the share that keep them, at least one image.
-        Drawn image by image under the seed: the images of a smaller share are among those of a larger one.
+      train_box_share: Of each class's training images with a box or mask, the share that keep them, at least one. Drawn
+        under the seed by the manifest's groups, or by image where there are none: those of a smaller share are among
+        those of a larger one.
       train_box_scale: Side of the training images' boxes / side of the boxes given, about their centers.
       train_box_place: "given", or "random": the training images' boxes keep their sizes and lie anywhere else in their
-        images, under the seed; a control for what supervision by boxes does wherever they are.
+        images, under the seed and by the image's own name; a control for what supervision by boxes does wherever they
+        are.
       mask_classes: Classes whose boxes are used in training; None uses every box there is.
       max_images_per_class: Class name -> largest number of training images of it, drawn under the seed.
       inputs: Further columns of the manifest that the network takes beside the image: their names, or name -> "number"
@@ -80,8 +82,9 @@ class DataConfig(_Section):
       outside_boxes: What becomes of the part of an image outside its boxes or mask, before augmentation: "keep";
         "paint", gray; or "crop", the smallest part that holds them all gets the size. Images without a box stay.
       outside_boxes_in: The images that this is done to: "training", or "everywhere", so that evaluation needs the boxes
-        of the images tested, too: a rival that is told the answer's place. `care export` and all else that has no boxes
-        to go by refuse such a run.
+        of the images tested, too: a rival that is told the answer's place. Training must then see boxes as tests do:
+        all, as given, and on the same share of every class. `care export` and all else that has no boxes to go by refuse
+        such a run.
     """
 
     manifest: str
@@ -131,6 +134,32 @@ class DataConfig(_Section):
             )
         return f"Training images with boxes are {change}; images tested are whole."
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader of figures must know of the training's boxes, and of images that are changed by boxes."""
+        share, scale = f"{100 * self.train_box_share:g} %", f"{self.train_box_scale:g}"
+        own = {
+            f"Training images have boxes on {share} of each class's groups or images that have them.": (
+                self.train_box_share != 1
+            ),
+            f"Training boxes have {scale} times the sides of those given.": self.train_box_scale != 1,
+            "Training boxes lie at random places.": self.train_box_place == "random",
+        }
+        return [note for note, holds in {self.outside_note: bool(self.outside_note), **own}.items() if holds]
+
+    @pydantic.model_validator(mode="after")
+    def _tests_are_changed_as_training_is(self) -> "DataConfig":
+        """No other rule says whose boxes a change goes by: tests have the manifest's own."""
+        names = ("train_box_share", "train_box_scale", "train_box_place")
+        changed = [name for name in names if getattr(self, name) != type(self).model_fields[name].default]
+        if self.changes_tests and changed:
+            raise ValueError(
+                "outside_boxes_in=everywhere changes test images by all their boxes as given, so training must see the "
+                f"same. Received {', '.join(f'{name}={getattr(self, name)}' for name in changed)}. Leave it out, or "
+                "choose outside_boxes_in=training"
+            )
+        return self
+
     @pydantic.field_validator("inputs", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
@@ -167,13 +196,13 @@ class MaskHeadConfig(_Section):
       width: Channels between its convolutions.
       weight: Weight of its Dice loss in the objective, on the images with boxes.
       backbone_weight: Share of that loss's gradient that passes into the network; 0 trains the head alone.
-      warm_up_steps: Steps of the stage with a box in the batch before the head's masks are used.
+      warm_up_fraction: Fraction of the stage's steps before the head's masks are used, whatever the number of boxes.
     """
 
     width: pydantic.PositiveInt = 32
     weight: float = pydantic.Field(default=1.0, gt=0.0)
     backbone_weight: float = pydantic.Field(default=0.1, ge=0.0, le=1.0)
-    warm_up_steps: pydantic.PositiveInt = 100
+    warm_up_fraction: float = pydantic.Field(default=0.25, gt=0.0, lt=1.0)
 
 
 class CareConfig(_Section):
@@ -293,6 +322,35 @@ class RunConfig(_Section):
             raise ValueError(f"stages need different names, received {', '.join(names)}")
         return stages
 
+    @property
+    def supervises_attention(self) -> bool:
+        """Whether a stage trains on the attention loss."""
+        return any(stage.alpha > 0 for stage in self.stages)
+
+    @pydantic.model_validator(mode="after")
+    def _boxes_serve_one_purpose(self) -> "RunConfig":
+        """Refuses uses of the boxes that make each other meaningless, in a run that has both."""
+        data, has_head = self.data, self.care.mask_head is not None
+        if not self.supervises_attention:
+            return self
+        if data.outside_boxes == CROP:
+            raise ValueError(
+                "data.outside_boxes=crop leaves training images without an outside, and alpha > 0 supervises attention "
+                "outside the boxes. Set alpha=0 in all stages, or data.outside_boxes=keep"
+            )
+        if data.outside_boxes != KEEP and has_head:
+            raise ValueError(
+                f"care.mask_head gives masks to images without boxes, which data.outside_boxes={data.outside_boxes} "
+                "leaves whole beside changed ones: it would learn the change. Set data.outside_boxes=keep, or "
+                "care.mask_head=null"
+            )
+        if data.train_box_place == "random" and has_head:
+            raise ValueError(
+                "care.mask_head learns where lesions are from the training's boxes, and data.train_box_place=random "
+                "puts them elsewhere. Set data.train_box_place=given, or care.mask_head=null"
+            )
+        return self
+
 
 def load_config(path: str | os.PathLike, overrides: Sequence[str] = ()) -> RunConfig:
     """Reads and validates a configuration.
@@ -398,7 +456,9 @@ def validate_config(content: dict[str, Any], where: str) -> RunConfig:
         entries = error.errors()
         # Of stages that are all wrong pydantic also says that there is none.
         entries = [entry for entry in entries if entry["type"] != "too_short"] or entries
-        problems = listed([f"{_key_of(content, entry['loc'])}: {_problem(entry)}" for entry in entries])
+        # What several sections contradict each other in has no key.
+        named = [(_key_of(content, entry["loc"]), _problem(entry)) for entry in entries]
+        problems = listed([": ".join(filter(None, each)) for each in named])
         raise InputError(f"The configuration {where} is not valid: {problems}.") from error
 
 

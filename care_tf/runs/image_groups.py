@@ -2,13 +2,11 @@
 
 import dataclasses
 import itertools
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from care_tf.csv_files import relative_to
 from care_tf.data import Manifest, read_manifest
 from care_tf.data.groups import groups_or_none
 from care_tf.errors import InputError
@@ -66,7 +64,7 @@ def read_image_groups(cells: "Sequence[Cell]", group: str | None, pairs: str | N
             f"The flip rate needs pairs of images. Received none in the column {columns.pairs} of the images tested "
             f"({data.manifest}). Choose rows such as split test_balanced, or leave the pairs out."
         )
-    names = list(map(relative_to(os.path.dirname(os.path.abspath(rows.source))), rows.image_paths))
+    names = rows.image_names
     found = [dict(zip(names, rows.inputs[name], strict=True)) for name in columns.names]
     return ImageGroups(*found)
 

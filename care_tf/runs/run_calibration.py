@@ -13,6 +13,7 @@ from care_tf.errors import InputError
 from care_tf.evaluation.calibration import calibration_statistic, fit_temperature
 from care_tf.evaluation.decision_thresholds import Decision, Rule, choose_thresholds
 from care_tf.images.decoding import corrupt_files_refused
+from care_tf.runs._changed_images import check_changed_alike
 from care_tf.runs._decision_file import DECISION, write_decision
 from care_tf.runs._example_maps import selected_rows
 from care_tf.runs._folder import LoadedRun, input_names, load_run
@@ -49,6 +50,7 @@ def calibrate_run(
     run = load_run(folder)
     rows = selected_rows(run, "validation", manifest, split, folds, input_names([folder]))
     _check_unseen(run, rows)
+    check_changed_alike(run.config.data, rows, "the images to choose on")
     probabilities = predict_manifest(run, rows).probabilities
     temperature = fit_temperature(rows.labels, probabilities)
     decision = Decision(run.class_names, temperature, (None,) * len(run.class_names))

@@ -231,6 +231,15 @@ def test_what_was_not_measured_is_not_blamed(network, images):
         model.fit(x, labels, sample_weight=weights, callbacks=[FiniteLoss()], **SETTINGS)
 
 
+def test_a_mask_head_is_blamed_for_its_own_loss(network):
+    finite = FiniteLoss()
+    finite.set_model(model_for(network, run_eagerly=True))
+    finite.on_epoch_begin(0)
+    logs = {"loss": np.nan, "classification_loss": 1.0, "attention_loss": 1.0, "mask_loss": np.nan}
+    with pytest.raises(InputError, match=r"nan at epoch 1, batch 3 \(mask_loss\)\."):
+        finite.on_train_batch_end(2, logs)
+
+
 def test_weights_that_are_not_numbers_are_told_and_stop_the_run(network, images):
     image, labels, mask = images
     model = model_for(network)

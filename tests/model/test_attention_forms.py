@@ -53,7 +53,7 @@ def test_the_second_order_gradient_agrees_with_finite_differences(network, image
 
     @tf.function(autograph=False)
     def attention_loss():
-        _, activation_map = model._observed.predict_with_map(image, index, training=False, second_order=True)
+        activation_map = model._observed.predict_with_map(image, index, training=False, second_order=True)[1]
         return loss(normalize_map(activation_map, loss.normalization), mask[:4])
 
     with tf.GradientTape() as tape:

@@ -260,23 +260,59 @@ def test_equal_numbers_give_a_variant_one_name(configs):
         comparison_plan.read_methods(configs[1:2], varied={"care.lam": ["1", "1.0"]})
 
 
-@pytest.mark.filterwarnings("ignore:data.outside_boxes")
-def test_images_changed_by_boxes_are_trained_on_from_the_first_stage(configs, tmp_path):
+@pytest.mark.filterwarnings("ignore:data.outside_boxes=paint makes")
+def test_images_changed_by_boxes_are_trained_on_from_the_first_stage(configs, manifest, tmp_path):
+    rows = read_manifest(manifest)
+    boxes = [np.array([[4, 4, 20, 24]])] * len(rows)
+    write_manifest(dataclasses.replace(rows, boxes=boxes), tmp_path / "boxed.csv")
+
     def plan(*changes):
-        methods = comparison_plan.read_methods(configs[:2], changes, {"data.outside_boxes": ["keep", "crop"]})
+        changes = [f"data.manifest={tmp_path / 'boxed.csv'}", *changes]
+        methods = comparison_plan.read_methods(configs[:2], changes, {"data.outside_boxes": ["keep", "paint"]})
         return methods, {cell.method: cell for cell in comparison_plan.plan_cells(methods, ["1"], [0], tmp_path)}
 
     methods, cells = plan()
     assert cells["care@outside_boxes=keep"].config.stages[0].reuse == cells["plain@outside_boxes=keep"].config.output
-    assert cells["plain@outside_boxes=crop"].config.stages[0].reuse is None
-    assert cells["care@outside_boxes=crop"].config.stages[0].reuse == cells["plain@outside_boxes=crop"].config.output
+    assert cells["plain@outside_boxes=paint"].config.stages[0].reuse is None
+    assert cells["care@outside_boxes=paint"].config.stages[0].reuse == cells["plain@outside_boxes=paint"].config.output
     everywhere = plan("data.outside_boxes_in=everywhere")[1]
     for name, cell in cells.items():
         assert cell.fingerprints == everywhere[name].fingerprints  # the training is the same
         is_same = cell.prediction_fingerprint == everywhere[name].prediction_fingerprint
         assert is_same == name.endswith("keep")
-    note = "plain, outside_boxes=crop, CARE, outside_boxes=crop: Training images with boxes are cropped to their boxes;"
+    note = "plain, outside_boxes=paint, CARE, outside_boxes=paint: Training images with boxes are painted gray outside"
     assert note in comparison.comparison_notes(methods, list(cells.values()))
+
+
+def test_boxes_vary_in_the_variants_whose_images_they_change(configs):
+    varied = {"data.outside_boxes": ["keep", "crop"], "data.train_box_share": [".1", "1"]}
+    methods = comparison_plan.read_methods(configs[:1], varied=varied)
+    assert list(methods) == [
+        "plain@outside_boxes=keep", "plain@outside_boxes=crop,train_box_share=.1",
+        "plain@outside_boxes=crop,train_box_share=1",
+    ]  # fmt: skip
+    assert methods["plain@outside_boxes=keep"].data.train_box_share == 1
+    assert methods["plain@outside_boxes=keep"].title == "plain, outside_boxes=keep"
+
+
+def test_attention_varies_in_the_variants_that_have_it(configs):
+    varied = {"stages.finetune.alpha": ["0", ".5"], "care.tau": [".2", ".7"]}
+    methods = comparison_plan.read_methods(configs[:2], varied=varied)
+    assert list(methods) == ["plain", "care@alpha=0", "care@alpha=.5,tau=.2", "care@alpha=.5,tau=.7"]
+
+
+@pytest.mark.filterwarnings("ignore:data.outside_boxes=crop changes training images")
+def test_methods_that_crop_by_the_boxes_of_all_classes_do_not_bring_these_into_focus(configs, tmp_path):
+    classes = ["dermatofibroma", "nevus"]
+    crop = {"extends": "plain.yaml", "data": {"mask_classes": classes, "outside_boxes": "crop"}}
+    (tmp_path / "crop.yaml").write_text(yaml.safe_dump(crop))
+    plain = yaml.safe_load(configs[0].read_text())
+    plain["data"]["mask_classes"] = classes[:1]
+    configs[0].write_text(yaml.safe_dump(plain))
+    methods = comparison_plan.read_methods([tmp_path / "crop.yaml", *configs[:2]])
+    cells = comparison_plan.plan_cells(methods, ["1"], [0], tmp_path / "out")
+    assert comparison.classes_compared(cells) == classes[:1]
+    assert comparison.classes_compared(cells[:1]) == classes
 
 
 @pytest.mark.filterwarnings("ignore:data.outside_boxes")

@@ -1,10 +1,12 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import pytest
 import yaml
 
 from care_tf.errors import InputError
+from care_tf.runs._run_report import _image_notes
 from care_tf.runs.config import dump_config, load_config
 
 CONFIG = {
@@ -188,3 +190,44 @@ def test_unreadable_files_are_refused(tmp_path):
 
 def test_the_demo_is_a_valid_configuration():
     assert load_config(Path("configs/demo.yaml")).stages
+
+
+ATTENTION = {"stages": {"train": {"epochs": 1, "alpha": 0.5}}}
+EVERYWHERE = {"data__outside_boxes": "crop", "data__outside_boxes_in": "everywhere", "stages": {"train": {"epochs": 1}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (EVERYWHERE | {"data__train_box_share": 0.5}, "data: outside_boxes_in=everywhere .*train_box_share=0.5"),
+        (EVERYWHERE | {"data__train_box_place": "random"}, "Received train_box_place=random"),
+        (EVERYWHERE | {"data__train_box_scale": 1.1}, "Received train_box_scale=1.1"),
+        (ATTENTION | {"data__outside_boxes": "crop"}, "not valid: data.outside_boxes=crop leaves .* Set alpha=0"),
+        (ATTENTION | {"data__outside_boxes": "paint", "care": {"mask_head": {}}}, "mask_head.*outside_boxes=paint"),
+        (ATTENTION | {"data__train_box_place": "random", "care": {"mask_head": {}}}, "mask_head.*place=random"),
+    ],
+)
+def test_uses_of_boxes_that_make_each_other_meaningless_are_refused(config, changes, message):
+    with pytest.raises(InputError, match=message):
+        config(**changes)
+    left_alone = changes | {"stages": {"train": {"epochs": 1}}, "data__outside_boxes_in": "training"}
+    config(**left_alone)  # a method without attention in a comparison with the others' settings
+
+
+def test_what_training_did_with_boxes_is_noted(config):
+    data = config(
+        data__train_box_share=0.1,
+        data__train_box_scale=1.5,
+        data__train_box_place="random",
+        data__outside_boxes="paint",
+    ).data
+    assert data.notes == [
+        data.outside_note,
+        "Training images have boxes on 10 % of each class's groups or images that have them.",
+        "Training boxes have 1.5 times the sides of those given.",
+        "Training boxes lie at random places.",
+    ]
+    assert config().data.notes == []
+    run = SimpleNamespace(run=SimpleNamespace(config=SimpleNamespace(data=data)))
+    plain = SimpleNamespace(run=SimpleNamespace(config=config()))
+    assert _image_notes(run, plain, ("plain", "own")) == [f"own: {note}" for note in data.notes]

@@ -16,7 +16,7 @@ from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._training_rows import read_training_rows
 from care_tf.runs.config import load_config
 
-HEAD = {"width": 4, "warm_up_steps": 1, "backbone_weight": 0.5}
+HEAD = {"width": 4, "warm_up_fraction": 0.01, "backbone_weight": 0.5}
 LEARNED = {
     "care__mask_head": HEAD,
     "data__train_box_share": 0.4,
@@ -73,6 +73,22 @@ def test_only_stages_with_attention_have_a_head_which_begins_as_the_seed_says(co
     assert any((a != b).any() for a, b in zip(head.get_weights(), other.get_weights(), strict=True))
 
 
+def test_the_warm_up_is_as_long_with_few_boxes_as_with_many(config):
+    stages = {"pretrain": {"epochs": 1}, "finetune": {"epochs": 12, "alpha": 0.5}}
+    found = set()
+    for share in (0.01, 1.0):
+        stage = prepared(config(stages=stages, care={"mask_head": {}}, data__train_box_share=share))[1]
+        found.add(stage.model.mask_head.warm_up_steps)
+        assert stage.batches.steps_per_epoch == 3
+    assert found == {9}  # a quarter of 12 x 3
+
+
+def test_a_head_without_a_box_to_learn_from_names_what_decides_that(config, data):
+    names = [name for name in read_training_rows(config()).train.class_names if name != "dermatofibroma"]
+    with pytest.raises(InputError, match="care.mask_head learns.*none: data.mask_classes=.*nevus.*train_boxes=.*csv"):
+        prepared(config(care={"mask_head": {}}, data__mask_classes=names))
+
+
 @pytest.mark.filterwarnings("ignore:The mask head gave no image a mask")  # in one epoch it need not
 def test_cached_activations_feed_the_head(config):
     stage = {"epochs": 1, "alpha": 0.5, "frozen_through": "features", "cache_activations": True, "augmentation": FLIPS}
@@ -125,4 +141,4 @@ def test_forms_that_ask_the_network_are_refused_and_their_monitor_needs_a_head(c
 def test_a_run_is_written_with_its_head(config):
     from care_tf.runs.config import dump_config
 
-    assert yaml.safe_load(dump_config(config(**LEARNED)))["care"]["mask_head"]["warm_up_steps"] == 1
+    assert yaml.safe_load(dump_config(config(**LEARNED)))["care"]["mask_head"]["warm_up_fraction"] == 0.01

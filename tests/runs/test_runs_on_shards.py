@@ -13,6 +13,7 @@ from care_tf.errors import InputError
 from care_tf.runs import evaluate_run, load_run, train_run
 from care_tf.runs._example_maps import selected_rows
 from care_tf.runs._run_predictions import evaluated, write_predictions
+from care_tf.runs._training_rows import read_training_rows
 from care_tf.serving import load
 from care_tf.shard_place import find_place
 
@@ -20,6 +21,14 @@ from care_tf.shard_place import find_place
 @pytest.fixture
 def shards(data, tmp_path):
     return write_shards(read_manifest(data), tmp_path / "shards", shard_bytes=20_000).manifest
+
+
+@pytest.mark.parametrize("setting", [{"data__train_box_share": 0.5}, {"data__train_box_place": "random"}])
+def test_boxes_are_drawn_on_shards_as_on_files(config, shards, setting):
+    files = read_training_rows(config(**setting)).train
+    own = read_training_rows(config(**setting, data__manifest=shards.source)).train
+    assert files.has_boxes.any() and own.boxes.flat.tobytes() == files.boxes.flat.tobytes()
+    np.testing.assert_array_equal(own.has_boxes, files.has_boxes)
 
 
 @pytest.mark.slow

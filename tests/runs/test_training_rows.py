@@ -1,6 +1,7 @@
 """The rows of a run; what `read_manifest` refuses is tested with it."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from PIL import Image
 from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.runs._box_share import draw_box_share
+from care_tf.runs._name_draw import name_digest
 from care_tf.runs._training_rows import read_training_rows
 
 
@@ -68,56 +70,117 @@ def test_masks_have_no_size_to_change(config, data, tmp_path):
             read_training_rows(config(data__manifest=str(tmp_path / "masks.csv"), **change))
 
 
-def test_the_images_of_a_smaller_share_of_boxes_are_among_those_of_a_larger_one(config):
+def test_the_groups_of_a_smaller_share_of_boxes_are_among_those_of_a_larger_one(config):
     whole, kept = read_training_rows(config()).train, {}
+    whole_groups = [group or row for row, group in enumerate(whole.groups)]
+    assert len(set(whole_groups)) < len(whole)
     for share in (0.01, 0.25, 0.5, 1.0):
         train = read_training_rows(config(data__train_box_share=share)).train
         kept[share] = set(np.flatnonzero(train.has_boxes))
         for label in range(4):
             rows = np.flatnonzero((whole.labels == label) & whole.has_boxes)
-            least = min(1, len(rows))
-            assert len(kept[share] & set(rows)) == max(least, int(share * len(rows) + 0.5))
+            groups, chosen = ({whole_groups[row] for row in each} for each in (rows, kept[share] & set(rows)))
+            assert len(chosen) == max(min(1, len(groups)), int(share * len(groups) + 0.5))
+            assert kept[share] & set(rows) == {row for row in rows if whole_groups[row] in chosen}
     assert kept[0.01] <= kept[0.25] < kept[0.5] < kept[1.0]
     again = read_training_rows(config(data__train_box_share=0.25)).train
     assert set(np.flatnonzero(again.has_boxes)) == kept[0.25]
-    other = read_training_rows(config(data__train_box_share=0.25, seed=1)).train
-    assert set(np.flatnonzero(other.has_boxes)) != kept[0.25]
+    others = [read_training_rows(config(data__train_box_share=0.25, seed=seed)).train for seed in (1, 2, 3)]
+    assert any(set(np.flatnonzero(other.has_boxes)) != kept[0.25] for other in others)
 
 
-def test_an_image_s_draw_does_not_depend_on_the_other_rows_or_on_where_they_lie(config, data, tmp_path):
+@pytest.mark.parametrize("has_groups", [True, False])
+def test_a_draw_does_not_depend_on_the_other_rows_or_on_where_they_lie(config, tmp_path, has_groups):
     rows = read_training_rows(config()).train
+    rows = rows if has_groups else dataclasses.replace(rows, groups=())
     keep = draw_box_share(rows, 0.5, 3)
     part = rows.subset(np.arange(0, len(rows), 2))
     order = [name for name in rows.subset(keep).image_paths if name in part.image_paths]
     fewer = draw_box_share(part, 0.25, 3)
     assert set(part.subset(fewer).image_paths) <= set(order)
-    moved = [path.replace(str(data.parent), str(tmp_path / "elsewhere")) for path in rows.image_paths]
-    there = dataclasses.replace(rows, image_paths=tuple(moved), source=str(tmp_path / "elsewhere" / data.name))
+    names = [f"{tmp_path}/0.tfrecord/{7 * row}/image/{Path(name).name}" for row, name in enumerate(rows.image_paths)]
+    there = dataclasses.replace(rows, image_paths=tuple(names), source=str(tmp_path / "manifest.csv"))
     np.testing.assert_array_equal(draw_box_share(there, 0.5, 3), keep)
 
 
-@pytest.mark.filterwarnings("ignore:data.outside_boxes")
-def test_images_are_changed_in_training_or_everywhere(config):
+def test_images_of_one_name_and_either_spelling_of_an_accent_have_a_place_in_the_draw(config):
+    rows = read_training_rows(config()).train
+    same = tuple(f"/{row}/1.png" for row in range(len(rows)))
+    keep = draw_box_share(dataclasses.replace(rows, image_paths=same, groups=()), 0.4, 0)
+    boxed = np.flatnonzero(rows.has_boxes)
+    np.testing.assert_array_equal(np.flatnonzero(keep), boxed[: int(0.4 * len(boxed) + 0.5)])
+    assert name_digest(0, "\u00e9.png") == name_digest(0, "e\u0301.png") != name_digest(1, "\u00e9.png")
+
+
+NO_ATTENTION = {"stages": {"train": {"epochs": 1}}}
+
+
+@pytest.fixture
+def boxed(data, tmp_path):
+    """Writes the data with boxes where a function of the rows says so."""
+
+    def write(has_box):
+        rows = read_manifest(data)
+        boxes = [np.array([[4, 4, 20, 24]]) if each else np.zeros((0, 4)) for each in has_box(rows)]
+        write_manifest(dataclasses.replace(rows, boxes=boxes, mask_paths=()), tmp_path / "boxed.csv")
+        return {"data__manifest": str(tmp_path / "boxed.csv"), **NO_ATTENTION}
+
+    return write
+
+
+def test_images_are_changed_in_training_or_everywhere(config, boxed):
+    whole = boxed(lambda rows: [True] * len(rows))
+
     def choices(**changes):
-        rows = read_training_rows(config(**changes))
+        rows = read_training_rows(config(**whole, **changes))
         return rows.train.outside_boxes, rows.validation.outside_boxes
 
     assert choices() == ("keep", "keep")
     assert choices(data__outside_boxes="crop") == ("crop", "keep")
-    everywhere = config(data__outside_boxes="paint", data__outside_boxes_in="everywhere")
+    everywhere = config(**whole, data__outside_boxes="paint", data__outside_boxes_in="everywhere")
     rows = read_training_rows(everywhere)
     assert (rows.train.outside_boxes, rows.validation.outside_boxes) == ("paint", "paint")
     assert everywhere.data.test_reading["outside_boxes"] == "paint" and "told where" in everywhere.data.outside_note
     assert choices(data__outside_boxes_in="everywhere") == ("keep", "keep")
 
 
+@pytest.mark.parametrize("part", ["test", "validation"])
+@pytest.mark.parametrize("which", ["one class", "a quarter"])
+def test_images_tested_of_which_some_classes_alone_have_boxes_are_not_changed(config, boxed, part, which):
+    def has_box(rows):
+        own = np.array(rows.splits) == part
+        if which == "one class":
+            return ~own | (rows.labels == 0)
+        return ~own | (rows.labels > 0) | (np.arange(len(rows)) % 4 == 0)
+
+    changes = {**boxed(has_box), "data__outside_boxes": "paint"}
+    read_training_rows(config(**changes))
+    told = rf"share of their images.*Received .* \d of \d.* of data.{part} .*boxed.csv.*outside_boxes_in=training"
+    with pytest.raises(InputError, match=told):
+        read_training_rows(config(**changes, data__outside_boxes_in="everywhere"))
+
+
+def test_one_image_without_a_box_tells_nothing(config, boxed):
+    def all_but_one(rows):
+        return np.arange(len(rows)) != rows.splits.index("train")
+
+    for where in ("training", "everywhere"):
+        read_training_rows(config(**boxed(all_but_one), data__outside_boxes="crop", data__outside_boxes_in=where))
+
+
 def test_a_change_that_tells_the_class_is_told(config):
     with pytest.warns(UserWarning, match=r"classes have boxes in different shares \(.* 0 of .*the change itself tells"):
-        read_training_rows(config(data__outside_boxes="paint"))
+        read_training_rows(config(data__outside_boxes="paint", **NO_ATTENTION))
+
+
+def test_painting_beside_attention_supervision_is_told(config, boxed):
+    changes = {**boxed(lambda rows: [True] * len(rows)), "stages": {"train": {"epochs": 1, "alpha": 0.5}}}
+    with pytest.warns(UserWarning, match="gray outside their boxes, where alpha > 0 .*little left to teach"):
+        read_training_rows(config(**changes, data__outside_boxes="paint"))
 
 
 def test_test_images_of_classes_whose_boxes_training_lacks_are_not_changed(config, data):
     name = read_manifest(data).class_names[0]
     changes = {"data__outside_boxes": "paint", "data__outside_boxes_in": "everywhere", "data__mask_classes": [name]}
     with pytest.raises(InputError, match="everywhere changes test images of all classes.*Name all classes, or none"):
-        read_training_rows(config(**changes))
+        read_training_rows(config(**changes, **NO_ATTENTION))
