@@ -83,7 +83,7 @@ class DataConfig(_Section):
         "paint", gray; or "crop", the smallest part that holds them all gets the size. Images without a box stay.
       outside_boxes_in: The images that this is done to: "training", or "everywhere", so that evaluation needs the boxes
         of the images tested, too: a rival that is told the answer's place. Training must then see boxes as tests do:
-        all, as given, and on the same share of every class. `care export` and all else that has no boxes to go by refuse
+        all, as given, and on the same share of every class. `care export` and all else without boxes to go by refuse
         such a run.
     """
 
