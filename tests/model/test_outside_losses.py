@@ -178,13 +178,12 @@ def test_with_alpha_zero_only_validation_asks_the_network(network, images, alpha
 def test_layers_own_losses_are_added_once_where_a_condition_asks_the_network(network, images, loss):
     """In a graph, what layers add inside the condition must not be looked for outside."""
     image, labels, mask = images
-    config, weights = network().get_config(), network().get_weights()
     results = []
     for each in (AttentionLoss(), loss):
-        classifier = keras.Model.from_config(config)
-        classifier.get_layer("conv_1").activity_regularizer = keras.regularizers.L2(0.01)
-        classifier = keras.Model.from_config(classifier.get_config())
-        classifier.set_weights(weights)
+        regularized = network()
+        regularized.get_layer("conv_1").activity_regularizer = keras.regularizers.L2(0.01)
+        classifier = keras.models.clone_model(regularized)
+        classifier.set_weights(regularized.get_weights())
         model = compiled(classifier, each, alpha=0.0, settings=GRAPH)
         history = model.fit({"image": image, "mask": mask}, labels, **SETTINGS).history
         results.append((history["classification_loss"][0], classifier))

@@ -22,7 +22,7 @@ LEARNED = {
     "data__train_box_share": 0.4,
     "training": {"batch_size": 16, "optimizer": "AdamW"},
     "every_stage": {"learning_rate": 0.02},
-    "stages": {"train": {"epochs": 2, "alpha": 0.5}},
+    "stages": {"train": {"epochs": 5, "alpha": 0.5}},
 }
 FLIPS = {"rotation_degrees": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
 
