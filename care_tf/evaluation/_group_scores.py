@@ -246,7 +246,9 @@ def flip_rate(
     return Estimate.of(float(is_flipped.mean()), replicates["rate"])
 
 
-def drawn_together(lesions: Sequence | None, pairs: Sequence[str] | None, image_names: Sequence) -> list | None:
+def drawn_together(
+    lesions: Sequence | np.ndarray | None, pairs: Sequence[str] | None, image_names: Sequence
+) -> list | None:
     """What a resample draws as a whole: the lesions; without any, the images of a pair, and every image in none."""
     if lesions is not None or pairs is None:
         return None if lesions is None else list(lesions)
