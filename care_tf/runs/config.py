@@ -137,15 +137,15 @@ class DataConfig(_Section):
     @property
     def notes(self) -> list[str]:
         """What a reader of figures must know of the training's boxes, and of images that are changed by boxes."""
-        share, scale = f"{100 * self.train_box_share:g} %", f"{self.train_box_scale:g}"
-        own = {
-            f"Training images have boxes on {share} of each class's groups or images that have them.": (
-                self.train_box_share != 1
-            ),
-            f"Training boxes have {scale} times the sides of those given.": self.train_box_scale != 1,
-            "Training boxes lie at random places.": self.train_box_place == "random",
-        }
-        return [note for note, holds in {self.outside_note: bool(self.outside_note), **own}.items() if holds]
+        notes = [self.outside_note]
+        if self.train_box_share != 1:
+            share = f"{100 * self.train_box_share:g} %"
+            notes.append(f"Training images have boxes on {share} of each class's groups or images that have them.")
+        if self.train_box_scale != 1:
+            notes.append(f"Training boxes have {self.train_box_scale:g} times the sides of those given.")
+        if self.train_box_place == "random":
+            notes.append("Training boxes lie at random places.")
+        return list(filter(None, notes))
 
     @pydantic.model_validator(mode="after")
     def _tests_are_changed_as_training_is(self) -> "DataConfig":
