@@ -93,10 +93,10 @@ def context(browser):
 
 
 @pytest.fixture
-def page(context):
+def page(context, serve):  # made after the server, so that it is closed before it, and never asks one that has gone
     with silent_page(context) as page:
         yield page
-        page.close()  # the next one must not hear it ask for a server that has gone
+        page.close()
 
 
 @pytest.fixture
