@@ -51,14 +51,17 @@ def side_sizes(axes: Axes) -> dict[int, int | None]:
 
 
 def other_axis(size: int | None) -> Axis:
+    """An axis of this size that is no part of the image."""
     return (Atom("other", size),)
 
 
 def is_spatial(axis: Axis) -> bool:
+    """Whether rows or columns of the image, or their tokens, are in an axis."""
     return any(atom.kind != "other" for atom in axis)
 
 
 def axis_size(axis: Axis) -> int | None:
+    """The product of its atoms; None where one of them is not known."""
     size: int | None = 1
     for atom in axis:
         size = None if size is None or atom.size is None else size * atom.size
