@@ -19,7 +19,7 @@ from care_tf.evaluation._comparison_cells import (
 from care_tf.evaluation._group_scores import FLIPS, WORST, group_statistics
 from care_tf.evaluation._weighted_statistics import equal_calls_statistics, run_statistics
 from care_tf.evaluation.bootstrap import Statistics, group_bootstrap
-from care_tf.evaluation.lesion_figures import known_in_both
+from care_tf.evaluation.lesion_figures import columns_known_in_both
 from care_tf.evaluation.scores import Estimate
 
 
@@ -273,7 +273,7 @@ class _FoldBootstrap:
 
     def difference(self, cell: CheckedCell, own: _Samples, baseline: CheckedCell, other: _Samples) -> _Samples:
         """Cell minus baseline, and recalls at equal calls; of what few images have, those where both have it."""
-        both = known_in_both(_image_values(cell), _image_values(baseline))
+        both = columns_known_in_both(_image_values(cell), _image_values(baseline))
         own, other = self._known(cell, own, both[0]), self._known(baseline, other, both[1])
         at_equal_calls = equal_calls_statistics(
             cell.labels, baseline.probabilities, cell.probabilities, self._class_names

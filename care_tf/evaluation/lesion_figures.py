@@ -61,12 +61,16 @@ def lesion_figures(labels: np.ndarray, probabilities: np.ndarray, columns: Lesio
     }
 
 
-def known_in_both(first: LesionColumns, second: LesionColumns) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+def known_in_both(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both with NaN wherever one of them has it: a difference is over the same images."""
-    names = [name for name in first if name in second]
-    has_both = {name: ~np.isnan(first[name]) & ~np.isnan(second[name]) for name in names}
-    one, other = ({name: np.where(has_both[name], each[name], np.nan) for name in names} for each in (first, second))
-    return one, other
+    has_both = ~np.isnan(first) & ~np.isnan(second)
+    return np.where(has_both, first, np.nan), np.where(has_both, second, np.nan)
+
+
+def columns_known_in_both(first: LesionColumns, second: LesionColumns) -> tuple[dict[str, np.ndarray], ...]:
+    """`known_in_both` of each column that both have."""
+    pairs = {name: known_in_both(first[name], second[name]) for name in first if name in second}
+    return {name: pair[0] for name, pair in pairs.items()}, {name: pair[1] for name, pair in pairs.items()}
 
 
 def chosen_for_check(

@@ -10,7 +10,13 @@ import numpy as np
 from care_tf.errors import InputError
 from care_tf.evaluation._weighted_statistics import CLASS_FIGURES, equal_calls_statistics, run_statistics
 from care_tf.evaluation.bootstrap import Statistics, group_bootstrap, percentile_interval
-from care_tf.evaluation.lesion_figures import LESION_COLUMNS, LESION_FIGURES, LesionColumns, known_in_both
+from care_tf.evaluation.lesion_figures import (
+    LESION_COLUMNS,
+    LESION_FIGURES,
+    LesionColumns,
+    columns_known_in_both,
+    known_in_both,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,10 +224,9 @@ def paired_difference(
     group_of_image = checked_groups(groups, len(labels))
     share = checked_shares("attention_inside", attention_inside, len(labels))
     baseline_share = checked_shares("baseline_attention_inside", baseline_attention_inside, len(labels))
-    has_both = ~np.isnan(share) & ~np.isnan(baseline_share)
-    share, baseline_share = (np.where(has_both, values, np.nan) for values in (share, baseline_share))
+    share, baseline_share = known_in_both(share, baseline_share)
     checks = (checked_columns(each, len(labels)) for each in (lesion_check, baseline_lesion_check))
-    check, baseline_check = known_in_both(*checks)
+    check, baseline_check = columns_known_in_both(*checks)
     of_run = run_statistics(labels, probabilities, class_names, share, check)
     of_baseline = run_statistics(labels, baseline_probabilities, class_names, baseline_share, baseline_check)
 

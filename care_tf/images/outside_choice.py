@@ -1,11 +1,12 @@
 """What may become of the part of an image that lies outside its boxes."""
 
-from typing import Any
+from typing import Any, Literal, get_args
 
 from care_tf.errors import InputError
 
 KEEP, PAINT, CROP = "keep", "paint", "crop"
-OUTSIDE_CHOICES = (KEEP, PAINT, CROP)
+OutsideChoice = Literal["keep", "paint", "crop"]
+OUTSIDE_CHOICES: tuple[OutsideChoice, ...] = get_args(OutsideChoice)
 
 
 def check_outside_boxes(choice: Any) -> None:

@@ -1,7 +1,6 @@
 """What a run says of every image of a manifest, and how good that is."""
 
 import dataclasses
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import tensorflow as tf
 import tqdm
 
 from care_tf import run_files
-from care_tf.csv_files import relative_to
 from care_tf.data import Manifest, evaluation_dataset
 from care_tf.data.groups import groups_or_none
 from care_tf.evaluation import attention_references, evaluate_predictions
@@ -113,9 +111,8 @@ def write_predictions(target: Path, rows: Manifest, result: Predictions) -> None
     """Writes predictions.csv: image, label, group, probabilities, attention inside the boxes, and what was checked."""
     import pandas as pd
 
-    relative = relative_to(os.path.dirname(os.path.abspath(rows.source)))
     table = pd.DataFrame(result.probabilities, columns=list(rows.class_names))
-    table.insert(0, "image", list(map(relative, rows.image_paths)))
+    table.insert(0, "image", rows.image_names)
     table.insert(1, "label", np.array(rows.class_names, object)[rows.labels])
     table.insert(2, "group", list(rows.groups))
     table["attention_inside"] = result.attention_inside

@@ -12,7 +12,7 @@ import yaml
 
 from care_tf.errors import InputError, clause, did_you_mean, shown
 from care_tf.images.bit_depth import LARGEST
-from care_tf.images.outside_choice import CROP, KEEP, PAINT
+from care_tf.images.outside_choice import CROP, KEEP, PAINT, OutsideChoice
 from care_tf.losses import AttentionLoss, get_attention_loss
 from care_tf.losses.outside_loss import OutsideLoss
 from care_tf.problems import listed
@@ -103,7 +103,7 @@ class DataConfig(_Section):
     cache: str | None = None
     max_pixel_value: int | None = pydantic.Field(default=None, ge=1, le=LARGEST, strict=True)
     resize: Literal["stretch", "pad"] = "stretch"
-    outside_boxes: Literal["keep", "paint", "crop"] = "keep"
+    outside_boxes: OutsideChoice = KEEP
     outside_boxes_in: Literal["training", "everywhere"] = "training"
 
     @property

@@ -13,7 +13,7 @@ from care_tf.evaluation.lesion_figures import (
     LESION_COLUMNS,
     LESION_FIGURES,
     chosen_for_check,
-    known_in_both,
+    columns_known_in_both,
     lesion_figures,
 )
 from care_tf.evaluation.scores import Scores
@@ -102,9 +102,9 @@ def test_differences_are_over_the_images_that_both_have():
     assert alone["lesion_reliance/DF"].value is None  # nothing is known of the baseline
 
 
-def test_known_in_both_leaves_what_it_was_given_alone():
+def test_columns_known_in_both_leaves_what_it_was_given_alone():
     first, second = {"a": np.array([1.0, np.nan, 3.0])}, {"a": np.array([np.nan, 2.0, 3.0]), "b": np.ones(3)}
-    found = known_in_both(first, second)
+    found = columns_known_in_both(first, second)
     np.testing.assert_array_equal(found[0]["a"], [np.nan, np.nan, 3])
     np.testing.assert_array_equal(found[1]["a"], [np.nan, np.nan, 3])
     assert set(found[0]) == set(found[1]) == {"a"} and first["a"][0] == 1
