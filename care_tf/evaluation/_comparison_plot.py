@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from care_tf.evaluation._method_comparison import CellMean, Comparison, MethodScores, focus_figures
 from care_tf.evaluation.estimate_text import MINUS
 from care_tf.evaluation.pictures import BASELINE, FAINT, INK, RUN, drawing, hide_spines
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 _BAND = "#F4F6F8"
 _ROW_IN, _COLUMN_IN, _LETTER_IN = 0.36, 2.35, 0.085
 _TITLE_LETTERS = 20  # what fits above a column
+_MOST_COLUMNS = 9  # side by side; more are wrapped
 _BESIDE = 0.27  # how far, in rows, the baseline's dot lies above the method's own
 
 
@@ -24,6 +27,8 @@ def write_comparison_plot(
     path: str | os.PathLike, comparison: Comparison, focus_classes: Sequence[str], dots_per_inch: int = 150
 ) -> None:
     """Draws a comparison as a PNG file: a column per figure, a row per method, paired differences below.
+
+    More columns than fit side by side are wrapped, like lines of text.
 
     Above: the mean over a method's trained models with its 95 % interval, its own baseline in gray beside it, the
     single models as faint ticks. Below: method minus its own baseline, filled in color where the interval excludes 0.
@@ -44,10 +49,17 @@ def write_comparison_plot(
 
 @contextlib.contextmanager
 def _drawn(comparison: Comparison, focus_classes: Sequence[str]) -> Iterator["Figure"]:
-    titles = focus_figures(comparison, focus_classes)
-    with drawing(*_size_in(comparison, len(titles))) as figure:
-        _draw(figure, comparison, titles, _families(comparison))
+    bands = _bands(list(focus_figures(comparison, focus_classes).items()))
+    with drawing(*_size_in(comparison, len(bands[0]), len(bands))) as figure:
+        _draw(figure, comparison, bands, _families(comparison))
         yield figure
+
+
+def _bands(columns: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
+    """The columns in as few bands as they fit in, about equally many in each and most in the first."""
+    num_bands = -(-len(columns) // _MOST_COLUMNS)
+    most = -(-len(columns) // num_bands)
+    return [columns[start : start + most] for start in range(0, len(columns), most)]
 
 
 def _families(comparison: Comparison) -> list[list[MethodScores]]:
@@ -68,22 +80,40 @@ def _families(comparison: Comparison) -> list[list[MethodScores]]:
     return [members for members in found if members]
 
 
-def _size_in(comparison: Comparison, num_columns: int) -> tuple[float, float]:
+def _size_in(comparison: Comparison, num_columns: int, num_bands: int) -> tuple[float, float]:
     num_compared = sum(method.spec.baseline is not None for method in comparison.methods)
     num_rows = len(comparison.methods) + num_compared
     longest = max(len(method.spec.title) for method in comparison.methods)
     width = 0.5 + _LETTER_IN * max(longest, 20) + _COLUMN_IN * num_columns
-    return width, 1.9 + _ROW_IN * num_rows + 0.9 * bool(num_compared)
+    return width, 0.8 + num_bands * (1.1 + _ROW_IN * num_rows + 0.9 * bool(num_compared))
 
 
-def _draw(figure: Any, comparison: Comparison, titles: dict[str, str], families: list[list[MethodScores]]) -> None:
+def _draw(
+    figure: Any, comparison: Comparison, bands: list[list[tuple[str, str]]], families: list[list[MethodScores]]
+) -> None:
     compared = [[method for method in members if method.spec.baseline is not None] for members in families]
     compared = [members for members in compared if members]
-    row_counts = [sum(map(len, part)) for part in (families, compared) if part]
-    grid = figure.subplots(
-        len(row_counts), len(titles), squeeze=False, sharey="row", gridspec_kw={"height_ratios": row_counts}
+    for part, columns in zip(np.ravel(figure.subfigures(len(bands))), bands, strict=True):
+        _draw_band(part, comparison, columns, families, compared, num_places=len(bands[0]))
+    _legend(figure, bool(compared), is_narrow=len(bands[0]) < 4)
+    figure.get_layout_engine().set(w_pad=0.08)  # inches; tick labels at the edges of neighbors stay apart
+
+
+def _draw_band(
+    part: Any,
+    comparison: Comparison,
+    columns: list[tuple[str, str]],
+    families: list[list[MethodScores]],
+    compared: list[list[MethodScores]],
+    num_places: int,
+) -> None:
+    row_counts = [sum(map(len, members)) for members in (families, compared) if members]
+    grid = part.subplots(
+        len(row_counts), num_places, squeeze=False, sharey="row", gridspec_kw={"height_ratios": row_counts}
     )
-    for number, (name, title) in enumerate(titles.items()):
+    for axes in grid[:, len(columns) :].flat:
+        axes.set_axis_off()
+    for number, (name, title) in enumerate(columns):
         grid[0, number].set_title(textwrap.fill(title, _TITLE_LETTERS))
         if any(method.figures[name].num_cells for method in comparison.methods):
             _draw_figures(grid[0, number], comparison, name, families)
@@ -91,9 +121,15 @@ def _draw(figure: Any, comparison: Comparison, titles: dict[str, str], families:
             grid[0, number].set_axis_off()
         if compared:
             _draw_differences(grid[1, number], name, compared)
+    _label_methods(grid[:, 0], comparison, families, compared)
+
+
+def _label_methods(
+    first_column: Any, comparison: Comparison, families: list[list[MethodScores]], compared: list[list[MethodScores]]
+) -> None:
     num_models = len(comparison.cells)
     _label_rows(
-        grid[0, 0], [(m.spec.title, _finished(len(m.cells), num_models)) for members in families for m in members]
+        first_column[0], [(m.spec.title, _finished(len(m.cells), num_models)) for members in families for m in members]
     )
     if compared:
         labels = []
@@ -101,9 +137,7 @@ def _draw(figure: Any, comparison: Comparison, titles: dict[str, str], families:
             baseline = comparison.method(method.spec.baseline or "").spec.title
             notes = [f"minus {baseline}", _finished(len(method.pairs), num_models)]
             labels.append((method.spec.title, ", ".join(note for note in notes if note)))
-        _label_rows(grid[1, 0], labels)
-    _legend(figure, bool(compared), is_narrow=len(titles) < 4)
-    figure.get_layout_engine().set(w_pad=0.08)  # inches; tick labels at the edges of neighbors stay apart
+        _label_rows(first_column[1], labels)
 
 
 def _draw_figures(axes: Any, comparison: Comparison, name: str, families: list[list[MethodScores]]) -> None:

@@ -117,6 +117,21 @@ def test_no_text_overlaps_with_sixteen_methods():
     assert {"1 of 2 models", "no model yet", "minus Imbalance strategy 3, no model yet"} <= _texts(figure)
 
 
+def test_many_columns_are_wrapped_in_their_order_and_no_text_overlaps():
+    comparison = _comparison()
+    titles = list(focus_figures(comparison, NAMES).values())
+    assert len(titles) == 15
+    figure = comparison_figure(comparison, NAMES)
+    bands = [part.axes for part in figure.subfigs]
+    assert [len(band) for band in bands] == [2 * 8, 2 * 8]
+    drawn = [axes.get_title(loc="left").replace("\n", " ") for band in bands for axes in band[:8]]
+    assert drawn == [*titles, ""]  # an empty place at the end
+    overlapping = [
+        (a, b) for (a, one), (b, other) in itertools.combinations(_visible_boxes(figure), 2) if one.overlaps(other)
+    ]
+    assert overlapping == []
+
+
 # identities
 
 
