@@ -1,10 +1,12 @@
 """What may become of the part of an image that lies outside its boxes."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 from care_tf.errors import InputError
 
-KEEP, PAINT, CROP = "keep", "paint", "crop"
+KEEP: Final = "keep"
+PAINT: Final = "paint"
+CROP: Final = "crop"
 OutsideChoice = Literal["keep", "paint", "crop"]
 OUTSIDE_CHOICES: tuple[OutsideChoice, ...] = get_args(OutsideChoice)
 
