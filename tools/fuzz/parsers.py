@@ -1,5 +1,6 @@
 """What is fuzzed: every reader of something that a user has from others, with valid inputs to start from."""
 
+import copy
 import io
 import json
 import sys
@@ -93,8 +94,10 @@ def _overrides(folder):
     from care_tf.runs.config import _apply_override, validate_config
     from care_tf.yaml_text import parse_yaml
 
+    whole = parse_yaml(_CONFIG.decode(), "c.yaml")
+
     def read(data):
-        content = parse_yaml(_CONFIG.decode(), "c.yaml")
+        content = copy.deepcopy(whole)
         for override in data.decode("utf-8", "surrogateescape").split("\n"):
             _apply_override(content, override)
         return validate_config(content, "c.yaml")
