@@ -33,12 +33,12 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
 }
 
 
-def run_script(name: str, words: str) -> list[Record]:
-    """The records of one script; raises CalledProcessError where it fails."""
+def run_script(name: str, words: str) -> tuple[list[Record], bool]:
+    """The records of one script, and whether it came to its end: what was measured before a failure counts."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "records.json"
-        subprocess.run([sys.executable, HERE / f"{name}.py", *words.split(), "--output", output], check=True)
-        return read_records(output)[1]
+        done = subprocess.run([sys.executable, HERE / f"{name}.py", *words.split(), "--output", output])
+        return read_records(output)[1] if output.exists() else [], not done.returncode
 
 
 def main() -> None:
@@ -61,10 +61,9 @@ def main() -> None:
         if name == "step_cost" and arguments.torch_python:
             words += f" --torch-python {arguments.torch_python}"
         print(f"== {name} {words}", flush=True)
-        try:
-            records += run_script(name, words)
-        except subprocess.CalledProcessError:
-            failed.append(name)
+        found, is_done = run_script(name, words)
+        records += found
+        failed += [] if is_done else [name]
         write_records(arguments.output, records)
     print(f"wrote {arguments.output}")
     slower = print_changes(arguments.compare, records) if arguments.compare else 0

@@ -22,7 +22,7 @@ ALPHA = 0.5
 
 
 class TwoPasses(keras.Model):
-    """Algorithm 2, by hand; sees every layer's output, so the attention layer must be one of the network's own."""
+    """Algorithm 2, by hand, of convolutional features; the attention layer must be one of the network's own."""
 
     def __init__(self, classifier: keras.Model, layer: str):
         super().__init__()
@@ -52,13 +52,19 @@ class TwoPasses(keras.Model):
 
 
 def make_model(variant: str, cell) -> keras.Model | None:
-    """The compiled model of a variant; None where the network has no closed form, and "care" is nested already."""
+    """The compiled model of a variant; None where the network has none.
+
+    Without a closed form "care" is nested already, and Algorithm 2 is written here for feature maps, not for tokens.
+    """
     size = (cell.size, cell.size)
     classifier = build_classifier(cell.network, image_size=size, num_classes=cell.classes, seed=0)
     layer = get_backbone(cell.network).attention_layer
     model = classifier
     if variant == "two passes":
-        model = TwoPasses(classifier, layer if layer != "auto" else CAREModel(classifier).anatomy.attention_path)
+        layer = layer if layer != "auto" else CAREModel(classifier).anatomy.attention_path
+        if len(classifier.get_layer(layer).output.shape) != 4:
+            return None
+        model = TwoPasses(classifier, layer)
     elif variant != "plain":
         cam = variant.removeprefix("care").strip()
         model = CAREModel(classifier, layer, ALPHA, cam="gradcam" if cam in ("", "nested") else cam)
