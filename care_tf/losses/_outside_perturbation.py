@@ -7,7 +7,8 @@ from care_tf.keras_generation import register
 from care_tf.losses.arguments import checked_choice, checked_number, checked_whole
 from care_tf.losses.outside_loss import GRADIENT_SCALE, LogProbabilities, OutsideLoss, outside_of, where_outside
 
-KINDS = ("random", "worst")
+KINDS = ("random", "worst", "swap")
+_STRENGTH = 0.5
 
 
 def divergence(before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
@@ -30,16 +31,45 @@ def divergence(before: tf.Tensor, after: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.exp(before) * (before - after), axis=-1)
 
 
+def surroundings_of_others(images: tf.Tensor, outside: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """What surrounds the boxes of the other images of a batch, for each image that of another one.
+
+    s_i = M_j mean_j + (1 - M_j) x_j,   j = i - k modulo B,   1 <= k < B drawn
+
+    Args:
+      images: float (B, H, W, C).
+      outside: (B, H, W, 1), their dtype: 1 - M.
+      seed: int (2,), of what is drawn.
+
+    Returns:
+      (B, H, W, C); mean_j is the mean over the outside of image j, or over all of it where it has none. One image alone
+      gets its own.
+    """
+    has_any = tf.reduce_any(outside > 0, axis=(1, 2, 3), keepdims=True)
+    weight = tf.where(has_any, outside, tf.ones_like(outside))
+    total = tf.reduce_sum(weight * images, axis=(1, 2), keepdims=True)
+    mean = total / tf.reduce_sum(weight, axis=(1, 2), keepdims=True)
+    bare = outside * images + (1.0 - outside) * mean
+    most = tf.maximum(tf.shape(images)[0], 2)
+    return tf.roll(bare, tf.random.stateless_uniform((), seed, 1, most, tf.int32, alg="philox"), axis=0)
+
+
 @register
 class OutsidePerturbation(OutsideLoss):
     """How much a prediction changes when the image is perturbed outside its boxes.
 
-    L_i = KL( p(x_i) || p(x_i + (1 - M_i) r_i) ),   p(x_i) without gradient
+    L_i = KL( p(x_i) || p(x_i + (1 - M_i) r_i) ),   p(x_i) without gradient but for "swap"
 
     | kind     | r                                                                                                 |
     |----------|---------------------------------------------------------------------------------------------------|
     | "random" | normal, of standard deviation e                                                                   |
     | "worst"  | in [-e, e]: uniform, then `steps` times r <- clip(r + 2.5 e / (steps + 1) sign(dKL/dr), -e, e)    |
+    | "swap"   | s_j - x_i, s_j the surroundings of another masked image of the batch                              |
+
+    s_j is x_j with the mean of its outside where its own boxes are, M_j mean + (1 - M_j) x_j; j is a random rotation of
+    the masked images. So what lies around a lesion comes to lie around others, of other classes where these have boxes,
+    too: with boxes on one class alone, a cue of that class stays with it. One masked image alone is not changed. Both
+    predictions are trained: x_i has its class's cue, and alone the other would learn what x_i is told by it.
 
     e is `strength` times the standard deviation of each channel over the batch, because the range of what a network is
     given is not known. Values are not clipped to any range.
@@ -49,14 +79,15 @@ class OutsidePerturbation(OutsideLoss):
     differs from itself.
 
     Args:
-      kind: "random" or "worst".
-      strength: Size of the perturbation in standard deviations of the input, > 0.
+      kind: "random", "worst" or "swap".
+      strength: Size of the perturbation in standard deviations of the input, > 0. "swap" has none.
       steps: Gradient steps of "worst", >= 1; each costs a forward and a backward pass of the masked images.
       seed: Of the draws, which are those of the seed and the number of the training step.
       reduction: "batch", "masked" or "class_balanced", as for `AttentionLoss`.
 
     Raises:
-      InputError: An argument is outside its range, or `steps` is given for "random".
+      InputError: An argument is outside its range, or `steps` is given for another kind than "worst", or `strength` for
+        "swap".
 
     Source: Heo et al., "Use Perturbations when Learning from Explanations", NeurIPS 2023, for robustness to changes of
       what annotators call irrelevant, on average and at worst; the divergence, with its stopped gradient, from virtual
@@ -68,7 +99,7 @@ class OutsidePerturbation(OutsideLoss):
     def __init__(
         self,
         kind: str = "random",
-        strength: float = 0.5,
+        strength: float = _STRENGTH,
         steps: int = 1,
         seed: int = 0,
         reduction: str = "batch",
@@ -78,18 +109,24 @@ class OutsidePerturbation(OutsideLoss):
         self.strength = checked_number("strength", strength, is_open=True)
         self.steps = checked_whole("steps", steps, 1)
         self.seed = checked_whole("seed", seed, 0)
-        if kind == "random" and steps != 1:
+        if kind != "worst" and steps != 1:
             raise InputError(f'Only kind="worst" takes gradient steps. Received steps={steps!r} for kind={kind!r}.')
+        if kind == "swap" and strength != _STRENGTH:
+            raise InputError(f'kind="swap" has no strength. Received strength={strength!r}. Leave it out.')
 
     def per_image(
         self, log_probabilities: LogProbabilities, images: tf.Tensor, mask: tf.Tensor, scale: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
         """L_i of every image; see `OutsideLoss.per_image`."""
         outside = outside_of(mask, images)
-        before = tf.stop_gradient(log_probabilities(images))
+        before = log_probabilities(images)
+        if self.kind != "swap":
+            before = tf.stop_gradient(before)
         size = tf.cast(self.strength * scale, images.dtype)
         seed = tf.random.experimental.stateless_fold_in(seed, self.seed)
-        if self.kind == "random":
+        if self.kind == "swap":
+            noise = surroundings_of_others(images, outside, seed) - images
+        elif self.kind == "random":
             noise = size * tf.random.stateless_normal(tf.shape(images), seed, dtype=images.dtype, alg="philox")
         else:
             noise = self._worst(log_probabilities, images, outside, before, size, seed)

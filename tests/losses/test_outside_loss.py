@@ -13,7 +13,7 @@ from care_tf.losses._outside_perturbation import divergence
 
 SHAPE = (4, 3, 2)
 SCALE = np.array([0.5, 2.0])
-LOSSES = (OutsidePerturbation(), OutsidePerturbation("worst", 0.3, 2), InputGradient(0.4))
+LOSSES = (OutsidePerturbation(), OutsidePerturbation("worst", 0.3, 2), OutsidePerturbation("swap"), InputGradient(0.4))
 
 
 def name_of(loss):
@@ -58,7 +58,7 @@ def per_image(loss, network, batch, step=0):
 # --- oracles ---
 
 
-@pytest.mark.parametrize("loss", LOSSES[:2], ids=name_of)
+@pytest.mark.parametrize("loss", LOSSES[:3], ids=name_of)
 def test_the_loss_is_the_divergence_of_the_predictions_that_were_made(network, batch, loss):
     found = per_image(loss, network, batch)
     before, after = (slow_log_probabilities(network.given[i], network.kernel.numpy()) for i in (0, -1))
@@ -85,6 +85,31 @@ def test_images_change_outside_the_mask_alone_and_by_as_much_as_is_asked(network
         np.testing.assert_allclose(outside.std(axis=0), [1, 1], rtol=0.05)
         np.testing.assert_allclose(outside.mean(axis=0), [0, 0], atol=0.05)
         np.testing.assert_allclose(change[masks == 0.5].std(axis=0), 0.5 * loss.strength * SCALE, rtol=0.15)
+
+
+def slow_surroundings(image, mask):
+    mask = mask[..., np.newaxis]
+    weight = 1 - mask if (mask < 1).any() else np.ones_like(mask)
+    mean = (weight * image).sum(axis=(0, 1)) / weight.sum()
+    return mask * mean + (1 - mask) * image
+
+
+def test_swapped_images_have_the_surroundings_of_the_others_in_turn(network, batch):
+    images, masks = batch[0].numpy(), batch[1].astype(float)
+    shifts = set()
+    for step in range(20):
+        per_image(OutsidePerturbation("swap"), network, batch, step)
+        found = network.given[-1]
+        bare = [slow_surroundings(*each) for each in zip(images, masks, strict=True)]
+        inside = masks[..., np.newaxis]
+        swapped = {k: inside * images + (1 - inside) * np.roll(bare, k, axis=0) for k in range(5)}
+        (shift,) = [k for k, expected in swapped.items() if np.allclose(found, expected, rtol=1e-12)]
+        shifts.add(shift)
+    assert shifts == {1, 2, 3, 4}  # never its own
+
+
+def test_one_image_alone_has_nothing_to_swap_with(network, batch):
+    assert float(per_image(OutsidePerturbation("swap"), network, (batch[0][:1], batch[1][:1]))[0]) == 0.0
 
 
 def test_the_worst_perturbation_is_nearly_the_worst_corner(network):
@@ -136,13 +161,13 @@ def test_the_gradient_agrees_with_finite_differences(network, batch, loss):
     with tf.GradientTape() as tape:
         value = tf.reduce_sum(per_image(loss, network, batch))
     slope = tape.gradient(value, network.kernel).numpy()
-    # Neither the prediction before nor the perturbation has a gradient: they stay what they were.
+    # Of noise, neither the prediction before nor the perturbation has a gradient: they stay what they were.
     first, last = network.given[0], network.given[-1]
     before = slow_log_probabilities(first, network.kernel.numpy())
     direction, step, start, values = np.random.default_rng(3).normal(size=slope.shape), 1e-6, network.kernel.numpy(), []
     for sign in (1, -1):
         moved = start + sign * step * direction
-        if isinstance(loss, InputGradient):
+        if name_of(loss) in ("gradient", "swap"):
             network.kernel.assign(moved)
             values.append(float(tf.reduce_sum(per_image(loss, network, batch))))
         else:
@@ -222,7 +247,7 @@ def test_each_serializes(loss):
 @pytest.mark.parametrize(
     ("make", "arguments", "message"),
     [
-        (OutsidePerturbation, {"kind": "blur"}, "kind must be one of random, worst. Received kind='blur'"),
+        (OutsidePerturbation, {"kind": "blur"}, "kind must be one of random, worst, swap. Received kind='blur'"),
         (OutsidePerturbation, {"strength": 0}, r"strength must be a number in \(0, inf\)"),
         (
             OutsidePerturbation,
@@ -230,6 +255,7 @@ def test_each_serializes(loss):
             "steps must be a whole number, at least 1. Received steps=0",
         ),
         (OutsidePerturbation, {"steps": 3}, 'Only kind="worst" takes gradient steps. Received steps=3'),
+        (OutsidePerturbation, {"kind": "swap", "strength": 2.0}, 'kind="swap" has no strength. Received strength=2.0'),
         (OutsidePerturbation, {"seed": 1.5}, "seed must be a whole number, at least 0"),
         (OutsidePerturbation, {"reduction": "sum"}, "reduction must be one of"),
         (InputGradient, {"strength": -1}, "strength must be a number"),
