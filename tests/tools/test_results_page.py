@@ -122,16 +122,16 @@ def test_a_rival_is_no_method_with_the_largest_gain():
 def test_a_recall_by_more_calls_is_told_from_a_gain(left, counted):
     page = results_page.page({"frame_100": extract({"energy": 0.05}, recall_at_equal_calls=left)})
     assert (
-        "- A higher recall of MEL than the baseline's is shown for 1 of 1 methods (energy); where the baseline calls MEL "
-        f"as often, a gain is left for {counted}\n"
+        "- A higher recall of MEL than the baseline's is shown for 1 of 1 methods (energy); where the baseline calls "
+        f"MEL as often, a gain is left for {counted}\n"
     ) in page
 
 
 def test_answers_that_do_not_follow_the_map_are_counted():
     page = results_page.page({"frame_100": extract({"energy": 0.1}, lesion_reliance=0.0, mean_class_accuracy=-0.1)})
     assert (
-        "is shown for 1 of 1 methods; of these 1, outputs that go more by the lesion are shown for 0, and a higher mean "
-        "class accuracy for 0.**"
+        "is shown for 1 of 1 methods; of these 1, outputs that go more by the lesion are shown for 0, and a higher "
+        "mean class accuracy for 0.**"
     ) in section(page, "Do the answers follow")
 
 
@@ -141,8 +141,8 @@ def test_made_boxes_are_judged_beside_drawn_ones():
     study = extract(names, rivals={drawn: dict(zip(made, (0.0, -0.05), strict=True))})
     said = section(results_page.page({"frame_100_boxes": study}), "Are boxes made")
     assert (
-        "is shown to be higher for none of 2 and lower for 1 (energy with BMS boxes -5.0 [-7.0, -3.0]); no difference is "
-        "shown for 1 (energy with DSR boxes).**"
+        "is shown to be higher for none of 2 and lower for 1 (energy with BMS boxes -5.0 [-7.0, -3.0]); no difference "
+        "is shown for 1 (energy with DSR boxes).**"
     ) in said
     assert results_questions.rivals_of(made[0], list(names)) == [drawn]
     assert results_questions.rivals_of(drawn, list(names)) == []
