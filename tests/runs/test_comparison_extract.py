@@ -34,7 +34,7 @@ def folder(tmp_path):
     care = {"extends": "plain.yaml", "title": "CARE", "baseline": "plain", "stages": {"finetune": {"alpha": 0.5}}}
     rival = {"extends": "plain.yaml", "stages": {"finetune": {"class_weight": "balanced"}}}
     for name, content in {"plain": base, "care": care, "rival": rival}.items():
-        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content))
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
     methods = comparison_plan.read_methods([tmp_path / f"{name}.yaml" for name in SAID])
     for cell in comparison_plan.plan_cells(methods, None, [0, 3], tmp_path / "out"):
         write_config(cell.folder, cell.config)
