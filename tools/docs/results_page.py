@@ -22,12 +22,13 @@ DOCS = Path(__file__).resolve().parents[2] / "docs"
 _INTRODUCTION = """# Results
 
 What comparisons showed, question by question. **Shown** means: the 95 % interval of the paired difference, over the
-lesions tested, excludes 0. All else is *not shown*. `tools/docs/results_page.py` makes the page, its sentences
-included, of {kept}.
+lesions tested, excludes 0 (bold). All else is *not shown*. The randomness of training is not in the intervals; † says
+that all trained models have one sign. Nothing is adjusted for the number of comparisons.
 
-Mean class accuracy is balanced accuracy. The lowest recall is that of any class, with or without the cue. A recall
-stands beside its precision and the difference at equal calls ([judging](judging.md)); the data are the
-[traps](traps.md). Differences are in points. Before: [earlier results](earlier_results.md),
+Differences are in points. Mean class accuracy is balanced accuracy. The lowest recall is that of any class, with or
+without the cue. A recall stands beside its precision and the difference at equal calls ([judging](judging.md)); the
+data are the [traps](traps.md). `tools/docs/results_page.py` makes this page, its sentences included, of
+[the figures](#methods-and-figures) and nothing else. Before: [earlier results](earlier_results.md),
 [the paper's tables](reproduction_results.md)."""
 
 
@@ -90,12 +91,11 @@ def read_studies(docs: Path) -> dict[str, ComparisonExtract]:
 
 def page(studies: Mapping[str, ComparisonExtract]) -> str:
     """The page as Markdown."""
-    kept = ", ".join(f"[{name}](results/{name}.json)" for name in studies) or "no comparison yet"
     missing = [name for name in results_questions.STUDIES if name not in studies]
-    parts = [_INTRODUCTION.format(kept=kept)]
+    parts = [_INTRODUCTION]
     parts += [f"Not run yet: {', '.join(missing)}."] if missing else []
     parts += [_section(question, answer, studies) for question, answer in results_questions.QUESTIONS.items()]
-    return "\n\n".join([*parts, *_methods(studies)]) + "\n"
+    return "\n\n".join([*parts, _methods(studies)]) + "\n"
 
 
 def _section(
@@ -109,17 +109,16 @@ def _section(
     return "\n\n".join(filter(None, parts))
 
 
-def _methods(studies: Mapping[str, ComparisonExtract]) -> list[str]:
-    """What the names of the methods stand for: the titles of their configurations."""
+def _methods(studies: Mapping[str, ComparisonExtract]) -> str:
+    """What the names of the methods stand for, and the files of figures."""
     titles = {
         results_words.name_of(extract, method): extract.titles[method]
         for extract in studies.values()
         for method in results_words.in_order(list(extract.titles))
     }
-    if not titles:
-        return []
-    rows = [[name, title] for name, title in titles.items()]
-    return ["## The methods", results_tables.table(["here", "title of the configuration"], rows)]
+    kept = ", ".join(f"[{name}](results/{name}.json)" for name in studies) or "none yet"
+    names = results_tables.table(["here", "title of the configuration"], [[*each] for each in titles.items()])
+    return "\n\n".join(["## Methods and figures", *([names] if titles else []), f"Figures: {kept}."])
 
 
 if __name__ == "__main__":

@@ -215,8 +215,9 @@ def what_did_not_help(studies: Studies) -> Answer:
             cells.setdefault(name_of(extract, method), {})[study] = text
     never = [name for name, own in cells.items() if not any(text.startswith("**higher**") for text in own.values())]
     sentence = (
-        f"For {len(never) or 'none'} of {len(cells)} methods, no comparison shows a gain in mean class accuracy"
-        f"{f' ({listed(never)})' if never else ''}."
+        f"No comparison shows a gain in mean class accuracy for {len(never)} of {len(cells)} methods ({listed(never)})."
+        if never
+        else f"For each of {len(cells)} methods, some comparison shows a gain in mean class accuracy."
     )
     rows = [[name, *(own.get(study, "not run") for study in studies)] for name, own in cells.items()]
     return Answer(sentence, f"Minus each method's own baseline:\n\n{table(['method', *studies], rows)}")
@@ -260,17 +261,17 @@ def _beside_rivals(extract: ComparisonExtract) -> str:
     if not gains or not rivals:
         return ""
     best = max(gains, key=lambda method: gains[method].estimate.value or 0.0)
-    beside = {rival: differences_of(extract, [best], ACCURACY, rival).get(best) for rival in rivals}
-    texts = [
-        f"{name_of(extract, rival)} {'is **better**' if is_lower(each) else 'does **as well**'} "
-        f"({difference_text(ACCURACY, each)})"
-        for rival, each in beside.items()
-        if each is not None and not is_higher(each)
-    ]
+    found = {rival: differences_of(extract, [best], ACCURACY, rival) for rival in rivals}
+    beside = {rival: each[best] for rival, each in found.items() if each}
+    texts = {rival: f"{name_of(extract, rival)} ({difference_text(ACCURACY, each)})" for rival, each in beside.items()}
+    better = [texts[rival] for rival, each in beside.items() if is_lower(each)]
+    as_well = [texts[rival] for rival, each in beside.items() if not is_lower(each) and not is_higher(each)]
     own = f"{name_of(extract, best)}, which gains most at a share of {share_text(extract)}"
-    if not texts:
-        return f"Beside {own}, no simple rival that was run does as well in mean class accuracy."
-    return f"Beside {own}, {listed(texts)}; in brackets its mean class accuracy minus the rival's."
+    if not better and not as_well:
+        return f"No simple rival that was run does as well as {own}."
+    parts = [f"**Better** than {own}: {listed(better)}."] if better else []
+    parts += [f"**As well** as {own}: {listed(as_well)}."] if as_well else []
+    return f"Simple rivals. {' '.join(parts)} In brackets its mean class accuracy minus the rival's."
 
 
 def _equal_calls(extract: ComparisonExtract, methods: Sequence[str]) -> str:

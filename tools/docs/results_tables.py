@@ -1,5 +1,6 @@
 """Tables of a comparison's figures and differences, and how sure these are."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from results_words import difference_text, in_order, name_of, number_text
@@ -16,7 +17,7 @@ TITLES = {
     "recall_at_equal_calls": "the same at equal calls",
     "precision": "precision of {}",
     "average_precision": "average precision of {}",
-    FLIPS: "pairs whose call changes",
+    FLIPS: "pairs whose call changes (fewer is better)",
     "attention_inside": "attention inside, {}",
     "lesion_reliance": "lesion reliance, {}",
 }
@@ -116,26 +117,23 @@ def folded(summary: str, text: str) -> str:
 
 
 def how_sure(studies: Mapping[str, ComparisonExtract], shown: str) -> str:
-    """Seeds, lesions, intervals, and how many of a table's intervals would exclude 0 by chance.
+    """Seeds, lesions, and how many of a table's intervals would exclude 0 by chance.
 
     Args:
       studies: Name -> comparison.
       shown: The table of differences.
     """
-    extract = next(iter(studies.values()))
-    tested = [f"{f'{name}: ' if len(studies) > 1 else ''}{_size(each)}" for name, each in studies.items()]
+    sizes: dict[str, list[str]] = {}
+    for name, extract in studies.items():
+        sizes.setdefault(f"{_size(extract)}; {extract.setting}", []).append(name)
+    sentences = [f"{', '.join(names)}: {size}." if len(sizes) > 1 else f"{size}." for size, names in sizes.items()]
     number, bold = shown.count("["), shown.count("]**")
-    few = (
-        ""
-        if min(len(each.seeds) for each in studies.values()) > 2
-        else " Fewer than three seeds say little of training."
-    )
-    return (
-        f"{'; '.join(tested)}. {extract.setting}. 95 % intervals over the lesions tested, {extract.num_resamples:,} "
-        "resamples; the randomness of training is not in them, but † says that all models have one sign. "
-        f"Of {number} intervals, {bold} exclude 0 (bold), and about {number / 20:.1f} would by chance: nothing is "
-        f"adjusted for that.{few}"
-    )
+    sentences.append(f"Of {number} intervals, {bold} exclude 0, and about {number / 20:.1f} would by chance.")
+    if min(len(each.seeds) for each in studies.values()) < 3:
+        sentences.append("Fewer than three seeds say little of training.")
+    if re.search(r"\(\d+ of \d+\)", shown):
+        sentences.append("(k of n): k of the n models planned have the figure.")
+    return " ".join(sentences)
 
 
 def _size(extract: ComparisonExtract) -> str:
