@@ -271,7 +271,8 @@ def _beside_rivals(extract: ComparisonExtract) -> str:
         return f"No simple rival that was run does as well as {own}."
     parts = [f"**Better** than {own}: {listed(better)}."] if better else []
     parts += [f"**As well** as {own}: {listed(as_well)}."] if as_well else []
-    return f"Simple rivals. {' '.join(parts)} In brackets its mean class accuracy minus the rival's."
+    meaning = "In brackets its mean class accuracy minus the rival's; *as well*: no difference is shown."
+    return f"Simple rivals. {' '.join(parts)} {meaning}"
 
 
 def _equal_calls(extract: ComparisonExtract, methods: Sequence[str]) -> str:
