@@ -9,6 +9,7 @@ from results_tables import (
     ACCURACY,
     FOLLOWING,
     LOWEST,
+    TITLES,
     differences_table,
     figure_of,
     folded,
@@ -118,8 +119,12 @@ def which_method(studies: Studies) -> Answer:
     if extract is None:
         return _not_run(["frame_100"])
     methods = [method for method in in_order(list(extract.titles)) if method in extract.baselines]
-    gains = differences_of(extract, [method for method in methods if extract.baselines[method] == "csl"], ACCURACY)
-    sentence = f"Mean class accuracy, beside CSL, is {verdicts(extract, ACCURACY, gains)}."
+    compared = [method for method in methods if extract.baselines[method] == "csl"]
+    gains, lowest = (differences_of(extract, compared, figure) for figure in (ACCURACY, LOWEST))
+    sentence = (
+        f"Beside CSL, mean class accuracy is {verdicts(extract, ACCURACY, gains)}, and the lowest recall of a class is "
+        f"{verdicts(extract, LOWEST, lowest)}."
+    )
     shown = differences_table([extract], [methods])
     sure = how_sure({"": extract}, shown)
     return Answer(sentence, f"{shown}\n\n{_beside_rivals(extract)}".rstrip(), sure, _own_figures(extract))
@@ -131,14 +136,15 @@ def simple_rivals(studies: Studies) -> Answer:
     if extract is None:
         return _not_run(["frame_100"])
     rivals, methods = [rival for rival in RIVALS if rival in extract.titles], supervised(extract)
-    beside = {rival: differences_of(extract, methods, ACCURACY, rival) for rival in rivals}
-    better = [m for m in methods if rivals and all(m in each and is_higher(each[m]) for each in beside.values())]
+    above = [_counted(extract, _above(extract, each, methods, rivals), len(methods)) for each in (ACCURACY, LOWEST)]
     sentence = (
-        f"Mean class accuracy above that of every simple rival ({', '.join(name_of(extract, r) for r in rivals)}) is "
-        f"shown for {_counted(extract, better, len(methods))}{_missing(RIVALS, extract.titles)}."
+        f"Above every simple rival ({', '.join(name_of(extract, rival) for rival in rivals)}) is shown the mean class "
+        f"accuracy of {above[0]}, and the lowest recall of {above[1]}{_missing(RIVALS, extract.titles)}."
     )
     lines = [
-        f"Beside {name_of(extract, rival)}, mean class accuracy is {verdicts(extract, ACCURACY, beside[rival])}."
+        f"{TITLES[figure].capitalize()}, beside {name_of(extract, rival)}, is "
+        f"{verdicts(extract, figure, differences_of(extract, methods, figure, rival))}."
+        for figure in (ACCURACY, LOWEST)
         for rival in rivals
     ]
     points = "\n".join(f"- {line}" for line in [*lines, _equal_calls(extract, methods)])
@@ -206,21 +212,29 @@ def what_did_not_help(studies: Studies) -> Answer:
     """Every method in every comparison: higher, lower, not shown."""
     if not studies:
         return _not_run(STUDIES)
-    cells: dict[str, dict[str, str]] = {}
-    for study, extract in studies.items():
-        methods = [method for method in in_order(list(extract.titles)) if method not in BASELINES]
-        for method, difference in differences_of(extract, methods, ACCURACY).items():
-            word = "**higher**" if is_higher(difference) else "**lower**" if is_lower(difference) else "not shown"
-            text = f"{word} {difference_text(ACCURACY, difference)}"
-            cells.setdefault(name_of(extract, method), {})[study] = text
-    never = [name for name, own in cells.items() if not any(text.startswith("**higher**") for text in own.values())]
+    tables: list[str] = []
+    helped: set[str] = set()
+    names: dict[str, None] = {}
+    for figure in (ACCURACY, LOWEST):
+        cells: dict[str, dict[str, str]] = {}
+        for study, extract in studies.items():
+            methods = [method for method in in_order(list(extract.titles)) if method not in BASELINES]
+            for method, difference in differences_of(extract, methods, figure).items():
+                word = "**higher**" if is_higher(difference) else "**lower**" if is_lower(difference) else "not shown"
+                own = name_of(extract, method)
+                cells.setdefault(own, {})[study] = f"{word} {difference_text(figure, difference)}"
+                names[own] = None
+                helped |= {own} if is_higher(difference) else set()
+        rows = [[name, *(own.get(study, "not run") for study in studies)] for name, own in cells.items()]
+        tables += [table([TITLES[figure], *studies], rows)] if rows else []
+    never = [name for name in names if name not in helped]
     sentence = (
-        f"No comparison shows a gain in mean class accuracy for {len(never)} of {len(cells)} methods ({listed(never)})."
+        f"No comparison shows a gain in mean class accuracy or in the lowest recall of a class for {len(never)} of "
+        f"{len(names)} methods ({listed(never)})."
         if never
-        else f"For each of {len(cells)} methods, some comparison shows a gain in mean class accuracy."
+        else f"For each of {len(names)} methods, some comparison shows a gain in one of the two."
     )
-    rows = [[name, *(own.get(study, "not run") for study in studies)] for name, own in cells.items()]
-    return Answer(sentence, f"Minus each method's own baseline:\n\n{table(['method', *studies], rows)}")
+    return Answer(sentence, "\n\n".join(["Minus each method's own baseline:", *tables]))
 
 
 QUESTIONS: dict[str, Callable[[Studies], Answer]] = {
@@ -250,29 +264,38 @@ def _counted(extract: ComparisonExtract, methods: Sequence[str], total: int) -> 
     return f"{len(methods) or 'none'} of {total} methods{names}"
 
 
+def _above(extract: ComparisonExtract, figure: str, methods: Sequence[str], rivals: Sequence[str]) -> list[str]:
+    """The methods for which a gain over every rival is shown."""
+    beside = [those_higher(differences_of(extract, methods, figure, rival)) for rival in rivals]
+    return [method for method in methods if beside and all(method in each for each in beside)]
+
+
 def _own_figures(extract: ComparisonExtract) -> str:
     return folded("Every method's own figures, shares in percent", values_table(extract))
 
 
 def _beside_rivals(extract: ComparisonExtract) -> str:
-    """Says of the method with the largest gain whether a simple rival does as well; "" where no rival was run."""
-    gains = differences_of(extract, supervised(extract), ACCURACY)
+    """Says of the best supervised method whether a simple rival does as well, in each figure; "" without a rival."""
     rivals = [rival for rival in RIVALS if rival in extract.titles]
+    lines = [line for figure in (ACCURACY, LOWEST) if (line := _best_beside_rivals(extract, figure, rivals))]
+    meaning = "In brackets: it minus the rival; *as well*: no difference is shown."
+    return "\n".join([f"Simple rivals. {meaning}\n", *lines]) if lines else ""
+
+
+def _best_beside_rivals(extract: ComparisonExtract, figure: str, rivals: Sequence[str]) -> str:
+    gains = differences_of(extract, supervised(extract), figure)
     if not gains or not rivals:
         return ""
     best = max(gains, key=lambda method: gains[method].estimate.value or 0.0)
-    found = {rival: differences_of(extract, [best], ACCURACY, rival) for rival in rivals}
+    found = {rival: differences_of(extract, [best], figure, rival) for rival in rivals}
     beside = {rival: each[best] for rival, each in found.items() if each}
-    texts = {rival: f"{name_of(extract, rival)} ({difference_text(ACCURACY, each)})" for rival, each in beside.items()}
+    texts = {rival: f"{name_of(extract, rival)} ({difference_text(figure, each)})" for rival, each in beside.items()}
     better = [texts[rival] for rival, each in beside.items() if is_lower(each)]
     as_well = [texts[rival] for rival, each in beside.items() if not is_lower(each) and not is_higher(each)]
-    own = f"{name_of(extract, best)}, which gains most at a share of {share_text(extract)}"
-    if not better and not as_well:
-        return f"No simple rival that was run does as well as {own}."
-    parts = [f"**Better** than {own}: {listed(better)}."] if better else []
-    parts += [f"**As well** as {own}: {listed(as_well)}."] if as_well else []
-    meaning = "In brackets its mean class accuracy minus the rival's; *as well*: no difference is shown."
-    return f"Simple rivals. {' '.join(parts)} {meaning}"
+    parts = [f"**better** {listed(better)}"] if better else []
+    parts += [f"**as well** {listed(as_well)}"] if as_well else []
+    own = f"{name_of(extract, best)}, the best at a share of {share_text(extract)}"
+    return f"- {TITLES[figure].capitalize()}, beside {own}: {'; '.join(parts) or 'no simple rival does as well'}."
 
 
 def _equal_calls(extract: ComparisonExtract, methods: Sequence[str]) -> str:
