@@ -149,7 +149,7 @@ def simple_rivals(studies: Studies) -> Answer:
     ]
     points = "\n".join(f"- {line}" for line in [*lines, _equal_calls(extract, methods)])
     shown = rivals_table(extract, methods, rivals)
-    return Answer(sentence, f"{points}\n\n{shown}", how_sure({"": extract}, shown))
+    return Answer(sentence, points, how_sure({"": extract}, shown), folded(_FOLDED, shown))
 
 
 def do_answers_follow(studies: Studies) -> Answer:

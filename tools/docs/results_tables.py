@@ -56,10 +56,14 @@ def differences_table(
 
 
 def rivals_table(extract: ComparisonExtract, methods: Sequence[str], rivals: Sequence[str]) -> str:
-    """A row for each method: its differences from each rival."""
-    columns = [(name, rival) for name in (ACCURACY, LOWEST) for rival in rivals]
-    header = ["method", *(f"{TITLES[name]}, minus {name_of(extract, rival)}" for name, rival in columns)]
-    rows = [[name_of(extract, m), *(difference_cell(extract, m, r, name) for name, r in columns)] for m in methods]
+    """A row for each method and rival: method minus rival."""
+    header = ["method", "minus", *(titled(extract, name) for name in _CALLS)]
+    rows = [
+        [name_of(extract, method), name_of(extract, rival)]
+        + [difference_cell(extract, method, rival, name) for name in _CALLS]
+        for rival in rivals
+        for method in methods
+    ]
     return table(header, rows)
 
 
