@@ -25,7 +25,7 @@ def earlier_runs(
     Args:
       output: Folder of the comparison.
       methods: Of `read_methods`.
-      cells: Of `plan_cells`.
+      cells: Of `plan_cells`; none: all that the folder holds, whose methods `methods` need not name.
       with_others: Whether methods that are not planned now count, too.
 
     Returns:
@@ -35,12 +35,15 @@ def earlier_runs(
       InputError: They were compared on other images, their data have changed since, or a method that is planned now
         had other settings.
     """
-    planned, data = {cell.folder for cell in cells}, cells[0].config.data
+    planned = {cell.folder for cell in cells}
     configs = {
         record.parent: load_config(record.parent / run_files.CONFIG)
         for record in sorted(output.glob(f"cells/*/*/{CELL_RECORD}"))
         if record.parent not in planned and (with_others or record.parent.parent.name in methods)
     }
+    data = next((config.data for config in [*(cell.config for cell in cells), *configs.values()]), None)
+    if data is None:
+        return {}, []
     for folder, config in configs.items():
         if (config.data.manifest, config.data.class_names) != (data.manifest, data.class_names):
             raise InputError(
