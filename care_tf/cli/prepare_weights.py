@@ -29,7 +29,9 @@ def weights(file: Path | None, output: Path, overwrite: bool) -> None:
     """
     check_suffix(output, ".h5")
     if output.name.endswith(".weights.h5"):
-        raise InputError(f"A name in .weights.h5 is for files that Keras lays out. Received {output}. Write .h5 alone.")
+        raise InputError(
+            f"The file to write must not end in .weights.h5, by which Keras knows another layout. Received {output}."
+        )
     options.refuse_existing(output, overwrite)
     quiet_tensorflow()
     from care_tf.backbones.lite0_weights import convert_lite0_weights, packaged_file

@@ -1,6 +1,7 @@
 """EfficientNet-Lite0 and the conversion of its weights against a slow NumPy network that reads PyTorch's arrays."""
 
 import importlib.machinery
+import sys
 import types
 
 import h5py
@@ -164,7 +165,7 @@ def torch_file(arrays, tmp_path, monkeypatch):
     """A file of the published arrays, and a PyTorch that reads it."""
     torch = types.ModuleType("torch")
     torch.__spec__, torch.load = importlib.machinery.ModuleSpec("torch", None), load
-    monkeypatch.setitem(__import__("sys").modules, "torch", torch)
+    monkeypatch.setitem(sys.modules, "torch", torch)
     path = tmp_path / "lite0.pth"
     with path.open("wb") as file:
         np.savez(file, **arrays)

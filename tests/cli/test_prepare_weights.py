@@ -45,7 +45,7 @@ def test_without_the_package_the_extra_is_named(refuses, monkeypatch):
 
 def test_an_output_that_would_be_lost_or_misread_is_refused(run, refuses, converted):
     assert "must end in .h5" in refuses(weights, "mine.pth", "--output", "a.keras")
-    assert "Write .h5 alone" in refuses(weights, "mine.pth", "--output", "a.weights.h5")
+    assert "must not end in .weights.h5" in refuses(weights, "mine.pth", "--output", "a.weights.h5")
     Path("a.h5").touch()
     assert "must not exist yet" in refuses(weights, "mine.pth", "--output", "a.h5")
     assert run(weights, "mine.pth", "--output", "a.h5", "--overwrite")[0] == 0
