@@ -53,7 +53,7 @@ def care() -> None:
 
 @click.group("prepare", cls=Group, lazy=_PREPARE, example="care prepare synthetic --output lesions")
 def prepare() -> None:
-    """Make a manifest, a trap or shards of a data set, or a file of initial weights."""
+    """Make a manifest, a trap, shards, or a file of initial weights."""
 
 
 @click.group(
