@@ -10,7 +10,7 @@ import numpy as np
 
 from care_tf.backbones._efficientnet_lite0 import BLOCKS, efficientnet_lite0
 from care_tf.backbones._stored_layers import StoredLayer, load_all, write_layers
-from care_tf.errors import InputError, clause, reason
+from care_tf.errors import InputError, reason
 from care_tf.extras import require_extra
 from care_tf.files import atomic_path, file_sha256
 from care_tf.problems import listed
@@ -95,10 +95,8 @@ def _read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
         state = torch.load(contents, map_location="cpu", weights_only=True)
         return {name: tensor.float().numpy() for name, tensor in state.items()}
     except Exception as error:  # PyTorch raises whatever its readers do; AttributeError where it is no array.
-        said = reason(error).partition(". ")[0]  # what follows advises to allow code
-        raise InputError(
-            f"{path} cannot be read as a PyTorch file of arrays alone: {clause(said)}. {_ORIGIN}."
-        ) from error
+        said = reason(error).partition(". ")[0].rstrip(".: ")  # what follows advises to allow code
+        raise InputError(f"{path} cannot be read as a PyTorch file of arrays alone: {said}. {_ORIGIN}.") from error
 
 
 def _stored_layer(layer: keras.layers.Layer, names: list[str], arrays: Mapping[str, np.ndarray]) -> StoredLayer:
