@@ -21,7 +21,7 @@ def requirements(name: str, extra: str = "") -> list[str]:
 EXTRAS = {
     extra: requirements("requirements.txt", extra) for extra in ("runs", "boxes", "segmentation", "serve", "dicom")
 }
-for extra in ("dicom", "dask", "ray", "hub", "onnx"):
+for extra in ("dicom", "dask", "ray", "hub", "onnx", "torch"):
     EXTRAS[extra] = EXTRAS.get(extra, []) + requirements(f"requirements-{extra}.txt")
 _, _, version = (ROOT / "care_tf" / "version.py").read_text(encoding="utf-8").partition("__version__ = ")
 
@@ -60,7 +60,8 @@ setup(
     install_requires=requirements("requirements.txt"),
     extras_require={
         **EXTRAS,
-        "all": sorted({requirement for extra in EXTRAS.values() for requirement in extra}),
+        # PyTorch is as large as TensorFlow and reads one file once.
+        "all": sorted({each for extra, brought in EXTRAS.items() if extra != "torch" for each in brought}),
         "addons": requirements("requirements-tf215.txt"),
     },
 )

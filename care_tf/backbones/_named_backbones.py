@@ -2,6 +2,7 @@
 
 from care_tf.backbones._applications import APPLICATION_PREFIX, RESNET50, RESNET152, VGG19, application_backbone
 from care_tf.backbones._backbone import Backbone
+from care_tf.backbones._efficientnet_lite0 import EFFICIENTNET_LITE0
 from care_tf.backbones._resnet18 import RESNET18
 from care_tf.backbones._small_cnn import SMALL_CNN
 from care_tf.backbones._user_builder import user_backbone
@@ -10,7 +11,10 @@ from care_tf.backbones.squeezenet import SQUEEZENET1_1
 from care_tf.errors import InputError, did_you_mean
 from care_tf.named_function import is_own
 
-_NAMED = {backbone.name: backbone for backbone in (RESNET18, RESNET50, RESNET152, VGG19, SQUEEZENET1_1, SMALL_CNN)}
+_NAMED = {
+    backbone.name: backbone
+    for backbone in (RESNET18, RESNET50, RESNET152, VGG19, SQUEEZENET1_1, EFFICIENTNET_LITE0, SMALL_CNN)
+}
 
 
 def backbone_names() -> tuple[str, ...]:

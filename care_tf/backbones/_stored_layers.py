@@ -93,6 +93,27 @@ def load_all(network: keras.Model, layers: Sequence[StoredLayer]) -> None:
     renew_state(network)
 
 
+def write_layers(network: keras.Model, file: Path, **attributes: str) -> None:
+    """Writes the weights of a flat network in the layout of the published `.h5` files, which both generations load.
+
+    Args:
+      network: Whose layers to write.
+      file: To write.
+      attributes: What to say of the weights, as attributes of the file.
+    """
+    import h5py  # Comes with Keras
+
+    owners = [layer for layer in network.layers if layer.weights]
+    with h5py.File(file, "w") as opened:
+        opened.attrs.update({**attributes, "layer_names": [layer.name.encode() for layer in owners]})
+        for layer in owners:
+            group = opened.create_group(layer.name)
+            arrays = {f"{layer.name}/{number}": array for number, array in enumerate(layer.get_weights())}
+            group.attrs["weight_names"] = [name.encode() for name in arrays]
+            for name, array in arrays.items():
+                group[name] = array
+
+
 def runs_of(names: Sequence[str], chosen: Iterable[str]) -> str:
     """Chosen names out of an ordered list, neighbors joined: "a to c, e"."""
     chosen = set(chosen)

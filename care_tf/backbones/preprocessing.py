@@ -23,6 +23,14 @@ def unit_interval(images: tf.Tensor) -> tf.Tensor:
     return tf.cast(images, tf.float32) / 255.0
 
 
+def minus_one_to_one(images: tf.Tensor) -> tf.Tensor:
+    """RGB 0..255 (..., 3) -> -0.99..1, float32: `(images - 127) / 128`.
+
+    Source: `MEAN_RGB` and `STDDEV_RGB` of the authors' release of EfficientNet-Lite.
+    """
+    return (tf.cast(images, tf.float32) - 127.0) / 128.0
+
+
 def identity(images: tf.Tensor) -> tf.Tensor:
     """The images as they are, float32: for networks that preprocess inside themselves."""
     return tf.cast(images, tf.float32)

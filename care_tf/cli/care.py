@@ -31,6 +31,7 @@ _PREPARE = {
     "synthetic": "prepare_synthetic:synthetic",
     "trap": "prepare_trap:trap",
     "shards": "prepare_shards:shards",
+    "weights": "prepare_weights:weights",
 }
 _BOXES = {
     "make": "boxes_make:make",
@@ -52,7 +53,7 @@ def care() -> None:
 
 @click.group("prepare", cls=Group, lazy=_PREPARE, example="care prepare synthetic --output lesions")
 def prepare() -> None:
-    """Make a manifest, a trap or shards of a data set."""
+    """Make a manifest, a trap, shards, or a file of initial weights."""
 
 
 @click.group(

@@ -18,6 +18,7 @@ NETWORKS = {
     "resnet152": (58_370_944, (2, 2, 2048)),
     "vgg19": (20_024_384, (4, 4, 512)),
     "squeezenet1_1": (722_496, (3, 3, 512)),
+    "efficientnet_lite0": (3_413_024, (2, 2, 1280)),
     "small_cnn": (47_152, (8, 8, 64)),
     "keras.applications/EfficientNetB0": (4_049_571, (2, 2, 1280)),
 }

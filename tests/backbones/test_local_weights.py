@@ -40,7 +40,7 @@ def assert_loaded(name, path, saved):
     np.testing.assert_array_equal(network(name, path, seed=1)(IMAGES, training=False), expected)
 
 
-@pytest.mark.parametrize("name", ["resnet18", *one_generation("resnet50"), "vgg19"])
+@pytest.mark.parametrize("name", ["resnet18", *one_generation("resnet50", "efficientnet_lite0"), "vgg19"])
 def test_weights_saved_by_keras_load(name, tmp_path):
     saved, path = network(name), str(tmp_path / "notop.weights.h5")
     saved.save_weights(path)

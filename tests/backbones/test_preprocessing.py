@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from care_tf.backbones import backbone_names, get_backbone
-from care_tf.backbones.preprocessing import identity, imagenet_bgr, unit_interval
+from care_tf.backbones.preprocessing import identity, imagenet_bgr, minus_one_to_one, unit_interval
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 5, 4, 3)).astype("float32")
 
@@ -25,6 +25,11 @@ def test_imagenet_bgr_is_what_keras_applications_does(module):
 def test_unit_interval_and_identity():
     np.testing.assert_allclose(unit_interval(IMAGES), IMAGES / 255, rtol=1e-6)
     np.testing.assert_array_equal(identity(IMAGES), IMAGES)
+
+
+def test_minus_one_to_one_is_127_in_the_middle_and_1_at_white():
+    gray = np.array([[[0.0, 127.0, 255.0]]], "float32")
+    np.testing.assert_array_equal(minus_one_to_one(gray)[0, 0], [-127 / 128, 0, 1])
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ def test_the_commands_are_those_of_the_documentation():
         ),
         "completion",
         *("prepare isic2018", "prepare rsna", "prepare folders", "prepare synthetic", "prepare shards", "prepare trap"),
+        "prepare weights",
         "segment train",
         *("boxes make", "boxes import", "boxes export", "boxes judge", "boxes review"),
     }

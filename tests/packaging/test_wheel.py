@@ -83,7 +83,7 @@ def test_the_metadata_names_the_extras_and_keeps_the_base_small(built):
     with zipfile.ZipFile(built[1]) as wheel:
         (path,) = [name for name in wheel.namelist() if name.endswith("/METADATA")]
         metadata = email.message_from_bytes(wheel.read(path))
-    extras = {"runs", "boxes", "segmentation", "serve", "dicom", "dask", "ray", "hub", "onnx", "all", "addons"}
+    extras = {"runs", "boxes", "segmentation", "serve", "dicom", "dask", "ray", "hub", "onnx", "torch", "all", "addons"}
     assert set(metadata.get_all("Provides-Extra")) == extras
     required = metadata.get_all("Requires-Dist")
     base = {re.match(r"[\w-]+", line)[0] for line in required if "extra ==" not in line}

@@ -122,7 +122,7 @@ def test_the_example_of_the_documentation_is_a_configuration(path):
     assert load_config(path.parent / "example.yaml").stages[1].frozen_through == "penultimate_block"
 
 
-HARDWARE = Path("configs/hardware/squeezenet_two_cores.yaml")
+HARDWARE = {"squeezenet_two_cores": "squeezenet1_1", "efficientnet_lite0_two_cores": "efficientnet_lite0"}
 # These name a backbone themselves, and a change of the base gives way to them.
 OWN_BACKBONES = {
     **dict.fromkeys(["vit", "care_vit"], "keras_hub/vit_base_patch16_224_imagenet"),
@@ -130,11 +130,12 @@ OWN_BACKBONES = {
 }
 
 
+@pytest.mark.parametrize("hardware", HARDWARE)
 @pytest.mark.parametrize("file", sorted(Path("configs/isic2018").glob("*.yaml")), ids=lambda file: file.stem)
-def test_every_method_has_a_change_for_two_cores_and_a_known_baseline(file):
-    large, small = load_config(file), load_config(file, [f"with={HARDWARE}"])
+def test_every_method_has_a_change_for_two_cores_and_a_known_baseline(file, hardware):
+    large, small = load_config(file), load_config(file, [f"with=configs/hardware/{hardware}.yaml"])
     assert large.model.backbone == OWN_BACKBONES.get(file.stem, "resnet50")
-    assert small.model.backbone == OWN_BACKBONES.get(file.stem, "squeezenet1_1")
+    assert small.model.backbone == OWN_BACKBONES.get(file.stem, HARDWARE[hardware])
     assert [stage.alpha for stage in large.stages] == [stage.alpha for stage in small.stages]
     assert large.baseline is None or (file.parent / f"{large.baseline}.yaml").exists()
     assert large.title and (large.baseline is None) == (file.stem in ("baseline", "vit", "swin"))
