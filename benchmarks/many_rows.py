@@ -79,7 +79,7 @@ def measure(path: str) -> dict[str, float]:
     )
     from care_tf.evaluation import evaluate_predictions
     from care_tf.images.header import read_image_header
-    from care_tf.runs._run_evaluation import Predictions, write_predictions
+    from care_tf.runs._run_predictions import Predictions, write_predictions
 
     with open(path) as file:  # imports what reading needs, and is no part of its memory
         read_image_header(Path(path).parent / file.readlines(200)[1].partition(",")[0])
