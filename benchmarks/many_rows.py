@@ -141,7 +141,7 @@ def measure(path: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         timed(
             "predictions.csv",
-            lambda: write_predictions(Path(folder), manifest, Predictions(probabilities, inside)),
+            lambda: write_predictions(Path(folder), manifest, Predictions(probabilities, inside, ~np.isnan(inside))),
         )
     del manifest
     tracemalloc.start()
