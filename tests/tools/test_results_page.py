@@ -90,7 +90,7 @@ def test_what_was_not_run_is_said_and_never_filled():
     page = results_page.page({"frame_100": extract(TRAP)})
     assert "Not run yet: frame_50, frame_70, frame_90, decoy_90, decoy_100, frame_100_boxes, isic_full." in page
     assert "**Not run: decoy_90, decoy_100.**" in section(page, "Is it the same with a drawn cue?")
-    assert "are shown for 2 and 2 of 4 methods at a share of 1; not run: frame_50, frame_70, frame_90.**" in page
+    assert "are shown for 2 and 2 of 2 methods at a share of 1; not run: frame_50, frame_70, frame_90.**" in page
     assert "not run: random_boxes.**" in section(page, "Do simple rivals do as well?")
     assert results_page.page({}).count("**Not run: ") == len(results_questions.QUESTIONS)
 

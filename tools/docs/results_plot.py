@@ -12,7 +12,7 @@ from care_tf.evaluation.pictures import INK, drawing
 from care_tf.files import atomic_path
 from care_tf.runs.comparison_extract import ComparisonExtract, KeptFigure
 
-_COLORS = ("#56B4E9", "#0072B2", "#009E73", "#D55E00", "#6B7682")  # after Okabe and Ito, in the order of SWEPT
+_COLORS = ("#0072B2", "#D55E00", "#6B7682")  # after Okabe and Ito, in the order of SWEPT
 _PANELS = {
     LOWEST: "Lowest recall of a class,\nwith or without the cue",
     ACCURACY: "Mean class accuracy\n(balanced accuracy)",

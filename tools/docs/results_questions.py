@@ -43,7 +43,7 @@ FRAMES = ("frame_50", "frame_70", "frame_90", "frame_100")
 DECOYS = ("decoy_90", "decoy_100")
 STUDIES = (*FRAMES, *DECOYS, "frame_100_boxes", "isic_full")
 """The comparisons that the page knows."""
-SWEPT = ("care_masked", "care_masked_both", "energy", "perturbation", "paint")
+SWEPT = ("care_masked_both", "swap", "paint")
 """The methods whose gain is drawn against the share."""
 
 Studies = Mapping[str, ComparisonExtract]

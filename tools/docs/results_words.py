@@ -17,6 +17,7 @@ NAMES = {
     "energy": "energy",
     "perturbation": "perturbation",
     "input_gradient": "input gradient",
+    "swap": "swapped surroundings",
     "random_boxes": "random boxes",
     "crop": "cropping",
     "paint": "painting",
