@@ -507,6 +507,8 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise InputError(f"An override must look like section.key=value. Received {shown(override)}.")
+    if not key.isprintable():  # also a byte that is no text in the terminal's encoding
+        raise InputError(f"The key of an override must be printable text. Received {shown(key)}.")
     value = parse_yaml(text, f"The value of the override {shown(override)}")
     *parents, last = key.split(".")
     target = content

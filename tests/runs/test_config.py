@@ -167,6 +167,7 @@ def test_every_method_has_a_change_for_two_cores_and_a_known_baseline(file, hard
         ("stages.pretrain.learning_rate=.inf", "learning_rate: Input should be a finite number"),
         ("stages=[{name: a, epochs: 1}, {name: a, epochs: 1}]", "different names"),
         ("seed", "section.key=value"),
+        ("care.\udcff=1", r"key of an override must be printable text. Received 'care.\\udcff'"),
         ("seed=[", "not valid YAML"),
     ],
 )
