@@ -33,8 +33,15 @@ def pytest_collection_modifyitems(items):
 
 
 def pytest_collection_finish():
-    """Leaves out what the imports made wherever garbage is looked for: Keras's clear_session looks every time."""
+    """Leaves out what the imports made wherever garbage is looked for, which Keras's clear_session does every time.
+
+    And has graphs run as they are traced, but for the tests that ask for `rewritten_graphs`.
+    """
     gc.freeze()
+    if "tensorflow" in sys.modules:
+        from graph_rewriting import switch
+
+        switch(is_on=False)
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +54,15 @@ def same_start():
     keras.utils.set_random_seed(0)
     yield
     keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.fixture
+def rewritten_graphs():
+    """Graphs as users have them, where what a graph gives is the point."""
+    import graph_rewriting  # brings TensorFlow
+
+    with graph_rewriting.rewritten_graphs():
+        yield
 
 
 @pytest.fixture

@@ -169,7 +169,7 @@ saved = keras.models.load_model("tests/saved_models/keras" + keras.__version__[0
 from care_tf.data import training_dataset, read_manifest
 classifier = care_tf.backbones.build_classifier("small_cnn", image_size=(16, 16), num_classes=2)
 model = care_tf.CAREModel(classifier)
-model.compile("sgd", "sparse_categorical_crossentropy", metrics=[care_tf.metrics.MacroAUC(2)])
+model.compile("sgd", "sparse_categorical_crossentropy", metrics=[care_tf.metrics.MacroAUC(2)], run_eagerly=True)
 images, masks = np.zeros((4, 16, 16, 3), "float32"), np.ones((4, 16, 16, 1), "float32")
 callbacks = [care_tf.callbacks.TwoStageSchedule(patience=1, alpha=0.5)]
 model.fit({"image": images, "mask": masks}, np.array([0, 1, 0, 1]), epochs=1, verbose=0,

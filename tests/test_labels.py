@@ -5,6 +5,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import one_generation
 
 from care_tf import CAREModel
 from care_tf.errors import InputError
@@ -126,7 +127,7 @@ def written_as_rows(num_outputs, labels, classes):
 
 
 @of_every_case
-@pytest.mark.parametrize("is_compiled", [False, True])
+@pytest.mark.parametrize("is_compiled", [False, *one_generation(True)])
 def test_a_label_means_its_class(num_outputs, labels, classes, is_compiled):
     def read(values):
         return class_index(values, num_outputs), class_rows(values, num_outputs)
@@ -215,7 +216,7 @@ def test_no_class_is_no_attention(num_outputs):
 
 
 @pytest.mark.parametrize(("num_outputs", "labels"), OUTSIDE.values(), ids=OUTSIDE)
-@pytest.mark.parametrize("is_compiled", [False, True])
+@pytest.mark.parametrize("is_compiled", [False, *one_generation(True)])
 def test_a_number_outside_the_classes_is_no_class_and_not_a_number(num_outputs, labels, is_compiled):
     check_no_class(tf.function if is_compiled else lambda f: f, num_outputs, labels)
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from documents import python_blocks
+from eager_steps import eager_steps
 from PIL import Image
 
 PAGE = "docs/own_project.md"
@@ -69,7 +70,8 @@ def test_the_page_runs(tmp_path, monkeypatch):
     names: dict = {}
     masked = {}
     for block in python_blocks(PAGE):
-        exec(compile(block.replace("epochs=60", "epochs=2, verbose=0"), PAGE, "exec"), names)
+        with eager_steps():
+            exec(compile(block.replace("epochs=60", "epochs=2, verbose=0"), PAGE, "exec"), names)
         if "dataset = " in block:
             masked[block] = np.concatenate([np.ravel(x["mask"]) for x, _ in names["dataset"]]).mean()
     assert (tmp_path / "classifier.keras").exists()

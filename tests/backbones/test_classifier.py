@@ -22,6 +22,7 @@ NETWORKS = {
     "small_cnn": (47_152, (8, 8, 64)),
     "keras.applications/EfficientNetB0": (4_049_571, (2, 2, 1280)),
 }
+HEAVY = "resnet50", "resnet152"
 
 
 def last_4d_layer(model):
@@ -29,11 +30,12 @@ def last_4d_layer(model):
     return [layer for layer in model.layers if len(layer.output.shape) == 4][-1]
 
 
+@pytest.mark.one_generation
 def test_the_table_covers_all_names():
     assert set(backbone_names()) <= set(NETWORKS)
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "resnet152"] + one_generation("resnet152"))
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name not in HEAVY] + one_generation(*HEAVY))
 def test_classifier_by_name(name):
     parameters, map_shape = NETWORKS[name]
     classifier = build_classifier(name, image_size=(64, 64), num_classes=3)
@@ -59,11 +61,13 @@ def test_classifier_by_name(name):
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
 
 
+@pytest.mark.one_generation
 def test_vgg19_map_is_14_by_14_at_224_px():
     network = get_backbone("vgg19").build_network((224, 224), None)
     assert network.get_layer("block5_conv4").output.shape[1:3] == (14, 14)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(("activation", "low", "high"), [("sigmoid", 0, 1), ("softmax", 0, 1), (None, -np.inf, np.inf)])
 def test_dropout_and_activation(activation, low, high):
     classifier = build_classifier(
@@ -75,8 +79,8 @@ def test_dropout_and_activation(activation, low, high):
     assert ((low <= values) & (values <= high)).all()
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("name", ["squeezenet1_1", "vgg19"])
+@pytest.mark.parametrize("policy", ["mixed_float16", *one_generation("mixed_bfloat16")])
+@pytest.mark.parametrize("name", ["squeezenet1_1", *one_generation("vgg19")])
 def test_head_is_float32_under_mixed_precision(name, policy):
     previous = keras.mixed_precision.dtype_policy() if hasattr(keras.mixed_precision, "dtype_policy") else None
     previous = previous or keras.mixed_precision.global_policy()
@@ -90,7 +94,7 @@ def test_head_is_float32_under_mixed_precision(name, policy):
     assert policy.removeprefix("mixed_") in str(features.dtype)
 
 
-@pytest.mark.parametrize("name", ["squeezenet1_1", "keras.applications/MobileNet"])
+@pytest.mark.parametrize("name", ["squeezenet1_1", *one_generation("keras.applications/MobileNet")])
 def test_a_seed_decides_the_initial_weights(name):
     def weights(seed):
         return build_classifier(name, image_size=(40, 40), num_classes=2, seed=seed).get_weights()
@@ -164,6 +168,7 @@ def test_user_builder(user_module, tmp_path):
     np.testing.assert_array_equal(loaded.get_weights()[0], model.get_weights()[0])
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("function", "message"),
     [
@@ -179,12 +184,14 @@ def test_user_builder_that_does_not_fit(user_module, function, message):
         build_classifier(f"{user_module}:{function}", image_size=(20, 20), num_classes=3)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("name", ["no_such_module_here:build", ":build"])
 def test_user_module_that_cannot_be_imported(name):
     with pytest.raises(InputError, match="cannot be imported"):
         build_classifier(name, image_size=(20, 20), num_classes=3)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("argument", "message"),
     [({"weights": "imagenet"}, "belongs inside the builder"), ({"dropout": 0.5}, "dropout belongs inside the builder")],
@@ -194,6 +201,7 @@ def test_what_only_the_builder_can_do(user_module, argument, message):
         build_classifier(f"{user_module}:tiny", image_size=(20, 20), num_classes=3, **argument)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -208,6 +216,7 @@ def test_unknown_name(name, message):
         build_classifier(name, image_size=(64, 64), num_classes=3)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
@@ -227,6 +236,7 @@ def test_arguments_out_of_range(argument, message):
         build_classifier("squeezenet1_1", **arguments)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("argument", "message"),
     [

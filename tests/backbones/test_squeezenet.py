@@ -92,6 +92,7 @@ def test_features_equal_the_slow_network(content, weights_file):
     np.testing.assert_allclose(features, expected, rtol=1e-3, atol=1e-3 * expected.max())
 
 
+@pytest.mark.one_generation
 def test_parameters_and_map_sizes_are_the_published_ones():
     network = squeezenet1_1((128, 128))
     assert network.count_params() == 722_496
@@ -121,16 +122,19 @@ def test_files_that_keras_wrote_load_too(suffix, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.one_generation
 def test_imagenet_asks_for_a_file():
     with pytest.raises(InputError, match=r"Pass the path of a local file, an HDF5 file with groups conv1"):
         squeezenet1_1((64, 64), "imagenet")
 
 
+@pytest.mark.one_generation
 def test_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.h5', which is not a file"):
         squeezenet1_1((64, 64), tmp_path / "nowhere.h5")
 
 
+@pytest.mark.one_generation
 def test_corrupt_file_is_refused(tmp_path):
     path = tmp_path / "corrupt.h5"
     path.write_bytes(b"not HDF5" * 100)
@@ -138,6 +142,7 @@ def test_corrupt_file_is_refused(tmp_path):
         squeezenet1_1((64, 64), path)
 
 
+@pytest.mark.one_generation
 def test_truncated_file_is_refused(weights_file, tmp_path):
     path = tmp_path / "truncated.h5"
     path.write_bytes(weights_file.read_bytes()[:500_000])
@@ -145,6 +150,7 @@ def test_truncated_file_is_refused(weights_file, tmp_path):
         squeezenet1_1((64, 64), path)
 
 
+@pytest.mark.one_generation
 def test_missing_group_is_named(content, tmp_path):
     rest = {group: arrays for group, arrays in content.items() if group != "fire6/expand3x3"}
     path = write_file(tmp_path / "partial.h5", rest)
@@ -152,6 +158,7 @@ def test_missing_group_is_named(content, tmp_path):
         squeezenet1_1((64, 64), path)
 
 
+@pytest.mark.one_generation
 def test_wrong_kernel_is_named(content, tmp_path):
     kernel, bias = content["fire4/squeeze1x1"]
     path = write_file(tmp_path / "other.h5", {**content, "fire4/squeeze1x1": (kernel[..., :31], bias)})

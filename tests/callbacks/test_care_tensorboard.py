@@ -71,6 +71,7 @@ def test_a_history_is_what_the_log_holds_before_the_first_epoch(fit, tmp_path):
     assert steps(tmp_path) == [1, 2, 3, 4]
 
 
+@pytest.mark.one_generation
 def test_a_number_that_a_killed_process_did_not_write_is_written_when_the_training_resumes(fit, tmp_path):
     kept = fit(CARETensorBoard(tmp_path), epochs=2).history
     rows = [{name: values[epoch] for name, values in kept.items()} for epoch in range(2)]
@@ -85,7 +86,6 @@ def test_a_number_that_a_killed_process_did_not_write_is_written_when_the_traini
 
 
 @pytest.mark.slow
-@pytest.mark.both_generations
 def test_an_interrupted_second_fit_continues_where_it_was(fit, tmp_path):
     monitor = CARETensorBoard(tmp_path)
     fit(monitor, epochs=1)
@@ -103,6 +103,7 @@ def test_a_plain_keras_model_has_logs_and_no_maps(fit, images, tmp_path):
         model.fit(images[0], images[1], verbose=0, callbacks=[CARETensorBoard(tmp_path / "b", fit.examples)])
 
 
+@pytest.mark.one_generation
 def test_examples_are_those_with_a_mask_first_and_those_with_a_class_only(images):
     image, _, mask = images
     labels = np.eye(3)[[0, 1, 2] * 5 + [0]]
@@ -114,6 +115,7 @@ def test_examples_are_those_with_a_mask_first_and_those_with_a_class_only(images
     assert chosen.labels.tolist() == [2, 1, 0, 2, 0, 2] and chosen.inputs.shape == (6, 12, 12, 3)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("examples", "message"),
     [

@@ -28,9 +28,11 @@ def network(has_convolution):
     return keras.Model(image, keras.layers.Dense(3, activation="softmax")(pooled))
 
 
-def compiled(loss, wraps=False, jit_compile=False):
+def compiled(loss, wraps=False, run_eagerly=True, **settings):
+    """Eager unless asked otherwise: a trace costs more than all steps of a test."""
     model = CAREModel(network(True), alpha=0.3) if wraps else network(False)
-    model.compile(keras.optimizers.SGD(0.3, momentum=0.9), loss, jit_compile=jit_compile)
+    settings = {"jit_compile": False, "run_eagerly": run_eagerly, **settings}
+    model.compile(keras.optimizers.SGD(0.3, momentum=0.9), loss, **settings)
     return model
 
 
@@ -68,12 +70,12 @@ def test_training_equals_two_parts_with_the_two_losses(batch, wraps, jit_compile
     def loss(weights):
         return LDAMLoss([60, 30, 10], class_weights=weights)
 
-    model = compiled(loss(before), wraps, jit_compile)
+    model = compiled(loss(before), wraps, run_eagerly=False, jit_compile=jit_compile)
     losses = fit(model, batch, callbacks=[DeferredReweighting(2, WEIGHTS)])
 
     by_hand = compiled(loss(before), wraps)
     expected = fit(by_hand, batch, epochs=2)
-    by_hand.compile(by_hand.optimizer, loss(WEIGHTS), jit_compile=False)
+    by_hand.compile(by_hand.optimizer, loss(WEIGHTS), jit_compile=False, run_eagerly=True)
     expected += fit(by_hand, batch, initial_epoch=2)
 
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
@@ -85,7 +87,7 @@ def test_training_equals_two_parts_with_the_two_losses(batch, wraps, jit_compile
 
 
 def test_the_epoch_decides_and_fit_leaves_the_loss_as_it_was(batch):
-    model, observed = compiled(FocalLoss()), Observed()
+    model, observed = compiled(FocalLoss(), run_eagerly=False), Observed()
     fit(model, batch, epochs=3, callbacks=[DeferredReweighting(1, np.array([0.5, 1.0, 4.0])), observed])
     assert observed.weights == {0: [1.0], 1: [0.5, 1.0, 4.0], 2: [0.5, 1.0, 4.0]}
     assert model.loss.class_weights.numpy().tolist() == [1.0]
@@ -130,6 +132,7 @@ def test_a_loss_without_class_weights_is_refused(batch, loss):
         fit(compiled(loss), batch, callbacks=[DeferredReweighting(1, WEIGHTS)])
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
@@ -162,12 +165,14 @@ def test_a_mapping_needs_a_known_number_of_classes(batch):
     fit(model, batch, epochs=1, callbacks=[DeferredReweighting(0, WEIGHTS)])
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("start_epoch", [-1, 1.5, None, True])
 def test_a_start_that_is_no_epoch_is_refused(start_epoch):
     with pytest.raises(InputError, match="start_epoch must be an integer >= 0. Received start_epoch="):
         DeferredReweighting(start_epoch, WEIGHTS)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("weights", "message"),
     [

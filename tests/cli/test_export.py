@@ -41,14 +41,10 @@ def small_run(side):
     )
 
 
-@pytest.mark.parametrize(
-    ("side", "words", "size"),
-    [(None, ["served"], 16), (None, ["--output", "served", "--image-size", "20"], 20)],
-)
-def test_a_run_becomes_a_saved_model(run, monkeypatch, tmp_path, side, words, size):
-    asked = []
-    put_load_run(monkeypatch, lambda folder: asked.append(str(folder)) or small_run(side))
-    code, out, _ = run(export, "the_run", *words)
+def test_a_run_becomes_a_saved_model_of_the_size_asked_for(run, monkeypatch, tmp_path):
+    asked, size = [], 20
+    put_load_run(monkeypatch, lambda folder: asked.append(str(folder)) or small_run(None))
+    code, out, _ = run(export, "the_run", "--output", "served", "--image-size", str(size))
     assert (code, asked, out) == (0, ["the_run"], "wrote served\n")
     signatures = tf.saved_model.load(str(tmp_path / "served")).signatures
     images = [tf.io.encode_png(tf.fill((size, size, 1), tf.cast(white, dtype))) for white, dtype in WHITES]
@@ -59,8 +55,8 @@ def test_a_run_becomes_a_saved_model(run, monkeypatch, tmp_path, side, words, si
     assert signatures["explain"].structured_outputs["attention_map"].shape.as_list() == [None, size, size]
 
 
-def test_a_run_becomes_a_tflite_file(run, monkeypatch, tmp_path):
-    put_load_run(monkeypatch, lambda folder: small_run(16))
+def test_a_run_becomes_a_tflite_file_of_the_size_it_was_trained_at(run, monkeypatch, tmp_path):
+    put_load_run(monkeypatch, lambda folder: small_run(None))
     assert run(export, "the_run", "--format", "tflite", "served.tflite")[:2] == (0, "wrote served.tflite\n")
     assert [path.name for path in tmp_path.iterdir()] == ["served.tflite"]
 

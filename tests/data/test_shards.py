@@ -148,6 +148,7 @@ def test_a_damaged_record_is_an_error_that_names_shard_and_image(written):
     assert str(error.value).startswith(place)
 
 
+@one_generation
 @pytest.mark.parametrize("at", [3, 9, 14, 40, -3])
 def test_a_damaged_byte_anywhere_is_an_error_in_the_graph(written, at):
     places = [find_place(path) for path in written.manifest.image_paths[:2]]
@@ -157,6 +158,7 @@ def test_a_damaged_byte_anywhere_is_an_error_in_the_graph(written, at):
         list(dataset)
 
 
+@one_generation
 def test_the_record_of_another_image_is_refused(written):
     first, second = (find_place(path) for path in written.manifest.image_paths[:2])
     swapped = str(first._replace(name=second.name))

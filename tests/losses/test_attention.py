@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss, attention_terms
 
+pytestmark = pytest.mark.one_generation  # but for what meets Keras
+
 REDUCTIONS = ("batch", "masked", "class_balanced")
 
 
@@ -216,6 +218,7 @@ def test_half_precision_attention_is_computed_in_float32(batch):
     assert inner.dtype == tf.float32
 
 
+@pytest.mark.both_generations
 @pytest.mark.parametrize("outside", ["uniform", "distance"])
 @pytest.mark.parametrize("reduction", REDUCTIONS)
 def test_the_loss_serializes(reduction, outside):

@@ -10,6 +10,8 @@ from care_tf.errors import InputError
 from care_tf.losses import AttentionLoss, attention_distance, attention_energy
 from care_tf.metrics import attention_inside_share
 
+pytestmark = pytest.mark.one_generation  # but for what meets Keras
+
 FORMS = ("care", "outside", "energy", "l1")
 REDUCTIONS = ("batch", "masked", "class_balanced")
 
@@ -196,6 +198,7 @@ def test_maps_of_unknown_size_and_half_precision(batch, form):
     np.testing.assert_allclose(half, expected, atol=2e-3)
 
 
+@pytest.mark.both_generations
 @pytest.mark.parametrize("form", FORMS)
 def test_each_form_serializes(form):
     loss = AttentionLoss(reduction="masked", form=form)

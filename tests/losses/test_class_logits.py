@@ -6,6 +6,8 @@ import tensorflow as tf
 from care_tf.errors import InputError
 from care_tf.losses._class_logits import class_logits, per_class, rows_and_logits
 
+pytestmark = pytest.mark.one_generation  # but for what meets Keras
+
 SATURATED = np.array([[200.0, -200.0, 0.0]], np.float32)  # softmax gives exactly 0 for classes 1 and 2
 
 
@@ -36,6 +38,7 @@ ACTIVATIONS = {
 }
 
 
+@pytest.mark.both_generations
 @pytest.mark.parametrize("case", ACTIVATIONS)
 def test_the_input_of_an_activation_in_a_graph_is_found(case):
     activation, values = ACTIVATIONS[case]
@@ -43,12 +46,14 @@ def test_the_input_of_an_activation_in_a_graph_is_found(case):
     np.testing.assert_array_equal(found, values if values.shape[-1] > 1 else [[0.0, 200.0]])
 
 
+@pytest.mark.both_generations
 @pytest.mark.parametrize("activation", [keras.activations.softmax, keras.activations.sigmoid])
 def test_keras_activations_are_found_in_eager_mode_too(activation):
     values = tf.constant(SATURATED if activation is keras.activations.softmax else SATURATED[:, :1])
     np.testing.assert_array_equal(class_logits(activation(values))[:, -1], values[:, -1])
 
 
+@pytest.mark.both_generations
 def test_other_operations_are_no_activation():
     doubled = tf.function(lambda x: class_logits(2.0 * tf.nn.softmax(x) / 2.0))(SATURATED).numpy()
     np.testing.assert_allclose(doubled[0, 1], np.log(keras.backend.epsilon()), rtol=1e-6)
@@ -57,6 +62,7 @@ def test_other_operations_are_no_activation():
     np.testing.assert_allclose(columns, np.log(np.full((1, 3), 0.5)), rtol=1e-6)
 
 
+@pytest.mark.both_generations
 def test_from_logits_of_a_softmax_warns_and_takes_its_input():
     with pytest.warns(UserWarning, match="from_logits=True, but the predictions come from a softmax"):
         found = tf.function(lambda x: class_logits(tf.nn.softmax(x), from_logits=True))(SATURATED)

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from care_tf.losses import contrastive_loss, get_embedding_loss
 from care_tf.runs.config import load_config
 
+pytestmark = pytest.mark.one_generation  # but for what meets Keras
+
 
 def slow_loss(labels, x, margin, normalize, balance_pairs):
     if normalize:
@@ -38,6 +40,7 @@ def test_equals_slow_loops(seed, n, margin, normalize, balance_pairs):
     np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.both_generations
 def test_equals_tensorflow_addons_on_all_pairs():
     tfa = pytest.importorskip("tensorflow_addons")
     rng = np.random.default_rng(0)

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from care_tf.errors import InputError
 from care_tf.losses import DiceLoss, dice_loss
 
+pytestmark = pytest.mark.one_generation  # but for what meets Keras
+
 
 def _slow(masks, probabilities, smooth):
     losses = []
@@ -82,6 +84,7 @@ def test_of_several_channels_the_last_is_the_lesion():
     np.testing.assert_array_equal(dice_loss(masks, lesion[..., None]), dice_loss(masks[..., 0], lesion))
 
 
+@pytest.mark.both_generations
 def test_the_object_averages_the_function_and_survives_serialization():
     random = np.random.default_rng(0)
     masks = (random.uniform(size=(3, 4, 4, 1)) > 0.5).astype(np.float32)

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from care_tf.losses import FocalLoss, cost_sensitive_cross_entropy, focal_loss
 
+pytestmark = pytest.mark.one_generation  # but for what meets Keras
+
 
 def slow_loss(rows, probabilities, gamma, alpha):
     result = []
@@ -43,6 +45,7 @@ def test_it_equals_the_slow_oracle(batch, gamma, soft):
     np.testing.assert_allclose(focal_loss(labels, probability, gamma, alpha), expected, rtol=1e-5)
 
 
+@pytest.mark.both_generations
 def test_keras_categorical_focal_loss_is_the_same(batch):
     labels, logits = batch
     alpha = [0.5, 2.0, 0.1, 1.0]
@@ -51,6 +54,7 @@ def test_keras_categorical_focal_loss_is_the_same(batch):
     np.testing.assert_allclose(ours(labels, logits), theirs(np.eye(4, dtype="float32")[labels], logits), rtol=1e-4)
 
 
+@pytest.mark.both_generations
 def test_tensorflow_addons_sigmoid_focal_loss_is_the_same():
     addons = pytest.importorskip("tensorflow_addons")
     rng = np.random.default_rng(1)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from care_tf.losses import n_pair_loss
 from care_tf.losses._n_pair import n_pair_terms
 
+pytestmark = pytest.mark.one_generation  # but for what meets Keras
+
 FIXTURES = json.loads(Path(__file__).with_name("embedding_fixtures.json").read_text(encoding="utf-8"))
 
 
@@ -54,6 +56,7 @@ def test_terms_equal_pytorch_metric_learning_on_its_pairs():
     np.testing.assert_allclose(tf.convert_to_tensor(tape.gradient(loss, x)), expected["gradient"], atol=1e-7)
 
 
+@pytest.mark.both_generations
 def test_terms_equal_tensorflow_addons_on_one_pair_of_each_class():
     tfa = pytest.importorskip("tensorflow_addons")
     anchors, positives = np.random.default_rng(0).normal(size=(2, 5, 4)).astype(np.float32)

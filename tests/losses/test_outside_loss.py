@@ -11,6 +11,8 @@ from care_tf.errors import InputError
 from care_tf.losses import InputGradient, OutsidePerturbation
 from care_tf.losses._outside_perturbation import divergence
 
+pytestmark = pytest.mark.one_generation  # but for what meets Keras
+
 SHAPE = (4, 3, 2)
 SCALE = np.array([0.5, 2.0])
 LOSSES = (OutsidePerturbation(), OutsidePerturbation("worst", 0.3, 2), OutsidePerturbation("swap"), InputGradient(0.4))
@@ -235,6 +237,7 @@ def test_the_divergence_is_positive_and_zero_for_equal_predictions(p, q):
     assert float(divergence(p, q)[0]) > 0.1 and float(divergence(p, p)[0]) == 0.0
 
 
+@pytest.mark.both_generations
 @pytest.mark.parametrize("loss", LOSSES, ids=name_of)
 def test_each_serializes(loss):
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))

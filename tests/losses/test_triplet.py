@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from care_tf.losses import TripletLoss, triplet_loss
 
+pytestmark = pytest.mark.one_generation  # but for what meets Keras
+
 MINING = ("batch_hard", "semi_hard", "batch_all")
 
 
@@ -50,6 +52,7 @@ def test_equals_slow_loops(mining, seed, n, margin, squared, class_balanced):
     np.testing.assert_allclose(result, expected, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.both_generations
 @pytest.mark.parametrize("squared", [False, True])
 @pytest.mark.parametrize(("mining", "name"), [("batch_hard", "hard"), ("semi_hard", "semihard")])
 def test_equals_tensorflow_addons(mining, name, squared):

@@ -5,6 +5,8 @@ import tensorflow as tf
 
 from care_tf.metrics import AttentionInside, attention_inside_share
 
+pytestmark = pytest.mark.one_generation  # but for what meets Keras
+
 
 def _maps_and_masks(seed=0, count=5):
     rng = np.random.default_rng(seed)
@@ -32,6 +34,7 @@ def test_uniform_map_gives_the_masks_share_of_the_frame():
     np.testing.assert_allclose(shares, mask.mean(axis=(1, 2)), rtol=1e-5)
 
 
+@pytest.mark.both_generations
 def test_metric_is_the_mean_over_masked_images():
     attention, mask = _maps_and_masks()
     mask[[1, 3]] = 0
@@ -62,6 +65,7 @@ def test_scale_of_the_map_does_not_matter():
     )
 
 
+@pytest.mark.both_generations
 def test_config_mirrors_the_constructor():
     metric = AttentionInside(name="inside")
     assert keras.metrics.deserialize(keras.metrics.serialize(metric)).get_config() == metric.get_config()

@@ -8,6 +8,8 @@ from sklearn.metrics import roc_auc_score
 from care_tf.errors import InputError
 from care_tf.metrics import MacroAUC
 
+pytestmark = pytest.mark.one_generation  # but for what meets Keras
+
 
 def _result(metric, labels, predictions, batch=17, weights=None):
     for start in range(0, len(labels), batch):
@@ -78,6 +80,7 @@ def test_does_not_depend_on_order_or_batches():
     assert _result(MacroAUC(3), labels[order], scores[order], batch=7) == pytest.approx(first, abs=1e-7)
 
 
+@pytest.mark.both_generations
 def test_reset_forgets():
     metric = MacroAUC(2)
     assert _result(metric, np.array([0, 1]), np.eye(2, dtype=np.float32)[::-1]) == 0.0
@@ -100,6 +103,7 @@ def test_nan_predictions_show():
 # errors
 
 
+@pytest.mark.both_generations
 def test_bad_arguments_are_refused():
     with pytest.raises(InputError, match=r"num_classes must be an integer >= 2. Received: num_classes=1"):
         MacroAUC(1)
@@ -107,6 +111,7 @@ def test_bad_arguments_are_refused():
         MacroAUC(4).update_state([0, 1], np.zeros((2, 3), np.float32))
 
 
+@pytest.mark.both_generations
 def test_xla_is_refused_with_the_way_out():
     metric = MacroAUC(2)
 

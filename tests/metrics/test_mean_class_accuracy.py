@@ -9,6 +9,8 @@ from sklearn.metrics import balanced_accuracy_score, recall_score
 from care_tf.errors import InputError
 from care_tf.metrics import ClassRecall, MeanClassAccuracy
 
+pytestmark = pytest.mark.one_generation  # but for what meets Keras
+
 
 def _data(seed=0, n=60, num_classes=4):
     rng = np.random.default_rng(seed)
@@ -83,6 +85,7 @@ def test_soft_labels_of_one_sigmoid_unit_are_class_one_from_one_half():
 # properties
 
 
+@pytest.mark.both_generations
 @pytest.mark.parametrize("make", [MeanClassAccuracy, lambda: MeanClassAccuracy(num_classes=4), lambda: ClassRecall(1)])
 def test_reset_forgets(make):
     labels, predictions = _data()
@@ -94,6 +97,7 @@ def test_reset_forgets(make):
     assert _result(metric, labels, predictions) == _result(make(), labels, predictions)
 
 
+@pytest.mark.both_generations
 @pytest.mark.parametrize(
     "metric",
     [MeanClassAccuracy(3, True, "mca"), ClassRecall(2, True), ClassRecall("b", class_names="abc"), MeanClassAccuracy()],
@@ -104,6 +108,7 @@ def test_config_mirrors_the_constructor(metric):
     assert restored.get_config() == metric.get_config()
 
 
+@pytest.mark.both_generations
 def test_state_is_float32_under_a_mixed_policy():
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     metric = MeanClassAccuracy()
@@ -136,6 +141,7 @@ def test_nan_predictions_are_wrong():
 # errors
 
 
+@pytest.mark.both_generations
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match=r"Labels must be integers of shape \(batch,\).*Received shape \(2, 5\)"):
         MeanClassAccuracy().update_state(np.zeros((2, 5)), np.zeros((2, 3), np.float32))

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from marks import one_generation
 from sklearn.metrics import balanced_accuracy_score, recall_score, roc_auc_score
 
 from care_tf.metrics import ClassRecall, MacroAUC, MeanClassAccuracy
@@ -33,7 +34,8 @@ def _expected(model, x, y):
     }
 
 
-@pytest.mark.parametrize("arguments", [{}, {"run_eagerly": True}, {"steps_per_execution": 2}], ids=str)
+@pytest.mark.usefixtures("rewritten_graphs")
+@pytest.mark.parametrize("arguments", [*one_generation({}, {"run_eagerly": True}), {"steps_per_execution": 2}], ids=str)
 def test_fit_and_evaluate_equal_scikit_learn(arguments):
     x, y = _data()
     model = _model(**arguments)
@@ -52,6 +54,7 @@ def test_fit_and_evaluate_equal_scikit_learn(arguments):
         assert np.isscalar(history[name][-1])
 
 
+@pytest.mark.one_generation
 def test_one_hot_labels_in_fit():
     x, y = _data()
     model = _model(loss="categorical_crossentropy")

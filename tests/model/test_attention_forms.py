@@ -90,6 +90,7 @@ def test_each_form_falls(network, images, form):
     assert history["attention_inside"][-1] > history["attention_inside"][0]
 
 
+@pytest.mark.usefixtures("rewritten_graphs")
 @pytest.mark.one_generation
 def test_graph_and_xla_agree(images):
     """Of what a form adds to a step. The step itself is compiled in test_care_model.py; all forms are in one graph."""

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import one_generation
 
 from care_tf import CAREModel
 from care_tf.errors import InputError
@@ -24,7 +25,7 @@ def embeddings_of(classifier, image):
     return keras.Model(classifier.inputs, classifier.get_layer("pool").output)(image, training=False)
 
 
-@pytest.mark.parametrize("has_mask", [True, False])
+@pytest.mark.parametrize("has_mask", [True, *one_generation(False)])
 def test_the_objective_is_the_weighted_sum(network, images, has_mask):
     image, labels, mask = images
     loss = TripletLoss(margin=0.3)
@@ -42,6 +43,7 @@ def test_the_objective_is_the_weighted_sum(network, images, has_mask):
     assert (logs["attention_loss"] != 0) == has_mask
 
 
+@pytest.mark.one_generation
 def test_weight_zero_trains_to_the_weights_without_an_embedding_loss(network, images):
     image, labels, mask = images
     trained = []
@@ -90,6 +92,7 @@ def test_other_networks_have_an_embedding_too(network, images, name):
     assert logs["embedding_loss"] > 0 and 0 < logs["embedding_spread"] <= 1
 
 
+@pytest.mark.one_generation
 def test_one_hot_labels_give_the_same(network, images):
     image, labels, _ = images
     values = []
@@ -100,6 +103,7 @@ def test_one_hot_labels_give_the_same(network, images):
     assert values[0] == pytest.approx(values[1], abs=1e-6)
 
 
+@pytest.mark.one_generation
 def test_images_of_no_class_are_like_no_other(network, images):
     image, labels, _ = images
     rows = np.eye(3, dtype=np.float32)[labels]
@@ -109,6 +113,7 @@ def test_images_of_no_class_are_like_no_other(network, images):
     assert model.evaluate(image, rows, batch_size=16, verbose=0, return_dict=True)["embedding_loss"] == 0.0
 
 
+@pytest.mark.one_generation
 def test_a_loss_from_elsewhere_gets_a_number_of_its_own_for_each_image_of_no_class(network, images):
     image, labels, _ = images
     seen = []
@@ -156,6 +161,7 @@ def test_it_is_saved_and_loaded_with_the_model(network, images, tmp_path):
     np.testing.assert_allclose(loaded.predict(image, verbose=0), model.predict(image, verbose=0), atol=1e-6)
 
 
+@pytest.mark.one_generation
 def test_networks_without_a_last_dense_layer_are_refused(images):
     image, labels, _ = images
     inputs = keras.Input((12, 12, 3))
@@ -165,6 +171,7 @@ def test_networks_without_a_last_dense_layer_are_refused(images):
         model.train_on_batch(image, labels)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("name", ["embedding_weight", "classification_weight"])
 def test_weights_out_of_range_are_refused(network, name):
     with pytest.raises(InputError, match=f"{name} weights a loss and must be at least 0"):

@@ -85,6 +85,7 @@ def test_maps_and_gradients_are_those_of_the_network_with_the_input_as_a_constan
     assert np.abs(given.classifier.get_layer("early").get_weights()[0] - before).max() > 1e-5
 
 
+@pytest.mark.one_generation
 def test_an_input_without_weight_changes_nothing_of_a_training_in_two_stages(batch):
     x, labels, mask = batch
     trained = []
@@ -127,6 +128,7 @@ def test_a_saved_model_has_its_further_inputs(batch, tmp_path):
     assert str(loaded.anatomy) == str(model.anatomy)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -143,12 +145,14 @@ def test_missing_and_superfluous_inputs_are_refused(batch, change, message):
         compiled(network()).train_step((change(x), labels))
 
 
+@pytest.mark.one_generation
 def test_inputs_of_a_network_that_takes_an_image_alone_are_refused(batch):
     x, labels, _ = batch
     with pytest.raises(InputError, match="unknown age. Further keys are the inputs that a Functional network"):
         compiled(network(None)).train_step((x, labels))
 
 
+@pytest.mark.one_generation
 def test_an_explicit_features_model_takes_an_image_alone():
     classifier = network()
     classifier.features = classifier.head = layers.Dense(2)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from classifiers import functional
+from classifiers import functional, weights_difference
 
 from care_tf import CAREModel
 from care_tf.errors import InputError
@@ -26,9 +26,13 @@ ALL = (0, 1, 2)
 BORDER = [0, *range(8), 7]  # the rows of a map of 8 x 8 with its border once more
 
 
+GRAPH = {"run_eagerly": False}
+
+
 def compiled(classifier, mask_head, optimizer="sgd", settings=None, **arguments):
+    """Eager unless asked otherwise: a trace costs as much as ten steps."""
     model = CAREModel(classifier, mask_head=mask_head, **arguments)
-    model.compile(optimizer, "sparse_categorical_crossentropy", **(settings or {}))
+    model.compile(optimizer, "sparse_categorical_crossentropy", **{"run_eagerly": True, **(settings or {})})
     return model
 
 
@@ -48,10 +52,6 @@ def trained_head(classes=ALL, bias=None, steps=1, **arguments):
     for _ in range(steps):
         head.count_step()
     return head
-
-
-def weights_difference(first, second):
-    return max(np.abs(a - b).max() for a, b in zip(first.get_weights(), second.get_weights(), strict=True))
 
 
 def features_of(classifier, image, training=False):
@@ -81,12 +81,14 @@ def slow_probabilities(head, features):
     return result
 
 
+@pytest.mark.one_generation
 def test_the_head_computes_what_it_says():
     head = trained_head()
     features = np.random.default_rng(0).random((2, 5, 6, 5)).astype(np.float32) * 40
     np.testing.assert_allclose(head(features), slow_probabilities(head, features), rtol=1e-4)
 
 
+@pytest.mark.one_generation
 def test_dice_is_the_overlap_of_pixels():
     rng = np.random.default_rng(0)
     masks, regions = (rng.random((2, 4, 5, 6)) > 0.5).astype(np.float32)
@@ -98,9 +100,10 @@ def test_dice_is_the_overlap_of_pixels():
     assert float(dice_coefficient(0 * masks, 0 * regions)[0]) == 0.0
 
 
+@pytest.mark.one_generation
 def test_the_mask_that_a_step_uses_is_the_head_s_prediction_computed_apart(network, images):
     image, labels, mask = images
-    model = compiled(network(), trained_head((0, 2)), settings={"run_eagerly": True})
+    model = compiled(network(), trained_head((0, 2)))
     apart = resized(slow_probabilities(model.mask_head, features_of(network(), image, training=True).numpy())).numpy()
     used = []
     per_image = model.attention_loss.per_image
@@ -156,7 +159,10 @@ def plain_gradient(classifier, head, image, labels, mask, alpha):
     return outer.gradient(loss, [tensorflow_variable(weight) for weight in classifier.trainable_variables])
 
 
-@pytest.mark.parametrize(("head", "share"), [("pooled", 0.5), ("dense", 0.0)])  # closed form, and nested
+@pytest.mark.parametrize(
+    ("head", "share"),
+    [("pooled", 0.5), pytest.param("dense", 0.0, marks=pytest.mark.one_generation)],  # closed form, and nested tapes
+)
 def test_a_step_takes_the_gradient_of_two_nested_tapes(network, images, head, share):
     image, labels, mask = images
     given = trained_head(backbone_weight=share, weight=0.8)
@@ -220,6 +226,7 @@ def test_evaluation_measures_the_images_own_masks(network, images):
 # --- identities ---
 
 
+@pytest.mark.one_generation
 def test_the_features_stay_as_they_are_and_a_share_of_the_gradient_passes():
     values = tf.constant(np.random.default_rng(0).normal(size=7) * 1e3)
     for share in (0.0, 0.1, 1.0):
@@ -231,6 +238,7 @@ def test_the_features_stay_as_they_are_and_a_share_of_the_gradient_passes():
         np.testing.assert_allclose(slope, np.full(7, share))
 
 
+@pytest.mark.one_generation
 def test_features_of_any_size_are_alike_and_none_stay_none():
     features = np.random.default_rng(0).random((2, 3, 3, 4)).astype(np.float32) + 0.1
     np.testing.assert_allclose(unit_features(features), unit_features(1e4 * features), rtol=1e-4)
@@ -241,6 +249,7 @@ def test_features_of_any_size_are_alike_and_none_stay_none():
     assert float(value) == 0.0 and np.isfinite(tape.gradient(value, flat).numpy()).all()
 
 
+@pytest.mark.one_generation
 def test_a_region_that_covers_all_or_nothing_is_no_mask():
     probabilities = np.zeros((4, 2, 2), np.float32)
     probabilities[1], probabilities[2], probabilities[3, 0, 0] = 1.0, 0.5, 0.9
@@ -248,10 +257,11 @@ def test_a_region_that_covers_all_or_nothing_is_no_mask():
     assert masks.sum(axis=(1, 2)).tolist() == [0, 0, 0, 1] and masks[3, 0, 0] == 1
 
 
+@pytest.mark.one_generation
 def test_alpha_zero_and_no_gradient_into_the_network_train_to_the_weights_of_plain_keras(network, images):
     image, labels, mask = images
     plain = network()
-    plain.compile("sgd", "sparse_categorical_crossentropy")
+    plain.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
     plain.fit(image, labels, **SETTINGS)
     head = trained_head(backbone_weight=0.0)
     model = compiled(network(), head, alpha=0.0)
@@ -261,6 +271,7 @@ def test_alpha_zero_and_no_gradient_into_the_network_train_to_the_weights_of_pla
     assert any((a != b).any() for a, b in zip(before, head.get_weights(), strict=True))
 
 
+@pytest.mark.one_generation
 def test_images_that_all_have_masks_train_as_without_a_head(network, images):
     image, labels, mask = images
     mask = np.concatenate([mask[:6]] * 3)[:16]
@@ -279,7 +290,7 @@ def test_images_that_all_have_masks_train_as_without_a_head(network, images):
 def test_masks_are_used_after_the_warm_up_in_which_steps_without_a_mask_count_too(network, images):
     image, labels, mask = images
     head = trained_head(warm_up_steps=3, steps=0)
-    model = compiled(network(), head)
+    model = compiled(network(), head, settings=GRAPH)  # where both sides of what the count decides are traced
     x = {"image": image, "mask": mask}  # of each epoch's two batches, the second has no mask
     logs = model.fit(x, labels, **{**SETTINGS, "epochs": 4}).history
     assert int(head.trained_steps) == 8
@@ -305,6 +316,7 @@ def test_predictions_of_everything_are_no_masks(network, images):
     )
 
 
+@pytest.mark.one_generation
 def test_images_of_sample_weight_0_neither_teach_nor_get_a_mask(network, images):
     image, labels, mask = images
     weights = np.ones(16, np.float32)
@@ -321,6 +333,7 @@ def test_images_of_sample_weight_0_neither_teach_nor_get_a_mask(network, images)
     assert weights_difference(*results) == 0.0
 
 
+@pytest.mark.one_generation
 @pytest.mark.filterwarnings("ignore:CARE trains no attention:UserWarning")
 def test_batches_without_any_mask_train_the_classes_alone(network, images):
     image, labels, mask = images
@@ -368,7 +381,7 @@ def test_weights_of_a_checkpoint_hold_the_head_and_its_optimizer(network, images
 def test_a_network_without_an_input_shape_has_a_head_too(network, images, tmp_path):
     image, labels, mask = images
     model = compiled(network("subclassed"), trained_head(), features="body", head="top")
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True), run_eagerly=True)
     model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
     model.save(tmp_path / "care.keras")
     again = keras.models.load_model(tmp_path / "care.keras", safe_mode=True)
@@ -388,11 +401,12 @@ def test_mixed_precision_trains_the_head_in_float32(network, images):
     np.testing.assert_allclose(found[1], found[0], rtol=0.02)
 
 
+@pytest.mark.usefixtures("rewritten_graphs")
 @pytest.mark.slow
 def test_graph_eager_and_xla_agree(network, images):
     image, labels, mask = images
     results = []
-    for settings in ({}, {"run_eagerly": True}, {"jit_compile": True}):
+    for settings in (GRAPH, {}, {"jit_compile": True, **GRAPH}):
         model = compiled(network(), trained_head(), settings=settings)
         model.fit({"image": image, "mask": mask}, labels, **SETTINGS)
         results.append(model)

@@ -15,7 +15,7 @@ from care_tf.losses import AttentionLoss, FocalLoss, InputGradient, OutsidePertu
 from care_tf.model._masked_images import channel_scale
 
 RANDOM, WORST, GRADIENT = OutsidePerturbation(), OutsidePerturbation("worst", 0.2), InputGradient(0.3)
-LOSSES = [GRADIENT, WORST, *one_generation(RANDOM)]
+LOSSES = [GRADIENT, WORST, RANDOM]
 SETTINGS = dict(batch_size=8, epochs=1, verbose=0, shuffle=False)
 GRAPH = {"run_eagerly": False}
 
@@ -50,6 +50,7 @@ class Window(keras.layers.Layer):
 # --- oracles ---
 
 
+@pytest.mark.one_generation
 def test_the_input_gradient_is_that_of_each_masked_image_alone(network, images):
     image, labels, mask = images
     model = compiled(network(), GRADIENT, alpha=0.3, settings=GRAPH)
@@ -65,6 +66,7 @@ def test_the_input_gradient_is_that_of_each_masked_image_alone(network, images):
     np.testing.assert_allclose(logs["loss"], 0.7 * logs["classification_loss"] + 0.3 * total / 16, rtol=1e-4)
 
 
+@pytest.mark.one_generation
 def test_the_scale_is_the_standard_deviation_of_each_channel(images):
     image = 40 * images[0] * np.array([1, 2, 3], np.float32) + 100
     np.testing.assert_allclose(channel_scale(tf.constant(image)), image.std(axis=(0, 1, 2)), rtol=1e-3)
@@ -73,6 +75,7 @@ def test_the_scale_is_the_standard_deviation_of_each_channel(images):
 # --- identities ---
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("loss", LOSSES, ids=name_of)
 def test_a_network_that_ignores_the_outside_has_no_loss(network, images, loss):
     image, labels, mask = images
@@ -82,6 +85,7 @@ def test_a_network_that_ignores_the_outside_has_no_loss(network, images, loss):
     assert evaluated(compiled(network(), loss), {"image": image, "mask": mask}, labels)["attention_loss"] > 0
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("loss", LOSSES, ids=name_of)
 @pytest.mark.filterwarnings("ignore:CARE trains no attention")
 def test_no_masks_and_masks_of_the_whole_frame_leave_the_classification_loss_alone(network, images, loss):
@@ -111,7 +115,8 @@ def test_the_second_pass_counts_for_nothing_else(network, images, loss):
         np.testing.assert_allclose(logs[0][name], logs[1][name], rtol=1e-6, err_msg=name)
 
 
-@pytest.mark.parametrize("loss", [RANDOM, *one_generation(WORST)], ids=name_of)
+@pytest.mark.one_generation
+@pytest.mark.parametrize("loss", [RANDOM, WORST], ids=name_of)
 def test_seeds_make_training_repeatable(network, images, loss):
     image, labels, mask = images
     seeds, results = (0, 0, 1), []
@@ -123,6 +128,7 @@ def test_seeds_make_training_repeatable(network, images, loss):
     assert weights_difference(results[0], results[1]) == 0.0 < weights_difference(results[0], results[2])
 
 
+@pytest.mark.usefixtures("rewritten_graphs")
 @pytest.mark.one_generation
 @pytest.mark.parametrize("loss", [RANDOM, WORST, GRADIENT], ids=name_of)
 def test_graph_and_eager_agree(network, images, loss):
@@ -162,7 +168,7 @@ class Counted(OutsidePerturbation):
             return tf.identity(super().per_image(*args))
 
 
-@pytest.mark.parametrize(("alpha", "times"), [(0.0, 4), (0.5, 8)])
+@pytest.mark.parametrize(("alpha", "times"), [(0.0, 4), pytest.param(0.5, 8, marks=pytest.mark.one_generation)])
 def test_with_alpha_zero_only_validation_asks_the_network(network, images, alpha, times):
     image, labels, mask = images
     x, loss = {"image": image, "mask": mask}, Counted()
@@ -191,6 +197,7 @@ def test_layers_own_losses_are_added_once_where_a_condition_asks_the_network(net
     assert weights_difference(results[0][1], results[1][1]) < 1e-6
 
 
+@pytest.mark.one_generation
 def test_a_schedule_switches_it_on_without_another_trace(network, images):
     image, labels, mask = images
     found = []
@@ -208,6 +215,7 @@ def test_a_schedule_switches_it_on_without_another_trace(network, images):
 # --- properties ---
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("loss", LOSSES, ids=name_of)
 def test_the_loss_falls(network, images, loss):
     image, labels, mask = images

@@ -12,6 +12,8 @@ from care_tf.attention import gradcam
 from care_tf.losses import TripletLoss
 from care_tf.metrics import MeanClassAccuracy
 
+pytestmark = pytest.mark.usefixtures("rewritten_graphs")
+
 # Operations in which a step on an accelerator waits for Python, or for the processor's output.
 HOST = {"PyFunc", "PyFuncStateless", "EagerPyFunc", "Print", "PrintV2", "_XlaHostComputeMlir", "XlaHostCompute"}
 FORMS = {
@@ -72,7 +74,7 @@ def operations(graph):
 
 
 @pytest.mark.parametrize(
-    "form", [*one_generation("closed form", "first order", "LayerCAM"), "nested tapes", "embedding loss"]
+    "form", ["nested tapes", *one_generation("closed form", "first order", "LayerCAM", "embedding loss")]
 )
 def test_the_step_is_traced_once_and_never_calls_the_host(form):
     model, traces = fitted(**FORMS[form])
@@ -81,6 +83,7 @@ def test_the_step_is_traced_once_and_never_calls_the_host(form):
     assert found & {"Conv2D", "Conv2DBackpropFilter"} and not found & HOST
 
 
+@pytest.mark.one_generation
 def test_a_host_call_would_be_seen():
     def printing(features, gradients):
         with tf.control_dependencies([tf.print("", end="")]):
@@ -91,8 +94,9 @@ def test_a_host_call_would_be_seen():
 
 
 @pytest.mark.slow
-@pytest.mark.both_generations
-@pytest.mark.parametrize("policy", ["mixed_float16", *one_generation("mixed_bfloat16")])
+@pytest.mark.parametrize(
+    "policy", [pytest.param("mixed_float16", marks=pytest.mark.both_generations), "mixed_bfloat16"]
+)
 def test_sixteen_bits_train_under_xla(policy):
     keras.mixed_precision.set_global_policy(policy)
     try:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from marks import one_generation
 
 from care_tf import CAREModel
 from care_tf.errors import InputError
@@ -260,9 +261,19 @@ NETWORKS = {
         None,
     ),
 }
+# Each way in which the second generation writes a network down.
+FAMILIES = (
+    "transformer, mean of tokens",
+    "class token by unstack",
+    "non-local block",
+    "Swin",
+    "CBAM",
+    "U-Net",
+    "capsules",
+)
 
 
-@pytest.mark.parametrize("case", NETWORKS)
+@pytest.mark.parametrize("case", [*FAMILIES, *one_generation(*(case for case in NETWORKS if case not in FAMILIES))])
 def test_auto_finds_the_last_map_on_every_path(case):
     build, expected, leading = NETWORKS[case]
     network = build()
@@ -348,6 +359,7 @@ def test_the_gradient_is_that_of_every_path_where_several_layers_read_the_map():
     np.testing.assert_allclose(attention, expected / expected.max(axis=(1, 2), keepdims=True), atol=1e-5)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     "move",
     [
@@ -407,6 +419,7 @@ def classify_unnamed(features):
     return layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(features))
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     "build, size",
     [

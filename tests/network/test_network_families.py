@@ -68,6 +68,7 @@ def test_keras_applications(family):
     assert re.sub(r"(?<=\D)_?\d+$", "", anatomy.attention_path.split("/")[-1]) == re.sub(r"\d+$", "", name)
 
 
+@pytest.mark.one_generation
 def test_keras_cv():
     keras_cv = pytest.importorskip("keras_cv")
     base = keras_cv.models.MiTBackbone(

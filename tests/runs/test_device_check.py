@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.runs import _device_timing, device_check
 from care_tf.runs import _peak_memory as peak_memory
-from care_tf.runs import device_check
 from care_tf.runs._device_advice import device_advice
 from care_tf.runs._device_timing import Spread
 from care_tf.runs._machine import Machine
@@ -131,9 +131,15 @@ def test_a_step_that_does_not_run_is_reported(check):
 # --- what is measured ---
 
 
+@pytest.fixture
+def two_rounds(monkeypatch):
+    """Enough for a median and a spread."""
+    monkeypatch.setattr(_device_timing, "NUM_ROUNDS", 2)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="says what a processor is told")
-def test_a_short_training_is_measured_and_nothing_is_written(config_in, tmp_path):
+def test_a_short_training_is_measured_and_nothing_is_written(config_in, two_rounds, tmp_path):
     told = []
     settings = {"model__backbone": "tiny_network:build", "training": {"batch_size": 8, "optimizer": "SGD"}}
     config = config_in(tmp_path / "run", data__cache=None, **settings)
@@ -154,7 +160,7 @@ def test_a_short_training_is_measured_and_nothing_is_written(config_in, tmp_path
 
 
 @pytest.mark.slow
-def test_cached_activations_are_the_input_of_a_stage_that_has_them(config_in, tmp_path):
+def test_cached_activations_are_the_input_of_a_stage_that_has_them(config_in, eager, two_rounds, tmp_path):
     frozen = {"frozen_through": "map", "cache_activations": True}
     flips = {"rotation_degrees": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
     settings = {"model__backbone": "tiny_network:build", "training": {"batch_size": 8, "optimizer": "SGD"}}

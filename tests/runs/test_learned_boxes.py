@@ -90,7 +90,7 @@ def test_a_head_without_a_box_to_learn_from_names_what_decides_that(config, data
 
 
 @pytest.mark.filterwarnings("ignore:The mask head gave no image a mask")  # in one epoch it need not
-def test_cached_activations_feed_the_head(config):
+def test_cached_activations_feed_the_head(config, eager):
     stage = {"epochs": 1, "alpha": 0.5, "frozen_through": "features", "cache_activations": True, "augmentation": FLIPS}
     run = train_run(config(**{**LEARNED, "stages": {"train": stage}}), show_progress=False)
     assert np.isfinite(pd.read_csv(run / "history.csv")["mask_dice"]).all()

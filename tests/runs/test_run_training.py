@@ -14,12 +14,14 @@ import pytest
 import tensorflow as tf
 import yaml
 from event_files import events
+from graph_rewriting import rewritten_graphs
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from care_tf import CAREModel
 from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation.occlusion import BLUR_SIGMA, EDGE_SIGMA
+from care_tf.keras_generation import KERAS_3
 from care_tf.runs import evaluate_run, load_run, train_run
 from care_tf.runs._example_maps import read_images, selected_rows
 from care_tf.runs._fingerprint import stage_fingerprints
@@ -28,6 +30,8 @@ from care_tf.runs._run_predictions import predict_manifest
 from care_tf.runs._training_rows import read_training_rows
 from care_tf.runs.run_calibration import calibrate_run
 from care_tf.runs.run_check import check_run
+
+pytestmark = pytest.mark.one_generation  # but for what Keras trains and loads
 
 # AdamW makes its variables in the first step, which must not be traced again for that.
 MONITORED = {"training__tensorboard": True, "training__optimizer": "AdamW"}
@@ -40,7 +44,8 @@ def trained(config_in, tmp_path_factory):
     config = config_in(tmp_path_factory.mktemp("trained") / "care", **MONITORED)
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
         patch.setattr(CAREModel, "train_step", lambda model, data: traced.append(model) or train_step(model, data))
-        folder = train_run(config)
+        with rewritten_graphs():  # as users have them
+            folder = train_run(config)
     return SimpleNamespace(folder=folder, traced=traced, printed=printed.getvalue())
 
 
@@ -90,6 +95,12 @@ def test_a_finished_run_is_loaded_and_trains_nothing_again(trained, care, config
 
 @pytest.mark.slow
 @pytest.mark.both_generations
+@pytest.mark.skipif(KERAS_3, reason="the next test evaluates, and more")
+def test_a_run_is_evaluated(care):
+    assert "18 images" in evaluate_run(care, num_resamples=2, check_images=1)
+
+
+@pytest.mark.slow
 def test_a_run_is_calibrated_and_compared_in_a_report(care, config, tmp_path):
     # The first stage alone: to train another one after a stage that was taken over is what a comparison does.
     stages = {"pretrain": {"epochs": 1, "reuse": str(care)}}

@@ -123,6 +123,7 @@ def reusing(whole, whole_folder):
     return dataclasses.replace(STAGES[0], reuse=str(whole_folder)), STAGES[1]
 
 
+@pytest.mark.one_generation
 def test_rows_tell_stage_epoch_and_alpha(whole):
     rows, _ = whole
     expected = [("pretrain", 1, 0.0), ("pretrain", 2, 0.0), *(("finetune", epoch, 0.5) for epoch in (1, 2, 3))]
@@ -167,6 +168,7 @@ def test_a_kill_between_the_weights_and_the_progress_costs_that_epoch_alone(whol
     assert {path.name for path in last.iterdir()} == {"progress.json"}
 
 
+@pytest.mark.one_generation
 def test_weights_that_were_cut_off_are_told_in_a_line(kept, tmp_path):
     again = shutil.copytree(kept / "0_1", tmp_path / "again")
     weights = again / "checkpoints" / "last" / "1-1.weights.h5"
@@ -175,6 +177,7 @@ def test_weights_that_were_cut_off_are_told_in_a_line(kept, tmp_path):
         run_in(again)
 
 
+@pytest.mark.one_generation
 def test_two_processes_never_train_in_one_folder(tmp_path):
     folder = tmp_path / "run"
     message = "Another run is at work on .*run; wait for it"
@@ -242,11 +245,13 @@ def test_patience_ends_a_stage(eager, tmp_path):
     assert [row["stage"] for row in rows] == ["pretrain"] * 3 + ["finetune"] * 3
 
 
+@pytest.mark.one_generation
 def test_a_folder_of_another_run_is_refused(whole, whole_folder):
     with pytest.raises(InputError, match="other settings or data"):
         run_in(whole_folder, fingerprints=("a", "c"))
 
 
+@pytest.mark.one_generation
 def test_reuse_of_an_unfinished_or_different_stage_is_refused(reusing, tmp_path):
     missing = (dataclasses.replace(STAGES[0], reuse=str(tmp_path / "nowhere")), STAGES[1])
     with pytest.raises(InputError, match="no finished stage 'pretrain'"):

@@ -162,6 +162,7 @@ def test_attention_map_is_that_of_the_model_in_memory(model, exported):
     np.testing.assert_allclose(attention, model.attention_map(preprocess(images)), atol=1e-4)
 
 
+@pytest.mark.one_generation
 def test_the_map_of_any_class_is_that_of_the_model_in_memory(model, exported):
     images, index = random_images(), np.array([2, 0, 1, 1], np.int32)
     outputs = exported[1]["explain_class"](images=tf.constant(images), class_index=tf.constant(index))
@@ -192,6 +193,7 @@ def test_signatures_and_shapes(exported):
     assert signatures["explain"].structured_outputs["attention_map"].shape.as_list() == [None, *SIZE]
 
 
+@pytest.mark.one_generation
 def test_images_of_another_size_are_resized_as_in_the_data_pipeline(exported):
     images = random_images(size=(61, 50))
     resized = tf.round(tf.image.resize(images, SIZE, method="bilinear", antialias=True))
@@ -224,6 +226,7 @@ def test_padded_images_are_those_of_the_data_pipeline_and_the_map_is_that_of_the
         np.testing.assert_allclose([box], boxes_from_map(image_map) * np.tile([56 / 32, 21 / 24], 2), rtol=1e-6)
 
 
+@pytest.mark.one_generation
 def test_order_and_size_of_the_batch_do_not_matter(exported):
     images = random_images()
     together = exported[1]["serving_default"](images=tf.constant(images))["probabilities"].numpy()
@@ -233,6 +236,7 @@ def test_order_and_size_of_the_batch_do_not_matter(exported):
     np.testing.assert_allclose(alone, together[2:3], rtol=1e-5)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("signature", ["serving_default", "explain", "portable", "serve_bytes"])
 def test_joined_requests_give_what_each_gives_alone(exported, signature):
     """What a server does that batches: it joins inputs, and splits every output, along the first axis."""
@@ -253,6 +257,7 @@ def test_joined_requests_give_what_each_gives_alone(exported, signature):
             np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("form", ["inputs", "instances"])
 def test_the_rest_call_of_the_documentation_is_what_the_signature_takes(exported, form):
     """TensorFlow Serving: {"b64": ...} is an element of a string tensor; a list of instances is stacked by name."""
@@ -272,6 +277,7 @@ def test_the_rest_call_of_the_documentation_is_what_the_signature_takes(exported
     assert {name: np.ndim(column) for name, column in answer.items()} == {k: v.ndim for k, v in outputs.items()}
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("size", [SIZE, (61, 50)])
 def test_the_box_is_that_of_the_returned_map_in_the_pixels_that_were_sent(exported, size):
     outputs = exported[1]["explain"](images=tf.constant(random_images(size=size)))
@@ -286,6 +292,7 @@ def encoded_images():
     return [tf.io.encode_png(png).numpy(), tf.io.encode_jpeg(jpeg, quality=95).numpy()]
 
 
+@pytest.mark.one_generation
 def test_encoded_images_give_what_decoded_images_give(exported):
     contents = encoded_images()
     decoded = tf.stack([decode_image(tf.constant(item), SIZE)[0] for item in contents])
@@ -295,6 +302,7 @@ def test_encoded_images_give_what_decoded_images_give(exported):
     np.testing.assert_array_equal(from_bytes["top_class"], from_images["top_class"])
 
 
+@pytest.mark.one_generation
 def test_pixels_and_bytes_of_the_same_files_give_the_same(exported):
     for contents in encoded_images():
         pixels = tf.io.decode_jpeg(contents, channels=3, dct_method="INTEGER_ACCURATE")  # The same decoder; PNG, too.
@@ -304,6 +312,7 @@ def test_pixels_and_bytes_of_the_same_files_give_the_same(exported):
         np.testing.assert_allclose(from_pixels, from_bytes, rtol=1e-5)
 
 
+@pytest.mark.one_generation
 def test_fractional_pixels_of_the_right_size_are_not_rounded(model, exported):
     images = random_images()
     expected = model.classifier(preprocess(images), training=False)
@@ -318,6 +327,7 @@ def _huge_png():
     return bytes(contents)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
@@ -336,6 +346,7 @@ def test_bytes_that_are_no_image_fail_the_request_and_are_named(exported, bad, m
     assert message == "(?s)" or "image 1" in str(caught.value)
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("signature", ["serving_default", "explain"])
 def test_pixels_that_are_not_numbers_fail_the_request(exported, signature):
     images = random_images(3)
@@ -405,6 +416,7 @@ def test_a_process_with_tensorflow_alone_gets_the_same(model, exported, tmp_path
     np.testing.assert_allclose(outputs["decoded"], model.classifier(decoded, training=False), rtol=1e-4)
 
 
+@pytest.mark.one_generation
 def test_a_former_export_is_replaced_and_survives_a_failure(exported, tmp_path, monkeypatch):
     path, names = tmp_path / "model", ("benign", "malignant")
     former, given = shutil.copytree(exported[0], path), tf.constant(random_images())
@@ -437,6 +449,7 @@ def test_the_classifier_is_left_as_it_was(model, exported, tmp_path):
     model.classifier.save(tmp_path / "classifier.keras")
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
@@ -454,6 +467,7 @@ def test_arguments_that_do_not_fit(model, argument, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("kind", ["file", "folder"])
 def test_something_else_at_the_path_is_kept(model, kind, tmp_path):
     path = tmp_path / "thesis"
@@ -517,6 +531,7 @@ def test_onnx_gives_what_the_saved_model_gives(exported, tmp_path):
         assert [name.encode() for name in outputs["top_class"]] == expected["top_class"].numpy().tolist()
 
 
+@pytest.mark.one_generation
 def test_what_cannot_be_converted_is_refused(exported, tmp_path):
     with pytest.raises(InputError, match="The file to write must end in .tflite. Received .*model.tfl"):
         convert_to_tflite(exported[0], tmp_path / "model.tfl")

@@ -25,6 +25,7 @@ def resize(resizes):
     return resizes["stretch"]
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("choice", RESIZES)
 @pytest.mark.parametrize("size", [(61, 50), (12, 9), (24, 64), (23, 32), (150, 200), (1, 1), (7, 300)])
 def test_values_are_those_of_training_but_for_halves(resizes, size, choice):

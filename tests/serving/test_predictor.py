@@ -183,9 +183,12 @@ def test_what_is_no_model_is_refused(run_folder, saved_model, tmp_path):
 
 
 @pytest.mark.parametrize(("where", "is_taken"), [("training", True), ("everywhere", False)])
-def test_a_run_that_evaluates_by_boxes_is_refused_where_nobody_knows_them(run_folder, tmp_path, where, is_taken):
+def test_a_run_that_evaluates_by_boxes_is_refused_where_nobody_knows_them(
+    run_folder, tmp_path, monkeypatch, where, is_taken
+):
     folder, _ = write_run(tmp_path / "run", outside_boxes="crop", outside_boxes_in=where)
     shutil.copy(run_folder / "model.keras", folder)
+    monkeypatch.setattr(serving, "export_saved_model", lambda model, folder, **_: folder.mkdir())
     for use in (serving.load, lambda folder: write_saved_model(load_run(folder), tmp_path / "exported")):
         if is_taken:
             use(folder)

@@ -22,6 +22,7 @@ from care_tf.files import file_sha256
 from care_tf.images.pixels import read_image
 
 
+@pytest.mark.one_generation
 @given(st.lists(st.sampled_from(["", "a", "b", "c", "d", "e"]), min_size=8, max_size=40), st.integers(0, 5))
 def test_no_group_is_torn_and_the_folds_are_even(groups, seed):
     names = [group or f"own {i}" for i, group in enumerate(groups)]
@@ -36,11 +37,13 @@ def test_no_group_is_torn_and_the_folds_are_even(groups, seed):
     np.testing.assert_array_equal(folds, deal_groups(groups, 2, seed))
 
 
+@pytest.mark.one_generation
 def test_an_image_without_group_is_a_group_of_its_own():
     assert count_groups(["", "a", "", "a", "b"]) == 4
     assert sorted(deal_groups(["", "", ""], 3)) == [1, 2, 3]
 
 
+@pytest.mark.one_generation
 def test_too_few_groups_are_refused():
     with pytest.raises(InputError, match="at least 2 and at most the 1 groups. Received 2"):
         deal_groups(["a", "a"], 2)
@@ -126,6 +129,7 @@ def test_another_network_in_a_recorded_ones_place_is_refused(trained, lesions):
         _answer(CrossFittedSegmentation(trained), lesions, 0)
 
 
+@pytest.mark.one_generation
 def test_bad_records_are_refused(trained, tmp_path):
     with pytest.raises(InputError, match="has no segmentation.json"):
         CrossFittedSegmentation(tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from marks import one_generation
 
 from care_tf.backbones import keras_cv_networks
 from care_tf.backbones.layer_changes import innermost_layers
@@ -22,9 +23,13 @@ _SIZE = (32, 64)
 
 
 @functools.cache
+def _network(architecture, backbone, image_size):
+    return build_segmentation_network(image_size, architecture=architecture, backbone=backbone, seed=1)
+
+
 def _built(architecture="deeplab_v3_plus", backbone="squeezenet1_1", image_size=_SIZE):
     """A network that tests look at and leave as it is."""
-    return build_segmentation_network(image_size, architecture=architecture, backbone=backbone, seed=1)
+    return _network(architecture, backbone, image_size)  # in order: a cache takes names for other arguments
 
 
 @pytest.mark.parametrize(
@@ -32,7 +37,7 @@ def _built(architecture="deeplab_v3_plus", backbone="squeezenet1_1", image_size=
     [
         ("deeplab_v3_plus", "squeezenet1_1", _SIZE),
         ("deeplab_v3_plus", "resnet18", _SIZE),
-        ("deeplab_v3", "squeezenet1_1", (32, 48)),
+        pytest.param("deeplab_v3", "squeezenet1_1", (32, 48), marks=pytest.mark.one_generation),
         pytest.param("deeplab_v3", "resnet50", (32, 48), marks=pytest.mark.slow),
         pytest.param("deeplab_v3_plus", "resnet50", _SIZE, marks=pytest.mark.slow),
     ],
@@ -49,6 +54,7 @@ def test_two_probabilities_at_every_pixel(architecture, backbone, image_size):
     assert output[..., 1].std() > 0
 
 
+@pytest.mark.one_generation
 def test_deeplab_v3_upsamples_the_logits_of_a_pyramid_at_stride_16():
     network = build_segmentation_network((64, 96), architecture="deeplab_v3")
     layers = {layer.name: layer for layer in innermost_layers(network)}
@@ -64,8 +70,7 @@ def test_deeplab_v3_upsamples_the_logits_of_a_pyramid_at_stride_16():
     assert layers["segmentation_upsampling"].interpolation == "bilinear"
 
 
-@pytest.mark.both_generations
-@pytest.mark.parametrize("size", [(64, 96), (80, 48)])
+@pytest.mark.parametrize("size", [(64, 96), *one_generation((80, 48))])
 def test_every_second_pixel_of_a_dilated_stage_is_what_the_strided_one_gives(size):
     def convolution(x, filters, kernel, stride, name):
         return keras.layers.Conv2D(filters, kernel, stride, "same", activation="relu", name=name)(x)
@@ -99,6 +104,7 @@ def test_the_dilated_resnet50_is_keras_own():
     np.testing.assert_allclose(finer(batch)[:, ::2, ::2], expected, rtol=1e-3, atol=1e-4 * expected.max())
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(("backbone", "preprocess"), [("squeezenet1_1", imagenet_bgr), ("resnet18", unit_interval)])
 def test_the_preprocessing_inside_is_the_backbones_own(backbone, preprocess):
     network = _built(backbone=backbone)
@@ -128,6 +134,7 @@ def _has(model, name):
     return any(layer.name == name for layer in model.layers)
 
 
+@pytest.mark.one_generation
 def test_padded_squeezenet_halves_exactly_and_unpadded_is_as_published():
     padded, published = squeezenet1_1((64, 96), padding="same"), squeezenet1_1((64, 96))
     assert padded.get_layer("conv1").output.shape[1:3] == (32, 48)
@@ -135,6 +142,7 @@ def test_padded_squeezenet_halves_exactly_and_unpadded_is_as_published():
     assert published.get_layer("conv1").output.shape[1:3] == (31, 47)
 
 
+@pytest.mark.one_generation
 def test_the_seed_decides_the_weights():
     first = _built().get_weights()
     same, other = (build_segmentation_network(_SIZE, seed=seed).get_weights() for seed in (1, 2))
@@ -221,12 +229,14 @@ def test_plain_layers_start_and_train_as_keras_cvs_own(with_keras_cv_layers):
     assert np.abs(after - after_expected).max() < 0.05 * np.abs(after - before).max()
 
 
+@pytest.mark.one_generation
 def test_without_keras_hub_its_presets_are_refused(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"DeepLab of KerasHub needs keras_hub.*care_tf\[hub\]"):
         build_segmentation_network((32, 48), architecture="keras_hub/preset")
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -60,17 +60,20 @@ def test_a_model_of_any_size_takes_256_px(tmp_path):
     assert lesion_probability(loaded, _image()).shape == (20, 30)
 
 
+@pytest.mark.one_generation
 def test_logits_are_refused(tmp_path):
     with pytest.raises(InputError, match="gave values from .* end it with a softmax or sigmoid"):
         lesion_probability(_loaded(tmp_path, _redness(activation=None)), _image())
 
 
+@pytest.mark.one_generation
 def test_a_classifier_is_refused(tmp_path):
     layers = [keras.Input((16, 16, 3)), keras.layers.Flatten(), keras.layers.Dense(2, "softmax")]
     with pytest.raises(InputError, match=r"gave an output of shape \(1, 2\)"):
         lesion_probability(_loaded(tmp_path, keras.Sequential(layers)), _image())
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("shape", "dtype", "message"),
     [((None, 16, 16, 3), tf.uint8, "takes images of uint8"), (None, tf.float32, r"takes inputs of shape \(\)")],
@@ -83,6 +86,7 @@ def test_saved_models_of_other_inputs_are_refused(tmp_path, shape, dtype, messag
         load_segmentation_model(tmp_path / "saved")
 
 
+@pytest.mark.one_generation
 def test_bad_files_are_refused(tmp_path):
     with pytest.raises(InputError, match="There is no segmentation model"):
         load_segmentation_model(tmp_path / "nothing.keras")

@@ -9,6 +9,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from eager_steps import eager_steps
 from PIL import Image
 
 from care_tf.boxes.segmentation import segmentation_training as training
@@ -34,8 +35,10 @@ def _build_small_network(image_size, **_):
 
 @pytest.fixture
 def small_network(monkeypatch):
-    """In the place of DeepLabV3+, whose building alone takes seconds."""
+    """In the place of DeepLabV3+, whose building alone takes seconds; and not traced, which takes as long."""
     monkeypatch.setattr(training, "build_segmentation_network", _build_small_network)
+    with eager_steps():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +61,7 @@ def _history(path, column):
         return [float(row[column]) for row in csv.DictReader(file)]
 
 
+@pytest.mark.one_generation
 def test_batches_are_the_images_and_their_masks(lesions):
     ((images, masks), *rest) = segmentation_batches(lesions, (32, 48), 12)
     assert not rest
@@ -65,6 +69,7 @@ def test_batches_are_the_images_and_their_masks(lesions):
     np.testing.assert_array_equal(masks[..., 0], [read_mask(path) for path in lesions.mask_paths])
 
 
+@pytest.mark.one_generation
 def test_training_batches_move_image_and_mask_together(lesions):
     for images, masks in segmentation_batches(lesions, (32, 48), 4, seed=0):
         dark = images.numpy().mean(-1) < 130
@@ -168,6 +173,7 @@ def _without_training(monkeypatch):
     monkeypatch.setattr(training, "_train_network", lambda manifest, path, *_: path.write_bytes(b"network"))
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("kind", ["image", "mask"])
 def test_a_finished_network_is_not_taken_for_one_of_other_files_of_the_same_names(lesions, tmp_path, monkeypatch, kind):
     _without_training(monkeypatch)
@@ -178,6 +184,7 @@ def test_a_finished_network_is_not_taken_for_one_of_other_files_of_the_same_name
         train_segmentation(lesions, tmp_path / "networks", SETTINGS, show_progress=False)
 
 
+@pytest.mark.one_generation
 def test_encoder_weights_are_known_by_their_content(lesions, tmp_path, monkeypatch):
     _without_training(monkeypatch)
     folder, (first, second) = tmp_path / "networks", (tmp_path / name for name in ("first.h5", "second.h5"))
@@ -204,6 +211,7 @@ def _by_name(manifest, weights):
     return hashlib.sha256(json.dumps([manifest.fingerprint(), images, masks, settings]).encode()).hexdigest()
 
 
+@pytest.mark.one_generation
 def test_refused_settings_can_be_mended_in_the_same_folder(lesions, tmp_path, monkeypatch):
     wrong = dataclasses.replace(SETTINGS, image_size_px=(30, 40))
     with pytest.raises(InputError, match="multiples of 16 px"):
@@ -212,6 +220,7 @@ def test_refused_settings_can_be_mended_in_the_same_folder(lesions, tmp_path, mo
     assert len(train_segmentation(lesions, tmp_path / "networks", SETTINGS, show_progress=False)) == 2
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize("kind", ["image", "mask"])
 def test_a_corrupt_file_is_named(lesions, tmp_path, small_network, kind):
     path = lesions.image_paths[0] if kind == "image" else lesions.mask_paths[0]
@@ -224,6 +233,7 @@ def test_a_corrupt_file_is_named(lesions, tmp_path, small_network, kind):
         train_segmentation(lesions, tmp_path / "networks", settings, show_progress=False)
 
 
+@pytest.mark.one_generation
 def test_classes_are_capped_and_images_without_mask_left_out(lesions, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(training, "_train_network", lambda manifest, path, *_: (seen.append(manifest), path.touch()))
@@ -235,6 +245,7 @@ def test_classes_are_capped_and_images_without_mask_left_out(lesions, tmp_path, 
     assert lesions.image_paths[0] not in seen[0].image_paths
 
 
+@pytest.mark.one_generation
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -250,6 +261,7 @@ def test_bad_settings_are_refused(changes, message):
         dataclasses.replace(SETTINGS, **changes)
 
 
+@pytest.mark.one_generation
 def test_a_manifest_without_masks_and_a_foreign_folder_are_refused(lesions, tmp_path):
     with pytest.raises(InputError, match="has masks of 0 groups .* needs at least 6"):
         train_segmentation(lesions.without_boxes(), tmp_path / "networks", SETTINGS)
@@ -262,6 +274,7 @@ def test_a_manifest_without_masks_and_a_foreign_folder_are_refused(lesions, tmp_
         train_segmentation(lesions, tmp_path / "mine/thesis.txt", SETTINGS)
 
 
+@pytest.mark.one_generation
 def test_two_processes_never_train_in_one_folder_and_left_overs_are_no_foreign_files(lesions, tmp_path, monkeypatch):
     folder = tmp_path / "networks"
     with sole_work(folder), pytest.raises(InputError, match="Another run is at work on .*networks; wait for it"):
