@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import os
+import threading
 import unicodedata
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from care_tf.data import manifest_from_rows, read_manifest
+from care_tf.data import _manifest_rows, manifest_from_rows, read_manifest
 from care_tf.errors import InputError
 
 FILES = {"a.png": (20, 10), "b.jpg": (20, 10), "caf\u00e9.png": (8, 8), "sub/c.png": (30, 30)}
@@ -197,3 +199,13 @@ def test_what_a_row_keeps_is_small(tmp_path):
     kept, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(manifest) == 20_000 and kept < 350 * 20_000 and most < 800 * 20_000
+
+
+@pytest.mark.parametrize(("wall", "in_threads"), [(0.015, False), (0.05, True)])
+def test_files_are_read_in_threads_only_where_they_are_waited_for(monkeypatch, wall, in_threads):
+    clocks = SimpleNamespace(perf_counter=iter([0.0, wall]).__next__, thread_time=iter([0.0, 0.01]).__next__)
+    monkeypatch.setattr(_manifest_rows, "time", clocks)
+    read = []
+    _manifest_rows._read_chunks(lambda start: read.append((start, threading.get_ident())), range(0, 1000, 100))
+    assert sorted(start for start, _ in read) == list(range(0, 1000, 100))
+    assert ({thread for _, thread in read} != {threading.get_ident()}) == in_threads
