@@ -16,12 +16,11 @@ from care_tf.model._attention_watch import AttentionSums, AttentionWatch
 GOOD = AttentionSums(100, 100, 10, 10, 0, -2.0)
 
 
-def watched(epochs, alphas=0.5, first=0, watch=None, **loss):
+def watched(epochs, alphas=0.5, first=0, watch=None, layers=("x",), **loss):
     """The warnings of a fit whose epochs have these sums; one batch each."""
     watch = watch or AttentionWatch()
-    model = types.SimpleNamespace(
-        weights=[], attention_loss=AttentionLoss(**loss), anatomy=types.SimpleNamespace(attention_path="x")
-    )
+    anatomy = types.SimpleNamespace(places=[types.SimpleNamespace(name=name) for name in layers])
+    model = types.SimpleNamespace(weights=[], attention_loss=AttentionLoss(**loss), anatomy=anatomy)
     watch.set_model(model)
     alphas = np.broadcast_to(alphas, len(epochs))
     with warnings.catch_warnings(record=True) as caught:
