@@ -114,8 +114,9 @@ class CAREModel(OnReplicas):
         none; every training batch then needs "mask". For an `AttentionLoss`. None for none.
 
     Raises:
-      InputError: An argument is out of range, the attention layer is unknown or without spatial extent, the classifier
-        moves images at random, or second-order gradients do not exist between the attention layer and the logits.
+      InputError: An argument is out of range, an attention layer is unknown, without spatial extent or not computed
+        from the one before it in a list, the classifier moves images at random, second-order gradients do not exist
+        between an attention layer and the logits, or a list stands beside a loss that asks the network.
 
     Source: Zhuang et al. 2023, Eq. 4 and Algorithm 2. Deviations: the map is that of the class score instead of the
       classification loss; one backward pass instead of two; full second order instead of constant sigma_k.

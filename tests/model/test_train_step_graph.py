@@ -19,6 +19,7 @@ FORMS = {
     "nested tapes": {"head": "dense"},
     "first order": {"head": "dense", "second_order": False},
     "LayerCAM": {"cam": "layercam"},
+    "two layers": {"attention_layer": ["conv_1", "last_relu"]},
     "embedding loss": {"embedding_loss": TripletLoss()},
 }
 
@@ -72,7 +73,7 @@ def operations(graph):
 
 
 @pytest.mark.parametrize(
-    "form", [*one_generation("closed form", "first order", "LayerCAM"), "nested tapes", "embedding loss"]
+    "form", [*one_generation("closed form", "first order", "LayerCAM", "two layers"), "nested tapes", "embedding loss"]
 )
 def test_the_step_is_traced_once_and_never_calls_the_host(form):
     model, traces = fitted(**FORMS[form])
