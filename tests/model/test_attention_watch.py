@@ -54,13 +54,14 @@ def test_each_cause_is_named_once(sums, message):
     assert re.search(message, found)
 
 
+def test_a_flat_map_at_one_of_several_layers_is_told():
+    (message,) = watched([GOOD._replace(flat=6)], layers=("x", "y"))
+    assert message.startswith("CARE does not train the attention of all layers: in epoch 1, an attention map at x or y")
+
+
 def test_nothing_is_said_where_attention_is_trained_or_not_asked_for():
     assert watched([AttentionSums(8), AttentionSums(8, 8)], alphas=0.0) == []
     assert watched([GOOD._replace(flat=5)]) == []
-    (message,) = watched([GOOD._replace(flat=6)], layers=("x", "y"))
-    assert re.match(
-        "CARE does not train the attention of all layers: in epoch 1, an attention map at x or y is", message
-    )
     assert watched([AttentionSums(0)]) == []  # a train_step of the user's own
 
 
