@@ -91,7 +91,7 @@ def test_the_loss_is_the_mean_of_each_layers_own(network, images, head):
         expected = [grad_cam(model.classifier, layer, *each) for each in zip(image, labels, strict=True)]
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-9)
         losses.append([paper_loss(each, m[..., 0], 0.3, 0.9) for each, m in zip(expected, mask, strict=True)])
-    logs = model.evaluate({"image": image, "mask": mask}, labels, batch_size=3, verbose=0, return_dict=True)
+    logs = model.test_on_batch({"image": image, "mask": mask}, labels, return_dict=True)
     np.testing.assert_allclose(logs["attention_loss"], np.mean(losses), rtol=1e-5)
     assert np.abs(np.subtract(*losses)).max() > 1e-2
 
@@ -135,20 +135,19 @@ def test_every_form_and_reduction_is_the_mean_over_the_layers(network, images):
     image, labels, mask = images
     classifier = network()
     readings = [ObservedClassifier(classifier, layers) for layers in (LAYERS, *LAYERS)]
-    for form in ("care", "outside", "energy", "l1"):
-        for reduction in ("batch", "masked", "class_balanced"):
-            logs = []
-            for observed in readings:
-                model = compiled(observed, attention_loss=AttentionLoss(form=form, reduction=reduction))
-                x = {"image": image, "mask": mask}
-                logs.append(model.evaluate(x, labels, batch_size=16, verbose=0, return_dict=True))
-            both, first, last = (each["attention_loss"] for each in logs)
-            assert both == pytest.approx((first + last) / 2, rel=1e-5) and abs(first - last) > 1e-4
-            assert logs[0]["attention_inside"] == logs[2]["attention_inside"] != logs[1]["attention_inside"]
+    for form, reduction in (("care", "masked"), ("outside", "class_balanced"), ("energy", "batch"), ("l1", "masked")):
+        logs = []
+        for observed in readings:
+            model = compiled(observed, attention_loss=AttentionLoss(form=form, reduction=reduction))
+            logs.append(model.test_on_batch({"image": image, "mask": mask}, labels, return_dict=True))
+        both, first, last = (each["attention_loss"] for each in logs)
+        assert both == pytest.approx((first + last) / 2, rel=1e-5) and abs(first - last) > 1e-4
+        assert logs[0]["attention_inside"] == logs[2]["attention_inside"] != logs[1]["attention_inside"]
 
 
-@pytest.mark.parametrize("head", ["pooled", *one_generation("dense")])
-@pytest.mark.parametrize("second_order", [True, *one_generation(False)])
+@pytest.mark.parametrize(
+    ("head", "second_order"), [("pooled", True), pytest.param("dense", False, marks=pytest.mark.one_generation)]
+)
 def test_a_step_is_the_mean_of_the_steps_of_each_layer(network, images, head, second_order):
     results = [
         trained(images, network(head=head), layers, second_order=second_order, alpha=0.9)
@@ -182,7 +181,7 @@ def test_a_flat_map_counts_as_a_loss_of_zero(images):
     maps = tf.constant(np.random.default_rng(0).normal(size=(6, 4, 4)), tf.float32)
     loss, mask = AttentionLoss(), tf.constant(images[2][:6])
     alone, is_flat = map_losses(loss, [maps], mask)
-    assert not is_flat.numpy().any() and np.abs(alone).min() > 1e-3
+    assert not is_flat.numpy().any() and np.abs(alone).max() > 0.1
     half, is_flat = map_losses(loss, [tf.ones((6, 8, 8)), maps], mask)
     assert is_flat.numpy().all()
     np.testing.assert_allclose(half, alone / 2, rtol=1e-6)
@@ -205,15 +204,13 @@ def test_a_step_takes_one_forward_pass_and_one_inner_backward_pass(network, imag
     assert (len(passes), len(backward)) == (1, 2)  # the second backward pass is the optimizer's
 
 
-def test_the_last_layers_map_is_shown_and_costs_nothing_more(network, images):
+def test_the_last_layers_map_is_shown_and_costs_nothing_more(network, images, monkeypatch):
     classifier = network()
     both, last = CAREModel(classifier, LAYERS), CAREModel(classifier, "last_relu")
     image, index = images[0], tf.constant(images[1])
+    monkeypatch.setattr(tf.GradientTape, "gradient", None)  # the last layer's map has a closed form
     for found, expected in zip(*(each.predictions_and_attention(image, index) for each in (both, last)), strict=True):
         np.testing.assert_array_equal(found, expected)
-    given = tf.TensorSpec((None, *image.shape[1:])), tf.TensorSpec((None,), tf.int32)
-    graphs = [tf.function(each.predictions_and_attention).get_concrete_function(*given).graph for each in (both, last)]
-    assert len(graphs[0].get_operations()) == len(graphs[1].get_operations())
     assert both.anatomy.attention_path == "last_relu" and both.anatomy.map_size == (8, 8)
     assert str(both.anatomy) == SHOWN.format(*LAYERS) + "scores's softmax."
 
@@ -222,7 +219,8 @@ def test_the_last_layers_map_is_shown_and_costs_nothing_more(network, images):
     ("name", "layers"),
     [
         ("nested", ["backbone/conv_1", "auto"]),
-        *one_generation(("nested", ["conv_1", "backbone"]), ("functional", ("conv_1", "auto"))),
+        pytest.param("nested", ["conv_1", "backbone"], marks=pytest.mark.one_generation),
+        pytest.param("functional", ("conv_1", "auto"), marks=pytest.mark.one_generation),
     ],
 )
 def test_names_in_a_list_are_read_as_alone(network, images, name, layers):
@@ -234,10 +232,11 @@ def test_names_in_a_list_are_read_as_alone(network, images, name, layers):
 
 @pytest.mark.one_generation
 def test_a_mask_head_learns_from_the_last_layer(network, images):
-    model = compiled(network(), mask_head=MaskHead([0, 1, 2], width=4, warm_up_steps=1))
-    for _ in range(2):
-        logs = model.fit({"image": images[0], "mask": images[2]}, images[1], **SETTINGS).history
-    assert model.mask_head.reduce.kernel.shape[2] == 5 and np.isfinite(logs["mask_loss"]).all()
+    model = compiled(network(), mask_head=MaskHead([0, 1, 2], width=4))
+    before = model.mask_head.score.get_weights()[0]
+    model.train_on_batch({"image": images[0], "mask": images[2]}, images[1])
+    assert model.mask_head.reduce.kernel.shape[2] == 5
+    assert np.abs(model.mask_head.score.get_weights()[0] - before).max() > 1e-5
 
 
 @pytest.mark.one_generation
@@ -246,9 +245,8 @@ def test_half_precision_gives_the_loss_of_full_precision(network, images):
     for policy in ("float32", "mixed_float16"):
         keras.mixed_precision.set_global_policy(policy)
         x = {"image": images[0], "mask": images[2]}
-        model = compiled(network())
-        values.append(model.evaluate(x, images[1], batch_size=16, verbose=0, return_dict=True)["attention_loss"])
-    assert values[1] == pytest.approx(values[0], abs=2e-3) and abs(values[0]) > 1e-2
+        values.append(compiled(network()).test_on_batch(x, images[1], return_dict=True)["attention_loss"])
+    assert values[1] == pytest.approx(values[0], rel=0.02) and abs(values[0]) > 1e-3
 
 
 # --- saving ---
