@@ -39,40 +39,43 @@ def trained(images, classifier, layers=LAYERS, compile_settings=EAGER, **argumen
 # --- oracle: the maps and losses of each layer, in NumPy, with gradients by central differences ---
 
 
-def score(classifier, layer, features, label):
-    """The score of a class from a layer's features (h, w, d), in inference mode."""
-    if layer == "conv_1":
-        kernel, bias = classifier.get_layer("conv_2").get_weights()
-        windows = np.lib.stride_tricks.sliding_window_view(features, (3, 3), axis=(0, 1))
-        convolved = np.einsum("ijckl,klcd->ijd", windows, kernel, optimize=True) + bias
-        norm = classifier.get_layer("norm")
-        gamma, beta, mean, variance = norm.get_weights()
-        features = np.maximum((convolved - mean) / np.sqrt(variance + norm.epsilon) * gamma + beta, 0)
+def scores(classifier, layer):
+    """A function: features of a layer (n, h, w, d), class -> scores (n,), in inference mode."""
+    kernel, bias = classifier.get_layer("conv_2").get_weights()
+    norm = classifier.get_layer("norm")
+    gamma, beta, mean, variance = norm.get_weights()
     dense = [each.get_weights() for each in classifier.layers if isinstance(each, keras.layers.Dense)]
-    hidden = features.mean((0, 1)) if len(dense) == 1 else np.tanh(features.ravel() @ dense[0][0] + dense[0][1])
-    return (hidden @ dense[-1][0] + dense[-1][1])[label]
+
+    def after_the_layer(features, label):
+        if layer == "conv_1":
+            windows = np.lib.stride_tricks.sliding_window_view(features, (3, 3), axis=(1, 2))  # (n, i, j, c, k, l)
+            convolved = np.tensordot(windows, kernel, axes=([4, 5, 3], [0, 1, 2])) + bias
+            features = np.maximum((convolved - mean) / np.sqrt(variance + norm.epsilon) * gamma + beta, 0)
+        hidden = features.mean((1, 2))
+        if len(dense) == 2:
+            hidden = np.tanh(features.reshape(len(features), -1) @ dense[0][0] + dense[0][1])
+        return (hidden @ dense[-1][0] + dense[-1][1])[:, label]
+
+    return after_the_layer
 
 
 def slopes(function, at, step=1e-6):
-    found = np.zeros_like(at)
-    for place in np.ndindex(at.shape):
-        change = np.zeros_like(at)
-        change[place] = step
-        found[place] = (function(at + change) - function(at - change)) / (2 * step)
-    return found
+    """Central differences, one entry at a time."""
+    changes = step * np.eye(at.size).reshape(-1, *at.shape)
+    return ((function(at + changes) - function(at - changes)) / (2 * step)).reshape(at.shape)
 
 
 def grad_cam(classifier, layer, image, label):
-    network = keras.Model(classifier.inputs, classifier.get_layer(layer).output)
-    features = network(image[np.newaxis]).numpy()[0]
-    gradients = slopes(lambda given: score(classifier, layer, given, label), features)
+    features = keras.Model(classifier.input, classifier.get_layer(layer).output)(image[np.newaxis]).numpy()[0]
+    function = scores(classifier, layer)
+    gradients = slopes(lambda given: function(given, label), features)
     return (features * gradients.mean((0, 1))).sum(-1)
 
 
 def paper_loss(activation_map, mask, tau, lam):
     values = (activation_map - activation_map.min()) / (activation_map.max() - activation_map.min())
     for axis in (0, 1):  # bilinear, from pixel center to pixel center
-        at = (np.arange(len(mask)) + 0.5) * len(values) / len(mask) - 0.5
+        at = (np.arange(len(mask)) + 0.5) * values.shape[axis] / len(mask) - 0.5
         values = np.stack(
             [np.interp(at, np.arange(len(line)), line) for line in np.moveaxis(values, axis, -1)], 1 - axis
         )

@@ -84,10 +84,10 @@ def test_activations_are_cached_below_the_first_of_several_attention_layers(conf
         rows = read_training_rows(settings)
         observed = observed_network(settings, build_network(settings, 4)[0])
         (stage,) = prepare_stages(settings, rows, observed, SharedImages(None))
-        x, y = next(iter(evaluation_dataset(rows.train, (32, 32), 16, masks=True)))
+        x, y = next(iter(evaluation_dataset(rows.train, (32, 32), len(rows.train), masks=True)))
         if is_cached:
             assert stage.batches.lower.layers[-1].name == cut
-            assert [place.attention_path for place in stage.model.anatomy.places] == above
+            assert [place.attention_layer.name for place in stage.model.anatomy.places] == above
             x = {"activation": stage.batches.lower(x["image"]), "mask": x["mask"]}
         logs.append(stage.model.test_on_batch(x, y, return_dict=True))
     assert abs(logs[0]["attention_loss"]) > 1e-3
