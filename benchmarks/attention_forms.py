@@ -1,4 +1,4 @@
-"""What each form of attention supervision costs beside a plain Keras step of the same network, batch and input.
+"""What each form of attention supervision, and finer layers, cost beside a plain Keras step of the same network.
 
 The variants take turns in one process; printed are the median, the least and the most of the rounds' ratios. The plain
 step runs twice: the distance of its second ratio from 1 is the noise. Forms that pass the masked images through
@@ -22,11 +22,15 @@ FORMS: dict[str, object] = {
     "perturbation, random": {"name": "perturbation"},
     "perturbation, worst": {"name": "perturbation", "kind": "worst", "strength": 0.1},
     "input gradient": "input_gradient",
+    "care, fire5": "care",
+    "care, fire5 and fire9": "care",
 }
+# All others at fire9_concat alone, whose map needs no backward pass: average pooling and a Dense layer follow.
+LAYERS = {"care, fire5": ["fire5_concat"], "care, fire5 and fire9": ["fire5_concat", "fire9_concat"]}
 
 
-def make_step(form, size: int):
-    """A compiled step function on (image, labels, mask) for one form; None is plain Keras."""
+def make_step(name: str, size: int):
+    """A compiled step function on (image, labels, mask) for one of `FORMS`; a form of None is plain Keras."""
     import keras
 
     from care_tf import CAREModel
@@ -34,8 +38,10 @@ def make_step(form, size: int):
     from care_tf.losses import get_attention_loss
 
     model = build_classifier("squeezenet1_1", image_size=(size, size), num_classes=7, seed=0)
+    form = FORMS[name]
     if form is not None:
-        model = CAREModel(model, attention_layer="fire9_concat", attention_loss=get_attention_loss(form))
+        layers = LAYERS.get(name, ["fire9_concat"])
+        model = CAREModel(model, attention_layer=layers, attention_loss=get_attention_loss(form))
     model.compile(keras.optimizers.AdamW(1e-4), keras.losses.SparseCategoricalCrossentropy())
 
     def step(image, labels, mask):
@@ -60,7 +66,7 @@ def main() -> None:
     mask = np.zeros((*image.shape[:3], 1), np.float32)
     mask[: arguments.masked, 32:64, 32:64] = 1
     data = (image, np.arange(arguments.batch) % 7, mask)
-    steps = {name: make_step(form, arguments.size) for name, form in FORMS.items()}
+    steps = {name: make_step(name, arguments.size) for name in FORMS}
     calls = {name: lambda step=step: step(*data) for name, step in steps.items()}
     taken = in_turns(calls, arguments.repeats, warm_up=2)  # the first calls trace
     seconds = {name: [each.wall for each in rounds] for name, rounds in taken.items()}

@@ -48,7 +48,8 @@ def folder(tmp_path, monkeypatch):
 
 def small_classifier():
     image = keras.Input((32, 32, 3))
-    x = keras.layers.Conv2D(4, 8, 4, activation="relu")(keras.layers.Rescaling(1 / 255)(image))
+    x = keras.layers.Conv2D(4, 8, 4, activation="relu", name="block2")(keras.layers.Rescaling(1 / 255)(image))
+    x = keras.layers.Conv2D(4, 3, activation="relu", name="block4")(x)
     x = keras.layers.Dense(len(CLASSES), activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
     return keras.Model(image, x)
 

@@ -26,7 +26,8 @@ class AttentionSums(NamedTuple):
       given: Those in batches that have masks.
       masked: Those with a mask that is not empty.
       counted: Those of them that enter the attention loss: with a class, and a sample weight other than 0.
-      flat: Those of `counted` whose attention map, as the loss takes it, is zero, and has no gradient.
+      flat: Those of `counted` with an attention map, of one of the layers, that is zero as the loss takes it, and has
+        no gradient.
       loss: L_a of each image of `counted`, added up.
       wanted: Those without a mask of a class that a mask head gives masks to.
       learned: Those of them that got one.
@@ -96,7 +97,7 @@ class AttentionWatch(keras.callbacks.Callback):
             self._warn("masks", f"{_OFF}: in epoch {epoch + 1}, with alpha {alpha:g}, {_why_no_mask(sums)}")
         elif sums.counted:
             if sums.flat > sums.counted / 2:
-                self._warn("flat", f"{_OFF}: {_flat_maps(sums, epoch, self.model)}")
+                self._warn("flat", _flat_maps(sums, epoch, self.model))
             self._losses.append(sums.loss / sums.counted)
             self._share = sums.counted / sums.images
             self._judge_losses(EPOCHS_BEFORE_JUDGING[1])
@@ -164,12 +165,13 @@ def _no_learned_mask(head: Any) -> str:
 
 
 def _flat_maps(sums: AttentionSums, epoch: int, model: Any) -> str:
-    layer = model.anatomy.attention_path or "features"
+    layers = [place.name for place in model.anatomy.places]
+    effect, one = (_OFF, "the") if len(layers) == 1 else ("CARE does not train the attention of all layers", "an")
     is_positive = model.attention_loss.normalization == "positive"
     found = "has no positive part, and no gradient" if is_positive else "is flat, without a gradient"
     return (
-        f"in epoch {epoch + 1}, the attention map at {layer} {found}, on {sums.flat:.0f} of {sums.counted:.0f} images "
-        "with a mask. Likely cause: the layer's output is zero or the same everywhere (a learning rate too high, "
-        "inputs of another range than the network takes), or the score does not depend on it; name another layer in "
-        "attention_layer"
+        f"{effect}: in epoch {epoch + 1}, {one} attention map at {' or '.join(layers)} {found}, on {sums.flat:.0f} of "
+        f"{sums.counted:.0f} images with a mask. Likely cause: the layer's output is zero or the same everywhere (a "
+        "learning rate too high, inputs of another range than the network takes), or the score does not depend on it; "
+        "name another layer in attention_layer"
     )

@@ -1,13 +1,15 @@
-"""Predictions and the attention map of a class, in one forward pass of an unchanged classifier."""
+"""Predictions and the attention maps of a class, in one forward pass of an unchanged classifier."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from care_tf.attention.activation_maps import ActivationMap
-from care_tf.network.anatomy import Anatomy, TokenGrid
+from care_tf.network.anatomy import Anatomy
+from care_tf.network.attention_place import AttentionPlace, TokenGrid
 from care_tf.network.observation import observing
 from care_tf.precision import at_least_float32
 
@@ -23,12 +25,12 @@ class MappedPredictions(NamedTuple):
 
     Attributes:
       predictions: (B, C), exactly as the network gives them.
-      activation_map: (B, h, w), not normalized, float32 (float64 for float64 features).
-      features: (B, h, w, d), what the map is made of, of the same dtype.
+      maps: (B, h, w) at each place, not normalized, float32 (float64 for float64 features).
+      features: (B, h, w, d), what the last map is made of, of the same dtype.
     """
 
     predictions: tf.Tensor
-    activation_map: tf.Tensor
+    maps: tuple[tf.Tensor, ...]
     features: tf.Tensor
 
 
@@ -55,41 +57,47 @@ def _class_selector(class_index: tf.Tensor, num_outputs: int, dtype: tf.DType) -
     return tf.one_hot(class_index, num_outputs, dtype=dtype)
 
 
-def predict_with_map(
+def predict_with_maps(
     forward: Forward,
     anatomy: Anatomy,
+    places: Sequence[AttentionPlace],
     inputs: Any,
     class_index: tf.Tensor | None,
     cam: ActivationMap,
     second_order: bool = True,
 ) -> MappedPredictions:
-    """One forward pass, and the activation map of one class per image.
+    """One forward pass, and the activation maps of one class per image.
 
     Args:
       forward: (inputs, on_features) -> predictions. It calls `on_features` with the features of an explicit features
         model; otherwise the attention layer's output is observed.
       anatomy: Of the classifier that `forward` calls.
+      places: Those of the anatomy that maps are made at, in the network's order.
       inputs: The image (B, H, W, C), or a dict with further inputs.
       class_index: int (B,); None takes the predicted class.
       cam: Activation-map method.
-      second_order: False treats the gradients inside the map (sigma_k) as constants when the map is differentiated.
+      second_order: False treats the gradients inside a map (sigma_k) as constants when the map is differentiated.
 
     Source: Zhuang et al. 2023, Eqs. 2-3.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
-        features, logits, predictions = _observed_forward(forward, anatomy, inputs, tape)
+        features, logits, predictions = _observed_forward(forward, anatomy, places, inputs, tape)
         if class_index is None:
             class_index = predicted_class(logits)
-        scale = HALF_PRECISION_SCALE if features.dtype == tf.float16 else 1.0
+        scale = HALF_PRECISION_SCALE if any(each.dtype == tf.float16 for each in features) else 1.0
         scores = class_scores(logits, class_index) * tf.cast(scale, logits.dtype)
-    if anatomy.pooled_dense is None:
-        gradients = at_least_float32(tape.gradient(scores, features)) / scale
-    else:
-        gradients = pooled_dense_gradients(features, anatomy.pooled_dense.kernel, class_index)
-    if not second_order:
-        gradients = tf.stop_gradient(gradients)
-    grid = _to_grid(at_least_float32(features), anatomy.grid)
-    return MappedPredictions(predictions, cam(grid, _to_grid(gradients, anatomy.grid)), grid)
+    # In closed form where a place has one; for all others together in one backward pass.
+    of_tape = [each for place, each in zip(places, features, strict=True) if place.pooled_dense is None]
+    slopes = iter(tape.gradient(scores, of_tape) if of_tape else ())
+    maps = []
+    for place, each in zip(places, features, strict=True):
+        if place.pooled_dense is None:
+            gradients = at_least_float32(next(slopes)) / scale
+        else:
+            gradients = pooled_dense_gradients(each, place.pooled_dense.kernel, class_index)
+        grid = _to_grid(at_least_float32(each), place.grid)
+        maps.append(cam(grid, _to_grid(gradients if second_order else tf.stop_gradient(gradients), place.grid)))
+    return MappedPredictions(predictions, tuple(maps), grid)
 
 
 def pooled_dense_gradients(features: tf.Tensor, kernel: tf.Tensor, class_index: tf.Tensor) -> tf.Tensor:
@@ -122,27 +130,33 @@ def predicted_class(logits: tf.Tensor) -> tf.Tensor:
     return tf.argmax(logits, axis=-1, output_type=tf.int32)
 
 
-def _observed_forward(forward, anatomy, inputs, tape) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """Runs `forward` once, taking the features and the logits out of the layers' own calls."""
-    seen: dict[str, tf.Tensor] = {}
+def _observed_forward(forward, anatomy, places, inputs, tape) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
+    """Runs `forward` once, taking the features of each place and the logits out of the layers' own calls."""
+    seen: dict[int, tf.Tensor] = {}
 
-    def on_features(features: tf.Tensor) -> None:
-        # Watched from here on only: the tape records the head, never the backbone.
-        if anatomy.pooled_dense is None:
+    def keep(number: int, features: tf.Tensor) -> None:
+        # Watched from here on only: the tape records what follows the first map, never the whole backbone.
+        if places[number].pooled_dense is None:
             tape.watch(features)
-        seen["features"] = features
+        seen[number] = features
 
     with contextlib.ExitStack() as stack:
-        if anatomy.attention_layer is not None:
-            if anatomy.attention_side == "output":
-                stack.enter_context(observing(anatomy.attention_layer, "call", lambda _, result: on_features(result)))
-            else:
-                stack.enter_context(
-                    observing(anatomy.attention_layer, "call", before=lambda args: on_features(args[0]))
-                )
+        for number, place in enumerate(places):
+            stack.enter_context(_observed_features(place, functools.partial(keep, number)))
         logits = stack.enter_context(_observed_logits(anatomy))
-        predictions = forward(inputs, on_features)
-    return seen["features"], logits[-1] if logits else predictions, predictions
+        predictions = forward(inputs, functools.partial(keep, 0))
+    return [seen[number] for number in range(len(places))], logits[-1] if logits else predictions, predictions
+
+
+def _observed_features(
+    place: AttentionPlace, on_features: Callable[[tf.Tensor], None]
+) -> contextlib.AbstractContextManager[None]:
+    """Hands on the features of a place when its layer is called; an explicit features model hands them on itself."""
+    if place.attention_layer is None:
+        return contextlib.nullcontext()
+    if place.attention_side == "output":
+        return observing(place.attention_layer, "call", lambda _, result: on_features(result))
+    return observing(place.attention_layer, "call", before=lambda args: on_features(args[0]))
 
 
 @contextlib.contextmanager

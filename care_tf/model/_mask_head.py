@@ -79,7 +79,7 @@ class MaskHead(keras.layers.Layer):
 
     p = sigmoid(conv1x1(relu(conv3x3(relu(conv1x1(A / rms A))))))
 
-    A is the attention layer's feature map, p has its size, and the 3 x 3 windows repeat the border.
+    A is the (last) attention layer's feature map, p has its size, and the 3 x 3 windows repeat the border.
     `CAREModel(mask_head=MaskHead(classes=[5]))` adds `weight` L_m to the objective, L_m the mean Dice loss of p,
     resized to the image, over the images of the batch with a mask of their own. After `warm_up_steps` steps, p > 1/2 is
     the mask of every training image of `classes` that has none, unless it is empty or covers the whole image; before

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import inspect
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -32,11 +32,13 @@ from care_tf.model._learned_masks import (
     mask_terms,
     mean_mask_loss,
 )
+from care_tf.model._map_losses import check_attention_loss, map_losses
 from care_tf.model._mask_head import MaskHead
 from care_tf.model._masked_images import check_images, outside_losses
 from care_tf.model._replicas import OnReplicas, check_not_empty
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy
+from care_tf.network.attention_place import attention_layer_names
 from care_tf.network.inputs import symbolic_inputs
 from care_tf.network_input import further_of, image_of
 from care_tf.precision import at_least_float32
@@ -92,7 +94,9 @@ class CAREModel(OnReplicas):
         what is read of one network; attention_layer, cam, features and head are then its.
       attention_layer: Layer name, "outer/inner" path, or "auto": the last feature map, or grid of transformer tokens,
         that every path from the image to the prediction crosses; h, w > 1. Tokens (B, n, d) are folded back to the
-        grid that the network unfolded them from; `print(model.anatomy)` says what was found.
+        grid that the network unfolded them from; `print(model.anatomy)` says what was found. A list of these, in the
+        network's order, supervises the maps of n layers: L_a = (1/n) sum_l L_a(M_l, B), with an `AttentionLoss`. What
+        is shown, measured and exported is the map of the last one, as if it were the only one.
       alpha: Weight of the attention loss, in [0, 1]. `model.alpha` is a variable; assign to it to change it.
       attention_loss: L_a: an `AttentionLoss`; or an `OutsidePerturbation` or `InputGradient`, which ask the network in
         place of the map. None means `AttentionLoss()`, the paper's.
@@ -110,8 +114,9 @@ class CAREModel(OnReplicas):
         none; every training batch then needs "mask". For an `AttentionLoss`. None for none.
 
     Raises:
-      InputError: An argument is out of range, the attention layer is unknown or without spatial extent, the classifier
-        moves images at random, or second-order gradients do not exist between the attention layer and the logits.
+      InputError: An argument is out of range, an attention layer is unknown, without spatial extent or not computed
+        from the one before it in a list, the classifier moves images at random, second-order gradients do not exist
+        between an attention layer and the logits, or a list stands beside a loss that asks the network.
 
     Source: Zhuang et al. 2023, Eq. 4 and Algorithm 2. Deviations: the map is that of the class score instead of the
       classification loss; one backward pass instead of two; full second order instead of constant sigma_k.
@@ -120,7 +125,7 @@ class CAREModel(OnReplicas):
     def __init__(
         self,
         classifier: keras.Model | ObservedClassifier,
-        attention_layer: str = "auto",
+        attention_layer: str | Sequence[str] = "auto",
         alpha: float = 0.5,
         attention_loss: AttentionLoss | OutsideLoss | None = None,
         cam: str = "gradcam",
@@ -141,8 +146,7 @@ class CAREModel(OnReplicas):
         else:
             self._observed = ObservedClassifier(classifier, attention_layer, cam, features, head)
         self.classifier = self._observed.classifier
-        self.attention_layer = self._observed.attention_layer
-        self.attention_loss = _check_attention_loss(attention_loss)
+        self.attention_loss = check_attention_loss(attention_loss, attention_layer_names(self.attention_layer))
         # Which images have a mask decides how many pass the network again, and XLA wants to know that number before:
         # Keras 3's jit_compile="auto" then leaves it off.
         self.supports_jit = not isinstance(self.attention_loss, OutsideLoss)
@@ -179,8 +183,13 @@ class CAREModel(OnReplicas):
         self._alpha.assign(_check_alpha(value))
 
     @property
+    def attention_layer(self) -> str | list[str]:
+        """The attention layer, or the list of them, by name."""
+        return self._observed.attention_layer
+
+    @property
     def anatomy(self) -> Anatomy:
-        """Where the attention map and the logits are found; known once the classifier has been built."""
+        """Where the attention maps and the logits are found; known once the classifier has been built."""
         return self._observed.anatomy
 
     @property
@@ -324,19 +333,15 @@ class CAREModel(OnReplicas):
             is_measured = self._measures_attention_loss(training)
             per_image = self._outside_losses(loss, batch, inputs, mask, has_mask, is_measured)
             is_flat = tf.zeros_like(has_mask)
-        predictions, activation_map, features = self._observed.predict_with_map(
-            inputs, index, training, self._is_second_order
-        )
-        attention = normalize_map(activation_map)  # what is measured, whatever is trained on
+        predictions, maps, features = self._observed.predict_with_maps(inputs, index, training, self._is_second_order)
+        attention = normalize_map(maps[-1])  # what is measured, whatever is trained on
         masks, supervised, enters = None, mask, has_mask
         if self.mask_head is not None:
             wanting = tf.where(counted & ~is_masked, index, -1)
             masks, learned = mask_terms(self.mask_head, features, mask, has_mask, wanting, training)
             supervised, enters = mask + learned, has_mask | masks.is_learned
         if isinstance(loss, AttentionLoss):
-            is_same = loss.normalization == "min_max"
-            maps = attention if is_same else normalize_map(activation_map, loss.normalization)
-            per_image, is_flat = loss.per_image(maps, supervised), ~tf.reduce_any(maps > 0, axis=(1, 2))
+            per_image, is_flat = map_losses(loss, maps, supervised)
         sums = _sums(per_image, is_masked, has_mask, is_flat, masks)
         share = attention_inside_share(attention, mask)
         return Terms(predictions, AttentionTerms(per_image, enters, index), share, has_mask, sums, masks=masks)
@@ -551,17 +556,6 @@ def _check_alpha(alpha: float) -> float:
             f"Received alpha={alpha!r}."
         )
     return float(alpha)
-
-
-def _check_attention_loss(loss: Any) -> AttentionLoss | OutsideLoss:
-    if loss is None:
-        return AttentionLoss()
-    if not isinstance(loss, AttentionLoss | OutsideLoss):
-        raise InputError(
-            "attention_loss must be an AttentionLoss, an OutsidePerturbation or an InputGradient. Received "
-            f"{type(loss).__name__}. Make one, or leave it out for the paper's."
-        )
-    return loss
 
 
 def _check_weight(name: str, weight: float) -> float:

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -13,8 +13,9 @@ from care_tf.attention.activation_maps import ActivationMap, get_activation_map
 from care_tf.errors import InputError
 from care_tf.keras_generation import call_model
 from care_tf.model._batches import ImageBatch, split_inputs
-from care_tf.model._class_attention import MappedPredictions, class_log_probabilities, predict_with_map
+from care_tf.model._class_attention import MappedPredictions, class_log_probabilities, predict_with_maps
 from care_tf.network.anatomy import Anatomy, read_anatomy
+from care_tf.network.attention_place import attention_layer_names
 from care_tf.network.inputs import call_classifier, further_inputs
 from care_tf.network.last_dense import found_dense
 from care_tf.network.observation import layers_by_path, observing
@@ -29,20 +30,20 @@ class ObservedClassifier:
 
     Args:
       classifier: The network; it is never changed.
-      attention_layer: "auto", a layer name, or an "outer/inner" path.
+      attention_layer: "auto", a layer name, an "outer/inner" path, or a list of these in the network's order.
       cam: Activation-map method, by name or as a function.
       features: The classifier's attribute, or its name, that maps images to features; None to find the layer.
       head: The classifier's attribute, or its name, that maps features to predictions.
 
     Raises:
       InputError: The classifier is no Keras model or moves images at random, `features` or `head` is no attribute of
-        it, or only one of them is given.
+        it, or only one of them is given, or beside a list of layers; or `attention_layer` is no name and no list.
     """
 
     def __init__(
         self,
         classifier: keras.Model,
-        attention_layer: str = "auto",
+        attention_layer: str | Sequence[str] = "auto",
         cam: str | ActivationMap = "gradcam",
         features: Any = None,
         head: Any = None,
@@ -59,7 +60,13 @@ class ObservedClassifier:
                 "features and head are for networks that take an image alone. Received one with "
                 f"{', '.join(self._further)} beside it. Leave both out, and name the layer in attention_layer."
             )
-        self.attention_layer = attention_layer
+        names = attention_layer_names(attention_layer)
+        if features is not None and len(names) > 1:
+            raise InputError(
+                "features and head say where the one attention map is. Received both beside attention_layer="
+                f"{list(names)!r}. Leave features and head out, or give them without a list."
+            )
+        self.attention_layer: str | list[str] = names[0] if len(names) == 1 else list(names)
         self.cam = cam
         self._activation_map = get_activation_map(cam)
         self.features_name = None if features is None else _attribute_name(classifier, features, "features")
@@ -71,7 +78,7 @@ class ObservedClassifier:
 
     @property
     def anatomy(self) -> Anatomy:
-        """Where the map and the logits are found; known once the classifier has an input shape."""
+        """Where the maps and the logits are found; known once the classifier has an input shape."""
         if self._anatomy is None:
             raise InputError("The classifier has no input shape yet: call the model on a batch, or build it, first.")
         return self._anatomy
@@ -108,14 +115,14 @@ class ObservedClassifier:
             build_network(self.classifier, lambda given: self._features_and_predictions(given)[1], specs)
             self.trace = trace_network(self._features_and_predictions, layers_by_path(self.classifier), specs)
             self._anatomy = read_anatomy(self.trace, self.attention_layer)
-        anatomy = self._anatomy
-        if second_order and anatomy.pooled_dense is None and anatomy.first_order_only:
-            raise InputError(
-                f"Between the attention layer {anatomy.attention_path!r} and the logits the classifier uses "
-                f"{', '.join(anatomy.first_order_only)}, which has no second-order gradient in TensorFlow. Choose an "
-                "attention layer after it, or pass second_order=False."
-            )
-        return anatomy
+        for place in self._anatomy.places:
+            if second_order and place.first_order_only:
+                raise InputError(
+                    f"Between the attention layer {place.attention_path!r} and the logits the classifier uses "
+                    f"{', '.join(place.first_order_only)}, which has no second-order gradient in TensorFlow. Choose an "
+                    "attention layer after it, or pass second_order=False."
+                )
+        return self._anatomy
 
     def check_input_gradients(self) -> None:
         """Refuses a network, once read, whose gradients at the image cannot be differentiated again.
@@ -146,21 +153,27 @@ class ObservedClassifier:
         """Log-probabilities in inference mode; see `class_log_probabilities`."""
         return class_log_probabilities(functools.partial(self.predict, training=False), self.anatomy, inputs)
 
-    def predict_with_map(
-        self, inputs: Any, class_index: tf.Tensor | None, training: bool, second_order: bool
+    def predict_with_maps(
+        self,
+        inputs: Any,
+        class_index: tf.Tensor | None,
+        training: bool,
+        second_order: bool,
+        only_shown: bool = False,
     ) -> MappedPredictions:
-        """Predictions, the map of one class per image, not normalized, and its features; see `predict_with_map`."""
+        """Predictions and the maps of one class per image: of all attention layers, or of the one that is shown."""
         image = image_of(inputs)
         anatomy = self.study(image.shape, image.dtype, second_order)
+        places = anatomy.places[-1:] if only_shown else anatomy.places
         forward = functools.partial(self.predict, training=training)
-        return predict_with_map(forward, anatomy, inputs, class_index, self._activation_map, second_order)
+        return predict_with_maps(forward, anatomy, places, inputs, class_index, self._activation_map, second_order)
 
     def predict_with_attention(
         self, inputs: Any, class_index: tf.Tensor | None, training: bool, second_order: bool
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Predictions and the attention of one class per image as it is shown and measured, min-max normalized."""
-        mapped = self.predict_with_map(inputs, class_index, training, second_order)
-        return mapped.predictions, normalize_map(mapped.activation_map)
+        mapped = self.predict_with_maps(inputs, class_index, training, second_order, only_shown=True)
+        return mapped.predictions, normalize_map(mapped.maps[-1])
 
     @contextlib.contextmanager
     def embedding(self) -> Iterator[list[tf.Tensor]]:

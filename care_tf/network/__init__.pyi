@@ -1,4 +1,5 @@
 from .anatomy import Anatomy, read_anatomy, read_last_dense
+from .attention_place import AttentionPlace
 from .cutting import cut_network
 from .decoupled_classifier import choose_tau, nearest_class_mean, tau_normalized
 from .freezing import Freezer
@@ -8,6 +9,7 @@ from .trace import NetworkTrace, trace_classifier
 
 __all__ = [
     "Anatomy",
+    "AttentionPlace",
     "Freezer",
     "NetworkTrace",
     "choose_tau",

@@ -1,21 +1,19 @@
 """What CARE must know about a classifier, read once from a traced forward pass."""
 
-import collections
 import dataclasses
-import math
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
-from care_tf.network._axes import Axes, TokenGrid, is_map, token_grid
+from care_tf.network._axes import Axes
 from care_tf.network._axis_following import follow_axes, is_opaque
-from care_tf.network._crossings import crossings, first_weighted, has_variable, is_grid_read, operations_between
+from care_tf.network._crossings import crossings, first_weighted, has_variable, operations_between
 from care_tf.network._frame_changes import is_padding, share_added, share_cut
-from care_tf.network.observation import find_path, listing
-from care_tf.network.second_order import first_order_only
-from care_tf.network.trace import Call, NetworkTrace
+from care_tf.network.attention_place import AttentionPlace, attention_layer_names, attention_places
+from care_tf.network.trace import Call, NetworkTrace, source_of
 
 # Endings that are neither scores nor, through a layer of their own, probabilities.
 SQUASHING_OPS = frozenset({"Softmax", "Sigmoid"})
@@ -27,102 +25,73 @@ ACTIVATION_OPS = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": 
 
 
 @dataclasses.dataclass(frozen=True)
-class Anatomy:
+class Anatomy(AttentionPlace):
     """Where the attention map and the logits of a classifier are found.
 
+    The attributes of `AttentionPlace` are those of the map that is shown and measured.
+
     Attributes:
-      attention_path: "outer/inner" path of the attention layer; None when a features model gives the map.
-      attention_layer: The layer itself; None likewise.
-      attention_side: "output", or "input" where the map is what the layer is given, because no layer made it.
-      map_size: (h, w) of the map; None where it depends on the size of the image.
-      map_channels: d of the map.
-      grid: How tokens fold back to the map; None for a map (B, h, w, channels).
       logit_layer: The last layer, whose activation is left out for the logits; None when the classifier ends in them.
       output_activation: "softmax", "log_softmax", "sigmoid" or "linear".
       num_outputs: Length of the output; 1 for a binary classifier with one unit.
       last_dense: The Dense layer that makes the logits; None when another layer does.
-      pooled_dense: The Dense layer of a head that is exactly global average pooling + Dense; else None.
-      first_order_only: Operation types between the map and the logits that have no second-order gradient.
+      earlier: Where further maps are found, before it in the network; the attention loss is a mean over all of them.
     """
 
-    attention_path: str | None
-    attention_layer: keras.layers.Layer | None
-    attention_side: str
-    map_size: tuple[int, int] | None
-    map_channels: int
-    grid: TokenGrid | None
     logit_layer: keras.layers.Layer | None
     output_activation: str
     num_outputs: int
     last_dense: keras.layers.Dense | None
-    pooled_dense: keras.layers.Dense | None
-    first_order_only: tuple[str, ...]
+    earlier: tuple[AttentionPlace, ...] = ()
+
+    @property
+    def places(self) -> tuple[AttentionPlace, ...]:
+        """Where all maps are found, in the network's order; the last is the one that is shown."""
+        return (*self.earlier, self)
 
     def __str__(self) -> str:
-        """In a line for people: the map's layer and size, and how the score is read."""
-        layer = "the features model" if self.attention_path is None else self.attention_path
-        size = "as large as the image makes it" if self.map_size is None else "{} x {}".format(*self.map_size)
-        tokens = "" if self.grid is None else f", folded from tokens after the first {self.grid.leading}"
+        """In a line for people: the layers and sizes of the maps, and how the score is read."""
+        maps = "; ".join(place.description for place in self.places)
+        shown = f"Attention maps: {maps}, which is shown" if self.earlier else f"Attention map: {maps}"
         score = (
             "the output itself, taken for logits"
             if self.logit_layer is None
             else f"the input of {self.logit_layer.name}'s {self.output_activation}"
         )
-        return f"Attention map: {self.attention_side} of {layer}, {size}{tokens}. Score: {score}."
+        return f"{shown}. Score: {score}."
 
 
-def read_anatomy(trace: NetworkTrace, attention_layer: str) -> Anatomy:
-    """Reads where the attention map and the logits of a traced classifier are found.
+def read_anatomy(trace: NetworkTrace, attention_layer: str | Sequence[str]) -> Anatomy:
+    """Reads where the attention maps and the logits of a traced classifier are found.
 
     Args:
       trace: Of `trace_network`.
-      attention_layer: "auto", a layer name, or an "outer/inner" path. Unused when the trace has features. "auto" is
-        the last map, or grid of tokens, that every path from the image to the prediction crosses and whose positions
-        the prediction reads.
+      attention_layer: "auto", a layer name, an "outer/inner" path, or a list of these in the network's order, of which
+        the last one's map is shown. Unused when the trace has features. "auto" is the last map, or grid of tokens, that
+        every path from the image to the prediction crosses and whose positions the prediction reads.
 
     Returns:
       The anatomy.
 
     Raises:
-      InputError: The layer is unknown, ambiguous, without spatial extent or not on the way to the output; "auto" finds
-        none; the network crops or pads its image; the output is not (B, classes), or no score; or nothing has a
-        gradient at the map.
+      InputError: A layer is unknown, ambiguous, without spatial extent, not on the way to the output, or not computed
+        from the one before it in the list; "auto" finds none; the network crops or pads its image; the output is not
+        (B, classes), or no score; or nothing has a gradient at a map.
     """
-    calls, features, predictions = trace.calls, trace.features, trace.predictions
+    predictions = trace.predictions
     _check_predictions(predictions)
     operations = operations_between(trace.image, predictions)
     axes = follow_axes(trace.image, operations)
     _check_uncropped(trace, operations, axes)
-    path = layer = None
-    side = "output"
-    if features is None:
-        call, side = (
-            _find_crossing(trace, operations, axes)
-            if attention_layer == "auto"
-            else (_find_call(calls, trace.layers, axes, attention_layer), "output")
-        )
-        path, layer, features = call.path, call.layer, call.output if side == "output" else call.input
-    map_size, grid = _spatial_extent(features, axes, path)
-    if not operations_between(features, predictions):
-        raise InputError(
-            f"The attention layer {path!r} does not lead to the classifier's output, so the class score has no "
-            "gradient there. Choose a layer between the input and the output."
-        )
-    activation, logit_layer = _find_logits(calls, predictions, axes)
-    pooled_dense = _find_pooled_dense(calls, features, predictions, logit_layer)
+    activation, logit_layer = _find_logits(trace.calls, predictions, axes)
+    places = attention_places(trace, operations, axes, attention_layer_names(attention_layer), logit_layer)
     return Anatomy(
-        attention_path=path,
-        attention_layer=layer,
-        attention_side=side,
-        map_size=map_size,
-        map_channels=int(features.shape[-1]),
-        grid=grid,
+        **vars(places[-1]),
         logit_layer=logit_layer,
         output_activation=activation,
         num_outputs=int(predictions.shape[-1]),
-        last_dense=_find_last_dense(calls, predictions, logit_layer),
-        pooled_dense=pooled_dense,
-        first_order_only=() if pooled_dense is not None else first_order_only(features, predictions),
+        last_dense=_find_last_dense(trace.calls, predictions, logit_layer),
+        earlier=places[:-1],
     )
 
 
@@ -170,96 +139,10 @@ def _refuse_view(received: str) -> NoReturn:
     )
 
 
-def _find_crossing(trace: NetworkTrace, operations: list[tf.Operation], axes: dict[str, Axes]) -> tuple[Call, str]:
-    """The call that makes, or else is given, the last map on every path to the prediction; and which of the two."""
-    weighted = first_weighted(operations, axes)
-    past_weights = {operation for operation in operations[weighted:]}
-    for tensor in reversed(crossings(trace.image, operations)):
-        if tensor.op not in past_weights or _extent(axes.get(tensor.name, ())) is None:
-            continue
-        unfolded = tensor.op.inputs[0] if tensor.op.type == "Reshape" else tensor
-        if _extent(axes.get(unfolded.name, ())) is not None:
-            tensor = unfolded  # tokens that are nothing but a map unfolded
-        seen = _observable(trace.calls, tensor)
-        if seen is not None and is_grid_read(tensor, trace.predictions, operations, axes):
-            return seen
-    raise InputError(
-        "No feature map lies on every path from the image to the prediction, so the attention layer cannot be found "
-        'automatically. Name it with attention_layer="..."; layers whose output has spatial extent: '
-        f"{listing(_spatial_paths(trace.calls, axes)) or 'none; use larger images'}."
-    )
-
-
-def _observable(calls: list[Call], tensor: tf.Tensor) -> tuple[Call, str] | None:
-    """The layer's call from which a tensor can be taken: the one that made it, or else the first that was given it."""
-    source = _source(tensor)
-    number = collections.Counter(call.path for call in calls)
-    once = [call for call in calls if number[call.path] == 1]
-    makers = [call for call in once if tf.is_symbolic_tensor(call.output) and _source(call.output) is source]
-    if makers:  # a nested model returns the very tensor of its last layer: the layer that made it ended first
-        return makers[0], "output"
-    # The tape watches what a layer is given from then on: nobody may have read it before, and no cast come between.
-    readers = [call for call in once if call.input is tensor and call.num_readers == 0]
-    return (readers[0], "input") if readers else None
-
-
-def _spatial_paths(calls: list[Call], axes: dict[str, Axes]) -> dict[str, None]:
-    spatial = (call for call in calls if tf.is_symbolic_tensor(call.output) and _extent(axes.get(call.output.name, ())))
-    return dict.fromkeys(call.path for call in spatial)
-
-
-def _find_call(calls: list[Call], layers: dict[str, keras.layers.Layer], axes: dict[str, Axes], name: str) -> Call:
-    spatial_paths = listing(_spatial_paths(calls, axes))
-    path = find_path(layers, name, "attention_layer", f"Layers with a spatial output: {spatial_paths}")
-    matching = [call for call in calls if call.path == path]
-    if len(matching) != 1:
-        raise InputError(
-            f"attention_layer={name!r} is called {len(matching)} times in one forward pass; the attention layer must "
-            "be called exactly once. Name another layer."
-        )
-    return matching[0]
-
-
-def _extent(axes: Axes) -> tuple[tuple[int, int] | None, TokenGrid | None] | None:
-    """(h, w) and the grid of tokens; None for axes that hold no map, or a map of a single row or column."""
-    if is_map(axes):
-        (height,), (width,) = axes[1], axes[2]
-        if 1 in (height.size, width.size):
-            return None
-        is_known = height.size is not None and width.size is not None
-        return ((height.size, width.size) if is_known else None), None  # type: ignore[return-value]
-    grid = token_grid(axes[1]) if len(axes) == 3 else None
-    return None if grid is None or 1 in grid[:2] else (grid[:2], grid)
-
-
-def _spatial_extent(
-    features: Any, axes: dict[str, Axes], path: str | None
-) -> tuple[tuple[int, int] | None, TokenGrid | None]:
-    if tf.is_tensor(features):
-        known = axes.get(features.name, ())
-        extent = _extent(known)
-        if extent is None and not known:  # the axes could not be followed: the shape, and whoever named it, decide
-            shape = features.shape
-            if shape.rank == 4 and 1 not in shape[1:3]:
-                extent = (None if None in shape[1:3] else tuple(shape[1:3])), None
-            elif shape.rank == 3 and shape[1] and math.isqrt(shape[1]) ** 2 == shape[1] > 1:
-                side = math.isqrt(shape[1])
-                extent = (side, side), TokenGrid(side, side)
-        if extent is not None:
-            return extent
-    where = f"attention layer {path!r}" if path else "features model"
-    shape = features.shape if tf.is_tensor(features) else type(features).__name__
-    raise InputError(
-        "The attention map needs the image's rows and columns: (batch, h, w, channels) with h, w > 1, or (batch, "
-        "tokens, channels) of which the network itself shows how they were unfolded from such a map. The "
-        f"{where} gives {shape}. Choose another layer, or use larger images."
-    )
-
-
 def _find_logits(
     calls: list[Call], predictions: tf.Tensor, axes: dict[str, Axes]
 ) -> tuple[str, keras.layers.Layer | None]:
-    operation = _source(predictions, ("Cast", "Identity", "Reshape", "Squeeze")).op
+    operation = source_of(predictions, ("Cast", "Identity", "Reshape", "Squeeze")).op
     activation = ACTIVATION_OPS.get(operation.type, "linear")
     if activation == "linear":
         _check_logits(calls, predictions, axes)
@@ -313,35 +196,7 @@ def _find_last_dense(calls, predictions, logit_layer) -> keras.layers.Dense | No
     if logit_layer is not None:
         logits = next(call.input for call in calls if call.layer is logit_layer)
     # Not `is`: a Dropout in inference mode copies its input in Keras 2, and a layer of another precision casts it.
-    made_by = _source(logits)
+    made_by = source_of(logits)
     dense_calls = [call for call in calls if isinstance(call.layer, keras.layers.Dense)]
-    makers = [call.layer for call in dense_calls if _source(call.output) is made_by]
+    makers = [call.layer for call in dense_calls if source_of(call.output) is made_by]
     return makers[-1] if makers else None
-
-
-def _source(tensor: tf.Tensor, looked_through: tuple[str, ...] = ("Cast", "Identity")) -> tf.Tensor:
-    """The tensor that a tensor's values come from, looking through copies and casts."""
-    while tensor.op.type in looked_through:
-        tensor = tensor.op.inputs[0]
-    return tensor
-
-
-def _find_pooled_dense(calls, features, predictions, logit_layer) -> keras.layers.Dense | None:
-    """The Dense layer when the head is exactly features -> GlobalAveragePooling2D -> Dense (-> activation)."""
-    # A Dropout returns its input in inference mode, where this was traced: it shows up as one more reader, here of the
-    # features and below of the pooled vector, and rules the closed form out.
-    readers = [call for call in calls if call.input is features]
-    pools = [call for call in readers if isinstance(call.layer, keras.layers.GlobalAveragePooling2D)]
-    if features.shape.rank != 4 or len(pools) != 1 or len({id(c.output) for c in readers}) != 1:
-        return None
-    after = [call for call in calls if call.input is pools[0].output and call.layer is not pools[0].layer]
-    if len(after) != 1 or type(after[0].layer) is not keras.layers.Dense:
-        return None
-    dense = after[0]
-    if dense.layer is logit_layer or (logit_layer is None and dense.output is predictions):
-        return dense.layer
-    is_linear = dense.layer.activation in (None, keras.activations.linear)
-    followers = [call for call in calls if call.input is dense.output]
-    if is_linear and logit_layer is not None and [call.layer for call in followers] == [logit_layer]:
-        return dense.layer
-    return None

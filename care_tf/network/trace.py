@@ -141,3 +141,10 @@ def ancestors(operations: Iterable[tf.Operation]) -> set[tf.Operation]:
             found.add(operation)
             queue.extend(tensor.op for tensor in operation.inputs)
     return found
+
+
+def source_of(tensor: tf.Tensor, looked_through: tuple[str, ...] = ("Cast", "Identity")) -> tf.Tensor:
+    """The tensor that a tensor's values come from, looking through copies and casts."""
+    while tensor.op.type in looked_through:
+        tensor = tensor.op.inputs[0]
+    return tensor

@@ -13,6 +13,7 @@ from care_tf.errors import InputError
 from care_tf.metrics import ClassRecall, MeanClassAccuracy
 from care_tf.model import CAREModel, MaskHead
 from care_tf.model.observed_classifier import ObservedClassifier
+from care_tf.network.attention_place import attention_layer_names
 from care_tf.network.inputs import further_inputs, symbolic_inputs
 from care_tf.network_input import image_of
 from care_tf.runs._own_pieces import own_metrics
@@ -59,17 +60,20 @@ def _shapes(inputs: Mapping[str, tuple]) -> str:
     return ", ".join(f"{name} {shape}" for name, shape in inputs.items()) or "none"
 
 
-def observed_network(config: RunConfig, network: keras.Model, attention_layer: str | None = None) -> ObservedClassifier:
-    """A network that has been read once, for all CARE models around it; `attention_layer` replaces the configuration's.
+def observed_network(
+    config: RunConfig, network: keras.Model, attention_layers: Sequence[str] | None = None
+) -> ObservedClassifier:
+    """A network that has been read once, for all CARE models around it; `attention_layers` replace the configuration's.
 
     Raises:
-      InputError: The attention layer or the map's method is unknown, or has no second-order gradient.
+      InputError: An attention layer or the map's method is unknown, or has no second-order gradient.
     """
-    if attention_layer is None:
-        attention_layer = config.care.attention_layer
-        if attention_layer == "backbone":
-            attention_layer = get_backbone(config.model.backbone).attention_layer
-    observed = ObservedClassifier(network, attention_layer, config.care.cam)
+    if attention_layers is None:
+        attention_layers = [
+            get_backbone(config.model.backbone).attention_layer if name == "backbone" else name
+            for name in attention_layer_names(config.care.attention_layer)
+        ]
+    observed = ObservedClassifier(network, attention_layers, config.care.cam)
     if getattr(network, "inputs", None):
         image = image_of(symbolic_inputs(network))
         is_second_order = config.care.second_order and config.care.attention_loss.differentiates_map

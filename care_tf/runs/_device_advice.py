@@ -105,9 +105,9 @@ def _dear_care(check: DeviceCheck) -> str | None:
     ):
         return None
     return (
-        "Prefer a network that ends in average pooling and one Dense layer, with which CARE costs next to nothing "
-        "more, or set care.second_order=false, which is faster and another method than the paper's: CARE's step takes "
-        f"{times:.2f} times as long as plain Keras's."
+        "Prefer a network that ends in average pooling and one Dense layer, with its last map as the one attention "
+        "layer: CARE then costs next to nothing more. Or set care.second_order=false, which is faster and another "
+        f"method than the paper's: CARE's step takes {times:.2f} times as long as plain Keras's."
     )
 
 

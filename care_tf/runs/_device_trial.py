@@ -44,8 +44,8 @@ class Trial:
 
     @property
     def has_closed_form(self) -> bool:
-        """Whether the network ends in average pooling and a Dense layer, so that CARE needs no inner tape."""
-        return self.stage.model.anatomy.pooled_dense is not None
+        """Whether average pooling and a Dense layer follow the only map, so that CARE needs no inner tape."""
+        return all(place.pooled_dense is not None for place in self.stage.model.anatomy.places)
 
     @property
     def takes_activations(self) -> bool:

@@ -149,8 +149,8 @@ def _freeze_all(classifier: keras.Model) -> None:
 
 
 def _cut_layer(observed: ObservedClassifier, frozen: str | None) -> str:
-    """Where activations are cached: at the frozen layer, or at the attention layer where that is frozen, too."""
-    attention_layer = observed.anatomy.attention_layer
+    """Where activations are cached: at the frozen layer, or at the first attention layer where that is frozen, too."""
+    attention_layer = observed.anatomy.places[0].attention_layer
     if attention_layer is not None and not attention_layer.trainable:
         return attention_layer.name
     assert frozen is not None  # the stage was refused otherwise
@@ -159,14 +159,16 @@ def _cut_layer(observed: ObservedClassifier, frozen: str | None) -> str:
 
 def _cut(config: RunConfig, observed: ObservedClassifier, layer: str) -> tuple[keras.Model, ObservedClassifier]:
     """The network below a layer, and the one above it, read."""
-    if observed.anatomy.attention_side == "input":
-        raise InputError(
-            "Stages that cache activations need an attention layer that makes its map. Received "
-            f"{observed.anatomy.attention_path!r}, which is given it. Name another one in care.attention_layer."
-        )
-    attention_name = (observed.anatomy.attention_path or "").rpartition("/")[2]
-    lower, upper = cut_network(observed.classifier, layer, attention_name)
-    return lower, observed_network(config, upper, INPUT_ACTIVATION if layer == attention_name else attention_name)
+    places = observed.anatomy.places
+    for place in places:
+        if place.attention_side == "input":
+            raise InputError(
+                "Stages that cache activations need an attention layer that makes its map. Received "
+                f"{place.attention_path!r}, which is given it. Name another one in care.attention_layer."
+            )
+    names = [(place.attention_path or "").rpartition("/")[2] for place in places]
+    lower, upper = cut_network(observed.classifier, layer, names[0])  # no other one is the cut, or below it
+    return lower, observed_network(config, upper, [INPUT_ACTIVATION if name == layer else name for name in names])
 
 
 def _augmentation(stage: Stage, class_names: tuple[str, ...]) -> Augmentation | None:

@@ -14,6 +14,7 @@ from care_tf.data import Manifest, get_sampling, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation import MethodSpec
 from care_tf.images.outside_choice import KEEP
+from care_tf.network.attention_place import attention_layer_names
 from care_tf.runs._fingerprint import stage_fingerprints
 from care_tf.runs._progress import check_progress, finished_stages
 from care_tf.runs._training_rows import read_training_rows, select_rows
@@ -269,7 +270,8 @@ def planned_cell(
     test = dataclasses.replace(
         select_rows(manifest, data.test, "data.test"), outside_boxes=data.test_reading["outside_boxes"]
     )
-    predicted_by = [*fingerprints, test.fingerprint(), config.care.cam, config.care.attention_layer]
+    layers = attention_layer_names(config.care.attention_layer)
+    predicted_by = [*fingerprints, test.fingerprint(), config.care.cam, *layers]
     digest = hashlib.sha256("\n".join(predicted_by).encode()).hexdigest()
     return Cell(method, fold or NO_FOLD, config, fingerprints, digest)
 

@@ -209,7 +209,8 @@ class CareConfig(_Section):
     """The attention loss.
 
     Attributes:
-      attention_layer: Layer name or path, "auto", or "backbone" for the backbone's own choice.
+      attention_layer: Layer name or path, "auto", or "backbone" for the backbone's own choice; or a list of these in
+        the network's order: the loss is the mean over the layers' maps, and the last one's map is shown and measured.
       cam: Activation-map method, or a user's own, "module:function".
       tau: Cap of the mean attention inside the box.
       lam: Weight of the attention outside the box.
@@ -222,7 +223,7 @@ class CareConfig(_Section):
         > 0; None for none. `{}` takes the defaults.
     """
 
-    attention_layer: str = "backbone"
+    attention_layer: str | tuple[str, ...] = "backbone"
     cam: str = "gradcam"
     tau: float = pydantic.Field(default=0.7, ge=0.0, le=1.0)
     lam: float = pydantic.Field(default=1.0, ge=0.0)

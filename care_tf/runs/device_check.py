@@ -49,7 +49,7 @@ class StepRates:
       failures: Form -> why it could not be run here.
       peak_bytes: Memory of CARE's step: of the GPU, or of this process.
       plain_peak_bytes: Of plain Keras's; None without a GPU.
-      has_closed_form: Whether CARE needs no inner tape, because the network ends in average pooling and a Dense layer.
+      has_closed_form: Whether CARE needs no inner tape, because average pooling and a Dense layer follow its only map.
     """
 
     images_a_second: Mapping[str, Spread]

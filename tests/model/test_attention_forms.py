@@ -46,14 +46,14 @@ def test_the_second_order_gradient_agrees_with_finite_differences(network, image
     try:
         model = CAREModel(network(head=head))
         image, index = tf.constant(image[:4], tf.float64), tf.constant(labels[:4])
-        model._observed.predict_with_map(image, index, training=False, second_order=True)
+        model._observed.predict_with_maps(image, index, training=False, second_order=True)
     finally:
         keras.mixed_precision.set_global_policy("float32")
     loss, variables = AttentionLoss(form=form), model.classifier.trainable_variables
 
     @tf.function(autograph=False)
     def attention_loss():
-        activation_map = model._observed.predict_with_map(image, index, training=False, second_order=True)[1]
+        activation_map = model._observed.predict_with_maps(image, index, training=False, second_order=True).maps[0]
         return loss(normalize_map(activation_map, loss.normalization), mask[:4])
 
     with tf.GradientTape() as tape:

@@ -16,12 +16,11 @@ from care_tf.model._attention_watch import AttentionSums, AttentionWatch
 GOOD = AttentionSums(100, 100, 10, 10, 0, -2.0)
 
 
-def watched(epochs, alphas=0.5, first=0, watch=None, **loss):
+def watched(epochs, alphas=0.5, first=0, watch=None, layers=("x",), **loss):
     """The warnings of a fit whose epochs have these sums; one batch each."""
     watch = watch or AttentionWatch()
-    model = types.SimpleNamespace(
-        weights=[], attention_loss=AttentionLoss(**loss), anatomy=types.SimpleNamespace(attention_path="x")
-    )
+    anatomy = types.SimpleNamespace(places=[types.SimpleNamespace(name=name) for name in layers])
+    model = types.SimpleNamespace(weights=[], attention_loss=AttentionLoss(**loss), anatomy=anatomy)
     watch.set_model(model)
     alphas = np.broadcast_to(alphas, len(epochs))
     with warnings.catch_warnings(record=True) as caught:
@@ -53,6 +52,11 @@ def test_each_cause_is_named_once(sums, message):
     (found,) = watched([sums, sums])
     assert found.startswith("CARE trains no attention: ")
     assert re.search(message, found)
+
+
+def test_a_flat_map_at_one_of_several_layers_is_told():
+    (message,) = watched([GOOD._replace(flat=6)], layers=("x", "y"))
+    assert message.startswith("CARE does not train the attention of all layers: in epoch 1, an attention map at x or y")
 
 
 def test_nothing_is_said_where_attention_is_trained_or_not_asked_for():

@@ -21,6 +21,7 @@ FORMS = {
     "nested tapes": {"head": "dense"},
     "first order": {"head": "dense", "second_order": False},
     "LayerCAM": {"cam": "layercam"},
+    "two layers": {"attention_layer": ["conv_1", "last_relu"]},
     "embedding loss": {"embedding_loss": TripletLoss()},
 }
 
@@ -74,7 +75,7 @@ def operations(graph):
 
 
 @pytest.mark.parametrize(
-    "form", ["nested tapes", *one_generation("closed form", "first order", "LayerCAM", "embedding loss")]
+    "form", ["nested tapes", *one_generation("closed form", "first order", "LayerCAM", "two layers", "embedding loss")]
 )
 def test_the_step_is_traced_once_and_never_calls_the_host(form):
     model, traces = fitted(**FORMS[form])

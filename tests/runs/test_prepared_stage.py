@@ -7,11 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from care_tf.data import evaluation_dataset
 from care_tf.errors import InputError
+from care_tf.network.cutting import INPUT_ACTIVATION
 from care_tf.network.last_dense import last_dense
 from care_tf.runs import _stage_training as stage_training
 from care_tf.runs import train_run
 from care_tf.runs._configured_model import build_network, care_model, observed_network
+from care_tf.runs._prepared_stage import prepare_stages
+from care_tf.runs._shared_images import SharedImages
+from care_tf.runs._training_rows import read_training_rows
 
 FLIPS = {"rotation_degrees": 0, "brightness": 0, "contrast": 0, "saturation": 0, "hue": 0}
 FROZEN = "block2_relu"
@@ -61,6 +66,33 @@ def test_cached_activations_give_the_weights_of_not_caching(frozen_runs, stage):
     for log in ("loss", "attention_loss", "attention_inside", "val_classification_loss"):
         np.testing.assert_allclose(histories[0][log], histories[1][log], rtol=1e-4, atol=1e-5)
     assert abs(histories[0]["attention_loss"]).min() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("layers", "cut", "above"),
+    [
+        (["block3_relu", "backbone"], FROZEN, ["block3_relu", "block4_relu"]),
+        ([FROZEN, "block4_relu"], FROZEN, [INPUT_ACTIVATION, "block4_relu"]),
+        (["block1_relu", FROZEN, "block4_relu"], "block1_relu", [INPUT_ACTIVATION, FROZEN, "block4_relu"]),
+    ],
+)
+def test_activations_are_cached_below_the_first_of_several_attention_layers(config, eager, layers, cut, above):
+    frozen = {"epochs": 1, "alpha": 0.5, "augmentation": FLIPS, "frozen_through": FROZEN}
+    logs = []
+    for is_cached in (False, True):
+        settings = config(stages={"train": {**frozen, "cache_activations": is_cached}}, care__attention_layer=layers)
+        rows = read_training_rows(settings)
+        observed = observed_network(settings, build_network(settings, 4)[0])
+        (stage,) = prepare_stages(settings, rows, observed, SharedImages(None))
+        x, y = next(iter(evaluation_dataset(rows.train, (32, 32), len(rows.train), masks=True)))
+        if is_cached:
+            assert stage.batches.lower.layers[-1].name == cut
+            assert [place.attention_layer.name for place in stage.model.anatomy.places] == above
+            x = {"activation": stage.batches.lower(x["image"]), "mask": x["mask"]}
+        logs.append(stage.model.test_on_batch(x, y, return_dict=True))
+    assert abs(logs[0]["attention_loss"]) > 1e-3
+    for name in ("loss", "attention_loss", "attention_inside"):
+        np.testing.assert_allclose(logs[1][name], logs[0][name], rtol=1e-4)
 
 
 @pytest.mark.slow

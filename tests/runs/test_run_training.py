@@ -298,6 +298,11 @@ def test_who_drew_boxes_that_are_not_used_does_not_matter(config, data, tmp_path
         ({"every_stage__augmentation": {"rotate": 3}}, "augmentation has an unknown key, rotate.*rotation_degrees"),
         ({"training__optimizer": "Adamant"}, "training.optimizer='Adamant'"),
         ({"care__attention_layer": "nowhere"}, "attention_layer='nowhere' is not a layer"),
+        ({"care__attention_layer": ["block4_relu", "block1_relu"]}, "Received 'block4_relu' before 'block1_relu'"),
+        (
+            {"care": {"attention_layer": ["block1_relu", "backbone"], "form": "perturbation"}},
+            "no mean over attention layers. Received attention_layer=.'block1_relu', 'block4_relu'.",
+        ),
     ],
 )
 def test_bad_runs_are_refused(config, changes, message):
