@@ -42,16 +42,15 @@ def surroundings_of_others(images: tf.Tensor, outside: tf.Tensor, seed: tf.Tenso
       seed: int (2,), of what is drawn.
 
     Returns:
-      (B, H, W, C); mean_j is the mean over the outside of image j, or over all of it where it has none. One image alone
-      gets its own.
+      (B, H, W, C); mean_j is the mean over the outside of image j. Where image j has no outside, and where the batch is
+      one image, s_i is x_i.
     """
-    has_any = tf.reduce_any(outside > 0, axis=(1, 2, 3), keepdims=True)
-    weight = tf.where(has_any, outside, tf.ones_like(outside))
-    total = tf.reduce_sum(weight * images, axis=(1, 2), keepdims=True)
-    mean = total / tf.reduce_sum(weight, axis=(1, 2), keepdims=True)
+    area = tf.reduce_sum(outside, axis=(1, 2), keepdims=True)
+    mean = tf.math.divide_no_nan(tf.reduce_sum(outside * images, axis=(1, 2), keepdims=True), area)
     bare = outside * images + (1.0 - outside) * mean
     most = tf.maximum(tf.shape(images)[0], 2)
-    return tf.roll(bare, tf.random.stateless_uniform((), seed, 1, most, tf.int32, alg="philox"), axis=0)
+    shift = tf.random.stateless_uniform((), seed, 1, most, tf.int32, alg="philox")
+    return tf.where(tf.roll(area, shift, axis=0) > 0, tf.roll(bare, shift, axis=0), images)
 
 
 @register
@@ -64,12 +63,14 @@ class OutsidePerturbation(OutsideLoss):
     |----------|---------------------------------------------------------------------------------------------------|
     | "random" | normal, of standard deviation e                                                                   |
     | "worst"  | in [-e, e]: uniform, then `steps` times r <- clip(r + 2.5 e / (steps + 1) sign(dKL/dr), -e, e)    |
-    | "swap"   | s_j - x_i, s_j the surroundings of another masked image of the batch                              |
+    | "swap"   | s_j - x_i, s_j the surroundings of another masked image of the step (on this replica)             |
 
     s_j is x_j with the mean of its outside where its own boxes are, M_j mean + (1 - M_j) x_j; j is a random rotation of
     the masked images. So what lies around a lesion comes to lie around others, of other classes where these have boxes,
-    too: with boxes on one class alone, a cue of that class stays with it. One masked image alone is not changed. Both
-    predictions are trained: x_i has its class's cue, and alone the other would learn what x_i is told by it.
+    too: with boxes on one class alone, a cue of that class stays with it. An image that is the only masked one of its
+    step is not changed and trains nothing, which `fit` warns of where most are; nor is one whose turn it is with an image
+    that is all box. Both predictions are trained: x_i has its class's cue, and alone the other would learn what x_i is
+    told by it.
 
     e is `strength` times the standard deviation of each channel over the batch, because the range of what a network is
     given is not known. Values are not clipped to any range.
@@ -113,6 +114,11 @@ class OutsidePerturbation(OutsideLoss):
             raise InputError(f'Only kind="worst" takes gradient steps. Received steps={steps!r} for kind={kind!r}.')
         if kind == "swap" and strength != _STRENGTH:
             raise InputError(f'kind="swap" has no strength. Received strength={strength!r}. Leave it out.')
+
+    @property
+    def least_images(self) -> int:
+        """Masked images that a step must have to train anything: "swap" exchanges between two."""
+        return 2 if self.kind == "swap" else 1
 
     def per_image(
         self, log_probabilities: LogProbabilities, images: tf.Tensor, mask: tf.Tensor, scale: tf.Tensor, seed: tf.Tensor

@@ -25,6 +25,11 @@ class OutsideLoss(MaskedLoss):
     differentiates_map = False
 
     @property
+    def least_images(self) -> int:
+        """Masked images that a step must have, on each replica, to train anything."""
+        return 1
+
+    @property
     def reached(self) -> float:
         """Infinite: nothing can be read from whether it falls, since it is near 0 until the network has learned."""
         return float("inf")

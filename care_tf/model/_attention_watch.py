@@ -97,7 +97,8 @@ class AttentionWatch(keras.callbacks.Callback):
             self._warn("masks", f"{_OFF}: in epoch {epoch + 1}, with alpha {alpha:g}, {_why_no_mask(sums)}")
         elif sums.counted:
             if sums.flat > sums.counted / 2:
-                self._warn("flat", _flat_maps(sums, epoch, self.model))
+                why = _alone if isinstance(self.model.attention_loss, OutsideLoss) else _flat_maps
+                self._warn("flat", why(sums, epoch, self.model))
             self._losses.append(sums.loss / sums.counted)
             self._share = sums.counted / sums.images
             self._judge_losses(EPOCHS_BEFORE_JUDGING[1])
@@ -162,6 +163,14 @@ def _no_learned_mask(head: Any) -> str:
             "more boxes"
         )
     return f"The mask head gave no image a mask. Likely cause: {cause}"
+
+
+def _alone(sums: AttentionSums, epoch: int, model: Any) -> str:
+    return (
+        f"{_OFF}: in epoch {epoch + 1}, {sums.flat:.0f} of {sums.counted:.0f} images with a mask lay in a step, or a "
+        f"replica's part of one, with fewer than {model.attention_loss.least_images} of them, and exchange nothing. "
+        "Give more images boxes, take larger batches, or draw classes more evenly"
+    )
 
 
 def _flat_maps(sums: AttentionSums, epoch: int, model: Any) -> str:

@@ -332,7 +332,7 @@ class CAREModel(OnReplicas):
             # Before the pass below: embeddings and the layers' own losses are those of the last one.
             is_measured = self._measures_attention_loss(training)
             per_image = self._outside_losses(loss, batch, inputs, mask, has_mask, is_measured)
-            is_flat = tf.zeros_like(has_mask)
+            is_flat = tf.fill(tf.shape(has_mask), tf.math.count_nonzero(has_mask) < loss.least_images)
         predictions, maps, features = self._observed.predict_with_maps(inputs, index, training, self._is_second_order)
         attention = normalize_map(maps[-1])  # what is measured, whatever is trained on
         masks, supervised, enters = None, mask, has_mask

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import os
 import threading
@@ -201,11 +202,13 @@ def test_what_a_row_keeps_is_small(tmp_path):
     assert len(manifest) == 20_000 and kept < 350 * 20_000 and most < 800 * 20_000
 
 
-@pytest.mark.parametrize(("wall", "in_threads"), [(0.015, False), (0.05, True)])
-def test_files_are_read_in_threads_only_where_they_are_waited_for(monkeypatch, wall, in_threads):
-    clocks = SimpleNamespace(perf_counter=iter([0.0, wall]).__next__, thread_time=iter([0.0, 0.01]).__next__)
+@pytest.mark.parametrize("slow_chunk", [0, 4, None])
+def test_files_are_read_in_threads_once_they_are_waited_for(monkeypatch, slow_chunk):
+    walls = [second for chunk in range(10) for second in (0.0, 0.05 if chunk == slow_chunk else 0.015)]
+    clocks = SimpleNamespace(perf_counter=iter(walls).__next__, thread_time=itertools.cycle([0.0, 0.01]).__next__)
     monkeypatch.setattr(_manifest_rows, "time", clocks)
-    read = []
-    _manifest_rows._read_chunks(lambda start: read.append((start, threading.get_ident())), range(0, 1000, 100))
-    assert sorted(start for start, _ in read) == list(range(0, 1000, 100))
-    assert ({thread for _, thread in read} != {threading.get_ident()}) == in_threads
+    read = {}
+    _manifest_rows._read_chunks(lambda start: read.setdefault(start, threading.get_ident()), range(0, 1000, 100))
+    assert sorted(read) == list(range(0, 1000, 100))
+    here = [start // 100 for start, thread in read.items() if thread == threading.get_ident()]
+    assert here == list(range(10 if slow_chunk is None else slow_chunk + 1))

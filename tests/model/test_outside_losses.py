@@ -15,7 +15,8 @@ from care_tf.losses import AttentionLoss, FocalLoss, InputGradient, OutsidePertu
 from care_tf.model._masked_images import channel_scale
 
 RANDOM, WORST, GRADIENT = OutsidePerturbation(), OutsidePerturbation("worst", 0.2), InputGradient(0.3)
-LOSSES = [GRADIENT, WORST, RANDOM]
+SWAP = OutsidePerturbation("swap")
+LOSSES = [GRADIENT, WORST, RANDOM, SWAP]
 SETTINGS = dict(batch_size=8, epochs=1, verbose=0, shuffle=False)
 GRAPH = {"run_eagerly": False}
 
@@ -116,7 +117,7 @@ def test_the_second_pass_counts_for_nothing_else(network, images, loss):
 
 
 @pytest.mark.one_generation
-@pytest.mark.parametrize("loss", [RANDOM, WORST], ids=name_of)
+@pytest.mark.parametrize("loss", [RANDOM, WORST, SWAP], ids=name_of)
 def test_seeds_make_training_repeatable(network, images, loss):
     image, labels, mask = images
     seeds, results = (0, 0, 1), []
@@ -129,8 +130,7 @@ def test_seeds_make_training_repeatable(network, images, loss):
 
 
 @pytest.mark.usefixtures("rewritten_graphs")
-@pytest.mark.one_generation
-@pytest.mark.parametrize("loss", [RANDOM, WORST, GRADIENT], ids=name_of)
+@pytest.mark.parametrize("loss", [SWAP, *one_generation(RANDOM, WORST, GRADIENT)], ids=name_of)
 def test_graph_and_eager_agree(network, images, loss):
     image, labels, mask = images
     results = []
@@ -216,6 +216,18 @@ def test_a_schedule_switches_it_on_without_another_trace(network, images):
 
 
 @pytest.mark.one_generation
+def test_masked_images_alone_in_their_steps_have_nothing_to_exchange_and_fit_says_so(network, images):
+    image, labels, mask = images
+    alone = mask * (np.arange(len(mask)) % 8 == 0)[:, None, None, None]  # one in each step of eight
+    model = compiled(network(), SWAP, alpha=0.5)
+    with pytest.warns(
+        UserWarning, match="CARE trains no attention: in epoch 1, .* fewer than 2 such images, and exchange"
+    ):
+        history = model.fit({"image": image, "mask": alone}, labels, **SETTINGS).history
+    assert history["attention_loss"] == [0.0]
+
+
+@pytest.mark.one_generation
 @pytest.mark.parametrize("loss", LOSSES, ids=name_of)
 def test_the_loss_falls(network, images, loss):
     image, labels, mask = images
@@ -248,7 +260,7 @@ def test_every_kind_of_output_has_log_probabilities(network, images, loss, outpu
     assert np.isfinite(history["loss"]).all() and min(history["attention_loss"]) > 0
 
 
-@pytest.mark.parametrize("loss", [GRADIENT, *one_generation(RANDOM, WORST)], ids=name_of)
+@pytest.mark.parametrize("loss", [GRADIENT, *one_generation(RANDOM, WORST, SWAP)], ids=name_of)
 def test_mixed_precision_finds_the_same_loss(network, images, loss):
     image, labels, mask = images
     found = []
