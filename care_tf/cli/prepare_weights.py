@@ -30,7 +30,8 @@ def weights(file: Path | None, output: Path, overwrite: bool) -> None:
     check_suffix(output, ".h5")
     if output.name.endswith(".weights.h5"):
         raise InputError(
-            f"The file to write must not end in .weights.h5, by which Keras knows another layout. Received {output}."
+            f"The file to write must not end in .weights.h5, by which Keras knows another layout. Received {output}. "
+            "Name it NAME.h5."
         )
     options.refuse_existing(output, overwrite)
     quiet_tensorflow()

@@ -68,9 +68,9 @@ class OutsidePerturbation(OutsideLoss):
     s_j is x_j with the mean of its outside where its own boxes are, M_j mean + (1 - M_j) x_j; j is a random rotation of
     the masked images. So what lies around a lesion comes to lie around others, of other classes where these have boxes,
     too: with boxes on one class alone, a cue of that class stays with it. An image that is the only masked one of its
-    step is not changed and trains nothing, which `fit` warns of where most are; nor is one whose turn it is with an image
-    that is all box. Both predictions are trained: x_i has its class's cue, and alone the other would learn what x_i is
-    told by it.
+    step is not changed and trains nothing, which `fit` warns of where most are. Nor is one changed whose turn it is
+    with an image that is all box. Both predictions are trained: x_i has its class's cue, and alone the other would
+    learn what x_i is told by it.
 
     e is `strength` times the standard deviation of each channel over the batch, because the range of what a network is
     given is not known. Values are not clipped to any range.

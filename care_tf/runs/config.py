@@ -15,6 +15,8 @@ from care_tf.images.bit_depth import LARGEST
 from care_tf.images.outside_choice import CROP, KEEP, PAINT, OutsideChoice
 from care_tf.losses import AttentionLoss, get_attention_loss
 from care_tf.losses.outside_loss import OutsideLoss
+from care_tf.model.attention_loss_choice import check_attention_loss
+from care_tf.network.attention_place import attention_layer_names
 from care_tf.problems import listed
 from care_tf.runs._stage import Stage
 from care_tf.runs.named_configs import RUNS, find_config, run_name
@@ -238,9 +240,17 @@ class CareConfig(_Section):
         """The loss that these settings mean."""
         return get_attention_loss(self.form, self.tau, self.lam, self.reduction, self.outside)
 
+    @pydantic.field_validator("attention_layer")
+    @classmethod
+    def _one_layer_is_its_name(cls, layer: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        """A list of one trains what its name trains, and must not look like another setting."""
+        names = attention_layer_names(layer)
+        return names[0] if len(names) == 1 else names
+
     @pydantic.model_validator(mode="after")
     def _has_a_loss(self) -> "CareConfig":
-        _ = self.attention_loss  # raises where they contradict each other
+        """Raises where they contradict each other."""
+        check_attention_loss(self.attention_loss, attention_layer_names(self.attention_layer))
         return self
 
 
@@ -509,7 +519,7 @@ def _apply_override(content: dict[str, Any], override: str) -> None:
     if not equals or not key:
         raise InputError(f"An override must look like section.key=value. Received {shown(override)}.")
     if not key.isprintable():  # also a byte that is no text in the terminal's encoding
-        raise InputError(f"The key of an override must be printable text. Received {shown(key)}.")
+        raise InputError(f"The key of an override must be printable text. Received {shown(key)}. Type it anew.")
     value = parse_yaml(text, f"The value of the override {shown(override)}")
     *parents, last = key.split(".")
     target = content

@@ -42,6 +42,7 @@ def test_the_resolved_configuration_reads_back_equal(path, tmp_path):
 def test_attention_layers_are_a_name_or_a_list(path, tmp_path):
     one, several = load_config(path, ["care.attention_layer=a"]), load_config(path, ["care.attention_layer=[a, b]"])
     assert (one.care.attention_layer, several.care.attention_layer) == ("a", ("a", "b"))
+    assert load_config(path, ["care.attention_layer=[a]"]) == one  # trains the same, so it is the same run
     assert "\n  attention_layer: a\n" in dump_config(one)
     assert "\n  attention_layer:\n  - a\n  - b\n" in dump_config(several)
     (tmp_path / "resolved.yaml").write_text(dump_config(several))
@@ -168,6 +169,8 @@ def test_every_method_has_a_change_for_two_cores_and_a_known_baseline(file, hard
         ("training.batch_size=many", "training.batch_size: .*received 'many'"),
         ("data.train={}", "data.train: .*give split, folds"),
         ("care.tau=1.5", "care.tau: .*received 1.5"),
+        ("care.attention_layer=[]", "care.attention_layer: attention_layer must be the name of a layer, or a list"),
+        ("care={form: perturbation, attention_layer: [a, b]}", "OutsidePerturbation acts on the network and on no map"),
         ("care.attention_layer=[3]", "care.attention_layer.*received 3"),
         ("care.form=enrgy", "care: The form of the attention loss must be one of .* Did you mean 'energy'"),
         ("care={form: energy, tau: 0.5}", "care: .*Received tau=0.5 for form='energy'"),
