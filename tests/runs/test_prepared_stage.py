@@ -68,6 +68,7 @@ def test_cached_activations_give_the_weights_of_not_caching(frozen_runs, stage):
     assert abs(histories[0]["attention_loss"]).min() > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("layers", "cut", "above"),
     [
