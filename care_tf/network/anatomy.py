@@ -12,7 +12,7 @@ from care_tf.network._axes import Axes
 from care_tf.network._axis_following import follow_axes, is_opaque
 from care_tf.network._crossings import crossings, first_weighted, has_variable, operations_between
 from care_tf.network._frame_changes import is_padding, share_added, share_cut
-from care_tf.network.attention_place import AttentionPlace, attention_layer_names, attention_places
+from care_tf.network.attention_place import AttentionPlace, attention_layer_names, attention_place, seen_maps
 from care_tf.network.trace import Call, NetworkTrace, source_of
 
 # Endings that are neither scores nor, through a layer of their own, probabilities.
@@ -83,8 +83,9 @@ def read_anatomy(trace: NetworkTrace, attention_layer: str | Sequence[str]) -> A
     operations = operations_between(trace.image, predictions)
     axes = follow_axes(trace.image, operations)
     _check_uncropped(trace, operations, axes)
+    seen = seen_maps(trace, operations, axes, attention_layer_names(attention_layer))
     activation, logit_layer = _find_logits(trace.calls, predictions, axes)
-    places = attention_places(trace, operations, axes, attention_layer_names(attention_layer), logit_layer)
+    places = tuple(attention_place(trace, each, logit_layer) for each in seen)
     return Anatomy(
         **vars(places[-1]),
         logit_layer=logit_layer,

@@ -55,13 +55,15 @@ class AttentionPlace:
         return f"{self.attention_side} of {self.name}, {size}{tokens}"
 
 
-class _Seen(NamedTuple):
-    """A tensor that can be observed in a layer's call: its output, or what it is given."""
+class SeenMap(NamedTuple):
+    """A tensor that can be observed in a layer's call, its output or what it is given, and the map it holds."""
 
     path: str | None
     layer: keras.layers.Layer | None
     side: str
     features: Any
+    size: tuple[int, int] | None
+    grid: TokenGrid | None
 
 
 def attention_layer_names(attention_layer: Any) -> tuple[str, ...]:
@@ -82,31 +84,31 @@ def attention_layer_names(attention_layer: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def attention_places(
-    trace: NetworkTrace,
-    operations: list[tf.Operation],
-    axes: dict[str, Axes],
-    names: Sequence[str],
-    logit_layer: keras.layers.Layer | None,
-) -> tuple[AttentionPlace, ...]:
-    """Where the maps of a traced classifier are found, in the order of the names.
+def seen_maps(
+    trace: NetworkTrace, operations: list[tf.Operation], axes: dict[str, Axes], names: Sequence[str]
+) -> list[SeenMap]:
+    """The tensors of a traced classifier that hold its maps, in the order of the names.
 
     Args:
       trace: Of `trace_network`.
       operations: Those between the image and the prediction.
       axes: Of `follow_axes`.
       names: Each "auto", a layer name or an "outer/inner" path. Unused when the trace has features.
-      logit_layer: The layer whose activation ends the network; None where it ends in logits.
 
     Raises:
       InputError: A layer is unknown, ambiguous, without spatial extent, not on the way to the output or not computed
-        from the one before it; "auto" finds none; or nothing has a gradient at a map.
+        from the one before it; or "auto" finds none.
     """
     if trace.features is not None:
-        seen = [_Seen(None, None, "output", trace.features)]
-    else:
-        seen = [_seen(trace, operations, axes, name) for name in names]
-    places = tuple(_place(trace, axes, each, logit_layer) for each in seen)
+        return [_seen_map(trace, axes, None, None, "output", trace.features)]
+    seen = []
+    for name in names:
+        if name == "auto":
+            call, side = _find_crossing(trace, operations, axes)
+        else:
+            call, side = _find_call(trace.calls, trace.layers, axes, name), "output"
+        features = call.output if side == "output" else call.input
+        seen.append(_seen_map(trace, axes, call.path, call.layer, side, features))
     for before, after in itertools.pairwise(seen):
         if not operations_between(before.features, after.features):
             raise InputError(
@@ -114,35 +116,39 @@ def attention_places(
                 f"it: the last one's map is shown. Received {before.path!r} before {after.path!r}, which is not "
                 "computed from it. Change the order, or name only one of the two."
             )
-    return places
+    return seen
 
 
-def _seen(trace: NetworkTrace, operations: list[tf.Operation], axes: dict[str, Axes], name: str) -> _Seen:
-    if name == "auto":
-        call, side = _find_crossing(trace, operations, axes)
-    else:
-        call, side = _find_call(trace.calls, trace.layers, axes, name), "output"
-    return _Seen(call.path, call.layer, side, call.output if side == "output" else call.input)
-
-
-def _place(
-    trace: NetworkTrace, axes: dict[str, Axes], seen: _Seen, logit_layer: keras.layers.Layer | None
-) -> AttentionPlace:
-    features, predictions = seen.features, trace.predictions
-    map_size, grid = _spatial_extent(features, axes, seen.path)
-    if not operations_between(features, predictions):
+def _seen_map(trace: NetworkTrace, axes: dict[str, Axes], path, layer, side: str, features: tf.Tensor) -> SeenMap:
+    size, grid = _spatial_extent(features, axes, path)
+    if not operations_between(features, trace.predictions):
         raise InputError(
-            f"The attention layer {seen.path!r} does not lead to the classifier's output, so the class score has no "
+            f"The attention layer {path!r} does not lead to the classifier's output, so the class score has no "
             "gradient there. Choose a layer between the input and the output."
         )
+    return SeenMap(path, layer, side, features, size, grid)
+
+
+def attention_place(trace: NetworkTrace, seen: SeenMap, logit_layer: keras.layers.Layer | None) -> AttentionPlace:
+    """Where a map is found, and how its gradient is taken.
+
+    Args:
+      trace: Of `trace_network`.
+      seen: Of `seen_maps`.
+      logit_layer: The layer whose activation ends the network; None where it ends in logits.
+
+    Raises:
+      InputError: Nothing has a gradient at the map.
+    """
+    features, predictions = seen.features, trace.predictions
     pooled_dense = _find_pooled_dense(trace.calls, features, predictions, logit_layer)
     return AttentionPlace(
         attention_path=seen.path,
         attention_layer=seen.layer,
         attention_side=seen.side,
-        map_size=map_size,
+        map_size=seen.size,
         map_channels=int(features.shape[-1]),
-        grid=grid,
+        grid=seen.grid,
         pooled_dense=pooled_dense,
         first_order_only=() if pooled_dense is not None else first_order_only(features, predictions),
     )
