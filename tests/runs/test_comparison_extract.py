@@ -62,7 +62,6 @@ def write_trap(folder):
         splits=("train",) * 8 + ("test",) * 8,
         inputs={
             "cue": tuple(cues),
-            "site": ("clinic",) * 16,
             "pair": ("",) * 8 + tuple(f"p{number // 2}" for number in range(8)),
         },
     )
@@ -113,7 +112,7 @@ def test_what_else_is_known_of_the_comparison_is_kept(folder):
     assert (extract.seeds, extract.folds, extract.num_planned) == ((0, 3), {"test": (8, 4)}, 2)
     assert extract.setting == "small_cnn from random weights, 32 x 40 px, 2 + 1 epochs, all layers trained"
     assert extract_comparison(folder, num_resamples=2).cue_share is None
-    assert extract_comparison(folder, group="site", num_resamples=2).cue_share is None  # all images have the same
+    assert extract_comparison(folder, group="pair", num_resamples=2).cue_share is None  # one in training: ""
 
 
 def test_it_is_the_same_when_read_again(folder, tmp_path):
