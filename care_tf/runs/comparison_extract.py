@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from care_tf.text_files import read_record
 _DECIMALS = 6
 _NUMBERS = ("value", "low", "high", "min", "max", "num_cells")
 _DIFFERENCES = ("difference", *(f"difference_{name}" for name in _NUMBERS[1:]))
+# /a, ~/a, ~me/a, ../a, C:/a, file:///a, or any backslash; "MEL/NV" and "No Lung Opacity / Not Normal" are names.
+_PATH = re.compile(r"""(?:^|[\s"'(\[=:,;.])(?:/|~\w*/)\S|\\""")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +64,7 @@ class ComparisonExtract:
       num_resamples: Of the bootstrap.
       training_images: Class -> number of training images, in the first fold.
       cue_share: Share of them whose cue goes with the class, in [.5, 1]; None where they have no cue, or not two
-        classes.
+        classes and two kinds of cue.
       setting: How the methods were trained, in words.
       figures: (method, figure) -> its mean.
       differences: (method, other method, figure) -> method minus other, paired.
@@ -84,10 +87,10 @@ class ComparisonExtract:
 
     def __post_init__(self) -> None:
         for text in (*self.titles, *self.titles.values(), *self.training_images, *self.folds, self.setting):
-            if "/" in text or "\\" in text:
+            if _PATH.search(text):
                 raise InputError(
                     f"What is kept of a comparison holds no paths, which are of one machine. Received {text!r:.200} "
-                    "among its titles, names and settings. Use names without slashes."
+                    "among its titles, names and settings. Use a name that holds no path."
                 )
 
     @property
@@ -216,7 +219,7 @@ def _cue_share(config: RunConfig, group: str) -> float | None:
     train = read_training_rows(config).train
     has_cue = np.array([cues[path] for path in train.image_paths])
     names = np.unique(has_cue)
-    if len(train.class_names) != 2 or len(names) > 2:
+    if len(train.class_names) != 2 or len(names) != 2:
         return None
     agrees = float(np.mean((has_cue == names[0]) == (train.labels == 0)))
     return round(max(agrees, 1 - agrees), _DECIMALS)

@@ -60,7 +60,10 @@ def write_trap(folder):
         boxes=[np.array([[2, 2, 20, 20]])] * 16,
         groups=tuple(f"lesion {number // 2}" for number in range(16)),
         splits=("train",) * 8 + ("test",) * 8,
-        inputs={"cue": tuple(cues), "pair": ("",) * 8 + tuple(f"p{number // 2}" for number in range(8))},
+        inputs={
+            "cue": tuple(cues),
+            "pair": ("",) * 8 + tuple(f"p{number // 2}" for number in range(8)),
+        },
     )
     write_manifest(rows, folder / "manifest.csv")
 
@@ -109,6 +112,7 @@ def test_what_else_is_known_of_the_comparison_is_kept(folder):
     assert (extract.seeds, extract.folds, extract.num_planned) == ((0, 3), {"test": (8, 4)}, 2)
     assert extract.setting == "small_cnn from random weights, 32 x 40 px, 2 + 1 epochs, all layers trained"
     assert extract_comparison(folder, num_resamples=2).cue_share is None
+    assert extract_comparison(folder, group="pair", num_resamples=2).cue_share is None  # one in training: ""
 
 
 def test_it_is_the_same_when_read_again(folder, tmp_path):
@@ -123,7 +127,16 @@ def test_it_is_the_same_when_read_again(folder, tmp_path):
 
 def test_paths_are_refused(folder, tmp_path):
     extract = extract_comparison(folder, num_resamples=2)
-    for text in ("/home/me/boxes.csv", "boxes\\dsr.csv"):
+    for text in (
+        "/home/me/boxes.csv",
+        "boxes\\dsr.csv",
+        "(~/boxes)",
+        "~me/a",
+        "../boxes",
+        "C:/a",
+        "file:///a",
+        "s3://a",
+    ):
         with pytest.raises(InputError, match="holds no paths, which are of one machine. Received "):
             dataclasses.replace(extract, titles={"care": f"CARE, {text}"})
     write_extract(tmp_path / "kept.json", extract)
@@ -131,6 +144,13 @@ def test_paths_are_refused(folder, tmp_path):
     (tmp_path / "kept.json").write_text(text.replace('"CARE"', '"CARE of /mnt"'))
     with pytest.raises(InputError, match="Received 'CARE of /mnt' among its titles"):
         read_extract(tmp_path / "kept.json")
+
+
+def test_slashes_that_are_no_paths_are_kept(folder, tmp_path):
+    names = {"No Lung Opacity / Not Normal": 3, "MEL/NV": 4}
+    extract = dataclasses.replace(extract_comparison(folder, num_resamples=2), training_images=names)
+    write_extract(tmp_path / "kept.json", extract)
+    assert read_extract(tmp_path / "kept.json").training_images == names
 
 
 def test_a_folder_without_a_finished_run_is_refused(tmp_path):

@@ -83,27 +83,28 @@ def test_no_gain_at_all_is_said():
     assert (
         "is shown to be higher for none of 2 and lower for none; no difference is shown for 2 (energy, painting).**"
     ) in said
-    assert "in the lowest recall of a class for 2 of 2 methods (energy and painting).**" in said
+    assert "in the lowest recall of a class for 2 of 2 methods and simple rivals (energy and painting).**" in said
 
 
 def test_what_was_not_run_is_said_and_never_filled():
     page = results_page.page({"frame_100": extract(TRAP)})
     assert "Not run yet: frame_50, frame_70, frame_90, decoy_90, decoy_100, frame_100_boxes, isic_full." in page
     assert "**Not run: decoy_90, decoy_100.**" in section(page, "Is it the same with a drawn cue?")
-    assert "are shown for 2 and 2 of 2 methods at a share of 1; not run: frame_50, frame_70, frame_90.**" in page
+    assert "are shown for 2 of 2 and 2 of 2 methods at a share of 1; not run: frame_50, frame_70, frame_90.**" in page
     assert "not run: random_boxes.**" in section(page, "Do simple rivals do as well?")
     assert results_page.page({}).count("**Not run: ") == len(results_questions.QUESTIONS)
 
 
 BOTH = "CARE masked on both classes"
+ALONE = "no simple rival compared does as well; not compared: random boxes and cropping."
 
 
 @pytest.mark.parametrize(
     ("beside", "said", "counted"),
     [
-        (0.05, "no simple rival does as well.", f"1 of 1 methods ({BOTH})"),
-        (0.01, "**as well** painting (+1.0 [-1.0, +3.0]).", "none of 1 methods"),
-        (-0.05, "**better** painting (-5.0 [-7.0, -3.0]).", "none of 1 methods"),
+        (0.05, "no simple rival compared does as well; ", f"1 of 1 methods ({BOTH})"),
+        (0.01, "**as well** painting (+1.0 [-1.0, +3.0]); ", "none of 1 methods"),
+        (-0.05, "**better** painting (-5.0 [-7.0, -3.0]); ", "none of 1 methods"),
     ],
 )
 def test_a_rival_that_does_as_well_is_named(beside, said, counted):
@@ -111,27 +112,45 @@ def test_a_rival_that_does_as_well_is_named(beside, said, counted):
     page = results_page.page({"frame_100": extract(gains, rivals={"paint": {"care_masked_both": beside}})})
     questions, figures = ("Does supervision", "Which method"), ("Mean class accuracy", "Lowest recall")
     for question, figure in itertools.product(questions, figures):
-        assert f"- {figure}, beside {BOTH}, the best at a share of 1: {said}" in section(page, question)
+        line = f"- {figure}, beside {BOTH}, the best at a share of 1: {said}"
+        assert f"{line}not compared: random boxes and cropping." in section(page, question)
     rivals = section(page, "Do simple rivals")
     assert (
-        f"every simple rival (painting) is shown the mean class accuracy of {counted}, and the lowest recall" in rivals
-    )
-    assert "; not run: random_boxes, crop.**" in rivals
+        f"**Mean class accuracy is shown to be above every simple rival's (painting) for {counted}, and the lowest "
+        f"recall for {counted}; not run: random_boxes, crop.**"
+    ) in rivals
+
+
+def test_no_rival_is_said_to_lose_only_where_all_are_compared():
+    gains = {"energy": 0.05, **dict.fromkeys(results_words.RIVALS, 0.03)}
+    study = extract(gains, rivals={rival: {"energy": 0.05} for rival in results_words.RIVALS})
+    all_said = "- Mean class accuracy, beside energy, the best at a share of 1: no simple rival does as well.\n"
+    assert all_said in section(results_page.page({"frame_100": study}), "Which method")
+    for rival in results_words.RIVALS:  # run, but without a difference
+        del study.differences["energy", rival, "mean_class_accuracy"]
+    said = section(results_page.page({"frame_100": study}), "Which method")
+    assert "- Mean class accuracy, beside" not in said and "- Lowest recall, beside energy" in said
+
+
+def test_without_rivals_nothing_is_said_of_them():
+    said = section(results_page.page({"frame_100": extract({"energy": 0.05})}), "Do simple rivals")
+    assert "**Not run: random_boxes, crop, paint.**\n\n- A higher recall of MEL" in said
+    assert "above" not in said and "| method" not in said and "intervals" not in said
 
 
 def test_a_rival_that_wins_in_one_figure_is_said_to():
     study = extract({"energy": 0.05, "paint": 0.05}, rivals={"paint": {"energy": 0.05}})
     study.differences["energy", "paint", "worst_group_recall"] = kept(-0.2)
     said = section(results_page.page({"frame_100": study}), "Does supervision")
-    assert "- Mean class accuracy, beside energy, the best at a share of 1: no simple rival does as well." in said
+    assert "- Mean class accuracy, beside energy, the best at a share of 1: " + ALONE in said
     assert (
-        "- Lowest recall, beside energy, the best at a share of 1: **better** painting (-20.0 [-22.0, -18.0])." in said
+        "- Lowest recall, beside energy, the best at a share of 1: **better** painting (-20.0 [-22.0, -18.0]); " in said
     )
 
 
 def test_a_rival_is_no_method_that_may_be_best():
     page = results_page.page({"frame_100": extract({"energy": 0.01, "paint": 0.3}, rivals={"paint": {"energy": -0.3}})})
-    assert "beside energy, the best at a share of 1: **better** painting (-30.0 [-32.0, -28.0])." in page
+    assert "beside energy, the best at a share of 1: **better** painting (-30.0 [-32.0, -28.0]); " in page
 
 
 @pytest.mark.parametrize(("left", "counted"), [(0.0, "none of 1 methods."), (0.05, "1 of 1 methods (energy).")])
@@ -141,6 +160,63 @@ def test_a_recall_by_more_calls_is_told_from_a_gain(left, counted):
         "- A higher recall of MEL than the baseline's is shown for 1 of 1 methods (energy); where the baseline calls "
         f"MEL as often, a gain is left for {counted}\n"
     ) in page
+
+
+def test_gains_over_csl_are_those_over_csl_each_of_those_known():
+    study = extract({"care_masked_both": 0.05, "paint": 0.05, "swap": 0.0})
+    study.baselines["paint"] = "plain"  # beside which it loses
+    study.titles["plain"] = "title of plain"
+    study.differences["paint", "plain", "mean_class_accuracy"] = kept(-0.3)
+    del study.differences["swap", "csl", "worst_group_recall"]
+    del study.baselines["swap"]
+    said = section(results_page.page({"frame_100": study}), "Does supervision")
+    assert "are shown for 2 of 2 and 2 of 2 methods at a share of 1;" in said
+    study.baselines["swap"] = "csl"
+    said = section(results_page.page({"frame_100": study}), "Does supervision")
+    assert "are shown for 2 of 3 and 2 of 2 methods at a share of 1;" in said
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "higher", "lower"),
+    [(0.1, 0.2, 1, 0), (-0.2, -0.1, 0, 1), (-0.1, 0.1, 0, 0), (0.0, 0.1, 0, 0), (0.1, None, 0, 0), (None, -0.1, 0, 0)],
+)
+def test_what_is_shown_lies_on_one_side_of_0(low, high, higher, lower):
+    difference = KeptFigure(Estimate(0.05, low, high), None, None, 1)
+    assert (results_words.is_higher(difference), results_words.is_lower(difference)) == (bool(higher), bool(lower))
+
+
+def test_no_method_hides_another():
+    assert len(set(results_words.NAMES.values())) == len(results_words.NAMES)
+    study = extract({"care": 0.05, "care_csl": -0.05, "mine": 0.07, "yours": -0.07})
+    study = dataclasses.replace(study, titles=study.titles | {"mine": "same title", "yours": "same title"})
+    page = results_page.page({"frame_50": study, "frame_100": study})
+    said = section(page, "What did not help")
+    assert said.count("| CARE | **higher** +5.0") == said.count("| CARE + CSL | **lower** -5.0") == 2
+    assert said.count("| same title | **higher** +7.0") == said.count("| same title | **lower** -7.0") == 2
+    assert "| CARE | title of care |\n| CARE + CSL | title of care_csl |\n" in page
+
+
+def test_a_title_that_differs_between_comparisons_is_said_twice():
+    study = extract({"energy": 0.05})
+    other = dataclasses.replace(study, titles=study.titles | {"energy": "another"})
+    methods = section(results_page.page({"frame_50": study, "frame_100": other}), "Methods and figures")
+    assert "| energy | title of energy |" in methods and "| energy | another |" in methods
+
+
+def test_baselines_with_made_boxes_are_no_methods():
+    said = section(
+        results_page.page({"frame_100": extract({"energy": 0.05, "csl@train_boxes=boxes_dsr": 0.0})}), "What did not"
+    )
+    assert "**For each of 1 methods and simple rivals, some comparison shows a gain in one of the two.**" in said
+    assert "CSL with" not in said
+
+
+def test_areas_are_said_to_be_fractions():
+    study = extract({"energy": 0.05})
+    study.differences["energy", "csl", "macro_auc"] = kept(0.05)
+    page = results_page.page({"frame_100": study})
+    assert "Differences are in points, those of areas (macro AUC, average precision) in fractions." in page
+    assert "+5.0 [+3.0, +7.0]" in page and "+0.050 [+0.030, +0.070]" in page
 
 
 def test_answers_that_do_not_follow_the_map_are_counted():
@@ -210,7 +286,7 @@ def test_the_committed_page_is_that_of_the_committed_figures():
     [
         ("frame_90", {"cue_share": 0.7}, "Received frame_90 with a share of 0.7"),
         ("frame_90", {"cue_share": None}, "Received frame_90 with a share of None"),
-        ("frame_33", {}, "is one of frame_50, .* Received frame_33."),
+        ("frame_33", {}, r"Received frame_33\. Rename docs/results/frame_33\.json, or move it"),
     ],
 )
 def test_a_comparison_that_is_not_what_its_name_says_is_refused(name, changes, message, tmp_path, capsys):

@@ -25,11 +25,11 @@ What comparisons showed, question by question. **Shown** means: the 95 % interva
 lesions tested, excludes 0 (bold). All else is *not shown*. The randomness of training is not in the intervals; † says
 that all trained models have one sign. Nothing is adjusted for the number of comparisons.
 
-Differences are in points. Mean class accuracy is balanced accuracy. The lowest recall is that of any class, with or
-without the cue. A recall stands beside its precision and the difference at equal calls ([judging](judging.md)); the
-data are the [traps](traps.md). `tools/docs/results_page.py` makes this page, its sentences included, of
-[the figures](#methods-and-figures) and nothing else. Before: [earlier results](earlier_results.md),
-[the paper's tables](reproduction_results.md)."""
+Differences are in points, those of areas (macro AUC, average precision) in fractions. Mean class accuracy is balanced
+accuracy. The lowest recall is that of any class, with or without the cue. A recall stands beside its precision and the
+difference at equal calls ([judging](judging.md)); the data are the [traps](traps.md). `tools/docs/results_page.py`
+makes this page, its sentences included, of [the figures](#methods-and-figures) and nothing else. Before:
+[earlier results](earlier_results.md), [the paper's tables](reproduction_results.md)."""
 
 
 def main(arguments: Sequence[str] | None = None, docs: Path = DOCS) -> int:
@@ -111,13 +111,13 @@ def _section(
 
 def _methods(studies: Mapping[str, ComparisonExtract]) -> str:
     """What the names of the methods stand for, and the files of figures."""
-    titles = {
-        results_words.name_of(extract, method): extract.titles[method]
+    titles = dict.fromkeys(  # pairs: a name may have another title in another comparison
+        (results_words.name_of(extract, method), extract.titles[method])
         for extract in studies.values()
         for method in results_words.in_order(list(extract.titles))
-    }
+    )
     kept = ", ".join(f"[{name}](results/{name}.json)" for name in studies) or "none yet"
-    names = results_tables.table(["here", "title of the configuration"], [[*each] for each in titles.items()])
+    names = results_tables.table(["here", "title of the configuration"], [[*each] for each in titles])
     return "\n\n".join(["## Methods and figures", *([names] if titles else []), f"Figures: {kept}."])
 
 

@@ -37,7 +37,7 @@ from results_words import (
 )
 
 from care_tf.errors import InputError
-from care_tf.runs.comparison_extract import ComparisonExtract
+from care_tf.runs.comparison_extract import ComparisonExtract, KeptFigure
 
 FRAMES = ("frame_50", "frame_70", "frame_90", "frame_100")
 DECOYS = ("decoy_90", "decoy_100")
@@ -78,7 +78,10 @@ def check_studies(studies: Studies) -> None:
     """Refuses a comparison that is not known, or whose share of misleading images is not that of its name."""
     for name, extract in studies.items():
         if name not in STUDIES:
-            raise InputError(f"A comparison of the results page is one of {', '.join(STUDIES)}. Received {name}.")
+            raise InputError(
+                f"A comparison of the results page is one of {', '.join(STUDIES)}. Received {name}. "
+                f"Rename docs/results/{name}.json, or move it out of there."
+            )
         percent = re.search(r"_(\d+)", name)
         share = extract.cue_share
         if percent is not None and (share is None or abs(share - int(percent[1]) / 100) > 0.02):
@@ -93,11 +96,11 @@ def _over_shares(names: Sequence[str], picture: str, studies: Studies) -> Answer
     here = {name: studies[name] for name in names if name in studies}
     if not here:
         return _not_run(names)
-    methods = [[m for m in in_order(list(each.titles)) if m in SWEPT] for each in here.values()]
+    methods = [[m for m in in_order(list(each.titles)) if m in SWEPT and m in each.baselines] for each in here.values()]
     parts = []
     for extract, own in zip(here.values(), methods, strict=True):
-        gains, lowest = (differences_of(extract, own, figure) for figure in (ACCURACY, LOWEST))
-        counts = f"{len(those_higher(gains))} and {len(those_higher(lowest))} of {len(gains)}"
+        gains = [differences_of(extract, own, figure, "csl") for figure in (ACCURACY, LOWEST)]
+        counts = " and ".join(f"{len(those_higher(each))} of {len(each)}" for each in gains)
         parts.append(f"{counts} methods at a share of {share_text(extract)}")
     sentence = (
         "Gains over CSL in mean class accuracy and in the lowest recall of a class are shown for "
@@ -136,10 +139,12 @@ def simple_rivals(studies: Studies) -> Answer:
     if extract is None:
         return _not_run(["frame_100"])
     rivals, methods = [rival for rival in RIVALS if rival in extract.titles], supervised(extract)
+    if not rivals:
+        return dataclasses.replace(_not_run(RIVALS), shown=f"- {_equal_calls(extract, methods)}")
     above = [_counted(extract, _above(extract, each, methods, rivals), len(methods)) for each in (ACCURACY, LOWEST)]
     sentence = (
-        f"Above every simple rival ({', '.join(name_of(extract, rival) for rival in rivals)}) is shown the mean class "
-        f"accuracy of {above[0]}, and the lowest recall of {above[1]}{_missing(RIVALS, extract.titles)}."
+        f"Mean class accuracy is shown to be above every simple rival's ({_names(extract, rivals)}) for {above[0]}, "
+        f"and the lowest recall for {above[1]}{_missing(RIVALS, extract.titles)}."
     )
     lines = [
         f"{TITLES[figure].capitalize()}, beside {name_of(extract, rival)}, is "
@@ -209,30 +214,29 @@ def where_nothing_misleads(studies: Studies) -> Answer:
 
 
 def what_did_not_help(studies: Studies) -> Answer:
-    """Every method in every comparison: higher, lower, not shown."""
+    """Every method and simple rival in every comparison: higher, lower, not shown."""
     if not studies:
         return _not_run(STUDIES)
     tables: list[str] = []
     helped: set[str] = set()
-    names: dict[str, None] = {}
+    names: dict[str, str] = {}
     for figure in (ACCURACY, LOWEST):
-        cells: dict[str, dict[str, str]] = {}
+        cells: dict[str, dict[str, str]] = {}  # by method: two with one name would hide each other
         for study, extract in studies.items():
-            methods = [method for method in in_order(list(extract.titles)) if method not in BASELINES]
-            for method, difference in differences_of(extract, methods, figure).items():
-                word = "**higher**" if is_higher(difference) else "**lower**" if is_lower(difference) else "not shown"
-                own = name_of(extract, method)
-                cells.setdefault(own, {})[study] = f"{word} {difference_text(figure, difference)}"
-                names[own] = None
-                helped |= {own} if is_higher(difference) else set()
-        rows = [[name, *(own.get(study, "not run") for study in studies)] for name, own in cells.items()]
+            methods = [m for m in in_order(list(extract.titles)) if m.partition("@")[0] not in BASELINES]
+            differences = differences_of(extract, methods, figure)
+            helped |= set(those_higher(differences))
+            for method, difference in differences.items():
+                names.setdefault(method, name_of(extract, method))
+                cells.setdefault(method, {})[study] = f"{_word(difference)} {difference_text(figure, difference)}"
+        rows = [[names[method], *(own.get(study, "not run") for study in studies)] for method, own in cells.items()]
         tables += [table([TITLES[figure], *studies], rows)] if rows else []
-    never = [name for name in names if name not in helped]
+    never = [name for method, name in names.items() if method not in helped]
     sentence = (
         f"No comparison shows a gain in mean class accuracy or in the lowest recall of a class for {len(never)} of "
-        f"{len(names)} methods ({listed(never)})."
+        f"{len(names)} methods and simple rivals ({listed(never)})."
         if never
-        else f"For each of {len(names)} methods, some comparison shows a gain in one of the two."
+        else f"For each of {len(names)} methods and simple rivals, some comparison shows a gain in one of the two."
     )
     return Answer(sentence, "\n\n".join(["Minus each method's own baseline:", *tables]))
 
@@ -259,8 +263,16 @@ def _missing(names: Sequence[str], present: Mapping[str, object]) -> str:
     return f"; not run: {', '.join(missing)}" if missing else ""
 
 
+def _names(extract: ComparisonExtract, methods: Sequence[str]) -> str:
+    return listed([name_of(extract, method) for method in methods])
+
+
+def _word(difference: KeptFigure) -> str:
+    return "**higher**" if is_higher(difference) else "**lower**" if is_lower(difference) else "not shown"
+
+
 def _counted(extract: ComparisonExtract, methods: Sequence[str], total: int) -> str:
-    names = f" ({listed([name_of(extract, method) for method in methods])})" if methods else ""
+    names = f" ({_names(extract, methods)})" if methods else ""
     return f"{len(methods) or 'none'} of {total} methods{names}"
 
 
@@ -276,26 +288,28 @@ def _own_figures(extract: ComparisonExtract) -> str:
 
 def _beside_rivals(extract: ComparisonExtract) -> str:
     """Says of the best supervised method whether a simple rival does as well, in each figure; "" without a rival."""
-    rivals = [rival for rival in RIVALS if rival in extract.titles]
-    lines = [line for figure in (ACCURACY, LOWEST) if (line := _best_beside_rivals(extract, figure, rivals))]
+    lines = [line for figure in (ACCURACY, LOWEST) if (line := _best_beside_rivals(extract, figure))]
     meaning = "In brackets: it minus the rival; *as well*: no difference is shown."
     return "\n".join([f"Simple rivals. {meaning}\n", *lines]) if lines else ""
 
 
-def _best_beside_rivals(extract: ComparisonExtract, figure: str, rivals: Sequence[str]) -> str:
+def _best_beside_rivals(extract: ComparisonExtract, figure: str) -> str:
     gains = differences_of(extract, supervised(extract), figure)
-    if not gains or not rivals:
-        return ""
-    best = max(gains, key=lambda method: gains[method].estimate.value or 0.0)
-    found = {rival: differences_of(extract, [best], figure, rival) for rival in rivals}
+    best = max(gains, key=lambda method: gains[method].estimate.value or 0.0, default="")
+    found = {rival: differences_of(extract, [best], figure, rival) for rival in RIVALS}
     beside = {rival: each[best] for rival, each in found.items() if each}
+    if not beside:
+        return ""
     texts = {rival: f"{name_of(extract, rival)} ({difference_text(figure, each)})" for rival, each in beside.items()}
     better = [texts[rival] for rival, each in beside.items() if is_lower(each)]
     as_well = [texts[rival] for rival, each in beside.items() if not is_lower(each) and not is_higher(each)]
     parts = [f"**better** {listed(better)}"] if better else []
     parts += [f"**as well** {listed(as_well)}"] if as_well else []
+    others = [rival for rival in RIVALS if rival not in beside]
+    parts = parts or [f"no simple rival {'compared ' if others else ''}does as well"]
+    parts += [f"not compared: {_names(extract, others)}"] if others else []
     own = f"{name_of(extract, best)}, the best at a share of {share_text(extract)}"
-    return f"- {TITLES[figure].capitalize()}, beside {own}: {'; '.join(parts) or 'no simple rival does as well'}."
+    return f"- {TITLES[figure].capitalize()}, beside {own}: {'; '.join(parts)}."
 
 
 def _equal_calls(extract: ComparisonExtract, methods: Sequence[str]) -> str:

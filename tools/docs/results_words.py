@@ -7,12 +7,12 @@ from care_tf.runs.reproduced_tables import figure_texts
 
 NAMES = {
     "plain": "cross entropy",
-    "baseline": "cross entropy",
+    "baseline": "baseline",
     "csl": "CSL",
     "care": "CARE",
-    "care_csl": "CARE",
+    "care_csl": "CARE + CSL",
     "care_masked": "CARE masked",
-    "care_csl_masked": "CARE masked",
+    "care_csl_masked": "CARE + CSL masked",
     "care_masked_both": "CARE masked on both classes",
     "energy": "energy",
     "perturbation": "perturbation",
@@ -22,7 +22,7 @@ NAMES = {
     "crop": "cropping",
     "paint": "painting",
 }
-"""Method -> what sentences and tables call it, in their order; another one has the title of its configuration."""
+"""Method -> what sentences and tables call it, each by another name, in their order; others have their titles."""
 RIVALS = ("random_boxes", "crop", "paint")
 """Simple uses of the same boxes, or boxes that say nothing."""
 BASELINES = ("plain", "baseline", "csl")
@@ -72,13 +72,13 @@ def differences_of(
 
 
 def is_higher(difference: KeptFigure) -> bool:
-    """Whether the whole interval lies above 0."""
-    return difference.estimate.low is not None and difference.estimate.low > 0
+    """Whether a difference is shown, and lies above 0."""
+    return difference.estimate.excludes_zero and (difference.estimate.low or 0.0) > 0
 
 
 def is_lower(difference: KeptFigure) -> bool:
-    """Whether the whole interval lies below 0."""
-    return difference.estimate.high is not None and difference.estimate.high < 0
+    """Whether a difference is shown, and lies below 0."""
+    return difference.estimate.excludes_zero and not is_higher(difference)
 
 
 def those_higher(differences: Differences) -> list[str]:
@@ -104,7 +104,7 @@ def verdicts(extract: ComparisonExtract, figure: str, differences: Differences) 
 
 
 def difference_text(figure: str, kept: KeptFigure) -> str:
-    """A difference with its interval, in points of a percentage or of an AUC: "+3.1 [+1.0, +5.2]"."""
+    """A difference with its interval, in points, of areas as a fraction: "+3.1 [+1.0, +5.2]"."""
     return number_text(figure, kept, is_signed=True)
 
 
