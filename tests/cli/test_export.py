@@ -56,9 +56,15 @@ def test_a_run_becomes_a_saved_model_of_the_size_asked_for(run, monkeypatch, tmp
 
 
 def test_a_run_becomes_a_tflite_file_of_the_size_it_was_trained_at(run, monkeypatch, tmp_path):
-    put_load_run(monkeypatch, lambda folder: small_run(None))
+    trained = small_run(None)
+    put_load_run(monkeypatch, lambda folder: trained)
     assert run(export, "the_run", "--format", "tflite", "served.tflite")[:2] == (0, "wrote served.tflite\n")
     assert [path.name for path in tmp_path.iterdir()] == ["served.tflite"]
+    # Images of that size are answered as they are; the file takes any size, and would resize them to another.
+    images = np.random.default_rng(0).uniform(0, 255, (1, *trained.image_size, 3)).astype(np.float32)
+    served = tf.lite.Interpreter("served.tflite").get_signature_runner()(images=images)["probabilities"]
+    expected = tf.nn.softmax(trained.care_model.classifier(images / 255))
+    np.testing.assert_allclose(served, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("format_name", ["tflite", "onnx"])

@@ -44,7 +44,7 @@ def assert_equal_batches(cached, plain, num_batches):
 
 @pytest.mark.parametrize(
     ("sampling", "first_epoch"),
-    [("instance_balanced", 0), ({"name": "class_aware", "images_per_class": 2}, 3)],
+    [("instance_balanced", 0), ("oversample", 3), ({"name": "class_aware", "images_per_class": 2}, 3)],
 )
 def test_batches_are_those_of_the_plain_pipeline(manifest, cache, sampling, first_epoch):
     assert manifest.has_boxes.any()

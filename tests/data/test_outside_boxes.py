@@ -128,11 +128,11 @@ def test_a_mask_of_nothing_is_no_box(read):
         assert not masks[6].any()
 
 
-@pytest.mark.parametrize("choice", ["paint", "crop"])
-def test_caches_shards_and_activations_hold_the_changed_images(manifest, read, tmp_path, choice):
-    changed = _changed(manifest, choice, resize="pad")
-    images, masks = read(choice, "pad")
-    shards = _changed(write_shards(manifest, tmp_path / "shards").manifest, choice, resize="pad")
+@pytest.mark.parametrize(("choice", "resize"), [("paint", "pad"), ("crop", "stretch")])
+def test_caches_shards_and_activations_hold_the_changed_images(manifest, read, tmp_path, choice, resize):
+    changed = _changed(manifest, choice, resize=resize)
+    images, masks = read(choice, resize)
+    shards = _changed(write_shards(manifest, tmp_path / "shards").manifest, choice, resize=resize)
     found = {"cache": _batch(changed, cache=tmp_path / "cache"), "shards": _batch(shards)}
     for name, (others, other_masks) in found.items():
         np.testing.assert_array_equal(images, others, name)

@@ -168,8 +168,10 @@ def test_a_list_of_one_is_its_layer(network, images):
 
 
 @pytest.mark.one_generation
-def test_graph_and_eager_train_to_the_same_weights(network, images):
-    results = [trained(images, network(), compile_settings=settings) for settings in ({}, EAGER)]
+@pytest.mark.usefixtures("rewritten_graphs")
+@pytest.mark.parametrize("settings", [{}, {"jit_compile": True}], ids=str)
+def test_graph_and_xla_train_as_eager_steps(network, images, settings):
+    results = [trained(images, network(), compile_settings=each) for each in (settings, EAGER)]
     assert weights_difference(*results) < 1e-6
 
 
