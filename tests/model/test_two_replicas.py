@@ -60,7 +60,7 @@ def dense(loss):
 
 def care(reduction, loss="sparse_categorical_crossentropy", further=(), optimizer=None, run_eagerly=False, **arguments):
     layers = keras.layers
-    parts = [layers.Conv2D(5, 3, activation="relu"), *further, layers.GlobalAveragePooling2D()]
+    parts = [layers.Conv2D(5, 3, activation="relu", name="first"), *further, layers.GlobalAveragePooling2D()]
     last = layers.Dense(3, activation="softmax", kernel_regularizer="l2")
     net = keras.Sequential([keras.Input((12, 12, 3)), *parts, last])
     model = CAREModel(net, alpha=0.7, attention_loss=AttentionLoss(reduction=reduction), **arguments)
@@ -69,6 +69,11 @@ def care(reduction, loss="sparse_categorical_crossentropy", further=(), optimize
         metrics = {}
     model.compile(optimizer or keras.optimizers.SGD(0.1), loss, jit_compile=False, run_eagerly=run_eagerly, **metrics)
     return model
+
+
+def two_layers():  # of which the second replica has no image in the last batch, too
+    further = [keras.layers.Conv2D(4, 3, activation="relu", name="second")]
+    return care("batch", further=further, attention_layer=["first", "second"], embedding_loss=TripletLoss())
 
 
 def learning_masks():
@@ -106,7 +111,7 @@ even = tf.data.Dataset.from_tensor_slices((vectors, labels)).batch(8)
 cases = {
     "focal": (focal_made_outside, even),
     "ldam": (lambda: lambda: dense(LDAMLoss([8, 4, 2], class_weights=[0.5, 1.0, 2.0])), even),  # made inside
-    "embedding": (lambda: lambda: care("batch", embedding_loss=TripletLoss()), fives),
+    "embedding, two layers": (lambda: two_layers, fives),
     "mask head": (lambda: learning_masks, fives),
 }
 if KERAS_3:  # which divides and clips on each replica alone
