@@ -15,6 +15,8 @@ from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.model import CAREModel
 
+pytestmark = pytest.mark.usefixtures("rewritten_graphs")
+
 WHITES = ((255, tf.uint8), (4095, tf.uint16))
 
 
