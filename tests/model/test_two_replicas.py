@@ -24,7 +24,7 @@ from care_tf import CAREModel
 from care_tf.errors import InputError
 from care_tf.keras_generation import KERAS_3
 from care_tf.callbacks import DeferredReweighting, TwoStageSchedule
-from care_tf.losses import AttentionLoss, FocalLoss, LDAMLoss, TripletLoss
+from care_tf.losses import AttentionLoss, FocalLoss, InputGradient, LDAMLoss, TripletLoss
 from care_tf.metrics import MacroAUC
 from care_tf.model import MaskHead, _replicas
 
@@ -63,7 +63,8 @@ def care(reduction, loss="sparse_categorical_crossentropy", further=(), optimize
     parts = [layers.Conv2D(5, 3, activation="relu", name="first"), *further, layers.GlobalAveragePooling2D()]
     last = layers.Dense(3, activation="softmax", kernel_regularizer="l2")
     net = keras.Sequential([keras.Input((12, 12, 3)), *parts, last])
-    model = CAREModel(net, alpha=0.7, attention_loss=AttentionLoss(reduction=reduction), **arguments)
+    arguments.setdefault("attention_loss", AttentionLoss(reduction=reduction))
+    model = CAREModel(net, alpha=0.7, **arguments)
     metrics = {"metrics": [MacroAUC(3), "accuracy"], "weighted_metrics": [MacroAUC(3, name="weighted")]}
     if "embedding_loss" not in arguments:  # traced in one case
         metrics = {}
@@ -113,6 +114,7 @@ cases = {
     "ldam": (lambda: lambda: dense(LDAMLoss([8, 4, 2], class_weights=[0.5, 1.0, 2.0])), even),  # made inside
     "embedding, two layers": (lambda: two_layers, fives),
     "mask head": (lambda: learning_masks, fives),
+    "network": (lambda: lambda: care("masked", attention_loss=InputGradient(0.3, "masked")), fives),
 }
 if KERAS_3:  # which divides and clips on each replica alone
     cases["scalar"] = lambda: lambda: care("masked", mean_of_batch), fives.map(lambda x, y, w: (x, y))

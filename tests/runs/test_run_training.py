@@ -301,7 +301,7 @@ def test_who_drew_boxes_that_are_not_used_does_not_matter(config, data, tmp_path
         ({"care__attention_layer": ["block4_relu", "block1_relu"]}, "Received 'block4_relu' before 'block1_relu'"),
         (
             {"care": {"attention_layer": ["block1_relu", "backbone"], "form": "perturbation"}},
-            "no mean over attention layers. Received attention_layer=.'block1_relu', 'block4_relu'.",
+            "no mean over attention layers. Received attention_layer=.'block1_relu', 'backbone'.",
         ),
     ],
 )
