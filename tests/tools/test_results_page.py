@@ -88,7 +88,7 @@ def test_no_gain_at_all_is_said():
 
 def test_what_was_not_run_is_said_and_never_filled():
     page = results_page.page({"frame_100": extract(TRAP)})
-    assert "Not run yet: frame_50, frame_70, frame_90, decoy_90, decoy_100, frame_100_boxes, isic_full." in page
+    assert "Not run yet: frame_50, frame_70, frame_90, decoy_90, decoy_100, frame_90_boxes, isic_learned_boxes, isic_full." in page
     assert "**Not run: decoy_90, decoy_100.**" in section(page, "Is it the same with a drawn cue?")
     assert "are shown for 2 of 2 and 2 of 2 methods at a share of 1; not run: frame_50, frame_70, frame_90.**" in page
     assert "not run: random_boxes.**" in section(page, "Do simple rivals do as well?")
@@ -231,13 +231,31 @@ def test_made_boxes_are_judged_beside_drawn_ones():
     names = {f"energy@train_boxes={boxes}": 0.05 for boxes in ("null", "boxes_dsr", "boxes_bms")}
     drawn, *made = names
     study = extract(names, rivals={drawn: dict(zip(made, (0.0, -0.05), strict=True))})
-    said = section(results_page.page({"frame_100_boxes": study}), "Are boxes made")
+    said = section(results_page.page({"frame_90_boxes": study}), "Are boxes made")
     assert (
         "is shown to be higher for none of 2 and lower for 1 (energy with BMS boxes -5.0 [-7.0, -3.0]); no difference "
         "is shown for 1 (energy with DSR boxes).**"
     ) in said
     assert results_questions.rivals_of(made[0], list(names)) == [drawn]
     assert results_questions.rivals_of(drawn, list(names)) == []
+
+
+def test_learned_masks_are_judged_beside_as_many_drawn_boxes_alone():
+    shares = ("train_box_share=.01", "train_box_share=.25")
+    alone, learned = ([f"{name}@{share}" for share in shares] for name in ("care_csl_masked", "care_learned_boxes"))
+    study = extract(dict.fromkeys([*alone, *learned], 0.05))
+    for share, gain in zip(range(2), (0.05, 0.0), strict=True):
+        for figure in ("attention_inside/MEL", "mean_class_accuracy"):
+            study.differences[learned[share], alone[share], figure] = kept(gain if "inside" in figure else -gain)
+    said = section(results_page.page({"isic_learned_boxes": study}), "Can the network learn")
+    name = "CARE + CSL masked, others' masks learned, {} of the boxes drawn"
+    assert (
+        f"attention inside the boxes of MEL is shown to be higher for 1 of 2 ({name.format('1%')} +5.0 [+3.0, +7.0]) "
+        f"and lower for none; no difference is shown for 1 ({name.format('25%')}), and mean class accuracy is shown to "
+        f"be higher for none of 2 and lower for 1 ({name.format('1%')} -5.0 [-7.0, -3.0]);"
+    ) in said
+    assert results_questions.rivals_of(learned[0], alone + learned) == [alone[0]]
+    assert results_questions.rivals_of(learned[0], learned) == []
 
 
 def test_how_sure_counts_what_chance_would_give():

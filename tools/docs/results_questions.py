@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from results_tables import (
     ACCURACY,
+    CALLS,
     FOLLOWING,
     LOWEST,
     TITLES,
@@ -41,10 +42,12 @@ from care_tf.runs.comparison_extract import ComparisonExtract, KeptFigure
 
 FRAMES = ("frame_50", "frame_70", "frame_90", "frame_100")
 DECOYS = ("decoy_90", "decoy_100")
-STUDIES = (*FRAMES, *DECOYS, "frame_100_boxes", "isic_full")
+STUDIES = (*FRAMES, *DECOYS, "frame_90_boxes", "isic_learned_boxes", "isic_full")
 """The comparisons that the page knows."""
 SWEPT = ("care_masked_both", "swap", "paint")
 """The methods whose gain is drawn against the share."""
+LEARNED, ALONE = "care_learned_boxes", "care_csl_masked"
+"""Masks learned with the network, and the same training with the drawn boxes alone."""
 
 Studies = Mapping[str, ComparisonExtract]
 
@@ -61,12 +64,17 @@ class Answer:
 
 def groups_of(study: str) -> tuple[str, str] | tuple[None, None]:
     """The columns of a study's groups and pairs of images: every trap has them."""
-    return ("cue", "pair") if study in (*FRAMES, *DECOYS, "frame_100_boxes") else (None, None)
+    return ("cue", "pair") if study in (*FRAMES, *DECOYS, "frame_90_boxes") else (None, None)
 
 
 def rivals_of(method: str, methods: Sequence[str]) -> list[str]:
-    """What a method is compared with beside its baseline: the simple rivals, or itself with drawn boxes."""
-    own = method.partition("@")[0]
+    """What a method is compared with beside its baseline: the simple rivals, or itself with drawn boxes.
+
+    Learned masks are compared with as many drawn boxes alone.
+    """
+    own, _, variant = method.partition("@")
+    if own == LEARNED:
+        return [other for other in methods if other == f"{ALONE}@{variant}"]
     if own in (*BASELINES, *RIVALS):
         return []
     if not is_drawn(method):
@@ -177,24 +185,37 @@ def do_answers_follow(studies: Studies) -> Answer:
 
 def made_boxes(studies: Studies) -> Answer:
     """Boxes of DSR and BMS in place of drawn ones."""
-    extract = studies.get("frame_100_boxes")
+    extract = studies.get("frame_90_boxes")
     if extract is None:
-        return _not_run(["frame_100_boxes"])
+        return _not_run(["frame_90_boxes"])
     methods = supervised(extract)
-    beside = {
-        name: difference
-        for method in methods
-        if not is_drawn(method)
-        for drawn in rivals_of(method, methods)
-        for name, difference in differences_of(extract, [method], ACCURACY, drawn).items()
-    }
+    beside = _beside_own_rival(extract, [method for method in methods if not is_drawn(method)], ACCURACY)
     if not beside:
-        return _not_run(["frame_100_boxes with made boxes beside drawn ones"])
+        return _not_run(["frame_90_boxes with made boxes beside drawn ones"])
     sentence = (
         "Mean class accuracy with made boxes, beside the same method with drawn ones, is "
         f"{verdicts(extract, ACCURACY, beside)}."
     )
     shown = differences_table([extract], [methods])
+    return Answer(sentence, shown, how_sure({"": extract}, shown), _own_figures(extract))
+
+
+def learned_boxes(studies: Studies) -> Answer:
+    """Boxes on a share of the rare class's images; a mask head gives the others their masks."""
+    extract = studies.get("isic_learned_boxes")
+    if extract is None:
+        return _not_run(["isic_learned_boxes"])
+    methods = supervised(extract)
+    learned = [method for method in methods if method.partition("@")[0] == LEARNED]
+    attention = figure_of(extract, "attention_inside")
+    moved, right = (_beside_own_rival(extract, learned, figure) for figure in (attention, ACCURACY))
+    if not right:
+        return _not_run(["isic_learned_boxes with learned masks beside the drawn boxes alone"])
+    sentence = (
+        f"Beside the same drawn boxes alone, attention inside the boxes of {extract.focus[0]} is "
+        f"{verdicts(extract, attention, moved)}, and mean class accuracy is {verdicts(extract, ACCURACY, right)}."
+    )
+    shown = differences_table([extract], [methods], (*CALLS, "attention_inside"))
     return Answer(sentence, shown, how_sure({"": extract}, shown), _own_figures(extract))
 
 
@@ -248,6 +269,7 @@ QUESTIONS: dict[str, Callable[[Studies], Answer]] = {
     "Do the answers follow the map?": do_answers_follow,
     "Is it the same with a drawn cue?": where_a_drawn_cue_misleads,
     "Are boxes made by a program good enough?": made_boxes,
+    "Can the network learn the boxes that are missing?": learned_boxes,
     "Does it help where nothing misleads?": where_nothing_misleads,
     "What did not help?": what_did_not_help,
 }
@@ -280,6 +302,13 @@ def _above(extract: ComparisonExtract, figure: str, methods: Sequence[str], riva
     """The methods for which a gain over every rival is shown."""
     beside = [those_higher(differences_of(extract, methods, figure, rival)) for rival in rivals]
     return [method for method in methods if beside and all(method in each for each in beside)]
+
+
+def _beside_own_rival(extract: ComparisonExtract, methods: Sequence[str], figure: str) -> dict[str, KeptFigure]:
+    """Differences of methods from what `rivals_of` compares each with."""
+    beside = [(method, rival) for method in methods for rival in rivals_of(method, list(extract.titles))]
+    pairs = (differences_of(extract, [method], figure, rival) for method, rival in beside)
+    return {method: difference for found in pairs for method, difference in found.items()}
 
 
 def _own_figures(extract: ComparisonExtract) -> str:

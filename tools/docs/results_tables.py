@@ -23,7 +23,7 @@ TITLES = {
 }
 """Figure, without its class -> title."""
 # A recall never stands without the difference at equal calls and its precision.
-_CALLS = (ACCURACY, LOWEST, AREA, "recall", "recall_at_equal_calls", "precision")
+CALLS = (ACCURACY, LOWEST, AREA, "recall", "recall_at_equal_calls", "precision")
 FOLLOWING = ("attention_inside", "lesion_reliance", FLIPS, ACCURACY)
 _OWN = tuple(figure for figure in TITLES if figure != "recall_at_equal_calls")
 
@@ -35,7 +35,7 @@ def figure_of(extract: ComparisonExtract, name: str) -> str:
 
 
 def differences_table(
-    studies: Sequence[ComparisonExtract], methods: Sequence[Sequence[str]], names: Sequence[str] = _CALLS
+    studies: Sequence[ComparisonExtract], methods: Sequence[Sequence[str]], names: Sequence[str] = CALLS
 ) -> str:
     """A row for each method of each comparison: its differences from its own baseline.
 
@@ -57,10 +57,10 @@ def differences_table(
 
 def rivals_table(extract: ComparisonExtract, methods: Sequence[str], rivals: Sequence[str]) -> str:
     """A row for each method and rival: method minus rival."""
-    header = ["method", "minus", *(titled(extract, name) for name in _CALLS)]
+    header = ["method", "minus", *(titled(extract, name) for name in CALLS)]
     rows = [
         [name_of(extract, method), name_of(extract, rival)]
-        + [difference_cell(extract, method, rival, name) for name in _CALLS]
+        + [difference_cell(extract, method, rival, name) for name in CALLS]
         for rival in rivals
         for method in methods
     ]

@@ -13,6 +13,7 @@ NAMES = {
     "care_csl": "CARE + CSL",
     "care_masked": "CARE masked",
     "care_csl_masked": "CARE + CSL masked",
+    "care_learned_boxes": "CARE + CSL masked, others' masks learned",
     "care_masked_both": "CARE masked on both classes",
     "energy": "energy",
     "perturbation": "perturbation",
@@ -26,6 +27,7 @@ NAMES = {
 RIVALS = ("random_boxes", "crop", "paint")
 """Simple uses of the same boxes, or boxes that say nothing."""
 BASELINES = ("plain", "baseline", "csl")
+_DRAWN = ("null", "manifest")
 
 Differences = Mapping[str, KeptFigure]
 """Method -> its difference from another method."""
@@ -33,17 +35,25 @@ Differences = Mapping[str, KeptFigure]
 
 def name_of(extract: ComparisonExtract, method: str) -> str:
     """What a method is called; a variant of its boxes by them: "energy with DSR boxes"."""
-    own, _, setting = method.partition("@")
-    boxes = setting.removeprefix("train_boxes=")
-    if own not in NAMES or (setting and boxes == setting):
-        return extract.titles[method]
-    made = boxes.removeprefix("boxes_").upper()
-    return NAMES[own] + (f" with {'drawn' if is_drawn(method) else made} boxes" if setting else "")
+    own, _, variant = method.partition("@")
+    boxes = _boxes_text(variant)
+    return extract.titles[method] if own not in NAMES or boxes is None else NAMES[own] + boxes
+
+
+def _boxes_text(variant: str) -> str | None:
+    """What a variant says of the training boxes; "" for no variant, None for one of anything else."""
+    key, _, value = variant.partition("=")
+    if key == "train_boxes":
+        return f" with {'drawn' if value in _DRAWN else value.removeprefix('boxes_').upper()} boxes"
+    if key == "train_box_share" and "," not in value:
+        return f", {float(value):.0%} of the boxes drawn"
+    return None if variant else ""
 
 
 def is_drawn(method: str) -> bool:
     """Whether a method, or a variant of it, has the boxes of its manifest."""
-    return method.partition("@")[2] in ("", "train_boxes=null", "train_boxes=manifest")
+    variant = method.partition("@")[2]
+    return not variant or variant.removeprefix("train_boxes=") in _DRAWN
 
 
 def in_order(methods: Sequence[str]) -> list[str]:
