@@ -88,7 +88,10 @@ def test_no_gain_at_all_is_said():
 
 def test_what_was_not_run_is_said_and_never_filled():
     page = results_page.page({"frame_100": extract(TRAP)})
-    assert "Not run yet: frame_50, frame_70, frame_90, decoy_90, decoy_100, frame_90_boxes, isic_learned_boxes, isic_full." in page
+    assert (
+        "Not run yet: frame_50, frame_70, frame_90, decoy_90, decoy_100, frame_90_boxes, isic_learned_boxes, isic_full."
+        in page
+    )
     assert "**Not run: decoy_90, decoy_100.**" in section(page, "Is it the same with a drawn cue?")
     assert "are shown for 2 of 2 and 2 of 2 methods at a share of 1; not run: frame_50, frame_70, frame_90.**" in page
     assert "not run: random_boxes.**" in section(page, "Do simple rivals do as well?")
