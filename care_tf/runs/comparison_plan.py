@@ -227,11 +227,18 @@ def plan_cells(
                 f"--{name} must name different {name}, at least one. Received {', '.join(map(str, values))}."
             )
     cells: list[Cell] = []
-    trained = {stage: folder for folder in sorted(output.glob("cells/*/*")) for stage in finished_stages(folder)}
+    planned = list(itertools.product(folds or (None,), seeds or (None,), methods.items()))
+    own = [
+        _cell_folder(output, name, fold, config.seed if seed is None else seed)
+        for fold, seed, (name, config) in planned
+    ]
+    # The plan's first folder with a stage counts, as it did before anything was finished; then any other in the folder.
+    folders = (*sorted(output.glob("cells/*/*")), *reversed(own))
+    trained = {stage: folder for folder in folders for stage in finished_stages(folder)}
     first = next(iter(methods.values())).data
     inputs = list(dict.fromkeys(name for config in methods.values() for name in config.data.inputs))
     manifest = read_manifest(first.manifest, class_names=first.class_names, inputs=inputs)
-    for fold, seed, (method, config) in itertools.product(folds or (None,), seeds or (None,), methods.items()):
+    for fold, seed, (method, config) in planned:
         cell = planned_cell(method, config, manifest, fold, seed, output, trained)
         for fingerprint in cell.fingerprints:
             trained.setdefault(fingerprint, cell.folder)
@@ -252,7 +259,7 @@ def planned_cell(
     """One of `plan_cells`; `trained` is the run folder that has, or will have, trained a stage, by its fingerprint."""
     seed = config.seed if seed is None else seed
     data = config.data if fold is None else _tested_on(config.data, manifest, fold)
-    folder = output / "cells" / method / f"fold{fold or NO_FOLD}_seed{seed}"
+    folder = _cell_folder(output, method, fold, seed)
     config = config.model_copy(update={"seed": seed, "data": data, "output": str(folder)})
     rows = read_training_rows(config, manifest)
     for stage in config.stages:  # what does not fit this fold's images is refused before another fold is trained
@@ -274,6 +281,10 @@ def planned_cell(
     predicted_by = [*fingerprints, test.fingerprint(), config.care.cam, *layers]
     digest = hashlib.sha256("\n".join(predicted_by).encode()).hexdigest()
     return Cell(method, fold or NO_FOLD, config, fingerprints, digest)
+
+
+def _cell_folder(output: Path, method: str, fold: str | None, seed: int) -> Path:
+    return output / "cells" / method / f"fold{fold or NO_FOLD}_seed{seed}"
 
 
 def _tested_on(data: DataConfig, manifest: Manifest, fold: str) -> DataConfig:

@@ -80,6 +80,19 @@ def test_cells_share_first_stages_and_leave_the_tested_fold_out(configs, tmp_pat
     assert {len(cell.fingerprints) for cell in cells} == {2}
 
 
+def test_a_plan_made_again_shares_the_stages_that_it_shared_before(configs, tmp_path, monkeypatch):
+    methods = comparison_plan.read_methods(configs[:2])
+    cells = comparison_plan.plan_cells(methods, ["1"], [0], tmp_path)
+    first_stages = {cell.folder: [cell.fingerprints[0]] for cell in cells}  # finished, by both
+    for folder in first_stages:
+        folder.mkdir(parents=True)
+    monkeypatch.setattr(comparison_plan, "finished_stages", lambda folder: first_stages.get(folder, []))
+    assert comparison_plan.plan_cells(methods, ["1"], [0], tmp_path) == cells
+    other_way_round = dict(reversed(methods.items()))
+    care, plain = comparison_plan.plan_cells(other_way_round, ["1"], [0], tmp_path)
+    assert care.config.stages[0].reuse is None and plain.config.stages[0].reuse == str(care.folder)
+
+
 def checked_maps(monkeypatch):
     """Compares every map drawn, and the share said below it, with those of the image read by itself."""
     real, drawn = run_maps._map_column, []
