@@ -9,6 +9,7 @@ import keras
 
 from care_tf.backbones._stored_layers import load_all, stored_layers
 from care_tf.errors import InputError
+from care_tf.interrupts import interrupt_held
 
 
 def require_file(path: str | os.PathLike) -> Path:
@@ -68,7 +69,7 @@ def load_layers(network: keras.Model, path: str | os.PathLike, names: Collection
 def _keras_loads(network: keras.Model, file: Path) -> bool:
     """Whether Keras itself can fill the network: it also finds the weights of layers that are made of layers."""
     try:
-        with warnings.catch_warnings(record=True) as notes:
+        with interrupt_held(), warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always")
             network.load_weights(file)
     except Exception:  # As above; what does not fit is told by layer.

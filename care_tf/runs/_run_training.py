@@ -12,6 +12,7 @@ from care_tf.backbones import InitialWeights
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
 from care_tf.images.decoding import corrupt_files_refused
+from care_tf.interrupts import interrupt_held
 from care_tf.network import Anatomy
 from care_tf.runs import _folder as run_folder
 from care_tf.runs._configured_model import build_network, observed_network
@@ -125,7 +126,7 @@ def _train(run: PreparedRun, folder: Path, progress: Progress, command: Sequence
     own = functools.partial(own_callbacks, run.config)
     with synchronized_statistics([run.classifier, *(stage.model.classifier for stage in run.stages)]):
         train_stages(run.classifier, run.stages, folder, progress, run.config.seed, show_progress, monitor, own)
-    with atomic_path(folder / run_files.MODEL, durable=True) as temporary:
+    with interrupt_held(), atomic_path(folder / run_files.MODEL, durable=True) as temporary:
         run.classifier.save(temporary)
 
 

@@ -22,6 +22,7 @@ from care_tf.data.manifest import Manifest
 from care_tf.errors import InputError
 from care_tf.files import atomic_path, file_sha256, path_sha256, sole_work
 from care_tf.images.decoding import corrupt_files_refused
+from care_tf.interrupts import interrupt_held
 from care_tf.keras_generation import build_optimizer, learning_rate
 from care_tf.losses.dice import DiceLoss
 from care_tf.time_left import as_duration, seconds_left
@@ -210,7 +211,7 @@ def _train_network(
     rows = enumerate(zip(*history.history.values(), strict=True))
     table = [["epoch", *history.history], *([epoch, *map(float, values)] for epoch, values in rows)]
     write_table(path.with_suffix(".csv"), table)
-    with atomic_path(path, durable=True) as temporary:
+    with interrupt_held(), atomic_path(path, durable=True) as temporary:
         network.save(temporary)
 
 
