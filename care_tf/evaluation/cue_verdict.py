@@ -85,12 +85,13 @@ def _decided(scores: ClassScores, beyond_uniform: Estimate) -> CueVerdict:
             "map_disagrees",
             f"The outputs for {name} go by what surrounds the lesion more than by the lesion ({found}), although the "
             "attention lies on it more than a uniform map does: attention supervision that moves the map further may "
-            "change nothing.",
+            "change nothing; what acts on the outputs, care.form={name: perturbation, kind: swap}, may.",
         )
     return CueVerdict(
         "correct",
         f"Attention supervision has something to correct: the outputs for {name} go by what surrounds the lesion more "
-        f"than by the lesion ({found}), and the attention lies on it no more than a uniform map does.",
+        f"than by the lesion ({found}), and the attention lies on it no more than a uniform map does; check again "
+        "after training with it, because outputs need not follow the map.",
     )
 
 
