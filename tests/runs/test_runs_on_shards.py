@@ -34,7 +34,7 @@ def test_boxes_are_drawn_on_shards_as_on_files(config, shards, setting):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:CARE trained no attention")
 def test_weights_predictions_and_report_are_those_of_files(config, shards, eager, tmp_path):
-    stages = {"finetune": {"epochs": 2, "alpha": 0.5}}
+    stages = {"finetune": {"epochs": 1, "alpha": 0.5}}
     settings = {"data__cache": None, "model__backbone": "tiny_network:build", "stages": stages}
     on_files = train_run(config("files", **settings), show_progress=False)
     on_shards = train_run(config("shards_run", **settings, data__manifest=shards.source), show_progress=False)
