@@ -4,25 +4,33 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from types import FrameType
 
 
 @contextlib.contextmanager
 def interrupt_held() -> Iterator[None]:
-    """Lets a Ctrl-C that comes inside the block interrupt behind it.
+    """Holds a Ctrl-C that comes inside the block back, to interrupt after it.
 
-    HDF5 turns a `KeyboardInterrupt` within h5py into whatever error it was about to look for, and the file is lost
-    either way: writing it to its end takes less time. Nothing changes outside the main thread, which alone is
-    interrupted, and where the handler is none of Python's.
+    For HDF5: within h5py a `KeyboardInterrupt` can come out as another error (a `TypeError` was seen), which a reader
+    would take for a damaged file; and what is written is whole. A second Ctrl-C is not held back.
+
+    Nothing changes outside the main thread, which alone is interrupted, nor where an application has its own handler.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is None or threading.current_thread() is not threading.main_thread():
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
     came: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        if came:
+            signal.default_int_handler(number, frame)
+        came.append(number)
+
     try:
+        signal.signal(signal.SIGINT, hold)
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         if came:
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt

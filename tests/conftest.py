@@ -12,6 +12,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import csv
 import gc
 import json
+import signal
 from collections import Counter
 
 import hypothesis
@@ -63,6 +64,14 @@ def rewritten_graphs():
 
     with graph_rewriting.rewritten_graphs():
         yield
+
+
+@pytest.fixture
+def interruptible():
+    """Ctrl-C raises, also where the tests were started in the background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -1,5 +1,4 @@
 import _thread
-import signal
 import threading
 import time
 
@@ -36,14 +35,6 @@ def test_a_bar_counts_the_items(capsys):
     assert "halving: 100%" in capsys.readouterr().err
     map_files(_halve, [], progress="halving")
     assert capsys.readouterr().err == ""
-
-
-@pytest.fixture
-def interruptible():
-    """Ctrl-C raises, also where the tests were started in the background, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("progress", ["", "working"])

@@ -42,7 +42,7 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
     """
     file = require_file(path)
     try:
-        with stored_layers(network, file) as layers:
+        with interrupt_held(), stored_layers(network, file) as layers:
             all_fit = all(layer.fits for layer in layers)
             if all_fit or not file.name.endswith(".weights.h5") or not _keras_loads(network, file):
                 load_all(network, layers)
@@ -58,7 +58,7 @@ def load_weights(network: keras.Model, path: str | os.PathLike) -> None:
 
 def load_layers(network: keras.Model, path: str | os.PathLike, names: Collection[str]) -> bool:
     """Loads only the named layers, if the file has all of them in the right shapes; returns whether it has."""
-    with stored_layers(network, require_file(path)) as layers:
+    with interrupt_held(), stored_layers(network, require_file(path)) as layers:
         chosen = [layer for layer in layers if layer.name in names]
         has_all = all(layer.fits for layer in chosen)
         if has_all:
@@ -69,7 +69,7 @@ def load_layers(network: keras.Model, path: str | os.PathLike, names: Collection
 def _keras_loads(network: keras.Model, file: Path) -> bool:
     """Whether Keras itself can fill the network: it also finds the weights of layers that are made of layers."""
     try:
-        with interrupt_held(), warnings.catch_warnings(record=True) as notes:
+        with warnings.catch_warnings(record=True) as notes:
             warnings.simplefilter("always")
             network.load_weights(file)
     except Exception:  # As above; what does not fit is told by layer.

@@ -13,6 +13,7 @@ import keras
 
 from care_tf.backbones.layer_changes import innermost_layers
 from care_tf.errors import InputError
+from care_tf.interrupts import interrupt_held
 from care_tf.keras_generation import renew_state
 from care_tf.problems import listed
 
@@ -104,7 +105,7 @@ def write_layers(network: keras.Model, file: Path, **attributes: str) -> None:
     import h5py  # Comes with Keras
 
     owners = [layer for layer in network.layers if layer.weights]
-    with h5py.File(file, "w") as opened:
+    with interrupt_held(), h5py.File(file, "w") as opened:
         opened.attrs.update({**attributes, "layer_names": [layer.name.encode() for layer in owners]})
         for layer in owners:
             group = opened.create_group(layer.name)

@@ -10,6 +10,7 @@ from care_tf.backbones._local_weights import load_weights, require_file
 from care_tf.backbones._stored_layers import StoredLayer, load_all
 from care_tf.backbones.preprocessing import imagenet_bgr
 from care_tf.errors import InputError
+from care_tf.interrupts import interrupt_held
 
 # fire2 .. fire9: channels of the squeeze layer; both expand layers have four times as many.
 SQUEEZE_CHANNELS = {2: 16, 3: 16, 4: 32, 5: 32, 6: 48, 7: 48, 8: 64, 9: 64}
@@ -84,7 +85,7 @@ def _load(network: keras.Model, path: str | os.PathLike) -> None:
     import h5py  # Comes with Keras; only this layout is read by hand.
 
     try:
-        with h5py.File(file, "r") as weights:
+        with interrupt_held(), h5py.File(file, "r") as weights:
             load_all(network, [_stored_layer(weights, layer) for layer in network.layers if layer.weights])
     except OSError as error:
         raise InputError(f"Weights file {path} cannot be read as HDF5 ({error}). It must be {_FILE_LAYOUT}.") from error

@@ -13,13 +13,20 @@ SMALLEST_EFFECT = 0.05
 LOWEST_RECALL = 0.05
 """Recall of the images checked up to which a network that relies on neither is said to have no opinion."""
 
+SWAP = "care.form={name: perturbation, kind: swap}"
+"""The setting to try where the outputs go by what surrounds the lesion."""
+
 Outcome = Literal["correct", "map_disagrees", "nothing", "too_small", "undecided"]
 
+_TRY = (
+    f"Try '{SWAP}', with boxes on every class that the cue tells apart, and check again: outputs need not follow a map "
+    "that was moved."
+)
 _UNDECIDED = "It cannot be decided whether attention supervision has something to correct: "
 
 
 class CueVerdict(NamedTuple):
-    """What a check found, and the sentence that says so."""
+    """What a check found, the sentence that says so, and where there is something to correct one on what to try."""
 
     outcome: Outcome
     sentence: str
@@ -85,13 +92,13 @@ def _decided(scores: ClassScores, beyond_uniform: Estimate) -> CueVerdict:
             "map_disagrees",
             f"The outputs for {name} go by what surrounds the lesion more than by the lesion ({found}), although the "
             "attention lies on it more than a uniform map does: attention supervision that moves the map further may "
-            "change nothing; what acts on the outputs, care.form={name: perturbation, kind: swap}, may.",
+            f"change nothing. {_TRY}",
         )
     return CueVerdict(
         "correct",
         f"Attention supervision has something to correct: the outputs for {name} go by what surrounds the lesion more "
-        f"than by the lesion ({found}), and the attention lies on it no more than a uniform map does; check again "
-        "after training with it, because outputs need not follow the map.",
+        f"than by the lesion ({found}), and the attention lies on it no more than a uniform map does. "
+        f"{_TRY}",
     )
 
 

@@ -57,11 +57,12 @@ class Progress:
         epoch before.
         """
         folder = last_epoch(run_folder)
-        if model is not None:
-            self.weights = f"{self.stage + 1}-{self.epoch}{_WEIGHTS}"
-            with atomic_path(folder / self.weights, durable=True) as temporary:
-                save_weights(model, temporary)
-        write_json(folder / PROGRESS, dataclasses.asdict(self), durable=True)
+        with interrupt_held():
+            if model is not None:
+                self.weights = f"{self.stage + 1}-{self.epoch}{_WEIGHTS}"
+                with atomic_path(folder / self.weights, durable=True) as temporary:
+                    save_weights(model, temporary)
+            write_json(folder / PROGRESS, dataclasses.asdict(self), durable=True)
         for path in folder.glob(f"*{_WEIGHTS}"):
             if model is None or path.name != self.weights:
                 path.unlink()

@@ -11,6 +11,7 @@ from care_tf.callbacks.finite_loss import FiniteLoss
 from care_tf.callbacks.two_stage_schedule import ramped_alpha
 from care_tf.errors import InputError
 from care_tf.files import atomic_path
+from care_tf.interrupts import interrupt_held
 from care_tf.network.random_layers import set_random_layers
 from care_tf.runs._epoch_lines import EpochLines
 from care_tf.runs._prepared_stage import PreparedStage
@@ -71,7 +72,7 @@ def train_stages(
             offered = {"folder": str(folder), "stage": stage.settings.name, "first_epoch": first_epoch}
             callbacks += [*monitor(stage, progress.rows), *own_callbacks(offered)]
             _train_stage(stage, progress, folder, callbacks)
-            with atomic_path(weights, durable=True) as temporary:
+            with interrupt_held(), atomic_path(weights, durable=True) as temporary:
                 save_weights(classifier, temporary)
         progress.begin_next_stage()
         progress.write(folder)

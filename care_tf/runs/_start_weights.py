@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from care_tf.errors import InputError
+from care_tf.interrupts import interrupt_held
 from care_tf.keras_generation import renew_state, set_weights
 from care_tf.runs._progress import stage_weights
 from care_tf.runs._stage import Stage
@@ -47,9 +48,12 @@ def check_start_weights(classifier: keras.Model, stages: Sequence[Stage]) -> Non
 def _load_matching(classifier: keras.Model, path: Path, stage: Stage) -> None:
     try:
         if path.suffix == ".keras":
-            set_weights(classifier, keras.models.load_model(path, compile=False).get_weights())
+            with interrupt_held():
+                loaded = keras.models.load_model(path, compile=False)
+            set_weights(classifier, loaded.get_weights())
         else:
-            classifier.load_weights(str(path))
+            with interrupt_held():
+                classifier.load_weights(str(path))
             renew_state(classifier)  # Keras 3 leaves it out for published .h5 files
     except Exception as error:  # Keras raises whatever its readers do
         raise InputError(

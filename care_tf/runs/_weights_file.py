@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 from care_tf.disk_array import take_room
-from care_tf.interrupts import interrupt_held
 
 _OVERHEAD_BYTES, _OVERHEAD_OF_EACH = 2**16, 2**12  # of a file, and of each array in it: names, groups, alignment
 
@@ -24,8 +23,7 @@ def save_weights(model: keras.Model, path: Path) -> None:
     sizes = [4 * int(np.prod(each.shape)) + _OVERHEAD_OF_EACH for each in variables]  # float32, mostly
     take_room(path, sum(sizes) + _OVERHEAD_BYTES)
     path.unlink()
-    with interrupt_held():
-        model.save_weights(str(path))
+    model.save_weights(str(path))
 
 
 def _variables(optimizer: keras.optimizers.Optimizer) -> list:

@@ -214,8 +214,8 @@ def plan_cells(
       output: Folder of the comparison.
 
     Returns:
-      The cells; a stage that an earlier cell trains with the same data and settings, or that a run in the folder has
-      finished, is marked for reuse.
+      The cells; a stage that an earlier cell trains with the same data and settings, or that another run in the folder
+      has finished, is marked for reuse. Planned again, a cell keeps the origin of its stages.
 
     Raises:
       InputError: A fold does not exist, a class has no training image in one, or a finished cell in the folder has
@@ -232,9 +232,7 @@ def plan_cells(
         _cell_folder(output, name, fold, config.seed if seed is None else seed)
         for fold, seed, (name, config) in planned
     ]
-    # The plan's first folder with a stage counts, as it did before anything was finished; then any other in the folder.
-    folders = (*sorted(output.glob("cells/*/*")), *reversed(own))
-    trained = {stage: folder for folder in folders for stage in finished_stages(folder)}
+    trained = _trained_stages(dict.fromkeys([*own, *sorted(output.glob("cells/*/*"))]))
     first = next(iter(methods.values())).data
     inputs = list(dict.fromkeys(name for config in methods.values() for name in config.data.inputs))
     manifest = read_manifest(first.manifest, class_names=first.class_names, inputs=inputs)
@@ -281,6 +279,22 @@ def planned_cell(
     predicted_by = [*fingerprints, test.fingerprint(), config.care.cam, *layers]
     digest = hashlib.sha256("\n".join(predicted_by).encode()).hexdigest()
     return Cell(method, fold or NO_FOLD, config, fingerprints, digest)
+
+
+def _trained_stages(folders: Iterable[Path]) -> dict[str, Path]:
+    """Finished stage -> the folder to take it over from: one that trained it itself, so that runs name one origin."""
+    holders: dict[str, list[tuple[int, Path]]] = {}
+    for folder in folders:
+        for index, stage in enumerate(finished_stages(folder)):
+            holders.setdefault(stage, []).append((index, folder))
+    return {stage: _origin(found) for stage, found in holders.items()}
+
+
+def _origin(found: Sequence[tuple[int, Path]]) -> Path:
+    if len(found) == 1:
+        return found[0][1]
+    reused = ((folder, load_config(folder / run_files.CONFIG).stages[index].reuse) for index, folder in found)
+    return next((folder for folder, origin in reused if origin is None), found[0][1])
 
 
 def _cell_folder(output: Path, method: str, fold: str | None, seed: int) -> Path:

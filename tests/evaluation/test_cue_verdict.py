@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from care_tf.evaluation import Estimate, evaluate_predictions
-from care_tf.evaluation.cue_verdict import MIN_GROUPS, SMALLEST_EFFECT, cue_verdict
+from care_tf.evaluation.cue_verdict import MIN_GROUPS, SMALLEST_EFFECT, SWAP, cue_verdict
+from care_tf.runs.config import load_config
 
 SCORES = evaluate_predictions(np.array([0, 1]), np.eye(2), ["NV", "DF"], num_resamples=2).classes[1]
 BELOW, INCLUDES, ABOVE = Estimate(-0.3, -0.4, -0.2), Estimate(0.1, -0.1, 0.3), Estimate(0.3, 0.2, 0.4)
@@ -34,7 +35,14 @@ SMALL = Estimate(-0.004, -0.006, -0.002)
 def test_the_rule(reliance, beyond, num_groups, outcome, words):
     verdict = cue_verdict(dataclasses.replace(SCORES, lesion_reliance=reliance), num_groups, beyond)
     assert verdict.outcome == outcome and words in verdict.sentence
-    assert verdict.sentence.endswith(".") and verdict.sentence.count(". ") == 0
+    has_advice = outcome in ("correct", "map_disagrees")
+    assert verdict.sentence.endswith(".") and verdict.sentence.count(". ") == has_advice
+    assert (f"Try '{SWAP}', with boxes on every class that the cue tells apart" in verdict.sentence) == has_advice
+
+
+def test_what_it_says_to_try_is_a_setting():
+    config = load_config("traps/care_masked_both", [SWAP])
+    assert isinstance(config.care.form, dict) and config.care.form["kind"] == "swap"
 
 
 @pytest.mark.parametrize("reliance", [SMALL, INCLUDES])

@@ -80,17 +80,22 @@ def test_cells_share_first_stages_and_leave_the_tested_fold_out(configs, tmp_pat
     assert {len(cell.fingerprints) for cell in cells} == {2}
 
 
-def test_a_plan_made_again_shares_the_stages_that_it_shared_before(configs, tmp_path, monkeypatch):
+@pytest.mark.parametrize("trained_first", ["plain", "care"])
+def test_a_plan_made_again_keeps_the_origin_of_each_stage(configs, tmp_path, monkeypatch, trained_first):
+    """Also where the method that comes first in the plan was added later, and took a stage over."""
     methods = comparison_plan.read_methods(configs[:2])
-    cells = comparison_plan.plan_cells(methods, ["1"], [0], tmp_path)
-    first_stages = {cell.folder: [cell.fingerprints[0]] for cell in cells}  # finished, by both
-    for folder in first_stages:
-        folder.mkdir(parents=True)
-    monkeypatch.setattr(comparison_plan, "finished_stages", lambda folder: first_stages.get(folder, []))
-    assert comparison_plan.plan_cells(methods, ["1"], [0], tmp_path) == cells
-    other_way_round = dict(reversed(methods.items()))
-    care, plain = comparison_plan.plan_cells(other_way_round, ["1"], [0], tmp_path)
-    assert care.config.stages[0].reuse is None and plain.config.stages[0].reuse == str(care.folder)
+    finished = {}
+    monkeypatch.setattr(comparison_plan, "finished_stages", lambda folder: finished.get(folder, []))
+    for names in ([trained_first], methods):  # the second finishes its first stage, and is stopped
+        cells = comparison_plan.plan_cells({name: methods[name] for name in names}, ["1"], [0], tmp_path)
+        for cell in cells:
+            if cell.folder not in finished:
+                cell.folder.mkdir(parents=True)
+                write_config(cell.folder, cell.config)
+            finished[cell.folder] = [cell.fingerprints[0]]
+    origin = tmp_path / "cells" / trained_first / "fold1_seed0"
+    for cell in comparison_plan.plan_cells(methods, ["1"], [0], tmp_path):
+        assert cell.config.stages[0].reuse == (None if cell.folder == origin else str(origin))
 
 
 def checked_maps(monkeypatch):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 import sys
 from pathlib import Path
 
@@ -251,12 +252,14 @@ def test_learned_masks_are_judged_beside_as_many_drawn_boxes_alone():
         for figure in ("attention_inside/MEL", "mean_class_accuracy"):
             study.differences[learned[share], alone[share], figure] = kept(gain if "inside" in figure else -gain)
     said = section(results_page.page({"isic_learned_boxes": study}), "Can the network learn")
-    name = "CARE + CSL masked, others' masks learned, {} of the boxes drawn"
+    few, some = (f"CARE + CSL masked, others' masks learned, {share} % of the boxes drawn" for share in (1, 25))
     assert (
-        f"attention inside the boxes of MEL is shown to be higher for 1 of 2 ({name.format('1%')} +5.0 [+3.0, +7.0]) "
-        f"and lower for none; no difference is shown for 1 ({name.format('25%')}), and mean class accuracy is shown to "
-        f"be higher for none of 2 and lower for 1 ({name.format('1%')} -5.0 [-7.0, -3.0]);"
+        f"attention inside the boxes of MEL is shown to be higher for 1 of 2 ({few} +5.0 [+3.0, +7.0]) and lower for "
+        f"none; no difference is shown for 1 ({some}), and mean class accuracy is shown to be higher for none of 2 and "
+        f"lower for 1 ({few} -5.0 [-7.0, -3.0]);"
     ) in said
+    assert f"| {few} | CARE + CSL masked, 1 % of the boxes drawn | **-5.0 [-7.0, -3.0]**" in said
+    assert "Of 4 intervals, 2 exclude 0" in said
     assert results_questions.rivals_of(learned[0], alone + learned) == [alone[0]]
     assert results_questions.rivals_of(learned[0], learned) == []
 
@@ -274,6 +277,15 @@ def test_no_recall_stands_without_precision_and_equal_calls():
     assert len(headers) > 2
     for header in headers:
         assert "precision of MEL" in header and ("equal calls" in header or "minus" not in header)
+
+
+def test_the_readmes_figures_are_those_of_the_pages():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    said = text[text.index("**When it helps.**") : text.index("## Start here")]
+    figures = re.findall(r"[-+]?[0-9.]+ \[[-+]?[0-9.]+, [-+]?[0-9.]+\]", said)
+    pages = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("results.md", "earlier_results.md")]
+    assert len(figures) > 9
+    assert [figure for figure in figures if not any(f" {figure}" in page.replace("**", " ") for page in pages)] == []
 
 
 # files

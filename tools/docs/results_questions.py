@@ -15,7 +15,7 @@ from results_tables import (
     figure_of,
     folded,
     how_sure,
-    rivals_table,
+    pairs_table,
     share_text,
     table,
     titled,
@@ -161,7 +161,7 @@ def simple_rivals(studies: Studies) -> Answer:
         for rival in rivals
     ]
     points = "\n".join(f"- {line}" for line in [*lines, _equal_calls(extract, methods)])
-    shown = rivals_table(extract, methods, rivals)
+    shown = pairs_table(extract, [(method, rival) for rival in rivals for method in methods])
     return Answer(sentence, points, how_sure({"": extract}, shown), folded(_FOLDED, shown))
 
 
@@ -196,8 +196,8 @@ def made_boxes(studies: Studies) -> Answer:
         "Mean class accuracy with made boxes, beside the same method with drawn ones, is "
         f"{verdicts(extract, ACCURACY, beside)}."
     )
-    shown = differences_table([extract], [methods])
-    return Answer(sentence, shown, how_sure({"": extract}, shown), _own_figures(extract))
+    shown = pairs_table(extract, _with_own_rivals(extract, [name for name in methods if not is_drawn(name)]))
+    return Answer(sentence, shown, how_sure({"": extract}, shown), _all_figures(extract, methods))
 
 
 def learned_boxes(studies: Studies) -> Answer:
@@ -215,8 +215,8 @@ def learned_boxes(studies: Studies) -> Answer:
         f"Beside the same drawn boxes alone, attention inside the boxes of {extract.focus[0]} is "
         f"{verdicts(extract, attention, moved)}, and mean class accuracy is {verdicts(extract, ACCURACY, right)}."
     )
-    shown = differences_table([extract], [methods], (*CALLS, "attention_inside"))
-    return Answer(sentence, shown, how_sure({"": extract}, shown), _own_figures(extract))
+    shown = pairs_table(extract, _with_own_rivals(extract, learned), (*CALLS, "attention_inside"))
+    return Answer(sentence, shown, how_sure({"": extract}, shown), _all_figures(extract, methods))
 
 
 def where_nothing_misleads(studies: Studies) -> Answer:
@@ -306,9 +306,20 @@ def _above(extract: ComparisonExtract, figure: str, methods: Sequence[str], riva
 
 def _beside_own_rival(extract: ComparisonExtract, methods: Sequence[str], figure: str) -> dict[str, KeptFigure]:
     """Differences of methods from what `rivals_of` compares each with."""
-    beside = [(method, rival) for method in methods for rival in rivals_of(method, list(extract.titles))]
-    pairs = (differences_of(extract, [method], figure, rival) for method, rival in beside)
-    return {method: difference for found in pairs for method, difference in found.items()}
+    found: dict[str, KeptFigure] = {}
+    for method, rival in _with_own_rivals(extract, methods):
+        found |= differences_of(extract, [method], figure, rival)
+    return found
+
+
+def _with_own_rivals(extract: ComparisonExtract, methods: Sequence[str]) -> list[tuple[str, str]]:
+    return [(method, rival) for method in methods for rival in rivals_of(method, list(extract.titles))]
+
+
+def _all_figures(extract: ComparisonExtract, methods: Sequence[str]) -> str:
+    """Differences from the baseline, and every method's own figures."""
+    differences = folded("Differences from the baseline", differences_table([extract], [methods]))
+    return f"{differences}\n\n{_own_figures(extract)}"
 
 
 def _own_figures(extract: ComparisonExtract) -> str:

@@ -55,16 +55,14 @@ def differences_table(
     return table(header, rows)
 
 
-def rivals_table(extract: ComparisonExtract, methods: Sequence[str], rivals: Sequence[str]) -> str:
-    """A row for each method and rival: method minus rival."""
-    header = ["method", "minus", *(titled(extract, name) for name in CALLS)]
+def pairs_table(extract: ComparisonExtract, pairs: Sequence[tuple[str, str]], names: Sequence[str] = CALLS) -> str:
+    """A row for each pair of methods: the first minus the second."""
     rows = [
-        [name_of(extract, method), name_of(extract, rival)]
-        + [difference_cell(extract, method, rival, name) for name in CALLS]
-        for rival in rivals
-        for method in methods
+        [name_of(extract, method), name_of(extract, other)]
+        + [difference_cell(extract, method, other, name) for name in names]
+        for method, other in pairs
     ]
-    return table(header, rows)
+    return table(["method", "minus", *(titled(extract, name) for name in names)], rows)
 
 
 def values_table(extract: ComparisonExtract) -> str:

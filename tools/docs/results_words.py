@@ -46,7 +46,7 @@ def _boxes_text(variant: str) -> str | None:
     if key == "train_boxes":
         return f" with {'drawn' if value in _DRAWN else value.removeprefix('boxes_').upper()} boxes"
     if key == "train_box_share" and "," not in value:
-        return f", {float(value):.0%} of the boxes drawn"
+        return f", {100 * float(value):g} % of the boxes drawn"
     return None if variant else ""
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from care_tf.errors import InputError
+from care_tf.interrupts import interrupt_held
 from care_tf.tensorflow_start import quiet_tensorflow
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ class _KerasModel:
         if _has_keras_cv_layers(path):
             require_keras_cv(f"the network {path}")  # importing it registers them
         try:
-            self._model = keras.models.load_model(path, compile=False)
+            with interrupt_held():
+                self._model = keras.models.load_model(path, compile=False)
         except Exception as error:  # Keras raises whatever its readers do
             raise InputError(f"{path} is not a model that Keras can load: {_first_line(error)}.") from error
         shape = _single(getattr(self._model, "input_shape", None), "input", path)
