@@ -55,9 +55,8 @@ def frozen_runs(config_in, tmp_path_factory):
         settings["stages"]["features"] = features
         settings["training"] = {"batch_size": 16, "optimizer": "SGD"}  # Adam would blow up what rounding leaves
         config = config_in(tmp_path_factory.mktemp("frozen") / "run", **settings, care__reduction="masked")
-        with (
-            eager_steps() if cached else contextlib.nullcontext()
-        ):  # one in a graph: frozen statistics stay so there, too
+        # One in a graph: frozen statistics stay so there, too.
+        with eager_steps() if cached else contextlib.nullcontext():
             runs.append(train_run(config, show_progress=False))
     return runs
 
