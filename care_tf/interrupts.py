@@ -1,10 +1,39 @@
-"""Ctrl-C, held back while a library works that must not be interrupted."""
+"""Ctrl-C, held back while a library works that must not be interrupted, and noted for a command's end."""
 
 import contextlib
 import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
+
+
+class _Noting:
+    """A handler of Ctrl-C that interrupts as Python's own does, and remembers it."""
+
+    def __init__(self, came: list[int]):
+        self._came = came
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self._came.append(number)
+        signal.default_int_handler(number, frame)
+
+
+@contextlib.contextmanager
+def interrupt_noted(came: list[int]) -> Iterator[None]:
+    """Appends to `came` when a Ctrl-C interrupts the block.
+
+    An error without a message of its own that ends such a block is the Ctrl-C: a `KeyboardInterrupt` within a compiled
+    library can come out as another error. Matplotlib's `ValueError` was seen.
+    """
+    if not _is_ours():
+        yield
+        return
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        signal.signal(signal.SIGINT, _Noting(came))
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 @contextlib.contextmanager
@@ -16,21 +45,27 @@ def interrupt_held() -> Iterator[None]:
 
     Nothing changes outside the main thread, which alone is interrupted, nor where an application has its own handler.
     """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+    if not _is_ours():
         yield
         return
+    handler = signal.getsignal(signal.SIGINT)
     came: list[int] = []
 
     def hold(number: int, frame: FrameType | None) -> None:
-        if came:
-            signal.default_int_handler(number, frame)
         came.append(number)
+        if len(came) > 1:
+            signal.default_int_handler(number, frame)
 
     try:
         signal.signal(signal.SIGINT, hold)
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, handler)
         if came:
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
+
+
+def _is_ours() -> bool:
+    handler = signal.getsignal(signal.SIGINT)
+    in_main = threading.current_thread() is threading.main_thread()
+    return in_main and (handler is signal.default_int_handler or isinstance(handler, _Noting))

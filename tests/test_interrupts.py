@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from care_tf.errors import InputError
-from care_tf.interrupts import interrupt_held
+from care_tf.interrupts import interrupt_held, interrupt_noted
 from care_tf.runs import _progress
 
 PACKAGE = Path(__file__).resolve().parents[1] / "care_tf"
@@ -79,6 +79,20 @@ def test_other_threads_hold_nothing_back():
     thread.start()
     thread.join()
     assert inside == [signal.default_int_handler]
+
+
+def test_it_is_noted_and_held_within_that():
+    came, steps = [], []
+    with pytest.raises(KeyboardInterrupt), interrupt_noted(came):
+        with interrupt_held():
+            press()
+            steps.append("held")
+        steps.append("not reached")
+    assert came == [signal.SIGINT] and steps == ["held"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with pytest.raises(ValueError), interrupt_noted(came := []):
+        raise ValueError("of its own")
+    assert came == []
 
 
 def fails_within_hdf5(*_):

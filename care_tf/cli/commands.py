@@ -11,6 +11,7 @@ import click
 
 from care_tf.device_memory import full_memory_named
 from care_tf.errors import InputError, did_you_mean, shortened
+from care_tf.interrupts import interrupt_noted
 
 BAD_INPUT, INTERRUPTED = 2, 130
 # What the machine denies: no defect, wherever it is met.
@@ -43,8 +44,9 @@ class _WithExample(click.Command):
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Runs the command and exits: 0, 2 with one line on bad input, 130 on Ctrl-C; a defect keeps its traceback."""
+        came: list[int] = []
         try:
-            with full_memory_named():
+            with full_memory_named(), interrupt_noted(came):
                 result = super().main(*args, **{**kwargs, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as error:
             click.echo(error.format_message(), err=True)
@@ -60,9 +62,17 @@ class _WithExample(click.Command):
         except click.Abort as abort:
             if isinstance(abort.__cause__, EOFError):  # a file that ends too early is no Ctrl-C
                 raise abort.__cause__ from None
-            click.echo("interrupted", err=True)
-            sys.exit(INTERRUPTED)
+            _end_interrupted()
+        except Exception:
+            if not came:
+                raise
+            _end_interrupted()  # which a compiled library has turned into an error of its own
         sys.exit(result if isinstance(result, int) else 0)
+
+
+def _end_interrupted() -> NoReturn:
+    click.echo("interrupted", err=True)
+    sys.exit(INTERRUPTED)
 
 
 def _printable(text: str) -> str:

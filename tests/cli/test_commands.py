@@ -1,7 +1,9 @@
 """How every command behaves: help, suggestions, one line and code 2, Ctrl-C, defects, what it imports."""
 
+import contextlib
 import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -168,6 +170,23 @@ def test_ctrl_c_is_exit_code_130():
 
     result = CliRunner().invoke(long)
     assert (result.exit_code, result.stderr.strip()) == (130, "interrupted")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [(ValueError("Invalid affine matrix"), 130, "interrupted"), (InputError("Not saved."), 2, "error: Not saved.")],
+)
+def test_an_error_that_a_compiled_library_makes_of_a_ctrl_c_is_none_of_ours(error, code, said, interruptible):
+    """One with a message for the user stays: a Ctrl-C may be a command's ordinary end, and what comes then counts."""
+
+    @click.command("drawing", cls=Command, example="drawing")
+    def drawing():
+        with contextlib.suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+        raise error
+
+    result = CliRunner().invoke(drawing)
+    assert (result.exit_code, result.stderr.strip()) == (code, said)
 
 
 @pytest.mark.parametrize(
