@@ -22,8 +22,8 @@ class _Noting:
 def interrupt_noted(came: list[int]) -> Iterator[None]:
     """Appends to `came` when a Ctrl-C interrupts the block.
 
-    An error without a message of its own that ends such a block is the Ctrl-C: a `KeyboardInterrupt` within a compiled
-    library can come out as another error. Matplotlib's `ValueError` was seen.
+    An error that ends such a block may be the Ctrl-C itself: within a compiled library a `KeyboardInterrupt` can come
+    out as another error. Matplotlib's `ValueError` was seen.
     """
     if not _is_ours():
         yield

@@ -63,15 +63,15 @@ class _WithExample(click.Command):
             if isinstance(abort.__cause__, EOFError):  # a file that ends too early is no Ctrl-C
                 raise abort.__cause__ from None
             _end_interrupted()
-        except Exception:
+        except Exception as error:  # a compiled library makes an error of its own of a Ctrl-C
             if not came:
                 raise
-            _end_interrupted()  # which a compiled library has turned into an error of its own
+            _end_interrupted(f" ({type(error).__name__}: {_printable(str(error))[:200]})")
         sys.exit(result if isinstance(result, int) else 0)
 
 
-def _end_interrupted() -> NoReturn:
-    click.echo("interrupted", err=True)
+def _end_interrupted(by: str = "") -> NoReturn:
+    click.echo(f"interrupted{by}", err=True)
     sys.exit(INTERRUPTED)
 
 

@@ -174,7 +174,10 @@ def test_ctrl_c_is_exit_code_130():
 
 @pytest.mark.parametrize(
     ("error", "code", "said"),
-    [(ValueError("Invalid affine matrix"), 130, "interrupted"), (InputError("Not saved."), 2, "error: Not saved.")],
+    [
+        (ValueError("Invalid affine matrix"), 130, "interrupted (ValueError: Invalid affine matrix)"),
+        (InputError("Not saved."), 2, "error: Not saved."),
+    ],
 )
 def test_an_error_that_a_compiled_library_makes_of_a_ctrl_c_is_none_of_ours(error, code, said, interruptible):
     """One with a message for the user stays: a Ctrl-C may be a command's ordinary end, and what comes then counts."""
