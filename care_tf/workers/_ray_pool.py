@@ -2,11 +2,12 @@
 
 import contextlib
 import logging
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from care_tf.extras import require_extra
-from care_tf.workers._worker_pool import Work, WorkerDiedError, unreachable
+from care_tf.workers._worker_pool import SECONDS_FOR_WORKERS, Work, WorkerDiedError, unreachable
 
 
 class RayPool:
@@ -50,6 +51,7 @@ def open_ray_pool(
 
     where = {"num_cpus": num_local, "include_dashboard": False} if scheduler is None else {"address": scheduler}
     try:
+        _knock(scheduler)
         ray.init(**where, log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, TimeoutError, ValueError, RuntimeError) as error:
         raise unreachable("ray", scheduler, error) from error
@@ -60,3 +62,10 @@ def open_ray_pool(
         yield RayPool(work, packed, under_way(num_workers), f"num_{unit.lower()}s")
     finally:
         ray.shutdown()
+
+
+def _knock(scheduler: str | None) -> None:
+    """Raises OSError where nothing listens at an address; Ray would try again for many minutes."""
+    host, colon, port = (scheduler or "").removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_FOR_WORKERS).close()

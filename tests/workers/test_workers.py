@@ -1,6 +1,8 @@
 import os
 import pathlib
+import socket
 import sys
+import types
 
 import pytest
 
@@ -43,3 +45,14 @@ def test_a_backend_that_is_not_installed_is_refused(monkeypatch, backend, module
     message = rf"backend {backend} needs {module}.*care_tf\[{backend}\]"
     with pytest.raises(InputError, match=message), open_pool(Workers(backend, num_workers=2), print, b""):
         pass
+
+
+@pytest.mark.parametrize("form", ["127.0.0.1:{}", "ray://127.0.0.1:{}"])
+def test_a_ray_cluster_that_is_not_there_is_said_before_ray_waits_for_it(monkeypatch, form):
+    with socket.socket() as taken:  # bound, but nobody listens
+        taken.bind(("127.0.0.1", 0))
+        address = form.format(taken.getsockname()[1])
+        monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace(__spec__="found", init=pytest.fail))
+        message = f"No ray cluster answers at {address}: .*refused"
+        with pytest.raises(InputError, match=message), open_pool(Workers("ray", 1, address), print, b""):
+            pass
