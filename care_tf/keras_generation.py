@@ -70,14 +70,20 @@ def model_between(tensors: list[Any], output: Any, name: str) -> keras.Model:
     """A model that begins at tensors inside another one, which shares its layers and is left as it was.
 
     Keras 3 moves those of the tensors that are inputs of the other model, which could then not be saved any more.
+
+    Raises:
+      ValueError: The output depends on something else, too. Keras before 3.13 would only say so when the model is called.
     """
     histories = [tensor._keras_history for tensor in tensors]
     try:
-        return keras.Model(tensors if len(tensors) > 1 else tensors[0], output, name=name)
+        model = keras.Model(tensors if len(tensors) > 1 else tensors[0], output, name=name)
     finally:
         if KERAS_3:
             for tensor, history in zip(tensors, histories, strict=True):
                 tensor._keras_history = history
+    if sum(isinstance(layer, keras.layers.InputLayer) for layer in model.layers) > len(tensors):
+        raise ValueError("The output depends on another input than those given.")
+    return model
 
 
 def compiled_loss(model: keras.Model, x, y, y_pred, sample_weight, training: bool) -> tf.Tensor:

@@ -40,7 +40,7 @@ def cut_network(classifier: keras.Model, layer_name: str, observed_layer: str) -
     inputs = symbolic_inputs(classifier)
     further = further_of(inputs)
     try:
-        lower = keras.Model(image_of(inputs), activation, name="lower")
+        lower = model_between([image_of(inputs)], activation, "lower")
     except ValueError as error:
         raise InputError(
             f"Activations cannot be cached at {layer_name!r}, because they depend on {' or '.join(further)} beside the "
