@@ -72,7 +72,7 @@ def model_between(tensors: list[Any], output: Any, name: str) -> keras.Model:
     Keras 3 moves those of the tensors that are inputs of the other model, which could then not be saved any more.
 
     Raises:
-      ValueError: The output depends on something else, too. Keras before 3.13 would only say so when the model is called.
+      ValueError: The output depends on something else, too. Keras 3.12 and older say so only when the model is called.
     """
     histories = [tensor._keras_history for tensor in tensors]
     try:
