@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from saved_file import SAVED, loads_the_file
 
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
@@ -154,6 +155,7 @@ def test_a_wing_without_its_extra_is_refused_in_one_line(library, statement, ext
 
 
 @pytest.mark.slow
+@loads_the_file
 def test_the_base_trains_without_any_extra_and_its_own_extra_is_all_that_serving_needs(tmp_path):
     brought = requirements()
     extras = set().union(*brought.values()) - brought[""]
@@ -165,7 +167,7 @@ def test_the_base_trains_without_any_extra_and_its_own_extra_is_all_that_serving
     program = """
 import care_tf.data.pipeline
 import io, keras, numpy as np, care_tf
-saved = keras.models.load_model("tests/saved_models/keras" + keras.__version__[0] + ".keras")
+saved = keras.models.load_model(SAVED)
 from care_tf.data import training_dataset, read_manifest
 classifier = care_tf.backbones.build_classifier("small_cnn", image_size=(16, 16), num_classes=2)
 model = care_tf.CAREModel(classifier)
@@ -191,7 +193,8 @@ BaseWSGIServer.serve_forever = answer_once
 care.main(["serve", SERVED, "--port", "0"])
 """
     extra = [*(names.get(name, name) for name in brought["serve"]), "jinja2"]  # which comes with Flask
-    for name, value in {"EXTRA": extra, "SERVED": str(tmp_path / "model"), "IMAGES": str(tmp_path / "images")}.items():
+    folders = {"SERVED": str(tmp_path / "model"), "IMAGES": str(tmp_path / "images")}
+    for name, value in {"EXTRA": extra, "SAVED": str(SAVED), **folders}.items():
         program = program.replace(name, repr(value))
     for name in ("DF", "NV"):
         (tmp_path / "images" / name).mkdir(parents=True)

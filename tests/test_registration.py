@@ -4,29 +4,17 @@ import json
 import re
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from saved_file import SAVED, loads_the_file
 
 import care_tf
 from care_tf import registration
 
 ROOT = Path(__file__).resolve().parents[1]
-SAVED = Path(__file__).parent / "saved_models"
-GENERATION = f"keras{keras.__version__[0]}"
-
-
-def is_newer_than_keras(path):
-    """Whether a newer Keras saved a file: its layers may have arguments that this one does not know."""
-    with zipfile.ZipFile(path) as file:
-        saved_by = json.loads(file.read("metadata.json"))["keras_version"]
-    return [int(part) for part in saved_by.split(".")] > [int(part) for part in keras.__version__.split(".")]
-
-
-loads_the_file = pytest.mark.skipif(is_newer_than_keras(SAVED / f"{GENERATION}.keras"), reason="saved by a newer Keras")
 
 
 def test_every_module_that_registers_a_class_is_imported():
@@ -46,7 +34,7 @@ def test_every_module_that_registers_a_class_is_imported():
     ],
 )
 def test_keras_loads_the_classes_in_any_order_of_imports(order):
-    shown = f"print(type(keras.models.load_model({str(SAVED / GENERATION)!r} + '.keras')).__module__)"
+    shown = f"print(type(keras.models.load_model({str(SAVED)!r})).__module__)"
     done = subprocess.run([sys.executable, "-c", f"{order}\n{shown}"], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "care_tf.model.care_model\n", done.stderr
 
@@ -54,8 +42,8 @@ def test_keras_loads_the_classes_in_any_order_of_imports(order):
 @loads_the_file
 @pytest.mark.parametrize("load", [keras.models.load_model, care_tf.load_model], ids=["keras", "care_tf"])
 def test_a_model_saved_before_the_modules_moved_loads_and_computes_the_same(load):
-    model = load(SAVED / f"{GENERATION}.keras")
-    expected = json.loads((SAVED / f"{GENERATION}.json").read_text())
+    model = load(SAVED)
+    expected = json.loads(SAVED.with_suffix(".json").read_text())
     images = np.random.default_rng(0).random((8, 12, 12, 3)).astype(np.float32)
     np.testing.assert_allclose(model.predict(images, verbose=0), expected["predictions"], atol=1e-6)
     np.testing.assert_allclose(model.attention_map(images, np.arange(8) % 3), expected["map"], atol=1e-5)
@@ -65,5 +53,5 @@ def test_a_model_saved_before_the_modules_moved_loads_and_computes_the_same(load
 
 @loads_the_file
 def test_load_model_takes_keras_arguments():
-    model = care_tf.load_model(SAVED / f"{GENERATION}.keras", compile=False, safe_mode=True)
+    model = care_tf.load_model(SAVED, compile=False, safe_mode=True)
     assert getattr(model, "optimizer", None) is None

@@ -44,7 +44,7 @@ class OnReplicas(keras.Model):
         if self._distribute_strategy is None:
             return
         if iterator is not None:
-            _, _, batches = next(iter(iterator))
+            *_, batches = next(iter(iterator))  # after the step's number, and that of the last where Keras counts it
             data_batch = _first_replicas(self.distribute_strategy, next(batches))
         with self.distribute_strategy.scope():
             self._symbolic_build(data_batch=data_batch)
