@@ -69,9 +69,11 @@ def _draw_interval(axes: Any, share: float, value: float, kept: KeptFigure, colo
 
 
 def _label_shares(axes: Any, studies: Sequence[ComparisonExtract]) -> None:
-    texts = {round(extract.cue_share or 0.0, 3): share_text(extract) for extract in studies}
-    labels = [f"{text}\n{_WORDS[share]}" if share in _WORDS else text for share, text in texts.items()]
-    axes.set_xticks(list(texts), labels)
-    axes.set_xlim(min(0.46, *texts), 1.04)
+    shares = [extract.cue_share or 0.0 for extract in studies]
+    texts = [
+        [share_text(extract), f"{len(extract.seeds)} seeds", _WORDS.get(extract.cue_share, "")] for extract in studies
+    ]
+    axes.set_xticks(shares, ["\n".join(text) for text in texts])
+    axes.set_xlim(min(0.46, *shares), 1.04)
     axes.set_xlabel("share of training images whose cue goes with the class\nfilled: the 95 % interval excludes 0")
     axes.grid(axis="x", visible=False)

@@ -2,48 +2,69 @@
 
 import dataclasses
 import functools
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 
 from results_tables import (
     ACCURACY,
+    AREA,
     CALLS,
-    FOLLOWING,
+    FLIPS,
+    HEADLINE,
+    INSIDE,
     LOWEST,
+    RELIANCE,
     TITLES,
+    Compared,
+    difference_cell,
     differences_table,
     figure_of,
-    folded,
-    how_sure,
-    pairs_table,
     share_text,
+    subject,
     table,
     titled,
     values_table,
 )
 from results_words import (
     BASELINES,
+    NAMES,
     RIVALS,
-    difference_text,
+    Differences,
+    Pair,
+    baseline_pairs,
+    counted,
     differences_of,
+    effects,
     in_order,
     is_drawn,
     is_higher,
     is_lower,
     listed,
     name_of,
+    named,
     supervised,
-    those_higher,
-    verdicts,
+    those,
+    without_variant,
 )
 
 from care_tf.errors import InputError
-from care_tf.runs.comparison_extract import ComparisonExtract, KeptFigure
+from care_tf.runs.comparison_extract import ComparisonExtract
 
 FRAMES = ("frame_50", "frame_70", "frame_90", "frame_100")
 DECOYS = ("decoy_90", "decoy_100")
-STUDIES = (*FRAMES, *DECOYS, "frame_90_boxes", "isic_learned_boxes", "isic_full")
-"""The comparisons that the page knows."""
+STUDIES = {
+    "frame_50": "dark frames, 50 %",
+    "frame_70": "dark frames, 70 %",
+    "frame_90": "dark frames, 90 %",
+    "frame_100": "dark frames, 100 %",
+    "decoy_90": "drawn square, 90 %",
+    "decoy_100": "drawn square, 100 %",
+    "frame_90_boxes": "dark frames, 90 %, boxes made by a program",
+    "isic_learned_boxes": "ISIC 2018, masks learned",
+    "isic_full": "ISIC 2018, nothing misleads",
+}
+"""The comparisons that the page knows -> what it calls them."""
 SWEPT = ("care_masked_both", "swap", "paint")
 """The methods whose gain is drawn against the share."""
 LEARNED, ALONE = "care_learned_boxes", "care_csl_masked"
@@ -54,12 +75,13 @@ Studies = Mapping[str, ComparisonExtract]
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What the page says to a question: one sentence, a figure or small table, how sure it is, and all figures."""
+    """What the page says to a question: a sentence, a plot or small table of some comparisons, and what is folded."""
 
     sentence: str
-    shown: str = ""
-    sure: str = ""
-    all_figures: str = ""
+    studies: Sequence[ComparisonExtract]
+    shown: str
+    differences: str
+    own_figures: str = ""
 
 
 def groups_of(study: str) -> tuple[str, str] | tuple[None, None]:
@@ -78,7 +100,7 @@ def rivals_of(method: str, methods: Sequence[str]) -> list[str]:
     if own in (*BASELINES, *RIVALS):
         return []
     if not is_drawn(method):
-        return [other for other in methods if other.partition("@")[0] == own and is_drawn(other)][:1]
+        return [other for other in methods if without_variant(other) == own and is_drawn(other)][:1]
     return [rival for rival in RIVALS if rival in methods]
 
 
@@ -99,267 +121,195 @@ def check_studies(studies: Studies) -> None:
             )
 
 
-def _over_shares(names: Sequence[str], picture: str, studies: Studies) -> Answer:
+def _over_shares(names: Sequence[str], picture: str, studies: Studies) -> Answer | None:
     """Gain over CSL against the share of training images whose cue goes with the class."""
-    here = {name: studies[name] for name in names if name in studies}
-    if not here:
-        return _not_run(names)
-    methods = [[m for m in in_order(list(each.titles)) if m in SWEPT and m in each.baselines] for each in here.values()]
-    parts = []
-    for extract, own in zip(here.values(), methods, strict=True):
-        gains = [differences_of(extract, own, figure, "csl") for figure in (ACCURACY, LOWEST)]
-        counts = " and ".join(f"{len(those_higher(each))} of {len(each)}" for each in gains)
-        parts.append(f"{counts} methods at a share of {share_text(extract)}")
-    sentence = (
-        "Gains over CSL in mean class accuracy and in the lowest recall of a class are shown for "
-        f"{listed(parts)}{_missing(names, studies)}."
-    )
-    shown = f"![Gain over CSL against the share of images whose cue misleads](images/{picture})"
-    differences = differences_table(list(here.values()), methods)
-    beside = _beside_rivals(list(here.values())[-1])
-    return Answer(sentence, f"{shown}\n\n{beside}".rstrip(), how_sure(here, differences), folded(_FOLDED, differences))
+    here = [studies[name] for name in names if name in studies]
+    compared: list[Compared] = [(each, [p for p in _beside_csl(each) if p[0] in SWEPT]) for each in here]
+    said = _effects(compared, has_shares=True)
+    if not said:
+        return None
+    rivals, pairs = _best_beside_rivals(here[-1])
+    shown = f"![Gain over CSL against the share of images whose cue misleads](images/{picture})\n\n{rivals}".rstrip()
+    return Answer(f"Compared with CSL, {said}.", here, shown, differences_table([*compared, (here[-1], pairs)]))
 
 
-where_a_cue_misleads = functools.partial(_over_shares, FRAMES, "results_frame.png")
-where_a_drawn_cue_misleads = functools.partial(_over_shares, DECOYS, "results_decoy.png")
+def _in_one_study(
+    study: str,
+    than: str,
+    pairs_of: Callable[[ComparisonExtract], Sequence[Pair]],
+    names: Sequence[str],
+    all_names: Sequence[str],
+    studies: Studies,
+) -> Answer | None:
+    """What changes in two figures between pairs of methods of one comparison."""
+    extract = studies.get(study)
+    pairs = pairs_of(extract) if extract else []
+    said = _effects([(extract, pairs)], names) if extract else ""
+    if extract is None or not said:
+        return None
+    others = [pair for pair in baseline_pairs(extract) if pair not in pairs]
+    shown = differences_table([(extract, pairs)], names)
+    differences = differences_table([(extract, [*pairs, *others])], all_names)
+    return Answer(f"Compared with {than}, {said}.", [extract], shown, differences, values_table(extract))
 
 
-def which_method(studies: Studies) -> Answer:
-    """All methods on the perfect trap."""
-    extract = studies.get("frame_100")
-    if extract is None:
-        return _not_run(["frame_100"])
-    methods = [method for method in in_order(list(extract.titles)) if method in extract.baselines]
-    compared = [method for method in methods if extract.baselines[method] == "csl"]
-    gains, lowest = (differences_of(extract, compared, figure) for figure in (ACCURACY, LOWEST))
-    sentence = (
-        f"Beside CSL, mean class accuracy is {verdicts(extract, ACCURACY, gains)}, and the lowest recall of a class is "
-        f"{verdicts(extract, LOWEST, lowest)}."
-    )
-    shown = differences_table([extract], [methods])
-    sure = how_sure({"": extract}, shown)
-    return Answer(sentence, f"{shown}\n\n{_beside_rivals(extract)}".rstrip(), sure, _own_figures(extract))
+def _beside_csl(extract: ComparisonExtract) -> list[Pair]:
+    return [pair for pair in baseline_pairs(extract) if pair[1] == "csl"]
 
 
-def simple_rivals(studies: Studies) -> Answer:
+def _supervised_beside_baselines(extract: ComparisonExtract) -> list[Pair]:
+    return baseline_pairs(extract, supervised(extract))
+
+
+def _beside_own_rivals(is_chosen: Callable[[str], bool], extract: ComparisonExtract) -> list[Pair]:
+    chosen = [method for method in supervised(extract) if is_chosen(method)]
+    return [(method, rival) for method in chosen for rival in rivals_of(method, list(extract.titles))]
+
+
+def simple_rivals(studies: Studies) -> Answer | None:
     """Whether a simple use of the same boxes, boxes at random places, or more calls do as well."""
     extract = studies.get("frame_100")
-    if extract is None:
-        return _not_run(["frame_100"])
-    rivals, methods = [rival for rival in RIVALS if rival in extract.titles], supervised(extract)
-    if not rivals:
-        return dataclasses.replace(_not_run(RIVALS), shown=f"- {_equal_calls(extract, methods)}")
-    above = [_counted(extract, _above(extract, each, methods, rivals), len(methods)) for each in (ACCURACY, LOWEST)]
+    pairs = [(m, rival) for rival in RIVALS for m in supervised(extract) if rival in extract.titles] if extract else []
+    if extract is None or not pairs:
+        return None
+    methods = list(dict.fromkeys(method for method, _ in pairs))
+    better, worse, cells = [], [], []
+    for name in HEADLINE:
+        beside = {rival: differences_of(extract, [p for p in pairs if p[1] == rival], name) for rival in RIVALS}
+        run = [each for each in beside.values() if each]
+        above = [method for method in methods if run and all(method in those(each) for each in run)]
+        below = {method for each in run for method in those(each, is_lower)}
+        better.append(f"{counted(_names(extract, above))} in {subject(extract, name)}")
+        worse.append(f"{len(below) or 'none'} in {subject(extract, name)}")
+        cells.append([_above_and_below(each) for each in beside.values()])
     sentence = (
-        f"Mean class accuracy is shown to be above every simple rival's ({_names(extract, rivals)}) for {above[0]}, "
-        f"and the lowest recall for {above[1]}{_missing(RIVALS, extract.titles)}."
+        f"Better than every simple rival, of {len(methods)} methods: {' and '.join(better)}; worse than at least one: "
+        f"{' and '.join(worse)}."
     )
-    lines = [
-        f"{TITLES[figure].capitalize()}, beside {name_of(extract, rival)}, is "
-        f"{verdicts(extract, figure, differences_of(extract, methods, figure, rival))}."
-        for figure in (ACCURACY, LOWEST)
-        for rival in rivals
-    ]
-    points = "\n".join(f"- {line}" for line in [*lines, _equal_calls(extract, methods)])
-    shown = pairs_table(extract, [(method, rival) for rival in rivals for method in methods])
-    return Answer(sentence, points, how_sure({"": extract}, shown), folded(_FOLDED, shown))
+    rows = [[NAMES[rival], *row] for rival, *row in zip(RIVALS, *cells, strict=True)]
+    shown = table(["methods beside", *(titled(extract, name) for name in HEADLINE)], rows)
+    shown = f"{shown}\n\n{_equal_calls(extract, methods)}"
+    return Answer(sentence, [extract], shown, differences_table([(extract, pairs)]))
 
 
-def do_answers_follow(studies: Studies) -> Answer:
-    """Whether the outputs change where the map has moved."""
-    extract = studies.get("frame_100")
-    if extract is None:
-        return _not_run(["frame_100"])
-    methods = [m for m in in_order(list(extract.titles)) if extract.baselines.get(m) == "csl"]
-    moved = those_higher(differences_of(extract, methods, figure_of(extract, "attention_inside")))
-    relied = those_higher(differences_of(extract, moved, figure_of(extract, "lesion_reliance")))
-    right = those_higher(differences_of(extract, moved, ACCURACY))
-    sentence = (
-        f"More attention inside the boxes of {extract.focus[0]} than with CSL is shown for {len(moved)} of "
-        f"{len(methods)} methods; of these {len(moved)}, outputs that go more by the lesion are shown for "
-        f"{len(relied)}, and a higher mean class accuracy for {len(right)}."
-    )
-    shown = differences_table([extract], [methods], FOLLOWING)
-    return Answer(sentence, shown, how_sure({"": extract}, shown))
-
-
-def made_boxes(studies: Studies) -> Answer:
-    """Boxes of DSR and BMS in place of drawn ones."""
-    extract = studies.get("frame_90_boxes")
-    if extract is None:
-        return _not_run(["frame_90_boxes"])
-    methods = supervised(extract)
-    beside = _beside_own_rival(extract, [method for method in methods if not is_drawn(method)], ACCURACY)
-    if not beside:
-        return _not_run(["frame_90_boxes with made boxes beside drawn ones"])
-    sentence = (
-        "Mean class accuracy with made boxes, beside the same method with drawn ones, is "
-        f"{verdicts(extract, ACCURACY, beside)}."
-    )
-    shown = pairs_table(extract, _with_own_rivals(extract, [name for name in methods if not is_drawn(name)]))
-    return Answer(sentence, shown, how_sure({"": extract}, shown), _all_figures(extract, methods))
-
-
-def learned_boxes(studies: Studies) -> Answer:
-    """Boxes on a share of the rare class's images; a mask head gives the others their masks."""
-    extract = studies.get("isic_learned_boxes")
-    if extract is None:
-        return _not_run(["isic_learned_boxes"])
-    methods = supervised(extract)
-    learned = [method for method in methods if method.partition("@")[0] == LEARNED]
-    attention = figure_of(extract, "attention_inside")
-    moved, right = (_beside_own_rival(extract, learned, figure) for figure in (attention, ACCURACY))
-    if not right:
-        return _not_run(["isic_learned_boxes with learned masks beside the drawn boxes alone"])
-    sentence = (
-        f"Beside the same drawn boxes alone, attention inside the boxes of {extract.focus[0]} is "
-        f"{verdicts(extract, attention, moved)}, and mean class accuracy is {verdicts(extract, ACCURACY, right)}."
-    )
-    shown = pairs_table(extract, _with_own_rivals(extract, learned), (*CALLS, "attention_inside"))
-    return Answer(sentence, shown, how_sure({"": extract}, shown), _all_figures(extract, methods))
-
-
-def where_nothing_misleads(studies: Studies) -> Answer:
-    """ISIC 2018, all layers trained."""
-    extract = studies.get("isic_full")
-    if extract is None:
-        return _not_run(["isic_full"])
-    methods = supervised(extract)
-    gains = differences_of(extract, methods, ACCURACY)
-    sentence = (
-        f"Mean class accuracy, beside the same training without attention, is {verdicts(extract, ACCURACY, gains)}."
-    )
-    shown = differences_table([extract], [methods])
-    calls = _equal_calls(extract, methods)
-    return Answer(sentence, f"{calls}\n\n{shown}", how_sure({"": extract}, shown), _own_figures(extract))
-
-
-def what_did_not_help(studies: Studies) -> Answer:
-    """Every method and simple rival in every comparison: higher, lower, not shown."""
-    if not studies:
-        return _not_run(STUDIES)
-    tables: list[str] = []
-    helped: set[str] = set()
-    names: dict[str, str] = {}
-    for figure in (ACCURACY, LOWEST):
-        cells: dict[str, dict[str, str]] = {}  # by method: two with one name would hide each other
-        for study, extract in studies.items():
-            methods = [m for m in in_order(list(extract.titles)) if m.partition("@")[0] not in BASELINES]
-            differences = differences_of(extract, methods, figure)
-            helped |= set(those_higher(differences))
-            for method, difference in differences.items():
-                names.setdefault(method, name_of(extract, method))
-                cells.setdefault(method, {})[study] = f"{_word(difference)} {difference_text(figure, difference)}"
-        rows = [[names[method], *(own.get(study, "not run") for study in studies)] for method, own in cells.items()]
-        tables += [table([TITLES[figure], *studies], rows)] if rows else []
-    never = [name for method, name in names.items() if method not in helped]
-    sentence = (
-        f"No comparison shows a gain in mean class accuracy or in the lowest recall of a class for {len(never)} of "
-        f"{len(names)} methods and simple rivals ({listed(never)})."
-        if never
-        else f"For each of {len(names)} methods and simple rivals, some comparison shows a gain in one of the two."
-    )
-    return Answer(sentence, "\n\n".join(["Minus each method's own baseline:", *tables]))
-
-
-QUESTIONS: dict[str, Callable[[Studies], Answer]] = {
-    "Does supervision of attention help where a cue misleads?": where_a_cue_misleads,
-    "Which method helps most where the cue always misleads?": which_method,
-    "Do simple rivals do as well?": simple_rivals,
-    "Do the answers follow the map?": do_answers_follow,
-    "Is it the same with a drawn cue?": where_a_drawn_cue_misleads,
-    "Are boxes made by a program good enough?": made_boxes,
-    "Can the network learn the boxes that are missing?": learned_boxes,
-    "Does it help where nothing misleads?": where_nothing_misleads,
-    "What did not help?": what_did_not_help,
-}
-_FOLDED = "All differences"
-
-
-def _not_run(names: Sequence[str]) -> Answer:
-    return Answer(f"Not run: {', '.join(names)}.")
-
-
-def _missing(names: Sequence[str], present: Mapping[str, object]) -> str:
-    missing = [name for name in names if name not in present]
-    return f"; not run: {', '.join(missing)}" if missing else ""
-
-
-def _names(extract: ComparisonExtract, methods: Sequence[str]) -> str:
-    return listed([name_of(extract, method) for method in methods])
-
-
-def _word(difference: KeptFigure) -> str:
-    return "**higher**" if is_higher(difference) else "**lower**" if is_lower(difference) else "not shown"
-
-
-def _counted(extract: ComparisonExtract, methods: Sequence[str], total: int) -> str:
-    names = f" ({_names(extract, methods)})" if methods else ""
-    return f"{len(methods) or 'none'} of {total} methods{names}"
-
-
-def _above(extract: ComparisonExtract, figure: str, methods: Sequence[str], rivals: Sequence[str]) -> list[str]:
-    """The methods for which a gain over every rival is shown."""
-    beside = [those_higher(differences_of(extract, methods, figure, rival)) for rival in rivals]
-    return [method for method in methods if beside and all(method in each for each in beside)]
-
-
-def _beside_own_rival(extract: ComparisonExtract, methods: Sequence[str], figure: str) -> dict[str, KeptFigure]:
-    """Differences of methods from what `rivals_of` compares each with."""
-    found: dict[str, KeptFigure] = {}
-    for method, rival in _with_own_rivals(extract, methods):
-        found |= differences_of(extract, [method], figure, rival)
-    return found
-
-
-def _with_own_rivals(extract: ComparisonExtract, methods: Sequence[str]) -> list[tuple[str, str]]:
-    return [(method, rival) for method in methods for rival in rivals_of(method, list(extract.titles))]
-
-
-def _all_figures(extract: ComparisonExtract, methods: Sequence[str]) -> str:
-    """Differences from the baseline, and every method's own figures."""
-    differences = folded("Differences from the baseline", differences_table([extract], [methods]))
-    return f"{differences}\n\n{_own_figures(extract)}"
-
-
-def _own_figures(extract: ComparisonExtract) -> str:
-    return folded("Every method's own figures, shares in percent", values_table(extract))
-
-
-def _beside_rivals(extract: ComparisonExtract) -> str:
-    """Says of the best supervised method whether a simple rival does as well, in each figure; "" without a rival."""
-    lines = [line for figure in (ACCURACY, LOWEST) if (line := _best_beside_rivals(extract, figure))]
-    meaning = "In brackets: it minus the rival; *as well*: no difference is shown."
-    return "\n".join([f"Simple rivals. {meaning}\n", *lines]) if lines else ""
-
-
-def _best_beside_rivals(extract: ComparisonExtract, figure: str) -> str:
-    gains = differences_of(extract, supervised(extract), figure)
-    best = max(gains, key=lambda method: gains[method].estimate.value or 0.0, default="")
-    found = {rival: differences_of(extract, [best], figure, rival) for rival in RIVALS}
-    beside = {rival: each[best] for rival, each in found.items() if each}
-    if not beside:
-        return ""
-    texts = {rival: f"{name_of(extract, rival)} ({difference_text(figure, each)})" for rival, each in beside.items()}
-    better = [texts[rival] for rival, each in beside.items() if is_lower(each)]
-    as_well = [texts[rival] for rival, each in beside.items() if not is_lower(each) and not is_higher(each)]
-    parts = [f"**better** {listed(better)}"] if better else []
-    parts += [f"**as well** {listed(as_well)}"] if as_well else []
-    others = [rival for rival in RIVALS if rival not in beside]
-    parts = parts or [f"no simple rival {'compared ' if others else ''}does as well"]
-    parts += [f"not compared: {_names(extract, others)}"] if others else []
-    own = f"{name_of(extract, best)}, the best at a share of {share_text(extract)}"
-    return f"- {TITLES[figure].capitalize()}, beside {own}: {'; '.join(parts)}."
+def _above_and_below(differences: Differences) -> str:
+    higher, lower = (len(those(differences, is_side)) for is_side in (is_higher, is_lower))
+    return f"{higher} better, {lower} worse, of {len(differences)}" if differences else "not run"
 
 
 def _equal_calls(extract: ComparisonExtract, methods: Sequence[str]) -> str:
     """Whether calling the class as often gives the baseline the same recall."""
     recall, calls = figure_of(extract, "recall"), figure_of(extract, "recall_at_equal_calls")
-    risen = those_higher(differences_of(extract, methods, recall))
-    left = those_higher(differences_of(extract, risen, calls))
-    shown = _counted(extract, risen, len(methods))
-    text = f"A higher {titled(extract, 'recall')} than the baseline's is shown for {shown}"
-    if not risen:
-        return f"{text}."
-    rest = _counted(extract, left, len(risen))
-    return f"{text}; where the baseline calls {extract.focus[0]} as often, a gain is left for {rest}."
+    pairs = baseline_pairs(extract, methods)
+    risen = those(differences_of(extract, pairs, recall))
+    left = those(differences_of(extract, [pair for pair in pairs if pair[0] in risen], calls))
+    more, still = (named(_names(extract, methods), len(pairs)) for methods in (risen, left))
+    at_equal_calls = f"; at equal calls, with {still}" if risen else ""
+    return f"The recall of {extract.focus[0]} is higher than the baseline's with {more}{at_equal_calls}."
+
+
+def what_did_not_help(studies: Studies) -> Answer | None:
+    """Every method and simple rival in every comparison: what rises, what falls, and what is not shown."""
+    pairs = {
+        study: [pair for pair in baseline_pairs(extract) if without_variant(pair[0]) not in BASELINES]
+        for study, extract in studies.items()
+    }
+    names = {method: name_of(studies[study], method) for study, own in pairs.items() for method, _ in own}
+    if not names:
+        return None
+    helped = {
+        method
+        for study, extract in studies.items()
+        for name in HEADLINE
+        for method in those(differences_of(extract, pairs[study], name))
+    }
+    never = [names[method] for method in in_order(list(names)) if method not in helped]
+    sentence = f"No gain in mean class accuracy or the lowest recall is shown with {named(never, len(names), most=8)}."
+    if not never:
+        sentence = "Every method and simple rival has a gain in some comparison."
+
+    def by_study(title: str, cell: Callable[[ComparisonExtract, Pair], str]) -> str:
+        rows = []
+        for method in in_order(list(names)):  # not by name: two of one name would hide each other
+            own = {study: pair for study, each in pairs.items() for pair in each if pair[0] == method}
+            cells = [cell(studies[study], own[study]) if study in own else "not run" for study in studies]
+            rows.append([names[method], *cells])
+        return table([title, *(STUDIES[study] for study in studies)], rows)
+
+    figures = [
+        by_study(TITLES[name], lambda extract, pair, name=name: difference_cell(extract, pair, name))
+        for name in HEADLINE
+    ]
+    return Answer(sentence, list(studies.values()), by_study("minus its baseline", _outcome), "\n\n".join(figures))
+
+
+def _outcome(extract: ComparisonExtract, pair: Pair) -> str:
+    """Which of the two figures are shown to be higher or lower."""
+    known = {name: found[pair[0]] for name in HEADLINE if (found := differences_of(extract, [pair], name))}
+    sides = {word: [_SHORT[name] for name in known if is_side(known[name])] for word, is_side in _SIDES.items()}
+    return ", ".join(f"**{listed(names)} {word}**" for word, names in sides.items() if names) or "not shown"
+
+
+def _best_beside_rivals(extract: ComparisonExtract) -> tuple[str, list[Pair]]:
+    """How simple rivals do beside the best method with attention, in each figure; and it with each rival."""
+    rows, pairs = [], []
+    for name in HEADLINE:
+        gains = differences_of(extract, _supervised_beside_baselines(extract), name)
+        best = max(gains, key=lambda method: gains[method].estimate.value or 0.0, default="")
+        beside = {rival: differences_of(extract, [(best, rival)], name) for rival in RIVALS}
+        run = {rival: each[best] for rival, each in beside.items() if each}
+        better, worse = those(run, is_lower), those(run, is_higher)
+        as_well = [rival for rival in run if rival not in (*better, *worse)]
+        absent = [rival for rival in RIVALS if rival not in run]
+        cells = [", ".join(NAMES[rival] for rival in each) for each in (better, as_well, worse, absent)]
+        rows += [[titled(extract, name), name_of(extract, best), *cells]] if run else []
+        pairs += [(best, rival) for rival in run]
+    header = [f"at {share_text(extract)}", "best with attention", "simple rivals that do better", "as well", "worse"]
+    return table([*header, "not compared"], rows) if rows else "", list(dict.fromkeys(pairs))
+
+
+def _effects(compared: Sequence[Compared], names: Sequence[str] = HEADLINE, has_shares: bool = False) -> str:
+    """What rises and what falls, over the shares of a trap or in one comparison; "" where no difference is known."""
+    found: dict[str, dict[str, Differences]] = {}
+    for name, (extract, pairs) in itertools.product(names, compared):
+        if differences := differences_of(extract, pairs, figure_of(extract, name)):
+            found.setdefault(subject(extract, name), {})[share_text(extract) * has_shares] = differences
+    called = {method: name_of(extract, method) for extract, pairs in compared for method, _ in pairs}
+    return effects(called, found) if found else ""
+
+
+def _names(extract: ComparisonExtract, methods: Sequence[str]) -> list[str]:
+    return [name_of(extract, method) for method in methods]
+
+
+_SHORT = {ACCURACY: "accuracy", LOWEST: "recall"}
+_SIDES = {"higher": is_higher, "lower": is_lower}
+_HELP_MOST = ("frame_100", "CSL", _beside_csl, HEADLINE, CALLS)
+_FOLLOW = ("frame_100", "CSL", _beside_csl, (INSIDE, RELIANCE), (INSIDE, RELIANCE, FLIPS, ACCURACY))
+_MADE = functools.partial(_beside_own_rivals, lambda method: not is_drawn(method))
+_LEARNED = functools.partial(_beside_own_rivals, lambda method: without_variant(method) == LEARNED)
+QUESTIONS: dict[str, Callable[[Studies], Answer | None]] = {
+    "Does supervision of attention help where a cue misleads?": functools.partial(
+        _over_shares, FRAMES, "results_frame.png"
+    ),
+    "Which method helps most where the cue always misleads?": functools.partial(_in_one_study, *_HELP_MOST),
+    "Do simple rivals do as well?": simple_rivals,
+    "Do the answers follow the map?": functools.partial(_in_one_study, *_FOLLOW),
+    "Is it the same with a drawn cue?": functools.partial(_over_shares, DECOYS, "results_decoy.png"),
+    "Are boxes made by a program good enough?": functools.partial(
+        _in_one_study, "frame_90_boxes", "the same method with drawn boxes", _MADE, HEADLINE, CALLS
+    ),
+    "Can the network learn the boxes that are missing?": functools.partial(
+        _in_one_study,
+        *("isic_learned_boxes", "the same drawn boxes alone", _LEARNED, (INSIDE, ACCURACY), (*CALLS, INSIDE)),
+    ),
+    "Does it help where nothing misleads?": functools.partial(
+        _in_one_study,
+        "isic_full",
+        "the same training without attention",
+        _supervised_beside_baselines,
+        (ACCURACY, AREA),
+        CALLS,
+    ),
+    "What did not help?": what_did_not_help,
+}
