@@ -70,10 +70,9 @@ def _draw_interval(axes: Any, share: float, value: float, kept: KeptFigure, colo
 
 def _label_shares(axes: Any, studies: Sequence[ComparisonExtract]) -> None:
     shares = [extract.cue_share or 0.0 for extract in studies]
-    texts = [
-        [share_text(extract), f"{len(extract.seeds)} seeds", _WORDS.get(extract.cue_share, "")] for extract in studies
-    ]
-    axes.set_xticks(shares, ["\n".join(text) for text in texts])
+    seeds = [f"{share_text(extract)}\nseeds: {len(extract.seeds)}" for extract in studies]
+    words = [_WORDS.get(share, "") for share in shares]
+    axes.set_xticks(shares, [f"{text}\n{word}" for text, word in zip(seeds, words, strict=True)])
     axes.set_xlim(min(0.46, *shares), 1.04)
     axes.set_xlabel("share of training images whose cue goes with the class\nfilled: the 95 % interval excludes 0")
     axes.grid(axis="x", visible=False)

@@ -4,13 +4,11 @@ import dataclasses
 import functools
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from results_tables import (
     ACCURACY,
-    AREA,
     CALLS,
-    FLIPS,
     HEADLINE,
     INSIDE,
     LOWEST,
@@ -24,7 +22,6 @@ from results_tables import (
     subject,
     table,
     titled,
-    values_table,
 )
 from results_words import (
     BASELINES,
@@ -33,7 +30,6 @@ from results_words import (
     Differences,
     Pair,
     baseline_pairs,
-    counted,
     differences_of,
     effects,
     in_order,
@@ -60,9 +56,9 @@ STUDIES = {
     "frame_100": "dark frames, 100 %",
     "decoy_90": "drawn square, 90 %",
     "decoy_100": "drawn square, 100 %",
-    "frame_90_boxes": "dark frames, 90 %, boxes made by a program",
-    "isic_learned_boxes": "ISIC 2018, masks learned",
-    "isic_full": "ISIC 2018, nothing misleads",
+    "frame_90_boxes": "dark frames, 90 %, made boxes",
+    "isic_learned_boxes": "ISIC 2018, learned masks",
+    "isic_full": "ISIC 2018",
 }
 """The comparisons that the page knows -> what it calls them."""
 SWEPT = ("care_masked_both", "swap", "paint")
@@ -81,7 +77,6 @@ class Answer:
     studies: Sequence[ComparisonExtract]
     shown: str
     differences: str
-    own_figures: str = ""
 
 
 def groups_of(study: str) -> tuple[str, str] | tuple[None, None]:
@@ -134,23 +129,19 @@ def _over_shares(names: Sequence[str], picture: str, studies: Studies) -> Answer
 
 
 def _in_one_study(
-    study: str,
+    extract: ComparisonExtract | None,
     than: str,
     pairs_of: Callable[[ComparisonExtract], Sequence[Pair]],
-    names: Sequence[str],
-    all_names: Sequence[str],
-    studies: Studies,
+    names: Sequence[str] = HEADLINE,
 ) -> Answer | None:
     """What changes in two figures between pairs of methods of one comparison."""
-    extract = studies.get(study)
-    pairs = pairs_of(extract) if extract else []
-    said = _effects([(extract, pairs)], names) if extract else ""
-    if extract is None or not said:
+    if extract is None:
         return None
+    pairs = pairs_of(extract)
     others = [pair for pair in baseline_pairs(extract) if pair not in pairs]
-    shown = differences_table([(extract, pairs)], names)
-    differences = differences_table([(extract, [*pairs, *others])], all_names)
-    return Answer(f"Compared with {than}, {said}.", [extract], shown, differences, values_table(extract))
+    differences = differences_table([(extract, [*pairs, *others])], list(dict.fromkeys((*names, *CALLS))))
+    said, shown = _effects([(extract, pairs)], names), differences_table([(extract, pairs)], names)
+    return Answer(f"Compared with {than}, {said}.", [extract], shown, differences) if said else None
 
 
 def _beside_csl(extract: ComparisonExtract) -> list[Pair]:
@@ -161,38 +152,39 @@ def _supervised_beside_baselines(extract: ComparisonExtract) -> list[Pair]:
     return baseline_pairs(extract, supervised(extract))
 
 
-def _beside_own_rivals(is_chosen: Callable[[str], bool], extract: ComparisonExtract) -> list[Pair]:
-    chosen = [method for method in supervised(extract) if is_chosen(method)]
+def _beside_own_rivals(extract: ComparisonExtract, is_learned: bool) -> list[Pair]:
+    """Learned masks beside the drawn boxes alone, or the others with made boxes beside themselves with drawn ones."""
+    made = [method for method in supervised(extract) if not is_drawn(method)]
+    chosen = [method for method in made if (without_variant(method) == LEARNED) == is_learned]
     return [(method, rival) for method in chosen for rival in rivals_of(method, list(extract.titles))]
 
 
 def simple_rivals(studies: Studies) -> Answer | None:
     """Whether a simple use of the same boxes, boxes at random places, or more calls do as well."""
     extract = studies.get("frame_100")
-    pairs = [(m, rival) for rival in RIVALS for m in supervised(extract) if rival in extract.titles] if extract else []
-    if extract is None or not pairs:
+    if extract is None:
         return None
-    methods = list(dict.fromkeys(method for method, _ in pairs))
-    better, worse, cells = [], [], []
+    methods = supervised(extract)
+    pairs = {rival: [(method, rival) for method in methods] for rival in RIVALS}
+    pairs = {rival: own for rival, own in pairs.items() if differences_of(extract, own, ACCURACY)}
+    better, worse, columns = [], [], []
     for name in HEADLINE:
-        beside = {rival: differences_of(extract, [p for p in pairs if p[1] == rival], name) for rival in RIVALS}
-        run = [each for each in beside.values() if each]
-        above = [method for method in methods if run and all(method in those(each) for each in run)]
-        below = {method for each in run for method in those(each, is_lower)}
-        better.append(f"{counted(_names(extract, above))} in {subject(extract, name)}")
-        worse.append(f"{len(below) or 'none'} in {subject(extract, name)}")
-        cells.append([_above_and_below(each) for each in beside.values()])
-    sentence = (
-        f"Better than every simple rival, of {len(methods)} methods: {' and '.join(better)}; worse than at least one: "
-        f"{' and '.join(worse)}."
-    )
-    rows = [[NAMES[rival], *row] for rival, *row in zip(RIVALS, *cells, strict=True)]
+        beside = {rival: differences_of(extract, own, name) for rival, own in pairs.items()}
+        above = set(methods).intersection(*(those(each) for each in beside.values()))
+        below = {method for each in beside.values() for method in those(each, is_lower)}
+        better.append(f"{_named(extract, above, methods)} in {subject(extract, name)}")
+        worse.append(f"{_named(extract, below, methods)} in {subject(extract, name)}")
+        columns.append([_counts(beside.get(rival, {})) for rival in RIVALS])
+    every = "every simple rival" + " compared" * (len(pairs) < len(RIVALS))
+    sentence = f"Better than {every}: {listed(better)}; worse than at least one: {listed(worse)}."
+    rows = [[NAMES[rival], *cells] for rival, *cells in zip(RIVALS, *columns, strict=True)]
     shown = table(["methods beside", *(titled(extract, name) for name in HEADLINE)], rows)
+    differences = differences_table([(extract, [pair for own in pairs.values() for pair in own])])
     shown = f"{shown}\n\n{_equal_calls(extract, methods)}"
-    return Answer(sentence, [extract], shown, differences_table([(extract, pairs)]))
+    return Answer(sentence, [extract], shown, differences) if pairs else None
 
 
-def _above_and_below(differences: Differences) -> str:
+def _counts(differences: Differences) -> str:
     higher, lower = (len(those(differences, is_side)) for is_side in (is_higher, is_lower))
     return f"{higher} better, {lower} worse, of {len(differences)}" if differences else "not run"
 
@@ -203,51 +195,51 @@ def _equal_calls(extract: ComparisonExtract, methods: Sequence[str]) -> str:
     pairs = baseline_pairs(extract, methods)
     risen = those(differences_of(extract, pairs, recall))
     left = those(differences_of(extract, [pair for pair in pairs if pair[0] in risen], calls))
-    more, still = (named(_names(extract, methods), len(pairs)) for methods in (risen, left))
-    at_equal_calls = f"; at equal calls, with {still}" if risen else ""
-    return f"The recall of {extract.focus[0]} is higher than the baseline's with {more}{at_equal_calls}."
+    at_equal_calls = f"; at equal calls, with {_named(extract, left, methods)}" if risen else ""
+    more = f"higher than the baseline's with {_named(extract, risen, methods)}"
+    return f"The recall of {extract.focus[0]} is {more}{at_equal_calls}."
 
 
 def what_did_not_help(studies: Studies) -> Answer | None:
     """Every method and simple rival in every comparison: what rises, what falls, and what is not shown."""
     pairs = {
-        study: [pair for pair in baseline_pairs(extract) if without_variant(pair[0]) not in BASELINES]
+        (study, pair[0]): pair
         for study, extract in studies.items()
+        for pair in baseline_pairs(extract)
+        if without_variant(pair[0]) not in BASELINES
     }
-    names = {method: name_of(studies[study], method) for study, own in pairs.items() for method, _ in own}
+    names = {method: name_of(studies[study], method) for study, method in reversed(pairs)}  # the first study's
     if not names:
         return None
-    helped = {
-        method
-        for study, extract in studies.items()
-        for name in HEADLINE
-        for method in those(differences_of(extract, pairs[study], name))
-    }
+    outcomes = {key: _outcome(studies[key[0]], pair) for key, pair in pairs.items()}
+    helped = {method for (_, method), outcome in outcomes.items() if "higher" in outcome}
     never = [names[method] for method in in_order(list(names)) if method not in helped]
     sentence = f"No gain in mean class accuracy or the lowest recall is shown with {named(never, len(names), most=8)}."
     if not never:
         sentence = "Every method and simple rival has a gain in some comparison."
 
-    def by_study(title: str, cell: Callable[[ComparisonExtract, Pair], str]) -> str:
-        rows = []
-        for method in in_order(list(names)):  # not by name: two of one name would hide each other
-            own = {study: pair for study, each in pairs.items() for pair in each if pair[0] == method}
-            cells = [cell(studies[study], own[study]) if study in own else "not run" for study in studies]
-            rows.append([names[method], *cells])
+    def by_study(title: str, cells: Mapping[tuple[str, str], str]) -> str:
+        rows = [  # of methods, not of their names: two of one name would hide each other
+            [names[method], *(cells.get((study, method), "not run") for study in studies)]
+            for method in in_order(list(names))
+        ]
         return table([title, *(STUDIES[study] for study in studies)], rows)
 
     figures = [
-        by_study(TITLES[name], lambda extract, pair, name=name: difference_cell(extract, pair, name))
+        by_study(TITLES[name], {key: difference_cell(studies[key[0]], pair, name) for key, pair in pairs.items()})
         for name in HEADLINE
     ]
-    return Answer(sentence, list(studies.values()), by_study("minus its baseline", _outcome), "\n\n".join(figures))
+    return Answer(sentence, list(studies.values()), by_study("minus its baseline", outcomes), "\n\n".join(figures))
 
 
 def _outcome(extract: ComparisonExtract, pair: Pair) -> str:
     """Which of the two figures are shown to be higher or lower."""
-    known = {name: found[pair[0]] for name in HEADLINE if (found := differences_of(extract, [pair], name))}
-    sides = {word: [_SHORT[name] for name in known if is_side(known[name])] for word, is_side in _SIDES.items()}
-    return ", ".join(f"**{listed(names)} {word}**" for word, names in sides.items() if names) or "not shown"
+    sides: dict[str, list[str]] = {"higher": [], "lower": []}
+    for name, word in ((ACCURACY, "accuracy"), (LOWEST, "recall")):
+        for difference in differences_of(extract, [pair], name).values():
+            if difference.estimate.excludes_zero:
+                sides["higher" if is_higher(difference) else "lower"].append(word)
+    return ", ".join(f"**{listed(words)} {side}**" for side, words in sides.items() if words) or "not shown"
 
 
 def _best_beside_rivals(extract: ComparisonExtract) -> tuple[str, list[Pair]]:
@@ -264,7 +256,7 @@ def _best_beside_rivals(extract: ComparisonExtract) -> tuple[str, list[Pair]]:
         cells = [", ".join(NAMES[rival] for rival in each) for each in (better, as_well, worse, absent)]
         rows += [[titled(extract, name), name_of(extract, best), *cells]] if run else []
         pairs += [(best, rival) for rival in run]
-    header = [f"at {share_text(extract)}", "best with attention", "simple rivals that do better", "as well", "worse"]
+    header = [f"at {share_text(extract)}", "best with attention", "simple rivals: better", "as well", "worse"]
     return table([*header, "not compared"], rows) if rows else "", list(dict.fromkeys(pairs))
 
 
@@ -278,38 +270,31 @@ def _effects(compared: Sequence[Compared], names: Sequence[str] = HEADLINE, has_
     return effects(called, found) if found else ""
 
 
-def _names(extract: ComparisonExtract, methods: Sequence[str]) -> list[str]:
-    return [name_of(extract, method) for method in methods]
+def _named(extract: ComparisonExtract, methods: Iterable[str], of: Sequence[str]) -> str:
+    return named([name_of(extract, method) for method in in_order(list(methods))], len(of))
 
 
-_SHORT = {ACCURACY: "accuracy", LOWEST: "recall"}
-_SIDES = {"higher": is_higher, "lower": is_lower}
-_HELP_MOST = ("frame_100", "CSL", _beside_csl, HEADLINE, CALLS)
-_FOLLOW = ("frame_100", "CSL", _beside_csl, (INSIDE, RELIANCE), (INSIDE, RELIANCE, FLIPS, ACCURACY))
-_MADE = functools.partial(_beside_own_rivals, lambda method: not is_drawn(method))
-_LEARNED = functools.partial(_beside_own_rivals, lambda method: without_variant(method) == LEARNED)
+_MADE, _LEARNED = (functools.partial(_beside_own_rivals, is_learned=is_learned) for is_learned in (False, True))
 QUESTIONS: dict[str, Callable[[Studies], Answer | None]] = {
-    "Does supervision of attention help where a cue misleads?": functools.partial(
-        _over_shares, FRAMES, "results_frame.png"
+    "Does supervision of attention help where a cue misleads?": lambda studies: _over_shares(
+        FRAMES, "results_frame.png", studies
     ),
-    "Which method helps most where the cue always misleads?": functools.partial(_in_one_study, *_HELP_MOST),
+    "Which method helps most where the cue always misleads?": lambda studies: _in_one_study(
+        studies.get("frame_100"), "CSL", _beside_csl
+    ),
     "Do simple rivals do as well?": simple_rivals,
-    "Do the answers follow the map?": functools.partial(_in_one_study, *_FOLLOW),
-    "Is it the same with a drawn cue?": functools.partial(_over_shares, DECOYS, "results_decoy.png"),
-    "Are boxes made by a program good enough?": functools.partial(
-        _in_one_study, "frame_90_boxes", "the same method with drawn boxes", _MADE, HEADLINE, CALLS
+    "Do the answers follow the map?": lambda studies: _in_one_study(
+        studies.get("frame_100"), "CSL", _beside_csl, (INSIDE, RELIANCE)
     ),
-    "Can the network learn the boxes that are missing?": functools.partial(
-        _in_one_study,
-        *("isic_learned_boxes", "the same drawn boxes alone", _LEARNED, (INSIDE, ACCURACY), (*CALLS, INSIDE)),
+    "Is it the same with a drawn cue?": lambda studies: _over_shares(DECOYS, "results_decoy.png", studies),
+    "Are boxes made by a program good enough?": lambda studies: _in_one_study(
+        studies.get("frame_90_boxes"), "the same method with drawn boxes", _MADE
     ),
-    "Does it help where nothing misleads?": functools.partial(
-        _in_one_study,
-        "isic_full",
-        "the same training without attention",
-        _supervised_beside_baselines,
-        (ACCURACY, AREA),
-        CALLS,
+    "Can the network learn the boxes that are missing?": lambda studies: _in_one_study(
+        studies.get("isic_learned_boxes"), "the same drawn boxes alone", _LEARNED, (INSIDE, ACCURACY)
+    ),
+    "Does it help where nothing misleads?": lambda studies: _in_one_study(
+        studies.get("isic_full"), "the same training without attention", _supervised_beside_baselines
     ),
     "What did not help?": what_did_not_help,
 }

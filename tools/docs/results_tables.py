@@ -19,14 +19,14 @@ TITLES = {
     "recall_at_equal_calls": "the same at equal calls",
     "precision": "precision of {}",
     "average_precision": "average precision of {}",
-    FLIPS: "pairs whose call changes (fewer is better)",
+    FLIPS: "pairs whose call changes (less is better)",
     INSIDE: "attention inside the boxes of {}",
-    RELIANCE: "lesion reliance, {}",
+    RELIANCE: "lesion reliance of {}",
 }
 """Figure, without its class -> title."""
 HEADLINE = (ACCURACY, LOWEST)
 # A recall never stands without the difference at equal calls and its precision.
-CALLS = (*HEADLINE, AREA, "recall", "recall_at_equal_calls", "precision")
+CALLS = (*HEADLINE, AREA, "recall", "recall_at_equal_calls", "precision", FLIPS)
 _OWN = tuple(figure for figure in TITLES if figure != "recall_at_equal_calls")
 
 Compared = tuple[ComparisonExtract, Sequence[Pair]]

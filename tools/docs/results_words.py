@@ -103,9 +103,9 @@ def those(differences: Differences, is_side: Callable[[KeptFigure], bool] = is_h
 
 
 def effects(names: Mapping[str, str], found: Mapping[str, Mapping[str, Differences]]) -> str:
-    """What is shown to rise and to fall with which method, as a part of a sentence.
+    """What is shown to rise and to fall, with which methods, as a part of a sentence.
 
-    "the lowest recall rises with cropping (+22.2) and falls with energy (-3.1); no change is shown with CARE"
+    "mean class accuracy rises with no method and falls with energy (-2.5); no change is shown with CARE"
 
     Args:
       names: Method -> what it is called.
@@ -121,7 +121,8 @@ def effects(names: Mapping[str, str], found: Mapping[str, Mapping[str, Differenc
     unchanged = [names[method] for method in methods if method not in changed]
     clauses = [_clause(subjects, higher, lower, len(methods)) for (higher, lower), subjects in groups.items()]
     if changed and unchanged:
-        clauses.append(f"no change is shown with {named(unchanged, len(methods))}")
+        of_all = " of either" * (len(found) > 1)
+        clauses.append(f"no change{of_all} is shown with {named(unchanged, len(methods))}")
     return "; ".join(clauses)
 
 
@@ -154,11 +155,6 @@ def named(names: Sequence[str], total: int, most: int = 4) -> str:
     if len(names) <= most:
         return listed(names) or "no method"
     return f"all {total} methods" if len(names) == total else f"{len(names)} of {total} methods"
-
-
-def counted(names: Sequence[str], most: int = 4) -> str:
-    """How many methods, and which where they are few: "2 (CARE and energy)"."""
-    return f"{len(names) or 'none'}" + (f" ({listed(names)})" if 0 < len(names) <= most else "")
 
 
 def listed(parts: Sequence[str]) -> str:
