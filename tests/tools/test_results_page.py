@@ -150,6 +150,7 @@ def test_no_gain_at_all_is_said():
     page = results_page.page({"frame_100": extract({"energy": 0.0, "paint": -0.01})})
     assert "no change of mean class accuracy or the lowest recall is shown.**" in section(page, "Which method")
     assert "**No gain in mean class accuracy or the lowest recall is shown with energy and painting.**" in page
+    assert "| beside its baseline | neither shown |" in page and "| energy | dark frames, 100 % |" in page
     all_gain = results_page.page({"frame_100": extract({"energy": 0.05})})
     assert "**Every method and simple rival has a gain in some comparison.**" in section(all_gain, "What did not help")
 
@@ -268,9 +269,11 @@ def test_no_method_hides_another():
     study = dataclasses.replace(study, titles=study.titles | {"mine": "same title", "yours": "same title"})
     page = results_page.page({"frame_50": study, "frame_100": study})
     said = section(page, "What did not help")
-    assert said.count("| CARE | **+5.0 ") == said.count("| CARE + CSL | **-5.0 ") == 2
-    assert said.count("| same title | **+7.0 ") == said.count("| same title | **-7.0 ") == 2
-    assert said.count("| same title | **accuracy and recall higher** |") == 1
+    for share in ("50 %", "100 %"):
+        for name, gain in (("CARE", "+5.0"), ("CARE + CSL", "-5.0"), ("same title", "+7.0"), ("same title", "-7.0")):
+            assert said.count(f"| {name} | dark frames, {share} | **{gain} ") == 1
+    both = "dark frames, 50 % (accuracy and recall); dark frames, 100 % (accuracy and recall)"
+    assert f"| same title | {both} |  |\n| same title |  | {both} |" in said
     assert "| CARE | title of care |\n| CARE + CSL | title of care_csl |\n" in page
 
 

@@ -73,6 +73,6 @@ def _label_shares(axes: Any, studies: Sequence[ComparisonExtract]) -> None:
     seeds = [f"{share_text(extract)}\nseeds: {len(extract.seeds)}" for extract in studies]
     words = [_WORDS.get(share, "") for share in shares]
     axes.set_xticks(shares, [f"{text}\n{word}" for text, word in zip(seeds, words, strict=True)])
-    axes.set_xlim(min(0.46, *shares), 1.04)
+    axes.set_xlim(min(shares) - 0.04, 1.04)
     axes.set_xlabel("share of training images whose cue goes with the class\nfilled: the 95 % interval excludes 0")
     axes.grid(axis="x", visible=False)

@@ -211,35 +211,31 @@ def what_did_not_help(studies: Studies) -> Answer | None:
     names = {method: name_of(studies[study], method) for study, method in reversed(pairs)}  # the first study's
     if not names:
         return None
-    outcomes = {key: _outcome(studies[key[0]], pair) for key, pair in pairs.items()}
-    helped = {method for (_, method), outcome in outcomes.items() if "higher" in outcome}
+    changes = {key: _gains_and_losses(studies[key[0]], pair) for key, pair in pairs.items()}
+    helped = {method for (_, method), (gains, _) in changes.items() if gains}
     never = [names[method] for method in in_order(list(names)) if method not in helped]
     sentence = f"No gain in mean class accuracy or the lowest recall is shown with {named(never, len(names), most=8)}."
     if not never:
         sentence = "Every method and simple rival has a gain in some comparison."
+    rows, figures = [], []
+    for method in in_order(list(names)):  # not by name: two of one name would hide each other
+        own = {STUDIES[study]: change for (study, each), change in changes.items() if each == method}
+        gains, losses = ([f"{study} ({listed(c[i])})" for study, c in own.items() if c[i]] for i in (0, 1))
+        neither = [study for study, change in own.items() if not any(change)]
+        rows.append([names[method], *("; ".join(cell) for cell in (gains, losses, neither))])
+        for study in [study for study, each in pairs if each == method]:
+            cells = [difference_cell(studies[study], pairs[study, method], name) for name in HEADLINE]
+            figures.append([names[method], STUDIES[study], *cells])
+    shown = table(["beside its baseline", "a gain", "a loss", "neither shown"], rows)
+    differences = table(["minus its baseline", "comparison", *(TITLES[name] for name in HEADLINE)], figures)
+    return Answer(sentence, list(studies.values()), shown, differences)
 
-    def by_study(title: str, cells: Mapping[tuple[str, str], str]) -> str:
-        rows = [  # of methods, not of their names: two of one name would hide each other
-            [names[method], *(cells.get((study, method), "not run") for study in studies)]
-            for method in in_order(list(names))
-        ]
-        return table([title, *(STUDIES[study] for study in studies)], rows)
 
-    figures = [
-        by_study(TITLES[name], {key: difference_cell(studies[key[0]], pair, name) for key, pair in pairs.items()})
-        for name in HEADLINE
-    ]
-    return Answer(sentence, list(studies.values()), by_study("minus its baseline", outcomes), "\n\n".join(figures))
-
-
-def _outcome(extract: ComparisonExtract, pair: Pair) -> str:
-    """Which of the two figures are shown to be higher or lower."""
-    sides: dict[str, list[str]] = {"higher": [], "lower": []}
-    for name, word in ((ACCURACY, "accuracy"), (LOWEST, "recall")):
-        for difference in differences_of(extract, [pair], name).values():
-            if difference.estimate.excludes_zero:
-                sides["higher" if is_higher(difference) else "lower"].append(word)
-    return ", ".join(f"**{listed(words)} {side}**" for side, words in sides.items() if words) or "not shown"
+def _gains_and_losses(extract: ComparisonExtract, pair: Pair) -> tuple[list[str], list[str]]:
+    """In which of the two figures a gain is shown, and in which a loss."""
+    words = {ACCURACY: "accuracy", LOWEST: "recall"}
+    known = [(word, each) for name, word in words.items() for each in differences_of(extract, [pair], name).values()]
+    return [word for word, each in known if is_higher(each)], [word for word, each in known if is_lower(each)]
 
 
 def _best_beside_rivals(extract: ComparisonExtract) -> tuple[str, list[Pair]]:
