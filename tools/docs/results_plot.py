@@ -17,7 +17,7 @@ _PANELS = {
     LOWEST: "Lowest recall of a class,\nwith or without the cue",
     ACCURACY: "Mean class accuracy\n(balanced accuracy)",
 }
-_APART = 0.009  # shares between the methods' dots, so that their intervals do not hide each other
+_APART = 0.016  # of the axis between the methods' dots, so that their intervals do not hide each other
 _WORDS = {0.5: "tells nothing", 1.0: "always"}
 
 
@@ -30,13 +30,14 @@ def write_gain_plot(path: str | os.PathLike, studies: Sequence[ComparisonExtract
     """
     studies = sorted(studies, key=lambda extract: extract.cue_share or 0.0)
     methods = [method for method in SWEPT if any(method in extract.titles for extract in studies)]
+    apart = _APART * (1.08 - (studies[0].cue_share or 0.0))
     with drawing(9.4, 4.6) as figure, atomic_path(path) as temporary:
         panels = figure.subplots(1, 2, sharey=True)
         for axes, (name, title) in zip(panels, _PANELS.items(), strict=True):
             axes.set_title(title)
             axes.axhline(0.0, color=INK, linewidth=1.2)
             for place, method in enumerate(methods):
-                _draw_method(axes, studies, method, name, _APART * (place - (len(methods) - 1) / 2))
+                _draw_method(axes, studies, method, name, apart * (place - (len(methods) - 1) / 2))
             _label_shares(axes, studies)
         panels[0].set_ylabel("method minus CSL, points")
         handles, labels = panels[0].get_legend_handles_labels()
