@@ -1,7 +1,6 @@
 """The results page says what its figures allow, and is the one that its figures give."""
 
 import dataclasses
-import itertools
 import re
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from care_tf.runs.comparison_extract import ComparisonExtract, KeptFigure, write
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools" / "docs"))
 
+import links  # noqa: E402
 import results_page  # noqa: E402
 import results_questions  # noqa: E402
 import results_words  # noqa: E402
@@ -66,118 +66,192 @@ TRAP = {"care_masked_both": 0.05, "energy": 0.01, "perturbation": -0.04, "paint"
 
 # sentences
 
-
-def test_shown_is_said_where_the_interval_excludes_0_and_nowhere_else():
-    said = section(results_page.page({"frame_100": extract(TRAP)}), "Which method helps most")
-    shown = (
-        "shown to be higher for 2 of 5 (CARE masked on both classes +5.0 [+3.0, +7.0]; painting +3.0 [+1.0, +5.0]) "
-        "and lower for 2 (perturbation -4.0 [-6.0, -2.0]; cropping -5.0 [-7.0, -3.0]); no difference is shown for 1 "
-        "(energy)"
-    )
-    assert f"**Beside CSL, mean class accuracy is {shown}, and the lowest recall of a class is {shown}.**" in said
-    assert "| energy | CSL | +1.0 [-1.0, +3.0] † |" in said
-    assert "| perturbation | CSL | **-4.0 [-6.0, -2.0]** † |" in said
-
-
-def test_no_gain_at_all_is_said():
-    said = results_page.page({"frame_100": extract({"energy": 0.0, "paint": -0.01})})
-    assert (
-        "is shown to be higher for none of 2 and lower for none; no difference is shown for 2 (energy, painting).**"
-    ) in said
-    assert "in the lowest recall of a class for 2 of 2 methods and simple rivals (energy and painting).**" in said
-
-
-def test_what_was_not_run_is_said_and_never_filled():
-    page = results_page.page({"frame_100": extract(TRAP)})
-    assert (
-        "Not run yet: frame_50, frame_70, frame_90, decoy_90, decoy_100, frame_90_boxes, isic_learned_boxes, isic_full."
-        in page
-    )
-    assert "**Not run: decoy_90, decoy_100.**" in section(page, "Is it the same with a drawn cue?")
-    assert "are shown for 2 of 2 and 2 of 2 methods at a share of 1; not run: frame_50, frame_70, frame_90.**" in page
-    assert "not run: random_boxes.**" in section(page, "Do simple rivals do as well?")
-    assert results_page.page({}).count("**Not run: ") == len(results_questions.QUESTIONS)
-
-
-BOTH = "CARE masked on both classes"
-ALONE = "no simple rival compared does as well; not compared: random boxes and cropping."
+HIGHER, LOWER, SAME = kept(0.05), kept(-0.05), kept(0.01)
+SWAP, MASKED = "swapped surroundings", "CARE masked on both classes"
 
 
 @pytest.mark.parametrize(
-    ("beside", "said", "counted"),
+    ("differences", "said"),
     [
-        (0.05, "no simple rival compared does as well; ", f"1 of 1 methods ({BOTH})"),
-        (0.01, "**as well** painting (+1.0 [-1.0, +3.0]); ", "none of 1 methods"),
-        (-0.05, "**better** painting (-5.0 [-7.0, -3.0]); ", "none of 1 methods"),
+        ({"swap": HIGHER}, "accuracy rises with swapped surroundings (+5.0)"),
+        ({"swap": LOWER}, "accuracy rises with no method and falls with swapped surroundings (-5.0)"),
+        ({"swap": SAME}, "no change of accuracy is shown"),
+        ({"swap": HIGHER, "paint": kept(0.08)}, "accuracy rises with painting (+8.0) and swapped surroundings (+5.0)"),
+        (
+            {"swap": HIGHER, "paint": LOWER, "crop": SAME, "energy": SAME},
+            "accuracy rises with swapped surroundings (+5.0) and falls with painting (-5.0); no change is shown with "
+            "energy and cropping",
+        ),
+        (dict.fromkeys(list(results_words.NAMES)[:5], HIGHER), "accuracy rises with all 5 methods"),
+        (
+            dict.fromkeys(list(results_words.NAMES)[:5], LOWER) | dict.fromkeys(list(results_words.NAMES)[5:11], SAME),
+            "accuracy rises with no method and falls with 5 of 11 methods; no change is shown with 6 of 11 methods",
+        ),
     ],
 )
-def test_a_rival_that_does_as_well_is_named(beside, said, counted):
+def test_what_rises_and_what_falls_is_said_of_one_of_many_and_of_none(differences, said):
+    assert results_words.effects(results_words.NAMES, {"accuracy": {"": differences}}) == said
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "recall", "said"),
+    [
+        (HIGHER, HIGHER, "accuracy and recall rise with energy (+5.0)"),
+        (LOWER, LOWER, "accuracy and recall rise with no method and fall with energy (-5.0)"),
+        (SAME, SAME, "no change of accuracy or recall is shown"),
+        (SAME, LOWER, "no change of accuracy is shown; recall rises with no method and falls with energy (-5.0)"),
+    ],
+)
+def test_figures_of_which_the_same_is_said_are_said_together(accuracy, recall, said):
+    found = {"accuracy": {"": {"energy": accuracy}}, "recall": {"": {"energy": recall}}}
+    assert results_words.effects(results_words.NAMES, found) == said
+
+
+def test_a_method_without_a_change_in_either_figure_is_said():
+    found = {figure: {"": {"energy": one, "swap": SAME}} for figure, one in (("accuracy", HIGHER), ("recall", SAME))}
+    said = "accuracy rises with energy (+5.0); no change of recall is shown; no change of either is shown with "
+    assert results_words.effects(results_words.NAMES, found) == said + SWAP
+
+
+def test_the_shares_at_which_a_figure_changes_are_said():
+    shares = {"50 %": {"swap": HIGHER, "paint": LOWER}, "90 %": {"swap": HIGHER, "paint": SAME, "energy": HIGHER}}
+    assert results_words.effects(results_words.NAMES, {"accuracy": shares}) == (
+        f"accuracy rises with energy (at 90 %) and {SWAP} (at every share) and falls with painting (at 50 %)"
+    )
+    alone = {"90 %": {"swap": HIGHER}}
+    assert results_words.effects(results_words.NAMES, {"accuracy": alone}) == f"accuracy rises with {SWAP} (at 90 %)"
+
+
+def test_shown_is_said_where_the_interval_excludes_0_and_nowhere_else():
+    said = section(results_page.page({"frame_100": extract(TRAP)}), "Which method helps most")
+    assert (
+        f"**Compared with CSL, mean class accuracy and the lowest recall rise with {MASKED} (+5.0) and painting (+3.0) "
+        "and fall with cropping (-5.0) and perturbation (-4.0); no change of either is shown with energy.**"
+    ) in said
+    assert "| energy | +1.0 [-1.0, +3.0] † |" in said
+    assert "| perturbation | **-4.0 [-6.0, -2.0]** † |" in said
+
+
+def test_every_question_is_answered_on_top_as_in_its_section():
+    studies = {"frame_100": extract(TRAP), "decoy_90": extract(TRAP, 0.9, seeds=2)}
+    page = results_page.page(studies)
+    short = section(page, "In short")
+    # no rival is compared with anything here
+    answered = re.findall(r"\| \[(.*?)\]\(#(.*?)\) \| (.*?) \| (.*?) \|", short)
+    assert [question for question, *_ in answered] == re.findall(r"\n## (.*\?)\n", page)
+    assert len(answered) == 5
+    for question, anchor, sentence, sure in answered:
+        assert anchor in links.anchors(page) and f"\n**{sentence}**\n" in section(page, question)
+        assert f"*How sure.* {sure}" in section(page, question)
+    assert [sure for *_, sure in answered][-2:] == ["2 seeds, 118 lesions", "2 to 3 seeds, 118 lesions"]
+
+
+def test_no_gain_at_all_is_said():
+    page = results_page.page({"frame_100": extract({"energy": 0.0, "paint": -0.01})})
+    assert "no change of mean class accuracy or the lowest recall is shown.**" in section(page, "Which method")
+    assert "**No gain in mean class accuracy or the lowest recall is shown with energy and painting.**" in page
+    assert "| beside its baseline | neither shown |" in page and "| energy | dark frames, 100 % |" in page
+    all_gain = results_page.page({"frame_100": extract({"energy": 0.05})})
+    assert "**Every method and simple rival has a gain in some comparison.**" in section(all_gain, "What did not help")
+
+
+def test_what_was_not_run_is_said_once_and_never_filled():
+    page = results_page.page({"frame_100": extract(TRAP)})
+    assert (
+        "| Not run yet | Do simple rivals do as well? Is it the same with a drawn cue? Are boxes made by a program "
+        "good enough? Can the network learn the boxes that are missing? Does it help where nothing misleads? "
+        "Comparisons: dark frames, 50 %; dark frames, 70 %; dark frames, 90 %; drawn square, 90 %; drawn square, "
+        "100 %. |"
+    ) in page
+    assert page.count("Is it the same with a drawn cue?") == 1
+    nothing = results_page.page({})
+    assert all(question in section(nothing, "In short") for question in results_questions.QUESTIONS)
+    assert "**shown**" in nothing and "How sure" not in nothing
+
+
+def test_a_study_without_what_a_question_asks_for_does_not_answer_it():
+    drawn = extract({"energy@train_boxes=null": 0.05})
+    few = extract({"care_csl_masked@train_box_share=.1": 0.05, "care_csl_masked": 0.1})
+    few.differences["care_csl_masked@train_box_share=.1", "care_csl_masked", "mean_class_accuracy"] = kept(-0.05)
+    page = results_page.page({"frame_90_boxes": drawn, "isic_learned_boxes": few})
+    assert "Are boxes made by a program good enough? Can the network learn" in section(page, "In short")
+
+
+@pytest.mark.parametrize(
+    ("beside", "better", "worse", "header", "cell"),
+    [
+        (0.05, MASKED, "no method", "worse", "1 better, 0 worse, of 1"),
+        (0.01, "no method", "no method", "as well", "0 better, 0 worse, of 1"),
+        (-0.05, "no method", MASKED, "simple rivals: better", "0 better, 1 worse, of 1"),
+    ],
+)
+def test_a_rival_that_does_as_well_is_named(beside, better, worse, header, cell):
     gains = {"care_masked_both": 0.05, "paint": 0.03}
     page = results_page.page({"frame_100": extract(gains, rivals={"paint": {"care_masked_both": beside}})})
-    questions, figures = ("Does supervision", "Which method"), ("Mean class accuracy", "Lowest recall")
-    for question, figure in itertools.product(questions, figures):
-        line = f"- {figure}, beside {BOTH}, the best at a share of 1: {said}"
-        assert f"{line}not compared: random boxes and cropping." in section(page, question)
+    swept = section(page, "Does supervision")
+    assert f"| at 100 % | best with attention | {header} | not compared |" in swept
+    for figure in ("mean class accuracy", "lowest recall"):
+        assert f"| {figure} | {MASKED} | painting | random boxes, cropping |" in swept
     rivals = section(page, "Do simple rivals")
-    assert (
-        f"**Mean class accuracy is shown to be above every simple rival's (painting) for {counted}, and the lowest "
-        f"recall for {counted}; not run: random_boxes, crop.**"
-    ) in rivals
+    both = "{0} in mean class accuracy and {0} in the lowest recall"
+    assert f"**Better than every simple rival compared: {both.format(better)}; worse than" in rivals
+    assert f"; worse than at least one: {both.format(worse)}.**" in rivals
+    assert f"| cropping | not run | not run |\n| painting | {cell} | {cell} |" in rivals
 
 
-def test_no_rival_is_said_to_lose_only_where_all_are_compared():
-    gains = {"energy": 0.05, **dict.fromkeys(results_words.RIVALS, 0.03)}
-    study = extract(gains, rivals={rival: {"energy": 0.05} for rival in results_words.RIVALS})
-    all_said = "- Mean class accuracy, beside energy, the best at a share of 1: no simple rival does as well.\n"
-    assert all_said in section(results_page.page({"frame_100": study}), "Which method")
-    for rival in results_words.RIVALS:  # run, but without a difference
-        del study.differences["energy", rival, "mean_class_accuracy"]
-    said = section(results_page.page({"frame_100": study}), "Which method")
-    assert "- Mean class accuracy, beside" not in said and "- Lowest recall, beside energy" in said
-
-
-def test_without_rivals_nothing_is_said_of_them():
-    said = section(results_page.page({"frame_100": extract({"energy": 0.05})}), "Do simple rivals")
-    assert "**Not run: random_boxes, crop, paint.**\n\n- A higher recall of MEL" in said
-    assert "above" not in said and "| method" not in said and "intervals" not in said
+def test_a_rival_without_a_difference_is_not_said_to_be_beaten():
+    methods = {"energy": 0.05, "swap": 0.05}
+    gains = methods | dict.fromkeys(results_words.RIVALS, 0.03)
+    study = extract(gains, rivals=dict.fromkeys(results_words.RIVALS, methods))
+    assert f"**Better than every simple rival: energy and {SWAP} in mean" in results_page.page({"frame_100": study})
+    del study.differences["energy", "crop", "mean_class_accuracy"]  # run, but without a difference
+    page = results_page.page({"frame_100": study})
+    assert f"every simple rival: {SWAP} in mean class accuracy and energy and {SWAP} in the lowest recall;" in page
+    assert "| mean class accuracy | energy | random boxes, painting | cropping |" in section(page, "Does supervision")
 
 
 def test_a_rival_that_wins_in_one_figure_is_said_to():
     study = extract({"energy": 0.05, "paint": 0.05}, rivals={"paint": {"energy": 0.05}})
     study.differences["energy", "paint", "worst_group_recall"] = kept(-0.2)
-    said = section(results_page.page({"frame_100": study}), "Does supervision")
-    assert "- Mean class accuracy, beside energy, the best at a share of 1: " + ALONE in said
-    assert (
-        "- Lowest recall, beside energy, the best at a share of 1: **better** painting (-20.0 [-22.0, -18.0]); " in said
-    )
+    page = results_page.page({"frame_100": study})
+    assert "| at 100 % | best with attention | simple rivals: better | worse | not compared |" in page
+    assert "| mean class accuracy | energy |  | painting | random boxes, cropping |" in page
+    assert "| lowest recall | energy | painting |  | random boxes, cropping |" in page
 
 
 def test_a_rival_is_no_method_that_may_be_best():
     page = results_page.page({"frame_100": extract({"energy": 0.01, "paint": 0.3}, rivals={"paint": {"energy": -0.3}})})
-    assert "beside energy, the best at a share of 1: **better** painting (-30.0 [-32.0, -28.0]); " in page
+    assert "| mean class accuracy | energy | painting | random boxes, cropping |" in page
+    assert "**-30.0 [-32.0, -28.0]**" in section(page, "Does supervision")
 
 
-@pytest.mark.parametrize(("left", "counted"), [(0.0, "none of 1 methods."), (0.05, "1 of 1 methods (energy).")])
-def test_a_recall_by_more_calls_is_told_from_a_gain(left, counted):
-    page = results_page.page({"frame_100": extract({"energy": 0.05}, recall_at_equal_calls=left)})
-    assert (
-        "- A higher recall of MEL than the baseline's is shown for 1 of 1 methods (energy); where the baseline calls "
-        f"MEL as often, a gain is left for {counted}\n"
-    ) in page
+@pytest.mark.parametrize(
+    ("recall", "left", "said"),
+    [
+        (0.0, 0.05, "with no method."),
+        (0.05, 0.0, "with energy; at equal calls, with no method."),
+        (0.05, 0.05, "with energy; at equal calls, with energy."),
+    ],
+)
+def test_a_recall_by_more_calls_is_told_from_a_gain(recall, left, said):
+    study = extract({"energy": 0.05, "paint": 0.03}, rivals={"paint": {"energy": 0.0}})
+    for figure, gain in (("recall/MEL", recall), ("recall_at_equal_calls/MEL", left)):
+        study.differences["energy", "csl", figure] = kept(gain)
+    rivals = section(results_page.page({"frame_100": study}), "Do simple rivals")
+    assert f"\nThe recall of MEL is higher than the baseline's {said}\n" in rivals
 
 
 def test_gains_over_csl_are_those_over_csl_each_of_those_known():
-    study = extract({"care_masked_both": 0.05, "paint": 0.05, "swap": 0.0})
+    study = extract({"care_masked_both": 0.05, "paint": 0.04, "swap": 0.0})
     study.baselines["paint"] = "plain"  # beside which it loses
     study.titles["plain"] = "title of plain"
     study.differences["paint", "plain", "mean_class_accuracy"] = kept(-0.3)
+    said = section(results_page.page({"frame_100": study}), "Which method")
+    assert f"lowest recall rise with {MASKED} (+5.0); no change of either is shown with {SWAP}.**" in said
+    assert "| painting | cross entropy | **-30.0 [-32.0, -28.0]** † |" in said
     del study.differences["swap", "csl", "worst_group_recall"]
-    del study.baselines["swap"]
-    said = section(results_page.page({"frame_100": study}), "Does supervision")
-    assert "are shown for 2 of 2 and 2 of 2 methods at a share of 1;" in said
-    study.baselines["swap"] = "csl"
-    said = section(results_page.page({"frame_100": study}), "Does supervision")
-    assert "are shown for 2 of 3 and 2 of 2 methods at a share of 1;" in said
+    said = section(results_page.page({"frame_100": study}), "Which method")
+    assert f"is shown with {SWAP}.**" in said and f"| {SWAP} | 0.0 [-2.0, +2.0] |  |" in said
 
 
 @pytest.mark.parametrize(
@@ -195,15 +269,18 @@ def test_no_method_hides_another():
     study = dataclasses.replace(study, titles=study.titles | {"mine": "same title", "yours": "same title"})
     page = results_page.page({"frame_50": study, "frame_100": study})
     said = section(page, "What did not help")
-    assert said.count("| CARE | **higher** +5.0") == said.count("| CARE + CSL | **lower** -5.0") == 2
-    assert said.count("| same title | **higher** +7.0") == said.count("| same title | **lower** -7.0") == 2
+    for share in ("50 %", "100 %"):
+        for name, gain in (("CARE", "+5.0"), ("CARE + CSL", "-5.0"), ("same title", "+7.0"), ("same title", "-7.0")):
+            assert said.count(f"| {name} | dark frames, {share} | **{gain} ") == 1
+    both = "dark frames, 50 % (accuracy and recall); dark frames, 100 % (accuracy and recall)"
+    assert f"| same title | {both} |  |\n| same title |  | {both} |" in said
     assert "| CARE | title of care |\n| CARE + CSL | title of care_csl |\n" in page
 
 
 def test_a_title_that_differs_between_comparisons_is_said_twice():
     study = extract({"energy": 0.05})
     other = dataclasses.replace(study, titles=study.titles | {"energy": "another"})
-    methods = section(results_page.page({"frame_50": study, "frame_100": other}), "Methods and figures")
+    methods = section(results_page.page({"frame_50": study, "frame_100": other}), "Studies and methods")
     assert "| energy | title of energy |" in methods and "| energy | another |" in methods
 
 
@@ -211,7 +288,7 @@ def test_baselines_with_made_boxes_are_no_methods():
     said = section(
         results_page.page({"frame_100": extract({"energy": 0.05, "csl@train_boxes=boxes_dsr": 0.0})}), "What did not"
     )
-    assert "**For each of 1 methods and simple rivals, some comparison shows a gain in one of the two.**" in said
+    assert "**Every method and simple rival has a gain in some comparison.**" in said
     assert "CSL with" not in said
 
 
@@ -223,12 +300,13 @@ def test_areas_are_said_to_be_fractions():
     assert "+5.0 [+3.0, +7.0]" in page and "+0.050 [+0.030, +0.070]" in page
 
 
-def test_answers_that_do_not_follow_the_map_are_counted():
-    page = results_page.page({"frame_100": extract({"energy": 0.1}, lesion_reliance=0.0, mean_class_accuracy=-0.1)})
+def test_answers_that_do_not_follow_the_map_are_said():
+    study = extract({"energy": 0.1, "swap": 0.1}, lesion_reliance=0.0)
+    study.differences["swap", "csl", "lesion_reliance/MEL"] = kept(0.5)
     assert (
-        "is shown for 1 of 1 methods; of these 1, outputs that go more by the lesion are shown for 0, and a higher "
-        "mean class accuracy for 0.**"
-    ) in section(page, "Do the answers follow")
+        "attention inside the boxes of MEL rises with energy (+10.0) and swapped surroundings (+10.0); lesion reliance "
+        "of MEL rises with swapped surroundings (+50.0).**"
+    ) in section(results_page.page({"frame_100": study}), "Do the answers follow")
 
 
 def test_made_boxes_are_judged_beside_drawn_ones():
@@ -237,9 +315,10 @@ def test_made_boxes_are_judged_beside_drawn_ones():
     study = extract(names, rivals={drawn: dict(zip(made, (0.0, -0.05), strict=True))})
     said = section(results_page.page({"frame_90_boxes": study}), "Are boxes made")
     assert (
-        "is shown to be higher for none of 2 and lower for 1 (energy with BMS boxes -5.0 [-7.0, -3.0]); no difference "
-        "is shown for 1 (energy with DSR boxes).**"
+        "**Compared with the same method with drawn boxes, mean class accuracy and the lowest recall rise with no "
+        "method and fall with energy with BMS boxes (-5.0); no change of either is shown with energy with DSR boxes.**"
     ) in said
+    assert "| method minus energy with drawn boxes | mean class accuracy | lowest recall |" in said
     assert results_questions.rivals_of(made[0], list(names)) == [drawn]
     assert results_questions.rivals_of(drawn, list(names)) == []
 
@@ -252,23 +331,42 @@ def test_learned_masks_are_judged_beside_as_many_drawn_boxes_alone():
         for figure in ("attention_inside/MEL", "mean_class_accuracy"):
             study.differences[learned[share], alone[share], figure] = kept(gain if "inside" in figure else -gain)
     said = section(results_page.page({"isic_learned_boxes": study}), "Can the network learn")
-    few, some = (f"CARE + CSL masked, others' masks learned, {share} % of the boxes drawn" for share in (1, 25))
+    few, some = (f"learned masks with {share} % of the boxes drawn" for share in (1, 25))
     assert (
-        f"attention inside the boxes of MEL is shown to be higher for 1 of 2 ({few} +5.0 [+3.0, +7.0]) and lower for "
-        f"none; no difference is shown for 1 ({some}), and mean class accuracy is shown to be higher for none of 2 and "
-        f"lower for 1 ({few} -5.0 [-7.0, -3.0]);"
+        f"**Compared with the same drawn boxes alone, attention inside the boxes of MEL rises with {few} (+5.0); mean "
+        f"class accuracy rises with no method and falls with {few} (-5.0); no change of either is shown with {some}.**"
     ) in said
-    assert f"| {few} | CARE + CSL masked, 1 % of the boxes drawn | **-5.0 [-7.0, -3.0]**" in said
-    assert "Of 4 intervals, 2 exclude 0" in said
+    assert f"| {few} | CARE + CSL masked with 1 % of the boxes drawn | **+5.0 [+3.0, +7.0]** † | **-5.0" in said
     assert results_questions.rivals_of(learned[0], alone + learned) == [alone[0]]
     assert results_questions.rivals_of(learned[0], learned) == []
 
 
+def test_where_nothing_misleads_methods_are_judged_beside_the_same_training():
+    study = extract({"energy": -0.05, "paint": 0.3})
+    for key in [key for key in study.differences if key[2] == "worst_group_recall"]:  # without a cue, no groups
+        del study.differences[key]
+    said = section(results_page.page({"isic_full": study}), "Does it help where nothing misleads?")
+    than = "the same training without attention"
+    assert f"**Compared with {than}, mean class accuracy rises with no method and falls with energy (-5.0).**" in said
+    assert "| method minus CSL | mean class accuracy |\n|---|---|\n| energy | **-5.0 [-7.0, -3.0]** † |\n" in said
+
+
 def test_how_sure_counts_what_chance_would_give():
-    said = section(results_page.page({"frame_100": extract({"energy": 0.05}, seeds=1)}), "Which method")
-    assert "1 seed, 236 images of 118 lesions tested, trained on 87 of MEL, 175 of NV; squeezenet1_1" in said
-    assert "Of 5 intervals, 5 exclude 0, and about 0.2 would by chance." in said
-    assert "Fewer than three seeds say little of training." in said and "†" not in said.split("*How sure.*")[0]
+    page = results_page.page({"frame_100": extract({"energy": 0.05}, seeds=1)})
+    said = section(page, "Which method")
+    assert (
+        "*How sure.* 1 seed, 118 lesions (fewer than three seeds say little of training). Of 6 intervals, 6 exclude 0, "
+        "and about 0.3 would by chance.\n"
+    ) in said
+    assert "†" not in said
+    assert "Training, everywhere: squeezenet1_1" in page
+    assert "| 87 of MEL, 175 of NV | 236 of 118 lesions | 1 | 1 |" in page
+
+
+def test_settings_that_differ_are_said_of_each_comparison():
+    other = dataclasses.replace(extract(TRAP), setting="resnet18")
+    page = results_page.page({"frame_50": extract(TRAP), "frame_100": other})
+    assert "everywhere" not in page and "| 3 | 1 | resnet18 |" in page
 
 
 def test_no_recall_stands_without_precision_and_equal_calls():

@@ -5,14 +5,15 @@ python tools/docs/results_page.py STUDIES    first keeps the comparisons STUDIES
 """
 
 import argparse
+import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import results_plot
 import results_questions
-import results_tables
-import results_words
+from results_tables import evidence, folded, how_sure, sizes, table, values_table
+from results_words import in_order, name_of
 
 from care_tf.errors import InputError
 from care_tf.files import write_text
@@ -21,15 +22,25 @@ from care_tf.runs.comparison_extract import ComparisonExtract, extract_compariso
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 _INTRODUCTION = """# Results
 
-What comparisons showed, question by question. **Shown** means: the 95 % interval of the paired difference, over the
-lesions tested, excludes 0 (bold). All else is *not shown*. The randomness of training is not in the intervals; † says
-that all trained models have one sign. Nothing is adjusted for the number of comparisons.
+Do boxes around lesions teach a classifier to look at the lesion, and are its answers better for it? Most comparisons
+train on skin images where a *cue* beside the lesion, a dark frame or a drawn square, goes with the class in a share of
+the images (50 %: it tells nothing; 100 %: always), and test where it does not ([traps](traps.md)); the baseline, CSL,
+weights the classes and uses no boxes. A figure *rises* or *falls* only where that is **shown**: the 95 % interval of
+the paired difference, over the lesions tested, excludes 0."""
+_READING = """*Methods.* CARE, energy, perturbation and input gradient draw attention into the boxes; *swapped
+surroundings* asks for the same answer when what lies outside the box is exchanged with another image's. Simple rivals:
+*cropping* and *painting* train on images without what lies outside the boxes, *random boxes* are CARE with boxes
+elsewhere.
 
-Differences are in points, those of areas (macro AUC, average precision) in fractions. Mean class accuracy is balanced
-accuracy. The lowest recall is that of any class, with or without the cue. A recall stands beside its precision and the
-difference at equal calls ([judging](judging.md)); the data are the [traps](traps.md). `tools/docs/results_page.py`
-makes this page, its sentences included, of [the figures](#methods-and-figures) and nothing else. Before:
-[earlier results](earlier_results.md), [the paper's tables](reproduction_results.md)."""
+*Figures.* Mean class accuracy is balanced accuracy; the lowest recall is that of any class, with or without the cue.
+Lesion reliance is above 0 where the lesion moves the output more than its surroundings do ([judging](judging.md)).
+Differences are in points, those of areas (macro AUC, average precision) in fractions. Bold: shown. All else is *not
+shown*, which does not say that there is no difference. †: all trained models have one sign; the randomness of training
+is not in the intervals. Nothing is adjusted for the number of comparisons. A recall stands beside its precision and the
+difference at equal calls.
+
+`tools/docs/results_page.py` makes this page, its sentences included, of [the figures](#studies-and-methods) and nothing
+else. Before: [earlier results](earlier_results.md), [the paper's tables](reproduction_results.md)."""
 
 
 def main(arguments: Sequence[str] | None = None, docs: Path = DOCS) -> int:
@@ -91,34 +102,52 @@ def read_studies(docs: Path) -> dict[str, ComparisonExtract]:
 
 def page(studies: Mapping[str, ComparisonExtract]) -> str:
     """The page as Markdown."""
-    missing = [name for name in results_questions.STUDIES if name not in studies]
-    parts = [_INTRODUCTION]
-    parts += [f"Not run yet: {', '.join(missing)}."] if missing else []
-    parts += [_section(question, answer, studies) for question, answer in results_questions.QUESTIONS.items()]
-    return "\n\n".join([*parts, _methods(studies)]) + "\n"
+    found = {question: answered(studies) for question, answered in results_questions.QUESTIONS.items()}
+    answers = {question: answer for question, answer in found.items() if answer is not None}
+    open_questions = [question for question, answer in found.items() if answer is None]
+    shares = [*results_questions.FRAMES, *results_questions.DECOYS]
+    missing = "; ".join(results_questions.STUDIES[name] for name in shares if name not in studies)
+    not_run = " ".join([*open_questions, *([f"Comparisons: {missing}."] if missing else [])])
+    rows = [
+        [f"[{question}](#{_anchor(question)})", answer.sentence, evidence(answer.studies)]
+        for question, answer in answers.items()
+    ]
+    rows += [["Not run yet", not_run, ""]] if not_run else []
+    short = f"## In short\n\n{table(['question', 'answer', 'how sure'], rows)}"
+    sections = [_section(question, answer) for question, answer in answers.items()]
+    return "\n\n".join([_INTRODUCTION, short, _READING, *sections, _studies(studies)]) + "\n"
 
 
-def _section(
-    question: str,
-    answered: Callable[[Mapping[str, ComparisonExtract]], results_questions.Answer],
-    studies: Mapping[str, ComparisonExtract],
-) -> str:
-    answer = answered(studies)
-    sure = f"*How sure.* {answer.sure}" if answer.sure else ""
-    parts = [f"## {question}", f"**{answer.sentence}**", answer.shown, sure, answer.all_figures]
-    return "\n\n".join(filter(None, parts))
+def _anchor(heading: str) -> str:
+    return "-".join(re.findall(r"\w+", heading.lower()))
 
 
-def _methods(studies: Mapping[str, ComparisonExtract]) -> str:
-    """What the names of the methods stand for, and the files of figures."""
+def _section(question: str, answer: results_questions.Answer) -> str:
+    parts = [f"## {question}", f"**{answer.sentence}**", answer.shown]
+    parts += [f"*How sure.* {how_sure(answer.studies, answer.differences)}"]
+    parts += [folded("All differences", answer.differences)]
+    return "\n\n".join(parts)
+
+
+def _studies(studies: Mapping[str, ComparisonExtract]) -> str:
+    """How the methods of each comparison were trained and tested, and what their names stand for."""
+    settings, rows, figures = list(dict.fromkeys(extract.setting for extract in studies.values())), [], []
+    for name, extract in studies.items():
+        title = results_questions.STUDIES[name]
+        trained = ", ".join(f"{count:,} of {label}" for label, count in extract.training_images.items())
+        tested = "{:,} of {:,} lesions".format(*sizes(extract))
+        cells = [f"[{title}](results/{name}.json)", trained, tested, str(len(extract.seeds)), str(len(extract.folds))]
+        rows.append([*cells, extract.setting * (len(settings) > 1)])
+        figures.append(folded(f"Own figures, shares in percent: {title}", values_table(extract)))
     titles = dict.fromkeys(  # pairs: a name may have another title in another comparison
-        (results_words.name_of(extract, method), extract.titles[method])
+        (name_of(extract, method), extract.titles[method])
         for extract in studies.values()
-        for method in results_words.in_order(list(extract.titles))
+        for method in in_order(list(extract.titles))
     )
-    kept = ", ".join(f"[{name}](results/{name}.json)" for name in studies) or "none yet"
-    names = results_tables.table(["here", "title of the configuration"], [[*each] for each in titles])
-    return "\n\n".join(["## Methods and figures", *([names] if titles else []), f"Figures: {kept}."])
+    trained = table(["comparison", "images trained on", "images tested", "seeds", "folds", "training"], rows)
+    names = table(["here", "title of the configuration"], [[*each] for each in titles])
+    common = [f"Training, everywhere: {settings[0]}."] if len(settings) == 1 else []
+    return "\n\n".join(["## Studies and methods", *common, *([trained, names] if studies else []), *figures])
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ _PANELS = {
     LOWEST: "Lowest recall of a class,\nwith or without the cue",
     ACCURACY: "Mean class accuracy\n(balanced accuracy)",
 }
-_APART = 0.009  # shares between the methods' dots, so that their intervals do not hide each other
+_APART = 0.016  # of the axis between the methods' dots, so that their intervals do not hide each other
 _WORDS = {0.5: "tells nothing", 1.0: "always"}
 
 
@@ -30,13 +30,14 @@ def write_gain_plot(path: str | os.PathLike, studies: Sequence[ComparisonExtract
     """
     studies = sorted(studies, key=lambda extract: extract.cue_share or 0.0)
     methods = [method for method in SWEPT if any(method in extract.titles for extract in studies)]
+    apart = _APART * (1.08 - (studies[0].cue_share or 0.0))
     with drawing(9.4, 4.6) as figure, atomic_path(path) as temporary:
         panels = figure.subplots(1, 2, sharey=True)
         for axes, (name, title) in zip(panels, _PANELS.items(), strict=True):
             axes.set_title(title)
             axes.axhline(0.0, color=INK, linewidth=1.2)
             for place, method in enumerate(methods):
-                _draw_method(axes, studies, method, name, _APART * (place - (len(methods) - 1) / 2))
+                _draw_method(axes, studies, method, name, apart * (place - (len(methods) - 1) / 2))
             _label_shares(axes, studies)
         panels[0].set_ylabel("method minus CSL, points")
         handles, labels = panels[0].get_legend_handles_labels()
@@ -69,9 +70,10 @@ def _draw_interval(axes: Any, share: float, value: float, kept: KeptFigure, colo
 
 
 def _label_shares(axes: Any, studies: Sequence[ComparisonExtract]) -> None:
-    texts = {round(extract.cue_share or 0.0, 3): share_text(extract) for extract in studies}
-    labels = [f"{text}\n{_WORDS[share]}" if share in _WORDS else text for share, text in texts.items()]
-    axes.set_xticks(list(texts), labels)
-    axes.set_xlim(min(0.46, *texts), 1.04)
+    shares = [extract.cue_share or 0.0 for extract in studies]
+    seeds = [f"{share_text(extract)}\nseeds: {len(extract.seeds)}" for extract in studies]
+    words = [_WORDS.get(share, "") for share in shares]
+    axes.set_xticks(shares, [f"{text}\n{word}" for text, word in zip(seeds, words, strict=True)])
+    axes.set_xlim(min(shares) - 0.04, 1.04)
     axes.set_xlabel("share of training images whose cue goes with the class\nfilled: the 95 % interval excludes 0")
     axes.grid(axis="x", visible=False)

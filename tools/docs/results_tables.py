@@ -1,14 +1,16 @@
 """Tables of a comparison's figures and differences, and how sure these are."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from results_words import difference_text, in_order, name_of, number_text
+from results_words import Pair, in_order, name_of
 
 from care_tf.evaluation.estimate_text import partial_text
 from care_tf.runs.comparison_extract import ComparisonExtract, KeptFigure
+from care_tf.runs.reproduced_tables import figure_texts
 
 ACCURACY, LOWEST, FLIPS, AREA = "mean_class_accuracy", "worst_group_recall", "flip_rate", "macro_auc"
+INSIDE, RELIANCE = "attention_inside", "lesion_reliance"
 TITLES = {
     ACCURACY: "mean class accuracy",
     LOWEST: "lowest recall",
@@ -17,15 +19,18 @@ TITLES = {
     "recall_at_equal_calls": "the same at equal calls",
     "precision": "precision of {}",
     "average_precision": "average precision of {}",
-    FLIPS: "pairs whose call changes (fewer is better)",
-    "attention_inside": "attention inside, {}",
-    "lesion_reliance": "lesion reliance, {}",
+    FLIPS: "pairs whose call changes (less is better)",
+    INSIDE: "attention inside the boxes of {}",
+    RELIANCE: "lesion reliance of {}",
 }
 """Figure, without its class -> title."""
+HEADLINE = (ACCURACY, LOWEST)
 # A recall never stands without the difference at equal calls and its precision.
-CALLS = (ACCURACY, LOWEST, AREA, "recall", "recall_at_equal_calls", "precision")
-FOLLOWING = ("attention_inside", "lesion_reliance", FLIPS, ACCURACY)
+CALLS = (*HEADLINE, AREA, "recall", "recall_at_equal_calls", "precision", FLIPS)
 _OWN = tuple(figure for figure in TITLES if figure != "recall_at_equal_calls")
+
+Compared = tuple[ComparisonExtract, Sequence[Pair]]
+"""A comparison, and which of its methods are compared with which."""
 
 
 def figure_of(extract: ComparisonExtract, name: str) -> str:
@@ -34,35 +39,18 @@ def figure_of(extract: ComparisonExtract, name: str) -> str:
     return f"{name}/{extract.focus[0]}" if is_of_class else name
 
 
-def differences_table(
-    studies: Sequence[ComparisonExtract], methods: Sequence[Sequence[str]], names: Sequence[str] = CALLS
-) -> str:
-    """A row for each method of each comparison: its differences from its own baseline.
-
-    Args:
-      studies: One comparison, or several with other shares of misleading images.
-      methods: Of each.
-      names: Of figures, without their class.
-    """
-    header = ["method", "share" if len(studies) > 1 else "", "minus", *(titled(studies[0], name) for name in names)]
+def differences_table(compared: Sequence[Compared], names: Sequence[str] = CALLS) -> str:
+    """A row for each pair of methods of each comparison: the first minus the second, in figures without their class."""
+    others = {name_of(extract, other) for extract, pairs in compared for _, other in pairs}
+    is_one, has_shares = len(others) == 1, len({extract.cue_share for extract, _ in compared}) > 1
+    first = f"method minus {next(iter(others))}" if is_one else "method"
     rows = []
-    for extract, own in zip(studies, methods, strict=True):
-        share = share_text(extract) if len(studies) > 1 else ""
-        for method in own:
-            other = extract.baselines[method]
-            cells = [difference_cell(extract, method, other, name) for name in names]
-            rows.append([name_of(extract, method), share, name_of(extract, other), *cells])
-    return table(header, rows)
-
-
-def pairs_table(extract: ComparisonExtract, pairs: Sequence[tuple[str, str]], names: Sequence[str] = CALLS) -> str:
-    """A row for each pair of methods: the first minus the second."""
-    rows = [
-        [name_of(extract, method), name_of(extract, other)]
-        + [difference_cell(extract, method, other, name) for name in names]
-        for method, other in pairs
-    ]
-    return table(["method", "minus", *(titled(extract, name) for name in names)], rows)
+    for extract, pairs in compared:
+        for method, other in pairs:
+            share, minus = share_text(extract) * has_shares, name_of(extract, other) * (not is_one)
+            cells = [difference_cell(extract, (method, other), name) for name in names]
+            rows.append([name_of(extract, method), share, minus, *cells])
+    return table([first, "share", "minus", *(titled(compared[0][0], name) for name in names)], rows)
 
 
 def values_table(extract: ComparisonExtract) -> str:
@@ -79,18 +67,23 @@ def titled(extract: ComparisonExtract, name: str) -> str:
     return TITLES[name].format(extract.focus[0])
 
 
+def subject(extract: ComparisonExtract, name: str) -> str:
+    """A figure as the subject of a sentence."""
+    return "the " * (name == LOWEST) + titled(extract, name)
+
+
 def share_text(extract: ComparisonExtract) -> str:
-    """The share of a trap: ".9", "1"."""
-    return f"{extract.cue_share:.2g}".removeprefix("0")
+    """The share of training images whose cue goes with the class: "90 %"."""
+    return f"{100 * (extract.cue_share or 0.0):.0f} %"
 
 
-def difference_cell(extract: ComparisonExtract, method: str, other: str, name: str) -> str:
+def difference_cell(extract: ComparisonExtract, pair: Pair, name: str) -> str:
     """Bold where the interval excludes 0, with a dagger where all of several models agree in sign."""
     figure = figure_of(extract, name)
-    kept = extract.differences.get((method, other, figure))
+    kept = extract.differences.get((*pair, figure))
     if kept is None or kept.estimate.value is None:
         return ""
-    text = difference_text(figure, kept)
+    text = _number_text(figure, kept, is_signed=True)
     text = f"**{text}**" if kept.estimate.excludes_zero else text
     return text + " †" * _agree(kept) + partial_text(kept.num_models, extract.num_planned)
 
@@ -103,7 +96,15 @@ def _value_cell(extract: ComparisonExtract, method: str, figure: str) -> str:
     kept = extract.figures.get((method, figure))
     if kept is None or kept.estimate.value is None:
         return ""
-    return number_text(figure, kept, is_signed=False) + partial_text(kept.num_models, extract.num_planned)
+    return _number_text(figure, kept, is_signed=False) + partial_text(kept.num_models, extract.num_planned)
+
+
+def _number_text(figure: str, kept: KeptFigure, is_signed: bool) -> str:
+    """A value with its interval, in percent or points, of areas as fractions: "+3.1 [+1.0, +5.2]"."""
+    estimate = kept.estimate
+    numbers = [number for number in (estimate.value, estimate.low, estimate.high) if number is not None]
+    value, *interval = figure_texts(figure, numbers, is_signed)
+    return f"{value} [{', '.join(interval)}]" if len(interval) == 2 else value
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -118,29 +119,27 @@ def folded(summary: str, text: str) -> str:
     return f'<details markdown="1"><summary>{summary}</summary>\n\n{text}\n\n</details>'
 
 
-def how_sure(studies: Mapping[str, ComparisonExtract], shown: str) -> str:
-    """Seeds, lesions, and how many of a table's intervals would exclude 0 by chance.
-
-    Args:
-      studies: Name -> comparison.
-      shown: The table of differences.
-    """
-    sizes: dict[str, list[str]] = {}
-    for name, extract in studies.items():
-        sizes.setdefault(f"{_size(extract)}; {extract.setting}", []).append(name)
-    sentences = [f"{', '.join(names)}: {size}." if len(sizes) > 1 else f"{size}." for size, names in sizes.items()]
-    number, bold = shown.count("["), shown.count("]**")
-    sentences.append(f"Of {number} intervals, {bold} exclude 0, and about {number / 20:.1f} would by chance.")
-    if min(len(each.seeds) for each in studies.values()) < 3:
-        sentences.append("Fewer than three seeds say little of training.")
-    if re.search(r"\(\d+ of \d+\)", shown):
-        sentences.append("(k of n): k of the n models planned have the figure.")
-    return " ".join(sentences)
+def evidence(studies: Sequence[ComparisonExtract]) -> str:
+    """The seeds trained and the lesions tested, of one comparison or from the fewest to the most."""
+    seeds = _range([len(each.seeds) for each in studies], "seed")
+    return f"{seeds}, {_range([sizes(each)[1] for each in studies], 'lesion')}"
 
 
-def _size(extract: ComparisonExtract) -> str:
-    images, lesions = (sum(each[index] for each in extract.folds.values()) for index in (0, 1))
-    seeds = f"{len(extract.seeds)} seed{'s' * (len(extract.seeds) != 1)}"
-    folds = f", {len(extract.folds)} folds" if len(extract.folds) > 1 else ""
-    trained = ", ".join(f"{count:,} of {label}" for label, count in extract.training_images.items())
-    return f"{seeds}{folds}, {images:,} images of {lesions:,} lesions tested, trained on {trained}"
+def sizes(extract: ComparisonExtract) -> tuple[int, int]:
+    """Numbers of images and of lesions tested, over the folds."""
+    return sum(images for images, _ in extract.folds.values()), sum(lesions for _, lesions in extract.folds.values())
+
+
+def _range(numbers: Iterable[int], thing: str) -> str:
+    ends = sorted({min(numbers), max(numbers)})
+    return f"{' to '.join(f'{each:,}' for each in ends)} {thing}{'s' * (ends != [1])}"
+
+
+def how_sure(studies: Sequence[ComparisonExtract], differences: str) -> str:
+    """The evidence, and how many of the intervals in a table of differences would exclude 0 by chance."""
+    few = " (fewer than three seeds say little of training)" if min(len(each.seeds) for each in studies) < 3 else ""
+    number, bold = differences.count("["), differences.count("]**")
+    chance = f"Of {number} intervals, {bold} exclude 0, and about {number / 20:.1f} would by chance."
+    is_partial = re.search(r"\(\d+ of \d+\)", differences)
+    partial = " (k of n): k of the n models planned have the figure." if is_partial else ""
+    return f"{evidence(studies)}{few}. {chance}{partial}"

@@ -1,9 +1,9 @@
 """What a difference allows one to say: it is "shown" where its paired interval excludes 0, and nowhere else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from care_tf.evaluation.estimate_text import rounded_text
 from care_tf.runs.comparison_extract import ComparisonExtract, KeptFigure
-from care_tf.runs.reproduced_tables import figure_texts
 
 NAMES = {
     "plain": "cross entropy",
@@ -13,7 +13,7 @@ NAMES = {
     "care_csl": "CARE + CSL",
     "care_masked": "CARE masked",
     "care_csl_masked": "CARE + CSL masked",
-    "care_learned_boxes": "CARE + CSL masked, others' masks learned",
+    "care_learned_boxes": "learned masks",
     "care_masked_both": "CARE masked on both classes",
     "energy": "energy",
     "perturbation": "perturbation",
@@ -29,6 +29,8 @@ RIVALS = ("random_boxes", "crop", "paint")
 BASELINES = ("plain", "baseline", "csl")
 _DRAWN = ("null", "manifest")
 
+Pair = tuple[str, str]
+"""A method, and the one that it is compared with."""
 Differences = Mapping[str, KeptFigure]
 """Method -> its difference from another method."""
 
@@ -46,8 +48,13 @@ def _boxes_text(variant: str) -> str | None:
     if key == "train_boxes":
         return f" with {'drawn' if value in _DRAWN else value.removeprefix('boxes_').upper()} boxes"
     if key == "train_box_share" and "," not in value:
-        return f", {100 * float(value):g} % of the boxes drawn"
+        return f" with {100 * float(value):g} % of the boxes drawn"
     return None if variant else ""
+
+
+def without_variant(method: str) -> str:
+    """A method without what its variant changes: "energy" of "energy@train_boxes=boxes_dsr"."""
+    return method.partition("@")[0]
 
 
 def is_drawn(method: str) -> bool:
@@ -59,26 +66,25 @@ def is_drawn(method: str) -> bool:
 def in_order(methods: Sequence[str]) -> list[str]:
     """Methods in the order of `NAMES`, then others, by their names."""
     places = {name: place for place, name in enumerate(NAMES)}
-    return sorted(methods, key=lambda method: (places.get(method.partition("@")[0], len(places)), method))
+    return sorted(methods, key=lambda method: (places.get(without_variant(method), len(places)), method))
 
 
 def supervised(extract: ComparisonExtract) -> list[str]:
     """The methods that are neither a baseline nor a simple rival, and have a baseline here."""
     methods = [method for method in in_order(list(extract.titles)) if method in extract.baselines]
-    return [method for method in methods if method.partition("@")[0] not in (*BASELINES, *RIVALS)]
+    return [method for method in methods if without_variant(method) not in (*BASELINES, *RIVALS)]
 
 
-def differences_of(
-    extract: ComparisonExtract, methods: Sequence[str], figure: str, other: str | None = None
-) -> dict[str, KeptFigure]:
-    """Differences in a figure from another method, by default each one's own baseline, where they are defined."""
-    found = {}
-    for method in methods:
-        against = extract.baselines.get(method, "") if other is None else other
-        difference = extract.differences.get((method, against, figure))
-        if difference is not None and difference.estimate.low is not None:
-            found[method] = difference
-    return found
+def baseline_pairs(extract: ComparisonExtract, methods: Sequence[str] | None = None) -> list[Pair]:
+    """Each method, by default of all, that has a baseline, and its baseline, in order."""
+    own = in_order(list(extract.titles) if methods is None else methods)
+    return [(method, extract.baselines[method]) for method in own if method in extract.baselines]
+
+
+def differences_of(extract: ComparisonExtract, pairs: Sequence[Pair], figure: str) -> dict[str, KeptFigure]:
+    """Differences in a figure of the first of each pair from the second, where they have an interval."""
+    found = {method: extract.differences.get((method, other, figure)) for method, other in pairs}
+    return {method: each for method, each in found.items() if each is not None and each.estimate.low is not None}
 
 
 def is_higher(difference: KeptFigure) -> bool:
@@ -91,39 +97,64 @@ def is_lower(difference: KeptFigure) -> bool:
     return difference.estimate.excludes_zero and not is_higher(difference)
 
 
-def those_higher(differences: Differences) -> list[str]:
-    """The methods for which a gain is shown."""
-    return [method for method, each in differences.items() if is_higher(each)]
+def those(differences: Differences, is_side: Callable[[KeptFigure], bool] = is_higher) -> list[str]:
+    """The methods whose difference lies on one side of 0, by default those for which a gain is shown."""
+    return [method for method, each in differences.items() if is_side(each)]
 
 
-def verdicts(extract: ComparisonExtract, figure: str, differences: Differences) -> str:
-    """For which methods a difference is shown, as the end of a sentence.
+def effects(names: Mapping[str, str], found: Mapping[str, Mapping[str, Differences]]) -> str:
+    """What is shown to rise and to fall, with which methods, as a part of a sentence.
 
-    "shown to be higher for 1 of 3 (energy +3.1 [+1.0, +5.2]) and lower for none; no difference is shown for 2 (...)"
+    "mean class accuracy rises with no method and falls with energy (-2.5); no change is shown with CARE"
+
+    Args:
+      names: Method -> what it is called.
+      found: Figure, as the subject of a sentence -> share of a trap, or "" for all that there is -> differences in it.
     """
-    higher = {method: each for method, each in differences.items() if is_higher(each)}
-    lower = {method: each for method, each in differences.items() if is_lower(each)}
-    rest = [name_of(extract, method) for method in differences if method not in (*higher, *lower)]
-
-    def counted(found: Differences, total: str = "") -> str:
-        texts = [f"{name_of(extract, method)} {difference_text(figure, each)}" for method, each in found.items()]
-        return f"{len(texts) or 'none'}{total}" + (f" ({'; '.join(texts)})" if texts else "")
-
-    text = f"shown to be higher for {counted(higher, f' of {len(differences)}')} and lower for {counted(lower)}"
-    return f"{text}; no difference is shown for {len(rest)} ({', '.join(rest)})" if rest else text
-
-
-def difference_text(figure: str, kept: KeptFigure) -> str:
-    """A difference with its interval, in points, of areas as a fraction: "+3.1 [+1.0, +5.2]"."""
-    return number_text(figure, kept, is_signed=True)
+    groups: dict[tuple[tuple[str, ...], ...], list[str]] = {}  # figures of which the same is said are said together
+    for subject, shares in found.items():
+        sides = tuple(tuple(_labels(names, shares, is_side)) for is_side in (is_higher, is_lower))
+        groups.setdefault(sides, []).append(subject)
+    each = [one for shares in found.values() for differences in shares.values() for one in differences.items()]
+    methods = in_order(list({method for method, _ in each}))
+    changed = {method for method, difference in each if difference.estimate.excludes_zero}
+    unchanged = [names[method] for method in methods if method not in changed]
+    clauses = [_clause(subjects, higher, lower, len(methods)) for (higher, lower), subjects in groups.items()]
+    if changed and unchanged:
+        of_all = " of either" * (len(found) > 1)
+        clauses.append(f"no change{of_all} is shown with {named(unchanged, len(methods))}")
+    return "; ".join(clauses)
 
 
-def number_text(figure: str, kept: KeptFigure, is_signed: bool) -> str:
-    """A value with its interval: shares in percent, areas as fractions."""
-    estimate = kept.estimate
-    numbers = [number for number in (estimate.value, estimate.low, estimate.high) if number is not None]
-    value, *interval = figure_texts(figure, numbers, is_signed)
-    return f"{value} [{', '.join(interval)}]" if len(interval) == 2 else value
+def _clause(subjects: Sequence[str], higher: Sequence[str], lower: Sequence[str], num_methods: int) -> str:
+    if not higher and not lower:
+        return f"no change of {' or '.join(subjects)} is shown"
+    verbs = ("rise", "fall") if len(subjects) > 1 else ("rises", "falls")
+    falls = f" and {verbs[1]} with {named(lower, num_methods)}" if lower else ""
+    return f"{listed(subjects)} {verbs[0]} with {named(higher, num_methods)}{falls}"
+
+
+def _labels(
+    names: Mapping[str, str], shares: Mapping[str, Differences], is_side: Callable[[KeptFigure], bool]
+) -> list[str]:
+    """The methods on one side of 0, with the shares at which they are; without shares, by size."""
+    at: dict[str, list[str]] = {}
+    for share, differences in shares.items():
+        for method in those(differences, is_side):
+            at.setdefault(method, []).append(share)
+    if "" not in shares:
+        places = {method: "every share" if len(own) == len(shares) > 1 else listed(own) for method, own in at.items()}
+        return [f"{names[method]} (at {places[method]})" for method in in_order(list(at))]
+    points = {method: 100 * (shares[""][method].estimate.value or 0.0) for method in at}
+    by_size = sorted(points, key=lambda method: -abs(points[method]))
+    return [f"{names[method]} ({rounded_text(points[method], 1, is_signed=True)})" for method in by_size]
+
+
+def named(names: Sequence[str], total: int, most: int = 4) -> str:
+    """Methods by their names, or their number where they are many: "6 of 10 methods"."""
+    if len(names) <= most:
+        return listed(names) or "no method"
+    return f"all {total} methods" if len(names) == total else f"{len(names)} of {total} methods"
 
 
 def listed(parts: Sequence[str]) -> str:
