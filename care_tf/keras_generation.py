@@ -82,7 +82,7 @@ def model_between(tensors: list[Any], output: Any, name: str) -> keras.Model:
             for tensor, history in zip(tensors, histories, strict=True):
                 tensor._keras_history = history
     if sum(isinstance(layer, keras.layers.InputLayer) for layer in model.layers) > len(tensors):
-        raise ValueError("The output depends on another input than those given.")
+        raise ValueError("The output depends on an input other than those given.")
     return model
 
 

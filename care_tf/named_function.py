@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from care_tf.errors import InputError, did_you_mean
+from care_tf.extras import MissingExtraError
 
 TRUST = "CARE_TF_TRUST"
 _UNTRUSTED: ContextVar[str] = ContextVar("untrusted", default="")
@@ -62,6 +63,8 @@ def named_function(name: str, what: str) -> tuple[ModuleType, Callable[..., Any]
         sys.path.append(os.getcwd())
     try:
         module = importlib.import_module(module_name)
+    except MissingExtraError:
+        raise  # says itself what to install
     except (ImportError, ValueError) as error:
         missing = (getattr(error, "name", None) or "").partition(".")[0]
         if isinstance(error, ModuleNotFoundError) and missing != module_name.partition(".")[0]:

@@ -33,7 +33,7 @@ class Checked(click.Path):
 
 def _check_manifest(path: Path) -> None:
     if not path.exists():
-        raise InputError(f"There is no manifest {path}.")
+        raise InputError(f"There is no manifest {path}. Make one with care prepare, or correct its path.")
 
 
 RUN, MODEL, MANIFEST = Checked(check_finished_run), Checked(check_model), Checked(_check_manifest)

@@ -44,7 +44,7 @@ class OnReplicas(keras.Model):
         if self._distribute_strategy is None:
             return
         if iterator is not None:
-            *_, batches = next(iter(iterator))  # after the step's number, and that of the last where Keras counts it
+            *_, batches = next(iter(iterator))  # (step, batches) or, in newer Keras, (first, last, batches)
             data_batch = _first_replicas(self.distribute_strategy, next(batches))
         with self.distribute_strategy.scope():
             self._symbolic_build(data_batch=data_batch)

@@ -39,5 +39,9 @@ class WorkerPool(Protocol):
 
 def unreachable(backend: str, scheduler: str | None, error: Exception) -> InputError:
     """The error for a cluster that does not answer."""
-    where = f"at {scheduler}" if scheduler else "on this machine"
-    return InputError(f"No {backend} cluster answers {where}: {error}; check the address and its workers.")
+    if scheduler is None:
+        return InputError(f"No {backend} cluster starts on this machine: {error}. Use the backend local instead.")
+    return InputError(
+        f"The scheduler must be the address of a running {backend} cluster that answers. "
+        f"Received {scheduler}: {error}. Start the cluster, or correct the address."
+    )

@@ -4,6 +4,7 @@ import pytest
 
 from care_tf import CAREModel
 from care_tf.errors import InputError
+from care_tf.keras_generation import model_between
 from care_tf.network.cutting import INPUT_ACTIVATION, cut_network
 
 
@@ -53,3 +54,11 @@ def test_layers_that_cannot_be_cut_at_are_refused(network):
     branched = keras.Model(image, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(joined)))
     with pytest.raises(InputError, match="cannot be cached at 'left', because another path"):
         cut_network(branched, "left", "left")
+
+
+def test_a_model_that_reaches_another_input_is_refused_where_keras_builds_it(monkeypatch):
+    first, second = keras.Input((2,)), keras.Input((2,))
+    both = keras.Model([first, second], keras.layers.Add()([first, second]))
+    monkeypatch.setattr(keras, "Model", lambda *_, **__: both)  # as Keras 3.12 and older do
+    with pytest.raises(ValueError, match="an input other than those given"):
+        model_between([first], both.output, "part")

@@ -74,18 +74,18 @@ SWAP, MASKED = "swapped surroundings", "CARE masked on both classes"
     ("differences", "said"),
     [
         ({"swap": HIGHER}, "accuracy rises with swapped surroundings (+5.0)"),
-        ({"swap": LOWER}, "accuracy rises with no method and falls with swapped surroundings (-5.0)"),
-        ({"swap": SAME}, "no change of accuracy is shown"),
+        ({"swap": LOWER}, "accuracy falls with swapped surroundings (-5.0)"),
+        ({"swap": SAME}, "no change in accuracy is shown"),
         ({"swap": HIGHER, "paint": kept(0.08)}, "accuracy rises with painting (+8.0) and swapped surroundings (+5.0)"),
         (
             {"swap": HIGHER, "paint": LOWER, "crop": SAME, "energy": SAME},
-            "accuracy rises with swapped surroundings (+5.0) and falls with painting (-5.0); no change is shown with "
-            "energy and cropping",
+            "accuracy rises with swapped surroundings (+5.0), falls with painting (-5.0) and is not shown to change "
+            "with the other 2",
         ),
         (dict.fromkeys(list(results_words.NAMES)[:5], HIGHER), "accuracy rises with all 5 methods"),
         (
             dict.fromkeys(list(results_words.NAMES)[:5], LOWER) | dict.fromkeys(list(results_words.NAMES)[5:11], SAME),
-            "accuracy rises with no method and falls with 5 of 11 methods; no change is shown with 6 of 11 methods",
+            "accuracy falls with 5 of 11 methods and is not shown to change with the other 6",
         ),
     ],
 )
@@ -97,9 +97,9 @@ def test_what_rises_and_what_falls_is_said_of_one_of_many_and_of_none(difference
     ("accuracy", "recall", "said"),
     [
         (HIGHER, HIGHER, "accuracy and recall rise with energy (+5.0)"),
-        (LOWER, LOWER, "accuracy and recall rise with no method and fall with energy (-5.0)"),
-        (SAME, SAME, "no change of accuracy or recall is shown"),
-        (SAME, LOWER, "no change of accuracy is shown; recall rises with no method and falls with energy (-5.0)"),
+        (LOWER, LOWER, "accuracy and recall fall with energy (-5.0)"),
+        (SAME, SAME, "no change in accuracy or recall is shown"),
+        (SAME, LOWER, "no change in accuracy is shown; recall falls with energy (-5.0)"),
     ],
 )
 def test_figures_of_which_the_same_is_said_are_said_together(accuracy, recall, said):
@@ -107,10 +107,20 @@ def test_figures_of_which_the_same_is_said_are_said_together(accuracy, recall, s
     assert results_words.effects(results_words.NAMES, found) == said
 
 
-def test_a_method_without_a_change_in_either_figure_is_said():
+def test_methods_without_a_change_are_said_of_each_figure():
     found = {figure: {"": {"energy": one, "swap": SAME}} for figure, one in (("accuracy", HIGHER), ("recall", SAME))}
-    said = "accuracy rises with energy (+5.0); no change of recall is shown; no change of either is shown with "
-    assert results_words.effects(results_words.NAMES, found) == said + SWAP
+    said = "accuracy rises with energy (+5.0) and is not shown to change with the other; no change in recall is shown"
+    assert results_words.effects(results_words.NAMES, found) == said
+    found = {"accuracy": {"50 %": {"energy": HIGHER, "swap": SAME}, "90 %": {"energy": SAME, "swap": SAME}}}
+    said = f"no change in accuracy is shown with {SWAP}; accuracy rises with energy (at 50 %)"
+    assert results_words.effects(results_words.NAMES, found) == said
+
+
+def test_a_change_of_which_the_models_disagree_is_said_to_be():
+    mixed = dataclasses.replace(HIGHER, minimum=-0.01)
+    for difference, said in ((mixed, "+5.0, not in every model"), (dataclasses.replace(mixed, num_models=1), "+5.0")):
+        found = {"accuracy": {"": {"energy": difference}}}
+        assert results_words.effects(results_words.NAMES, found) == f"accuracy rises with energy ({said})"
 
 
 def test_the_shares_at_which_a_figure_changes_are_said():
@@ -125,8 +135,8 @@ def test_the_shares_at_which_a_figure_changes_are_said():
 def test_shown_is_said_where_the_interval_excludes_0_and_nowhere_else():
     said = section(results_page.page({"frame_100": extract(TRAP)}), "Which method helps most")
     assert (
-        f"**Compared with CSL, mean class accuracy and the lowest recall rise with {MASKED} (+5.0) and painting (+3.0) "
-        "and fall with cropping (-5.0) and perturbation (-4.0); no change of either is shown with energy.**"
+        f"**Compared with CSL, mean class accuracy and the lowest recall rise with {MASKED} (+5.0) and painting "
+        "(+3.0), fall with cropping (-5.0) and perturbation (-4.0) and are not shown to change with the other.**"
     ) in said
     assert "| energy | +1.0 [-1.0, +3.0] † |" in said
     assert "| perturbation | **-4.0 [-6.0, -2.0]** † |" in said
@@ -143,12 +153,15 @@ def test_every_question_is_answered_on_top_as_in_its_section():
     for question, anchor, sentence, sure in answered:
         assert anchor in links.anchors(page) and f"\n**{sentence}**\n" in section(page, question)
         assert f"*How sure.* {sure}" in section(page, question)
-    assert [sure for *_, sure in answered][-2:] == ["2 seeds, 118 lesions", "2 to 3 seeds, 118 lesions"]
+    assert [sure for *_, sure in answered][-2:] == [
+        "2 seeds, 118 lesions of all classes",
+        "2 to 3 seeds, 118 lesions of all classes",
+    ]
 
 
 def test_no_gain_at_all_is_said():
     page = results_page.page({"frame_100": extract({"energy": 0.0, "paint": -0.01})})
-    assert "no change of mean class accuracy or the lowest recall is shown.**" in section(page, "Which method")
+    assert "no change in mean class accuracy or the lowest recall is shown.**" in section(page, "Which method")
     assert "**No gain in mean class accuracy or the lowest recall is shown with energy and painting.**" in page
     assert "| beside its baseline | neither shown |" in page and "| energy | dark frames, 100 % |" in page
     all_gain = results_page.page({"frame_100": extract({"energy": 0.05})})
@@ -181,7 +194,7 @@ def test_a_study_without_what_a_question_asks_for_does_not_answer_it():
     ("beside", "better", "worse", "header", "cell"),
     [
         (0.05, MASKED, "no method", "worse", "1 better, 0 worse, of 1"),
-        (0.01, "no method", "no method", "as well", "0 better, 0 worse, of 1"),
+        (0.01, "no method", "no method", "no difference shown", "0 better, 0 worse, of 1"),
         (-0.05, "no method", MASKED, "simple rivals: better", "0 better, 1 worse, of 1"),
     ],
 )
@@ -189,7 +202,7 @@ def test_a_rival_that_does_as_well_is_named(beside, better, worse, header, cell)
     gains = {"care_masked_both": 0.05, "paint": 0.03}
     page = results_page.page({"frame_100": extract(gains, rivals={"paint": {"care_masked_both": beside}})})
     swept = section(page, "Does supervision")
-    assert f"| at 100 % | best with attention | {header} | not compared |" in swept
+    assert f"| at 100 % | best supervised | {header} | not compared |" in swept
     for figure in ("mean class accuracy", "lowest recall"):
         assert f"| {figure} | {MASKED} | painting | random boxes, cropping |" in swept
     rivals = section(page, "Do simple rivals")
@@ -214,7 +227,7 @@ def test_a_rival_that_wins_in_one_figure_is_said_to():
     study = extract({"energy": 0.05, "paint": 0.05}, rivals={"paint": {"energy": 0.05}})
     study.differences["energy", "paint", "worst_group_recall"] = kept(-0.2)
     page = results_page.page({"frame_100": study})
-    assert "| at 100 % | best with attention | simple rivals: better | worse | not compared |" in page
+    assert "| at 100 % | best supervised | simple rivals: better | worse | not compared |" in page
     assert "| mean class accuracy | energy |  | painting | random boxes, cropping |" in page
     assert "| lowest recall | energy | painting |  | random boxes, cropping |" in page
 
@@ -228,9 +241,9 @@ def test_a_rival_is_no_method_that_may_be_best():
 @pytest.mark.parametrize(
     ("recall", "left", "said"),
     [
-        (0.0, 0.05, "with no method."),
-        (0.05, 0.0, "with energy; at equal calls, with no method."),
-        (0.05, 0.05, "with energy; at equal calls, with energy."),
+        (0.0, 0.05, "no method."),
+        (0.05, 0.0, "energy; at equal calls: no method."),
+        (0.05, 0.05, "energy; at equal calls: energy."),
     ],
 )
 def test_a_recall_by_more_calls_is_told_from_a_gain(recall, left, said):
@@ -238,7 +251,7 @@ def test_a_recall_by_more_calls_is_told_from_a_gain(recall, left, said):
     for figure, gain in (("recall/MEL", recall), ("recall_at_equal_calls/MEL", left)):
         study.differences["energy", "csl", figure] = kept(gain)
     rivals = section(results_page.page({"frame_100": study}), "Do simple rivals")
-    assert f"\nThe recall of MEL is higher than the baseline's {said}\n" in rivals
+    assert f"\nRecall of MEL above the baseline's: {said}\n" in rivals
 
 
 def test_gains_over_csl_are_those_over_csl_each_of_those_known():
@@ -247,11 +260,12 @@ def test_gains_over_csl_are_those_over_csl_each_of_those_known():
     study.titles["plain"] = "title of plain"
     study.differences["paint", "plain", "mean_class_accuracy"] = kept(-0.3)
     said = section(results_page.page({"frame_100": study}), "Which method")
-    assert f"lowest recall rise with {MASKED} (+5.0); no change of either is shown with {SWAP}.**" in said
+    assert f"lowest recall rise with {MASKED} (+5.0) and are not shown to change with the other.**" in said
     assert "| painting | cross entropy | **-30.0 [-32.0, -28.0]** † |" in said
     del study.differences["swap", "csl", "worst_group_recall"]
     said = section(results_page.page({"frame_100": study}), "Which method")
-    assert f"is shown with {SWAP}.**" in said and f"| {SWAP} | 0.0 [-2.0, +2.0] |  |" in said
+    assert "mean class accuracy rises with" in said and "the lowest recall rises with" in said
+    assert f"| {SWAP} | 0.0 [-2.0, +2.0] |  |" in said
 
 
 @pytest.mark.parametrize(
@@ -305,7 +319,7 @@ def test_answers_that_do_not_follow_the_map_are_said():
     study.differences["swap", "csl", "lesion_reliance/MEL"] = kept(0.5)
     assert (
         "attention inside the boxes of MEL rises with energy (+10.0) and swapped surroundings (+10.0); lesion reliance "
-        "of MEL rises with swapped surroundings (+50.0).**"
+        "of MEL rises with swapped surroundings (+50.0) and is not shown to change with the other.**"
     ) in section(results_page.page({"frame_100": study}), "Do the answers follow")
 
 
@@ -315,8 +329,8 @@ def test_made_boxes_are_judged_beside_drawn_ones():
     study = extract(names, rivals={drawn: dict(zip(made, (0.0, -0.05), strict=True))})
     said = section(results_page.page({"frame_90_boxes": study}), "Are boxes made")
     assert (
-        "**Compared with the same method with drawn boxes, mean class accuracy and the lowest recall rise with no "
-        "method and fall with energy with BMS boxes (-5.0); no change of either is shown with energy with DSR boxes.**"
+        "**Compared with the same method with drawn boxes, mean class accuracy and the lowest recall fall with energy "
+        "with BMS boxes (-5.0) and are not shown to change with the other.**"
     ) in said
     assert "| method minus energy with drawn boxes | mean class accuracy | lowest recall |" in said
     assert results_questions.rivals_of(made[0], list(names)) == [drawn]
@@ -331,10 +345,11 @@ def test_learned_masks_are_judged_beside_as_many_drawn_boxes_alone():
         for figure in ("attention_inside/MEL", "mean_class_accuracy"):
             study.differences[learned[share], alone[share], figure] = kept(gain if "inside" in figure else -gain)
     said = section(results_page.page({"isic_learned_boxes": study}), "Can the network learn")
-    few, some = (f"learned masks with {share} % of the boxes drawn" for share in (1, 25))
+    few = "learned masks with 1 % of the boxes drawn"
     assert (
-        f"**Compared with the same drawn boxes alone, attention inside the boxes of MEL rises with {few} (+5.0); mean "
-        f"class accuracy rises with no method and falls with {few} (-5.0); no change of either is shown with {some}.**"
+        f"**Compared with the same drawn boxes alone, attention inside the boxes of MEL rises with {few} (+5.0) and is "
+        f"not shown to change with the other; mean class accuracy falls with {few} (-5.0) and is not shown to change "
+        "with the other.**"
     ) in said
     assert f"| {few} | CARE + CSL masked with 1 % of the boxes drawn | **+5.0 [+3.0, +7.0]** † | **-5.0" in said
     assert results_questions.rivals_of(learned[0], alone + learned) == [alone[0]]
@@ -347,7 +362,7 @@ def test_where_nothing_misleads_methods_are_judged_beside_the_same_training():
         del study.differences[key]
     said = section(results_page.page({"isic_full": study}), "Does it help where nothing misleads?")
     than = "the same training without attention"
-    assert f"**Compared with {than}, mean class accuracy rises with no method and falls with energy (-5.0).**" in said
+    assert f"**Compared with {than}, mean class accuracy falls with energy (-5.0).**" in said
     assert "| method minus CSL | mean class accuracy |\n|---|---|\n| energy | **-5.0 [-7.0, -3.0]** † |\n" in said
 
 
@@ -355,8 +370,8 @@ def test_how_sure_counts_what_chance_would_give():
     page = results_page.page({"frame_100": extract({"energy": 0.05}, seeds=1)})
     said = section(page, "Which method")
     assert (
-        "*How sure.* 1 seed, 118 lesions (fewer than three seeds say little of training). Of 6 intervals, 6 exclude 0, "
-        "and about 0.3 would by chance.\n"
+        "*How sure.* 1 seed, 118 lesions of all classes (fewer than three seeds say little of training). Of 6 "
+        "intervals, 6 exclude 0, and about 0.3 would by chance.\n"
     ) in said
     assert "†" not in said
     assert "Training, everywhere: squeezenet1_1" in page

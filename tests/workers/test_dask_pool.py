@@ -47,7 +47,7 @@ def test_a_cluster_without_workers_is_not_waited_for_forever(monkeypatch):
 def test_a_cluster_that_does_not_answer_is_refused():
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "0.2s"}),
-        pytest.raises(InputError, match="No dask cluster answers at tcp://127.0.0.1:1: "),
+        pytest.raises(InputError, match="address of a running dask cluster that answers. Received tcp://127.0.0.1:1: "),
         open_pool(Workers("dask", scheduler="tcp://127.0.0.1:1"), annotate_in_worker, PACKED),
     ):
         pass

@@ -53,6 +53,6 @@ def test_a_ray_cluster_that_is_not_there_is_said_before_ray_waits_for_it(monkeyp
         taken.bind(("127.0.0.1", 0))
         address = form.format(taken.getsockname()[1])
         monkeypatch.setitem(sys.modules, "ray", types.SimpleNamespace(__spec__="found", init=pytest.fail))
-        message = f"No ray cluster answers at {address}: .*refused"
+        message = f"must be the address of a running ray cluster that answers. Received {address}: .*refused"
         with pytest.raises(InputError, match=message), open_pool(Workers("ray", 1, address), print, b""):
             pass

@@ -27,17 +27,17 @@ train on skin images where a *cue* beside the lesion, a dark frame or a drawn sq
 the images (50 %: it tells nothing; 100 %: always), and test where it does not ([traps](traps.md)); the baseline, CSL,
 weights the classes and uses no boxes. A figure *rises* or *falls* only where that is **shown**: the 95 % interval of
 the paired difference, over the lesions tested, excludes 0."""
-_READING = """*Methods.* CARE, energy, perturbation and input gradient draw attention into the boxes; *swapped
-surroundings* asks for the same answer when what lies outside the box is exchanged with another image's. Simple rivals:
-*cropping* and *painting* train on images without what lies outside the boxes, *random boxes* are CARE with boxes
-elsewhere.
+_READING = """*Methods.* CARE and energy draw the attention map into the boxes; perturbation and input gradient ask that
+pixels outside do not matter to the answer, *swapped surroundings* that it stays when those pixels are exchanged with
+another image's. Simple rivals: *cropping* and *painting* train on images without what lies outside the boxes, *random
+boxes* are CARE with boxes elsewhere.
 
 *Figures.* Mean class accuracy is balanced accuracy; the lowest recall is that of any class, with or without the cue.
 Lesion reliance is above 0 where the lesion moves the output more than its surroundings do ([judging](judging.md)).
-Differences are in points, those of areas (macro AUC, average precision) in fractions. Bold: shown. All else is *not
-shown*, which does not say that there is no difference. †: all trained models have one sign; the randomness of training
-is not in the intervals. Nothing is adjusted for the number of comparisons. A recall stands beside its precision and the
-difference at equal calls.
+Differences are in points, those of areas (macro AUC, average precision) in fractions. Bold: shown, decided before
+rounding. All else is *not shown*, which does not say that there is no difference. †: all trained models have one sign;
+the randomness of training is not in the intervals. Nothing is adjusted for the number of comparisons. A recall stands
+beside its precision and the difference at equal calls.
 
 `tools/docs/results_page.py` makes this page, its sentences included, of [the figures](#studies-and-methods) and nothing
 else. Before: [earlier results](earlier_results.md), [the paper's tables](reproduction_results.md)."""

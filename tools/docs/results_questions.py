@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from results_tables import (
     ACCURACY,
+    AREA,
     CALLS,
     HEADLINE,
     INSIDE,
@@ -141,7 +142,16 @@ def _in_one_study(
     others = [pair for pair in baseline_pairs(extract) if pair not in pairs]
     differences = differences_table([(extract, [*pairs, *others])], list(dict.fromkeys((*names, *CALLS))))
     said, shown = _effects([(extract, pairs)], names), differences_table([(extract, pairs)], names)
+    shown = f"{shown}\n\n{_other_losses(extract, pairs)}".rstrip()
     return Answer(f"Compared with {than}, {said}.", [extract], shown, differences) if said else None
+
+
+def _other_losses(extract: ComparisonExtract, pairs: Sequence[Pair]) -> str:
+    """What is shown to fall in figures that the sentence does not speak of; "" for nothing."""
+    found = {name: those(differences_of(extract, pairs, figure_of(extract, name)), is_lower) for name in _OTHERS}
+    methods = [method for method, _ in pairs]
+    lost = [f"{titled(extract, name)} with {_named(extract, each, methods)}" for name, each in found.items() if each]
+    return f"Shown to fall besides: {'; '.join(lost)}." if lost else ""
 
 
 def _beside_csl(extract: ComparisonExtract) -> list[Pair]:
@@ -175,7 +185,7 @@ def simple_rivals(studies: Studies) -> Answer | None:
         better.append(f"{_named(extract, above, methods)} in {subject(extract, name)}")
         worse.append(f"{_named(extract, below, methods)} in {subject(extract, name)}")
         columns.append([_counts(beside.get(rival, {})) for rival in RIVALS])
-    every = "every simple rival" + " compared" * (len(pairs) < len(RIVALS))
+    every = "every simple rival" if len(pairs) == len(RIVALS) else "every simple rival compared"
     sentence = f"Better than {every}: {listed(better)}; worse than at least one: {listed(worse)}."
     rows = [[NAMES[rival], *cells] for rival, *cells in zip(RIVALS, *columns, strict=True)]
     shown = table(["methods beside", *(titled(extract, name) for name in HEADLINE)], rows)
@@ -195,9 +205,8 @@ def _equal_calls(extract: ComparisonExtract, methods: Sequence[str]) -> str:
     pairs = baseline_pairs(extract, methods)
     risen = those(differences_of(extract, pairs, recall))
     left = those(differences_of(extract, [pair for pair in pairs if pair[0] in risen], calls))
-    at_equal_calls = f"; at equal calls, with {_named(extract, left, methods)}" if risen else ""
-    more = f"higher than the baseline's with {_named(extract, risen, methods)}"
-    return f"The recall of {extract.focus[0]} is {more}{at_equal_calls}."
+    at_equal_calls = f"; at equal calls: {_named(extract, left, methods)}" if risen else ""
+    return f"Recall of {extract.focus[0]} above the baseline's: {_named(extract, risen, methods)}{at_equal_calls}."
 
 
 def what_did_not_help(studies: Studies) -> Answer | None:
@@ -212,9 +221,12 @@ def what_did_not_help(studies: Studies) -> Answer | None:
     if not names:
         return None
     changes = {key: _gains_and_losses(studies[key[0]], pair) for key, pair in pairs.items()}
-    helped = {method for (_, method), (gains, _) in changes.items() if gains}
-    never = [names[method] for method in in_order(list(names)) if method not in helped]
-    sentence = f"No gain in mean class accuracy or the lowest recall is shown with {named(never, len(names), most=8)}."
+    helped = {without_variant(method) for (_, method), (gains, _) in changes.items() if gains}
+    methods = list(dict.fromkeys(without_variant(method) for method in in_order(list(names))))
+    never = [NAMES.get(method, names.get(method, method)) for method in methods if method not in helped]
+    sentence = (
+        f"No gain in mean class accuracy or the lowest recall is shown with {named(never, len(methods), most=8)}."
+    )
     if not never:
         sentence = "Every method and simple rival has a gain in some comparison."
     rows, figures = [], []
@@ -224,7 +236,7 @@ def what_did_not_help(studies: Studies) -> Answer | None:
         neither = [study for study, change in own.items() if not any(change)]
         rows.append([names[method], *("; ".join(cell) for cell in (gains, losses, neither))])
         for study in [study for study, each in pairs if each == method]:
-            cells = [difference_cell(studies[study], pairs[study, method], name) for name in HEADLINE]
+            cells = [difference_cell(studies[study], pairs[study, method], name) or "not measured" for name in HEADLINE]
             figures.append([names[method], STUDIES[study], *cells])
     shown = table(["beside its baseline", "a gain", "a loss", "neither shown"], rows)
     differences = table(["minus its baseline", "comparison", *(TITLES[name] for name in HEADLINE)], figures)
@@ -239,7 +251,7 @@ def _gains_and_losses(extract: ComparisonExtract, pair: Pair) -> tuple[list[str]
 
 
 def _best_beside_rivals(extract: ComparisonExtract) -> tuple[str, list[Pair]]:
-    """How simple rivals do beside the best method with attention, in each figure; and it with each rival."""
+    """How simple rivals do beside the supervised method that came out best, in each figure; and it with each rival."""
     rows, pairs = [], []
     for name in HEADLINE:
         gains = differences_of(extract, _supervised_beside_baselines(extract), name)
@@ -247,12 +259,12 @@ def _best_beside_rivals(extract: ComparisonExtract) -> tuple[str, list[Pair]]:
         beside = {rival: differences_of(extract, [(best, rival)], name) for rival in RIVALS}
         run = {rival: each[best] for rival, each in beside.items() if each}
         better, worse = those(run, is_lower), those(run, is_higher)
-        as_well = [rival for rival in run if rival not in (*better, *worse)]
+        neither = [rival for rival in run if rival not in (*better, *worse)]
         absent = [rival for rival in RIVALS if rival not in run]
-        cells = [", ".join(NAMES[rival] for rival in each) for each in (better, as_well, worse, absent)]
+        cells = [", ".join(NAMES[rival] for rival in each) for each in (better, neither, worse, absent)]
         rows += [[titled(extract, name), name_of(extract, best), *cells]] if run else []
         pairs += [(best, rival) for rival in run]
-    header = [f"at {share_text(extract)}", "best with attention", "simple rivals: better", "as well", "worse"]
+    header = [f"at {share_text(extract)}", "best supervised", "simple rivals: better", "no difference shown", "worse"]
     return table([*header, "not compared"], rows) if rows else "", list(dict.fromkeys(pairs))
 
 
@@ -261,7 +273,7 @@ def _effects(compared: Sequence[Compared], names: Sequence[str] = HEADLINE, has_
     found: dict[str, dict[str, Differences]] = {}
     for name, (extract, pairs) in itertools.product(names, compared):
         if differences := differences_of(extract, pairs, figure_of(extract, name)):
-            found.setdefault(subject(extract, name), {})[share_text(extract) * has_shares] = differences
+            found.setdefault(subject(extract, name), {})[share_text(extract) if has_shares else ""] = differences
     called = {method: name_of(extract, method) for extract, pairs in compared for method, _ in pairs}
     return effects(called, found) if found else ""
 
@@ -270,6 +282,7 @@ def _named(extract: ComparisonExtract, methods: Iterable[str], of: Sequence[str]
     return named([name_of(extract, method) for method in in_order(list(methods))], len(of))
 
 
+_OTHERS = (AREA, "recall", "precision")
 _MADE, _LEARNED = (functools.partial(_beside_own_rivals, is_learned=is_learned) for is_learned in (False, True))
 QUESTIONS: dict[str, Callable[[Studies], Answer | None]] = {
     "Does supervision of attention help where a cue misleads?": lambda studies: _over_shares(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from results_words import Pair, in_order, name_of
+from results_words import Pair, agree, in_order, name_of
 
 from care_tf.evaluation.estimate_text import partial_text
 from care_tf.runs.comparison_extract import ComparisonExtract, KeptFigure
@@ -47,7 +47,7 @@ def differences_table(compared: Sequence[Compared], names: Sequence[str] = CALLS
     rows = []
     for extract, pairs in compared:
         for method, other in pairs:
-            share, minus = share_text(extract) * has_shares, name_of(extract, other) * (not is_one)
+            share, minus = share_text(extract) if has_shares else "", "" if is_one else name_of(extract, other)
             cells = [difference_cell(extract, (method, other), name) for name in names]
             rows.append([name_of(extract, method), share, minus, *cells])
     return table([first, "share", "minus", *(titled(compared[0][0], name) for name in names)], rows)
@@ -69,7 +69,7 @@ def titled(extract: ComparisonExtract, name: str) -> str:
 
 def subject(extract: ComparisonExtract, name: str) -> str:
     """A figure as the subject of a sentence."""
-    return "the " * (name == LOWEST) + titled(extract, name)
+    return f"the {titled(extract, name)}" if name == LOWEST else titled(extract, name)
 
 
 def share_text(extract: ComparisonExtract) -> str:
@@ -85,11 +85,8 @@ def difference_cell(extract: ComparisonExtract, pair: Pair, name: str) -> str:
         return ""
     text = _number_text(figure, kept, is_signed=True)
     text = f"**{text}**" if kept.estimate.excludes_zero else text
-    return text + " †" * _agree(kept) + partial_text(kept.num_models, extract.num_planned)
-
-
-def _agree(kept: KeptFigure) -> bool:
-    return kept.num_models > 1 and ((kept.minimum or 0) > 0 or (kept.maximum or 0) < 0)
+    dagger = " †" if agree(kept) else ""
+    return text + dagger + partial_text(kept.num_models, extract.num_planned)
 
 
 def _value_cell(extract: ComparisonExtract, method: str, figure: str) -> str:
@@ -122,7 +119,7 @@ def folded(summary: str, text: str) -> str:
 def evidence(studies: Sequence[ComparisonExtract]) -> str:
     """The seeds trained and the lesions tested, of one comparison or from the fewest to the most."""
     seeds = _range([len(each.seeds) for each in studies], "seed")
-    return f"{seeds}, {_range([sizes(each)[1] for each in studies], 'lesion')}"
+    return f"{seeds}, {_range([sizes(each)[1] for each in studies], 'lesion')} of all classes"
 
 
 def sizes(extract: ComparisonExtract) -> tuple[int, int]:
@@ -132,7 +129,7 @@ def sizes(extract: ComparisonExtract) -> tuple[int, int]:
 
 def _range(numbers: Iterable[int], thing: str) -> str:
     ends = sorted({min(numbers), max(numbers)})
-    return f"{' to '.join(f'{each:,}' for each in ends)} {thing}{'s' * (ends != [1])}"
+    return f"{' to '.join(f'{each:,}' for each in ends)} {thing if ends == [1] else f'{thing}s'}"
 
 
 def how_sure(studies: Sequence[ComparisonExtract], differences: str) -> str:

@@ -1,6 +1,7 @@
 """What a difference allows one to say: it is "shown" where its paired interval excludes 0, and nowhere else."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from care_tf.evaluation.estimate_text import rounded_text
 from care_tf.runs.comparison_extract import ComparisonExtract, KeptFigure
@@ -102,36 +103,46 @@ def those(differences: Differences, is_side: Callable[[KeptFigure], bool] = is_h
     return [method for method, each in differences.items() if is_side(each)]
 
 
+def agree(difference: KeptFigure) -> bool:
+    """Whether all of several trained models have one sign."""
+    return difference.num_models > 1 and ((difference.minimum or 0) > 0 or (difference.maximum or 0) < 0)
+
+
 def effects(names: Mapping[str, str], found: Mapping[str, Mapping[str, Differences]]) -> str:
     """What is shown to rise and to fall, with which methods, as a part of a sentence.
 
-    "mean class accuracy rises with no method and falls with energy (-2.5); no change is shown with CARE"
+    "mean class accuracy falls with energy (-2.5) and is not shown to change with the other 2"
 
     Args:
       names: Method -> what it is called.
       found: Figure, as the subject of a sentence -> share of a trap, or "" for all that there is -> differences in it.
     """
-    groups: dict[tuple[tuple[str, ...], ...], list[str]] = {}  # figures of which the same is said are said together
+    has_shares = any("" not in shares for shares in found.values())
+    groups: dict[tuple[Any, ...], list[str]] = {}  # figures of which the same is said are said together
     for subject, shares in found.items():
-        sides = tuple(tuple(_labels(names, shares, is_side)) for is_side in (is_higher, is_lower))
-        groups.setdefault(sides, []).append(subject)
+        sides = [tuple(_labels(names, shares, is_side)) for is_side in (is_higher, is_lower)]
+        groups.setdefault((*sides, None if has_shares else len(shares[""])), []).append(subject)
+    clauses = [_clause(subjects, *group) for group, subjects in groups.items()]
     each = [one for shares in found.values() for differences in shares.values() for one in differences.items()]
-    methods = in_order(list({method for method, _ in each}))
     changed = {method for method, difference in each if difference.estimate.excludes_zero}
-    unchanged = [names[method] for method in methods if method not in changed]
-    clauses = [_clause(subjects, higher, lower, len(methods)) for (higher, lower), subjects in groups.items()]
-    if changed and unchanged:
-        of_all = " of either" * (len(found) > 1)
-        clauses.append(f"no change{of_all} is shown with {named(unchanged, len(methods))}")
+    unchanged = in_order(list({method for method, _ in each} - changed))
+    if has_shares and changed and unchanged:
+        still = named([names[method] for method in unchanged], len({*changed, *unchanged}))
+        clauses.insert(0, f"no change in {' or '.join(found)} is shown with {still}")
     return "; ".join(clauses)
 
 
-def _clause(subjects: Sequence[str], higher: Sequence[str], lower: Sequence[str], num_methods: int) -> str:
+def _clause(subjects: Sequence[str], higher: Sequence[str], lower: Sequence[str], num_methods: int | None) -> str:
+    """What one group of figures does; of so many methods, or of an unknown number over several shares."""
     if not higher and not lower:
-        return f"no change of {' or '.join(subjects)} is shown"
-    verbs = ("rise", "fall") if len(subjects) > 1 else ("rises", "falls")
-    falls = f" and {verbs[1]} with {named(lower, num_methods)}" if lower else ""
-    return f"{listed(subjects)} {verbs[0]} with {named(higher, num_methods)}{falls}"
+        return f"no change in {' or '.join(subjects)} is shown"
+    rise, fall, is_not = ("rise", "fall", "are not") if len(subjects) > 1 else ("rises", "falls", "is not")
+    total = num_methods or len(higher) + len(lower)
+    parts = [f"{verb} with {named(methods, total)}" for verb, methods in ((rise, higher), (fall, lower)) if methods]
+    num_others = total - len(higher) - len(lower)
+    if num_others:
+        parts.append(f"{is_not} shown to change with {'the other' if num_others == 1 else f'the other {num_others}'}")
+    return f"{listed(subjects)} {listed(parts)}"
 
 
 def _labels(
@@ -145,9 +156,14 @@ def _labels(
     if "" not in shares:
         places = {method: "every share" if len(own) == len(shares) > 1 else listed(own) for method, own in at.items()}
         return [f"{names[method]} (at {places[method]})" for method in in_order(list(at))]
-    points = {method: 100 * (shares[""][method].estimate.value or 0.0) for method in at}
-    by_size = sorted(points, key=lambda method: -abs(points[method]))
-    return [f"{names[method]} ({rounded_text(points[method], 1, is_signed=True)})" for method in by_size]
+    by_size = sorted(at, key=lambda method: -abs(shares[""][method].estimate.value or 0.0))
+    return [f"{names[method]} ({_points_text(shares[''][method])})" for method in by_size]
+
+
+def _points_text(difference: KeptFigure) -> str:
+    """A difference in points, and whether the trained models disagree in its sign."""
+    points = rounded_text(100 * (difference.estimate.value or 0.0), 1, is_signed=True)
+    return points if difference.num_models == 1 or agree(difference) else f"{points}, not in every model"
 
 
 def named(names: Sequence[str], total: int, most: int = 4) -> str:
