@@ -4,6 +4,7 @@ import sys
 import pytest
 
 from care_tf.errors import InputError
+from care_tf.extras import MissingExtraError
 from care_tf.named_function import named_function, strangers_code_refused
 
 
@@ -53,3 +54,12 @@ def test_trusted_code_is_imported(tmp_path, monkeypatch):
         assert named_function("trusted_module:build", "backbone")  # which is imported now
     with strangers_code_refused("own", trust=True):
         assert named_function("os.path:basename", "backbone")
+
+
+def test_a_missing_extra_is_said_as_it_is(tmp_path, monkeypatch):
+    (tmp_path / "needs_extra.py").write_text(
+        "from care_tf.extras import require_extra\nrequire_extra('M', 'boxes', 'no_such')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(MissingExtraError, match=r"^M needs no_such"):
+        named_function("needs_extra:f", "method")

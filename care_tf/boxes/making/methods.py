@@ -14,7 +14,7 @@ import numpy as np
 
 from care_tf.boxes.making._single_model import single_model
 from care_tf.boxes.segmentation.cross_fitting import RECORD, CrossFittedSegmentation
-from care_tf.errors import InputError
+from care_tf.errors import InputError, did_you_mean
 from care_tf.files import file_sha256, files_sha256
 from care_tf.named_function import named_function
 
@@ -119,8 +119,11 @@ def get_method(
         sources = _source_files(named_function(function, "method")[1])
         sources = sorted(sources[0].parent.glob("*.py")) if name in _BUILT_IN else sources
         return FunctionMethod(name, function, {"source_sha256": files_sha256(sources)})
-    known = ", ".join([*_BUILT_IN, "segmentation"])
-    raise InputError(f"The method must be one of {known}, or module:function for your own. Received {name!r}.")
+    known = [*_BUILT_IN, "segmentation"]
+    raise InputError(
+        f"The method must be one of {', '.join(known)}, or module:function for your own. Received {name!r}."
+        f"{did_you_mean(name, known)}"
+    )
 
 
 def box_settings_of(name: str) -> dict[str, Any]:

@@ -150,7 +150,11 @@ def test_a_model_trained_elsewhere_segments_everything(tmp_path, image, image_pa
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("drs", {}, "The method must be one of dsr, bms, segmentation, or module:function.*Received 'drs'"),
+        (
+            "drs",
+            {},
+            "The method must be one of dsr, bms, segmentation, or module:function.*Received 'drs'. Did you mean 'dsr'?",
+        ),
         ("no_such_module:f", {}, "module 'no_such_module' cannot be imported"),
         (":f", {}, "module '' cannot be imported"),
         ("my_saliency:blue", {}, "'blue' in my_saliency must be a function; it is missing"),
