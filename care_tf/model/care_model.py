@@ -35,7 +35,7 @@ from care_tf.model._learned_masks import (
 from care_tf.model._map_losses import map_losses
 from care_tf.model._mask_head import MaskHead
 from care_tf.model._masked_images import check_images, outside_losses
-from care_tf.model._replicas import OnReplicas, check_not_empty
+from care_tf.model._on_replicas import OnReplicas, check_not_empty
 from care_tf.model.attention_loss_choice import check_attention_loss
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.network.anatomy import Anatomy

@@ -28,7 +28,7 @@ from care_tf.keras_generation import KERAS_3
 from care_tf.callbacks import DeferredReweighting, TwoStageSchedule
 from care_tf.losses import AttentionLoss, FocalLoss, InputGradient, LDAMLoss, TripletLoss
 from care_tf.metrics import MacroAUC
-from care_tf.model import MaskHead, _replicas
+from care_tf.model import MaskHead, _on_replicas
 
 gc.set_threshold(200_000, 20, 20)  # as tests/conftest.py does, for the many traces
 rng = np.random.default_rng(0)
@@ -182,9 +182,9 @@ def refusal(error, settings=None, **arguments):  # settings of the optimizer, wh
 assert "needs an image on every replica" in refusal(
     tf.errors.InvalidArgumentError, further=[keras.layers.BatchNormalization()]
 )
-_replicas.convolutions_take_no_image = lambda: False  # as on processors with oneDNN's
+_on_replicas.convolutions_take_no_image = lambda: False  # as on processors with oneDNN's
 assert "Set the environment variable TF_ENABLE_ONEDNN_OPTS=0" in refusal(tf.errors.InvalidArgumentError)
-_replicas.convolutions_take_no_image = lambda: True
+_on_replicas.convolutions_take_no_image = lambda: True
 if KERAS_3:
     adding = keras.layers.Conv2D(5, 3, activity_regularizer="l2", name="adding")
     assert "Received them of the layers adding on 2" in refusal(InputError, further=[adding])

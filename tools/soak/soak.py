@@ -26,8 +26,8 @@ from typing import Any
 
 import killed_command
 import numpy as np
+from interrupted_commands import PARTS, Part, Trial
 from killed_command import Moment
-from parts import PARTS, Part, Trial
 from PIL import Image
 
 from care_tf.csv_files import write_table

@@ -14,8 +14,8 @@ from care_tf.box_geometry import tight_box_in_image, union_mask
 from care_tf.data.groups import own_groups
 from care_tf.data.manifest import Manifest
 from care_tf.data.noted_columns import CUE, PAIR
+from care_tf.datasets.traps._lesion_deal import agreeing_at_share, check_every_class, deal_lesions, most_images
 from care_tf.datasets.traps._marks import MARKS, Paint, mark_paint, painted
-from care_tf.datasets.traps._parts import agreeing_at_share, check_every_class, deal_lesions, most_images
 from care_tf.datasets.traps._sides import (
     NO_CUE,
     TEST_BALANCED,

@@ -8,7 +8,7 @@ import numpy as np
 from care_tf.data.groups import own_groups
 from care_tf.data.manifest import Manifest
 from care_tf.data.noted_columns import CUE, PAIR
-from care_tf.datasets.traps._parts import check_every_class, deal_lesions, exact_share, most_images
+from care_tf.datasets.traps._lesion_deal import check_every_class, deal_lesions, exact_share, most_images
 from care_tf.datasets.traps._sides import (
     NO_CUE,
     SPLITS,
