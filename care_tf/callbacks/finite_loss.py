@@ -42,7 +42,8 @@ class FiniteLoss(keras.callbacks.Callback):
             return
         # What has no weight may be NaN because it was not measured, and is not to blame.
         has_attention = number_in(getattr(self.model, "alpha", 1.0)) > 0
-        terms = ("classification_loss", *(("attention_loss",) if has_attention else ()), "mask_loss")
+        own = ("attention_loss",) if has_attention else ()
+        terms = ("classification_loss", *own, "mask_loss", "embedding_loss")
         bad = [name for name in terms if not math.isfinite(float(logs.get(name, 0.0)))]
         where = f"epoch {self._epoch + 1}, batch {batch + 1} ({' and '.join(bad) or 'loss'})"
         images = list(self._images_of(self._epoch, batch)) if self._images_of is not None else []

@@ -238,12 +238,13 @@ def test_what_was_not_measured_is_not_blamed(network, images):
 
 
 @pytest.mark.one_generation
-def test_a_mask_head_is_blamed_for_its_own_loss(network):
+@pytest.mark.parametrize("term", ["mask_loss", "embedding_loss"])
+def test_a_term_of_its_own_is_blamed(network, term):
     finite = FiniteLoss()
     finite.set_model(model_for(network, run_eagerly=True))
     finite.on_epoch_begin(0)
-    logs = {"loss": np.nan, "classification_loss": 1.0, "attention_loss": 1.0, "mask_loss": np.nan}
-    with pytest.raises(InputError, match=r"nan at epoch 1, batch 3 \(mask_loss\)\."):
+    logs = {"loss": np.nan, "classification_loss": 1.0, "attention_loss": 1.0, term: np.nan}
+    with pytest.raises(InputError, match=rf"nan at epoch 1, batch 3 \({term}\)\."):
         finite.on_train_batch_end(2, logs)
 
 
