@@ -94,8 +94,8 @@ class ReviewSession:
     def progress(self) -> ReviewProgress:
         """The counts of decisions so far, earlier sittings included."""
         with self._lock:
-            counts = Counter(decision_of(self._sources[number]) for number in self._doubts)
-            left = seconds_left(self._seconds, counts[""]) if len(self._seconds) >= _MIN_TIMED else None
+            counts = Counter(decision_of(self._sources[number]) or "undecided" for number in self._doubts)
+            left = seconds_left(self._seconds, counts["undecided"]) if len(self._seconds) >= _MIN_TIMED else None
             return ReviewProgress(len(self._doubts), counts["accepted"], counts["corrected"], counts["rejected"], left)
 
     def decide(self, number: int, decision: str, boxes: Any = ()) -> ReviewProgress:
