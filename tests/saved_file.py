@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 _KERAS = importlib.metadata.version("keras")
 SAVED = Path(__file__).parent / "saved_models" / f"keras{_KERAS[0]}.keras"
@@ -13,8 +14,8 @@ SAVED = Path(__file__).parent / "saved_models" / f"keras{_KERAS[0]}.keras"
 
 def _saved_by_newer_keras():
     with zipfile.ZipFile(SAVED) as file:
-        version = json.loads(file.read("metadata.json"))["keras_version"]
-    return [int(part) for part in version.split(".")] > [int(part) for part in _KERAS.split(".")]
+        saved_by = json.loads(file.read("metadata.json"))["keras_version"]
+    return Version(saved_by) > Version(_KERAS)
 
 
 # Layers may have arguments that an older Keras does not know.

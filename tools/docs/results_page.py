@@ -137,7 +137,7 @@ def _studies(studies: Mapping[str, ComparisonExtract]) -> str:
         trained = ", ".join(f"{count:,} of {label}" for label, count in extract.training_images.items())
         tested = "{:,} of {:,} lesions".format(*sizes(extract))
         cells = [f"[{title}](results/{name}.json)", trained, tested, str(len(extract.seeds)), str(len(extract.folds))]
-        rows.append([*cells, extract.setting * (len(settings) > 1)])
+        rows.append([*cells, extract.setting if len(settings) > 1 else ""])
         figures.append(folded(f"Own figures, shares in percent: {title}", values_table(extract)))
     titles = dict.fromkeys(  # pairs: a name may have another title in another comparison
         (name_of(extract, method), extract.titles[method])

@@ -283,7 +283,8 @@ def _named(extract: ComparisonExtract, methods: Iterable[str], of: Sequence[str]
 
 
 _OTHERS = (AREA, "recall", "precision")
-_MADE, _LEARNED = (functools.partial(_beside_own_rivals, is_learned=is_learned) for is_learned in (False, True))
+_MADE = functools.partial(_beside_own_rivals, is_learned=False)
+_LEARNED = functools.partial(_beside_own_rivals, is_learned=True)
 QUESTIONS: dict[str, Callable[[Studies], Answer | None]] = {
     "Does supervision of attention help where a cue misleads?": lambda studies: _over_shares(
         FRAMES, "results_frame.png", studies
