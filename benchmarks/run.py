@@ -22,7 +22,7 @@ BENCHMARKS: dict[str, tuple[str, str]] = {
     "step_cost": ("--quick", "--full --rounds 9"),
     "attention_forms": ("--batch 16 --masked 2 --repeats 7", ""),
     "strategy_cost": ("--batch 32 --repeats 7", ""),
-    "input_pipeline": ("--images 300 --rounds 5", ""),
+    "input_pipeline": ("--rounds 5", "--images 5000"),
     "augmentation_choice": ("--batches 4 --rounds 5", ""),
     "shards": ("--images 300 --rounds 5", ""),
     "sampling": ("--images 300 --rounds 7", ""),

@@ -11,7 +11,7 @@ from care_tf.box_geometry import union_mask
 from care_tf.errors import InputError
 from care_tf.images.decoding import decode_mask_named
 from care_tf.images.resize_choice import check_resize
-from care_tf.images.resizing import map_of_image, placement, resize_images
+from care_tf.images.resizing import antialiased, map_of_image, placement, resize_images
 
 FRAME = (24, 32)
 SIZES = [(48, 64), (100, 30), (30, 100), (7, 300), (300, 7), (23, 32), (1, 1), (24, 32)]
@@ -47,6 +47,23 @@ def test_a_padded_image_is_the_resized_one_in_the_middle_of_black(size):
     assert found.shape == (*FRAME, 3)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(resize_images(image[np.newaxis], FRAME, "pad")[0], expected)
+
+
+@pytest.mark.parametrize("size", [*SIZES, (24, 100), (100, 32), (8, 8), (450, 600)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_rows_in_place_of_channels_change_no_bit(size, dtype):
+    images = np.random.default_rng(0).uniform(0, 256, (2, *size, 3)).astype(dtype)
+    expected = tf.image.resize(images, FRAME, method="bilinear", antialias=True)
+    np.testing.assert_array_equal(antialiased(tf.constant(images), FRAME), expected)
+    np.testing.assert_array_equal(antialiased(tf.constant(images[1]), FRAME), expected[1])
+
+
+def test_an_image_of_unknown_size_gets_a_known_one():
+    specification = tf.TensorSpec((None, None, 3), tf.uint8)
+    graph = tf.function(lambda image: antialiased(image, FRAME)).get_concrete_function(specification)
+    assert graph.structured_outputs.shape == (*FRAME, 3)
+    batch = antialiased(tf.zeros((0, 40, 50, 3)), FRAME)
+    assert batch.shape == (0, *FRAME, 3)
 
 
 @pytest.mark.parametrize("size", [(48, 64), (100, 30), (30, 100)])
