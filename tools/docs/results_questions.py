@@ -60,6 +60,7 @@ STUDIES = {
     "frame_90_boxes": "dark frames, 90 %, made boxes",
     "isic_learned_boxes": "ISIC 2018, learned masks",
     "isic_full": "ISIC 2018",
+    "isic_lite0": "ISIC 2018, EfficientNet-Lite0",
 }
 """The comparisons that the page knows -> what it calls them."""
 SWEPT = ("care_masked_both", "swap", "paint")
@@ -305,6 +306,9 @@ QUESTIONS: dict[str, Callable[[Studies], Answer | None]] = {
     ),
     "Does it help where nothing misleads?": lambda studies: _in_one_study(
         studies.get("isic_full"), "the same training without attention", _supervised_beside_baselines
+    ),
+    "Is it the same with another network?": lambda studies: _in_one_study(
+        studies.get("isic_lite0"), "the same training without attention", _supervised_beside_baselines
     ),
     "What did not help?": what_did_not_help,
 }
