@@ -14,6 +14,7 @@ import keras
 from care_tf.backbones.layer_changes import innermost_layers
 from care_tf.errors import InputError
 from care_tf.interrupts import interrupt_held
+from care_tf.keras_file import load_keras_file
 from care_tf.keras_generation import renew_state
 from care_tf.problems import listed
 
@@ -167,7 +168,7 @@ def _by_path(network: keras.Model, opened: Any) -> Iterator[StoredLayer]:
 
 def _saved_model(file: Path) -> keras.Model:
     try:
-        return keras.saving.load_model(file, compile=False)
+        return load_keras_file(file)
     except Exception as error:  # Keras raises whatever its reader does; also zipfile.BadZipFile.
         reason = " ".join(str(error).split())
         raise InputError(f"Weights file {file} is not a model that Keras can load: {reason}.") from error

@@ -88,7 +88,7 @@ def compute_activations(
         activations, sizes = _filled(manifest, load_image, lower, signs, batch_size, np.empty)
         return ActivationCache(activations, signs, sizes, rows)
     if not folder.exists():
-        with atomic_path(folder) as temporary:
+        with atomic_path(folder, durable=True) as temporary:
             temporary.mkdir(parents=True)
 
             def on_disk(shape: tuple[int, ...], dtype: type) -> np.ndarray:

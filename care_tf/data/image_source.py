@@ -100,7 +100,7 @@ def _from_folder(manifest: Manifest, image_size: tuple[int, int], cache: Path) -
         raise InputError(f'cache must be "memory" or a folder. Received {cache}, which is a file.')
     folder = cache / f"images-{images_key(manifest, image_size)}"
     if not folder.exists():
-        with atomic_path(folder) as temporary:
+        with atomic_path(folder, durable=True) as temporary:  # a later run takes it for whole
             temporary.mkdir(parents=True)
             shape = (len(manifest), *image_size, 3)
             images = reserved_array(temporary / "images.npy", shape, np.uint8)

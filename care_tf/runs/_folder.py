@@ -17,7 +17,7 @@ from care_tf.data.class_focus import focus_classes
 from care_tf.errors import InputError, clause, reason
 from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.files import files_sha256, write_json, write_text
-from care_tf.interrupts import interrupt_held
+from care_tf.keras_file import load_keras_file
 from care_tf.model import CAREModel
 from care_tf.named_function import strangers_code_refused
 from care_tf.run_files import CONFIG, ENVIRONMENT, INPUTS, MODEL, check_finished_run
@@ -101,8 +101,7 @@ def _loaded(folder: Path) -> LoadedRun:
     config = load_config(folder / CONFIG)
     backbone = get_backbone(config.model.backbone)  # imports a user's own builder, which registers its layers
     try:
-        with interrupt_held():
-            classifier = keras.models.load_model(folder / MODEL, compile=False)
+        classifier = load_keras_file(folder / MODEL)
     except Exception as error:  # Keras raises whatever its readers do
         raise InputError(f"{folder / MODEL} cannot be loaded: {clause(reason(error))}.") from error
     class_names = config.data.class_names

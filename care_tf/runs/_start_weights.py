@@ -8,6 +8,7 @@ import keras
 
 from care_tf.errors import InputError
 from care_tf.interrupts import interrupt_held
+from care_tf.keras_file import load_keras_file
 from care_tf.keras_generation import renew_state, set_weights
 from care_tf.runs._progress import stage_weights
 from care_tf.runs._stage import Stage
@@ -48,9 +49,7 @@ def check_start_weights(classifier: keras.Model, stages: Sequence[Stage]) -> Non
 def _load_matching(classifier: keras.Model, path: Path, stage: Stage) -> None:
     try:
         if path.suffix == ".keras":
-            with interrupt_held():
-                loaded = keras.models.load_model(path, compile=False)
-            set_weights(classifier, loaded.get_weights())
+            set_weights(classifier, load_keras_file(path).get_weights())
         else:
             with interrupt_held():
                 classifier.load_weights(str(path))

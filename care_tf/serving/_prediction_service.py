@@ -11,12 +11,11 @@ from care_tf.errors import InputError, clause
 from care_tf.evaluation.map_overlay import resized
 from care_tf.evaluation.pictures import jpeg_picture
 from care_tf.file_in_memory import FileInMemory
+from care_tf.images.header import MOST_SERVED_PIXELS
 from care_tf.serving._heatmap import heatmap
 from care_tf.serving._image_files import refuse_large
 from care_tf.serving._predictor import BadImage, ImageFile, Prediction, Predictor
 from care_tf.serving._reading_warnings import reading_warnings
-
-MAX_PIXELS = 50_000_000  # decoding and resizing them took up to 0.9 GB, as a 16-bit PNG in color
 
 
 class PredictionService:
@@ -67,7 +66,7 @@ class PredictionService:
                 f"The request must say {', '.join(lacking)} of the image. Received none. Add a field for it."
             )
         with self._one_at_a_time, reading_warnings() as warned:
-            refuse_large(file, MAX_PIXELS)
+            refuse_large(file, MOST_SERVED_PIXELS)
             image = ImageFile(file.name, cells, file.contents)
             thumbnail = resized if pictures else None
             ((found,),) = self._model.batches([image], attention=True, class_name=class_name, thumbnail=thumbnail)

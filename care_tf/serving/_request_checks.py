@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from care_tf.images.header import MOST_PIXELS
+from care_tf.images.header import MOST_SERVED_PIXELS
 
 _JPEG, _PNG = b"\xff\xd8", r"\CPNG\r\n\x1a\n\C{16}\C*"  # \C: a byte; the first is no text
 
@@ -24,8 +24,8 @@ def small_jpeg_or_png(contents: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
     with tf.control_dependencies([tf.debugging.Assert(is_known, [message, name])]):
         sides = tf.cond(is_png, lambda: _png_sides(contents), lambda: tf.image.extract_jpeg_shape(contents)[:2])
     num_pixels = tf.reduce_prod(tf.cast(sides, tf.int64))
-    message = f"images must have at most {MOST_PIXELS:,} pixels. Received, in"
-    is_small = (num_pixels > 0) & (num_pixels <= MOST_PIXELS)
+    message = f"images must have at most {MOST_SERVED_PIXELS:,} pixels. Received, in"
+    is_small = (num_pixels > 0) & (num_pixels <= MOST_SERVED_PIXELS)
     with tf.control_dependencies([tf.debugging.Assert(is_small, [message, name, sides])]):
         return tf.identity(contents)
 

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import re
 import shutil
@@ -246,6 +247,35 @@ def test_a_term_of_its_own_is_blamed(network, term):
     logs = {"loss": np.nan, "classification_loss": 1.0, "attention_loss": 1.0, term: np.nan}
     with pytest.raises(InputError, match=rf"nan at epoch 1, batch 3 \({term}\)\."):
         finite.on_train_batch_end(2, logs)
+
+
+def test_a_loss_that_explodes_stops_the_run_while_it_is_a_number():
+    random = np.random.default_rng(0)
+    x, y = random.normal(size=(64, 3)), random.normal(size=(64, 1))
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(2.0), "mse")
+    before = model.get_weights()
+    with pytest.raises(
+        InputError, match=r"The loss became \d+\.?\d*(e\+\d+)? at epoch 1, batch \d+ \(loss\)\. .*Lower"
+    ):
+        model.fit(x, y, batch_size=1, verbose=0, shuffle=False, callbacks=[FiniteLoss(most=1e4)])
+    for found, expected in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    model.fit(x, y, batch_size=8, verbose=0, callbacks=[FiniteLoss(most=1e4)])
+
+
+@pytest.mark.one_generation
+@pytest.mark.parametrize(("loss", "is_stopped"), [(1e6, False), (-1e6, False), (1.01e6, True), (-1.01e6, True)])
+def test_the_largest_loss_is_a_size(network, loss, is_stopped):
+    finite = FiniteLoss()
+    finite.set_model(model_for(network, run_eagerly=True))
+    finite.on_epoch_begin(0)
+    logs = {"loss": loss, "classification_loss": loss, "attention_loss": 1.0}
+    with pytest.raises(InputError, match=r"\(classification_loss\)\.") if is_stopped else contextlib.nullcontext():
+        finite.on_train_batch_end(0, logs)
+    with pytest.raises(InputError, match="must be above 0. Received most=0"):
+        FiniteLoss(most=0)
 
 
 def test_weights_that_are_not_numbers_are_told_and_stop_the_run(network, images):

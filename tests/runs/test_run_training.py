@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -316,6 +317,16 @@ def test_a_run_that_another_process_trains_is_refused(config):
     with sole_training(folder), pytest.raises(InputError, match="Another run is at work on"):
         train_run(settings, show_progress=False)
     assert not (folder / "config.yaml").exists()
+
+
+def test_a_model_with_code_in_it_is_refused_and_not_run(care, tmp_path):
+    marker = tmp_path / "ran"
+    layer = keras.layers.Lambda(eval(f"lambda x: [open({str(marker)!r}, 'w').close(), x][1]"), output_shape=(2,))
+    keras.Sequential([keras.Input((2,)), layer]).save(care / "model.keras")
+    marker.unlink(missing_ok=True)
+    with pytest.raises(InputError, match="model.keras cannot be loaded: .*[Ll]ambda"):
+        load_run(care)
+    assert not marker.exists()
 
 
 def test_folders_that_are_no_runs_are_refused(config, tmp_path):

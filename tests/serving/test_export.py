@@ -335,7 +335,7 @@ def _huge_png():
         (b"", "must be JPEG or PNG files"),
         (b"GIF89a" + bytes(40), "must be JPEG or PNG files"),
         (b"\xff\xd8\xff\xe0 cut off", "(?s)"),
-        (_huge_png, "at most 89,478,485 pixels"),
+        (_huge_png, "at most 50,000,000 pixels"),
         (lambda: encoded_images()[0][:60], "image"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from care_tf.errors import InputError
-from care_tf.interrupts import interrupt_held
+from care_tf.keras_file import load_keras_file
 from care_tf.tensorflow_start import quiet_tensorflow
 
 if TYPE_CHECKING:
@@ -76,7 +76,6 @@ class _KerasModel:
     """A Keras model with a fixed or free input size, compiled into one function."""
 
     def __init__(self, path: Path) -> None:
-        import keras
         import tensorflow as tf
 
         from care_tf.backbones.keras_cv_networks import require_keras_cv
@@ -84,8 +83,9 @@ class _KerasModel:
         if _has_keras_cv_layers(path):
             require_keras_cv(f"the network {path}")  # importing it registers them
         try:
-            with interrupt_held():
-                self._model = keras.models.load_model(path, compile=False)
+            self._model = load_keras_file(path)
+        except InputError:
+            raise
         except Exception as error:  # Keras raises whatever its readers do
             raise InputError(f"{path} is not a model that Keras can load: {_first_line(error)}.") from error
         shape = _single(getattr(self._model, "input_shape", None), "input", path)
