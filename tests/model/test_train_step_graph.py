@@ -1,5 +1,7 @@
 """The compiled training step stays on the device: traced once, the last smaller batch included, without a host call."""
 
+import collections
+
 import keras
 import numpy as np
 import pytest
@@ -92,6 +94,45 @@ def test_a_host_call_would_be_seen():
 
     model, _ = fitted(cam=printing)
     assert "PrintV2" in operations(model.graphs[0])
+
+
+def profiled(model, folder):
+    """How often TensorFlow's profiler saw each kind of operation, and calls of functions, in three batches."""
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    tf.profiler.experimental.start(str(folder))
+    model.fit(batches(10), epochs=1, verbose=0, shuffle=False)
+    tf.profiler.experimental.stop()
+    (file,) = folder.glob("**/*.xplane.pb")
+    found = collections.Counter()
+    for plane in xplane_pb2.XSpace.FromString(file.read_bytes()).planes:
+        names = [plane.event_metadata[event.metadata_id].name for line in plane.lines for event in line.events]
+        found.update(name.rpartition(":")[2] for name in names)  # an operation is NAME:KIND
+    return found
+
+
+@pytest.mark.parametrize("form", ["nested tapes", *one_generation("closed form", "two layers")])
+def test_in_a_profile_a_batch_is_one_call_that_never_waits_for_python(form, tmp_path):
+    model, _ = fitted(**FORMS[form])
+    found = profiled(model, tmp_path)
+    assert found["FunctionRun"] == 3
+    assert any("Conv2DBackpropFilter" in kind for kind in found) and not HOST & found.keys()
+    assert len(model.graphs) == 1
+
+
+class OfTheHost(keras.metrics.Mean):
+    """A metric that asks Python in every batch."""
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        value = tf.numpy_function(lambda number: number, [tf.reduce_mean(y_pred)], tf.float32)
+        super().update_state(tf.ensure_shape(value, ()))
+
+
+def test_a_profile_shows_a_metric_that_asks_python(tmp_path):
+    model = CAREModel(functional(head="dense"))
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=[OfTheHost()], jit_compile=False)
+    found = profiled(model, tmp_path)
+    assert sum(found[kind] for kind in HOST) == 3
 
 
 @pytest.mark.slow
