@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.interrupts import interrupt_held
 from care_tf.replicas import number_of_replicas
 
 KERAS_3 = int(keras.__version__.split(".")[0]) >= 3
@@ -51,6 +52,24 @@ def renew_state(model: keras.Model) -> None:
     for layer in model._flatten_layers():
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
+
+
+def load_weights(model: keras.Model, path: str) -> None:
+    """Keras' `load_weights`, on several replicas, too.
+
+    Keras 2 cannot: it divides the count of a metric by the number of replicas while that is still HDF5's. A count is of
+    one epoch, so there it is not read.
+    """
+    # Neither list has all: a model leaves out of its metrics what it does not show, and what is compiled is no module.
+    metrics = [] if KERAS_3 else [*model.metrics, *(m for m in model.submodules if isinstance(m, keras.metrics.Metric))]
+    try:
+        for metric in metrics:
+            metric.load_own_variables = lambda store: None
+        with interrupt_held():
+            model.load_weights(path)
+    finally:
+        for metric in metrics:
+            vars(metric).pop("load_own_variables", None)
 
 
 def set_weights(model: keras.Model, weights: Sequence[Any]) -> None:

@@ -11,6 +11,7 @@ from care_tf.callbacks.two_stage_schedule import Plateau
 from care_tf.errors import InputError, clause, reason
 from care_tf.files import atomic_path, remove_left_overs, sole_work, write_json
 from care_tf.interrupts import interrupt_held
+from care_tf.keras_generation import load_weights
 from care_tf.model import CAREModel
 from care_tf.runs._stage import Stage
 from care_tf.runs._weights_file import save_weights
@@ -93,8 +94,7 @@ def load_checkpoint(model: Any, path: Path) -> None:
       InputError: The file is missing or damaged.
     """
     try:
-        with interrupt_held():
-            model.load_weights(str(path))
+        load_weights(model, str(path))
     except Exception as error:  # Keras and h5py raise whatever their readers do
         raise InputError(
             f"The weights {path} cannot be loaded: {clause(reason(error))}. Copy the file again, or train "

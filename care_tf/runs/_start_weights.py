@@ -7,9 +7,8 @@ from typing import Any
 import keras
 
 from care_tf.errors import InputError
-from care_tf.interrupts import interrupt_held
 from care_tf.keras_file import load_keras_file
-from care_tf.keras_generation import renew_state, set_weights
+from care_tf.keras_generation import load_weights, renew_state, set_weights
 from care_tf.runs._progress import stage_weights
 from care_tf.runs._stage import Stage
 
@@ -51,8 +50,7 @@ def _load_matching(classifier: keras.Model, path: Path, stage: Stage) -> None:
         if path.suffix == ".keras":
             set_weights(classifier, load_keras_file(path).get_weights())
         else:
-            with interrupt_held():
-                classifier.load_weights(str(path))
+            load_weights(classifier, str(path))
             renew_state(classifier)  # Keras 3 leaves it out for published .h5 files
     except Exception as error:  # Keras raises whatever its readers do
         raise InputError(

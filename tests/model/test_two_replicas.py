@@ -9,7 +9,9 @@ def test_two_replicas_train_as_one(tmp_path):
     script = tmp_path / "replicas.py"  # a process of its own: logical devices are set once, before TensorFlow starts
     script.write_text(REPLICAS)
     environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0"}  # see care_tf/empty_batch.py
-    done = subprocess.run([sys.executable, str(script)], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(script)], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
 
 
@@ -24,7 +26,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 import keras
 from care_tf import CAREModel
 from care_tf.errors import InputError
-from care_tf.keras_generation import KERAS_3
+from care_tf.keras_generation import KERAS_3, load_weights
 from care_tf.callbacks import DeferredReweighting, TwoStageSchedule
 from care_tf.losses import AttentionLoss, FocalLoss, InputGradient, LDAMLoss, TripletLoss
 from care_tf.metrics import MacroAUC
@@ -165,6 +167,16 @@ for strategy in (one, two):
     trained.append(model.classifier.get_weights())
 for a, b in zip(*trained):
     np.testing.assert_allclose(a, b, rtol=0, atol=1e-6)
+
+with two.scope():  # where a run that goes on reads its last epoch
+    steps = tf.convert_to_tensor(model.optimizer.iterations).numpy()
+    model.save_weights("epoch.weights.h5")
+    model.classifier.set_weights([np.zeros_like(array) for array in trained[1]])
+    model.optimizer.iterations.assign(9)
+    load_weights(model, "epoch.weights.h5")
+for a, b in zip(trained[1], model.classifier.get_weights()):
+    np.testing.assert_array_equal(a, b)
+assert tf.convert_to_tensor(model.optimizer.iterations).numpy() == steps < 9
 
 
 def refusal(error, settings=None, **arguments):  # settings of the optimizer, which is made inside of the scope

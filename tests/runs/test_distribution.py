@@ -140,7 +140,7 @@ def test_two_processes_are_one_run_even_when_one_is_killed(config, tmp_path, ser
     for one, other in zip(rows(tmp_path / "one"), rows(tmp_path / "two"), strict=True):
         for name, value in one.items():
             if name != "stage":
-                np.testing.assert_allclose(float(other[name]), float(value), rtol=0, atol=2e-6, err_msg=name)
+                np.testing.assert_allclose(float(other[name]), float(value), rtol=1e-6, atol=2e-6, err_msg=name)
     expected, trained = (arrays(tmp_path / name / "checkpoints/1-finetune.weights.h5") for name in ("one", "two"))
     assert expected.keys() == trained.keys()
     apart = np.concatenate([np.abs(trained[key] - value).ravel() for key, value in expected.items()])
