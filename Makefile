@@ -74,7 +74,7 @@ format: $(STAMP) ## lets ruff rewrite what it can
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(STAMP) ## the measurements in benchmarks/, as ratios, in benchmarks.json (under half an hour); BENCH="--compare old.json"
+bench: $(STAMP) ## the measurements in benchmarks/, as ratios, in benchmarks.json (one to two hours); BENCH="--compare old.json"
 	$(VENV)/bin/python benchmarks/run.py $(BENCH)
 
 soak: $(STAMP) ## kills the commands at random moments and compares what they end with (about an hour); SOAK="--trials 50" for less

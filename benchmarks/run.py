@@ -1,8 +1,9 @@
 """The measurements that are kept, written to one file, and what has become slower since an earlier one.
 
---quick takes under half an hour on two cores, --full hours. Every script runs in a process of its own and prints
-what it finds; the records of all go into --output after each script, so that one that fails costs only its own. With
---compare the exit code is 1 where a ratio has become larger beyond its spread (benchmarks/changes.py).
+--quick takes one to two hours on two cores, most of them for step_cost, --full many. Every script runs in a process of
+its own and prints what it finds; the records of all go into --output after each script, so that one that fails costs
+only its own. With --compare the exit code is 1 where a ratio has become larger beyond its spread
+(benchmarks/changes.py).
 
 Example: python benchmarks/run.py --only step_cost strategy_cost --output now.json --compare before.json
 """
@@ -46,8 +47,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS), metavar="NAME")
     extent = parser.add_mutually_exclusive_group()
-    extent.add_argument("--quick", action="store_true", help="under half an hour on two cores (the default)")
-    extent.add_argument("--full", action="store_true", help="hours on two cores")
+    extent.add_argument("--quick", action="store_true", help="one to two hours on two cores (the default)")
+    extent.add_argument("--full", action="store_true", help="many hours on two cores")
     parser.add_argument("--output", type=Path, default=Path("benchmarks.json"), help="(default benchmarks.json)")
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="an earlier file to compare with")
     parser.add_argument("--torch-python", help="interpreter that has PyTorch, for step_cost")

@@ -68,7 +68,7 @@ class Cell:
 
 
 def quick_cells() -> list[Cell]:
-    """A small network at 128 px; two cores measure this in about a quarter of an hour."""
+    """A small network at 128 px; two cores measure this in about an hour."""
     base = Cell()
     networks = ("resnet50", "vgg19", MOBILENET, "squeezenet1_1", EFFICIENTNET, VIT)
     return [

@@ -1,6 +1,6 @@
 """The step-cost section of a page, from the records of benchmarks/run.py. Needs the standard library only.
 
-Example: python benchmarks/step_tables.py benchmarks/two_cores.json --docs docs/performance.md
+Example: python benchmarks/step_tables.py benchmarks.json --docs docs/performance.md
 """
 
 import argparse

@@ -149,7 +149,7 @@ def test_every_question_is_answered_on_top_as_in_its_section():
     # no rival is compared with anything here
     answered = re.findall(r"\| \[(.*?)\]\(#(.*?)\) \| (.*?) \| (.*?) \|", short)
     assert [question for question, *_ in answered] == re.findall(r"\n## (.*\?)\n", page)
-    assert len(answered) == 5
+    assert len(answered) == 6
     for question, anchor, sentence, sure in answered:
         assert anchor in links.anchors(page) and f"\n**{sentence}**\n" in section(page, question)
         assert f"*How sure.* {sure}" in section(page, question)
@@ -171,10 +171,11 @@ def test_no_gain_at_all_is_said():
 def test_what_was_not_run_is_said_once_and_never_filled():
     page = results_page.page({"frame_100": extract(TRAP)})
     assert (
-        "| Not run yet | Do simple rivals do as well? Is it the same with a drawn cue? Are boxes made by a program "
-        "good enough? Can the network learn the boxes that are missing? Does it help where nothing misleads? "
-        "Comparisons: dark frames, 50 %; dark frames, 70 %; dark frames, 90 %; drawn square, 90 %; drawn square, "
-        "100 %. |"
+        "| Not run yet | Do simple rivals do as well? Is it the same with a drawn cue? Which method helps most with a "
+        "drawn cue? Do simple rivals do as well with a drawn cue? Are boxes made by a program good enough? Can the "
+        "network learn the boxes that are missing? Does it help where nothing misleads? Is it the same with another "
+        "network? Comparisons: dark frames, 50 %; dark frames, 70 %; dark frames, 90 %; drawn square, 90 %; "
+        "drawn square, 100 %. |"
     ) in page
     assert page.count("Is it the same with a drawn cue?") == 1
     nothing = results_page.page({})

@@ -170,9 +170,8 @@ def _beside_own_rivals(extract: ComparisonExtract, is_learned: bool) -> list[Pai
     return [(method, rival) for method in chosen for rival in rivals_of(method, list(extract.titles))]
 
 
-def simple_rivals(studies: Studies) -> Answer | None:
+def simple_rivals(extract: ComparisonExtract | None) -> Answer | None:
     """Whether a simple use of the same boxes, boxes at random places, or more calls do as well."""
-    extract = studies.get("frame_100")
     if extract is None:
         return None
     methods = supervised(extract)
@@ -293,11 +292,15 @@ QUESTIONS: dict[str, Callable[[Studies], Answer | None]] = {
     "Which method helps most where the cue always misleads?": lambda studies: _in_one_study(
         studies.get("frame_100"), "CSL", _beside_csl
     ),
-    "Do simple rivals do as well?": simple_rivals,
+    "Do simple rivals do as well?": lambda studies: simple_rivals(studies.get("frame_100")),
     "Do the answers follow the map?": lambda studies: _in_one_study(
         studies.get("frame_100"), "CSL", _beside_csl, (INSIDE, RELIANCE)
     ),
     "Is it the same with a drawn cue?": lambda studies: _over_shares(DECOYS, "results_decoy.png", studies),
+    "Which method helps most with a drawn cue?": lambda studies: _in_one_study(
+        studies.get("decoy_90"), "CSL", _beside_csl
+    ),
+    "Do simple rivals do as well with a drawn cue?": lambda studies: simple_rivals(studies.get("decoy_90")),
     "Are boxes made by a program good enough?": lambda studies: _in_one_study(
         studies.get("frame_90_boxes"), "the same method with drawn boxes", _MADE
     ),
