@@ -1,4 +1,4 @@
-"""Keras models in files, loaded without the code that a file may hold."""
+"""Keras models in files, loaded without running the byte code of a `Lambda` layer."""
 
 import json
 import os
@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 
 def load_keras_file(path: str | os.PathLike) -> "keras.Model":
-    """The model of a `.keras` or HDF5 file, not compiled; nothing that the file holds is run.
+    """The model of a `.keras` or HDF5 file, not compiled; the byte code of a `Lambda` in it is not run.
 
     Keras's safe mode refuses a `Lambda` layer, whose function lies in the file as byte code, but Keras 2 and older
-    releases of Keras 3 know that mode for `.keras` alone.
+    releases of Keras 3 know that mode for `.keras` alone. On Keras 2.15 a file of strangers is still not to be trusted:
+    that imports the modules that a `.keras` file names.
 
     Args:
       path: The file.
