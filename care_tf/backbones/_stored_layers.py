@@ -14,8 +14,8 @@ import keras
 from care_tf.backbones.layer_changes import innermost_layers
 from care_tf.errors import InputError
 from care_tf.interrupts import interrupt_held
-from care_tf.keras_file import load_keras_file
 from care_tf.keras_generation import renew_state
+from care_tf.model_file import load_network
 from care_tf.problems import listed
 
 _Stored = list[tuple[str, Sequence[Any]]]  # layers of a file by name, with their arrays
@@ -168,7 +168,9 @@ def _by_path(network: keras.Model, opened: Any) -> Iterator[StoredLayer]:
 
 def _saved_model(file: Path) -> keras.Model:
     try:
-        return load_keras_file(file)
+        return load_network(file)
+    except InputError:
+        raise
     except Exception as error:  # Keras raises whatever its reader does; also zipfile.BadZipFile.
         reason = " ".join(str(error).split())
         raise InputError(f"Weights file {file} is not a model that Keras can load: {reason}.") from error

@@ -38,6 +38,7 @@ from care_tf.model._masked_images import check_images, outside_losses
 from care_tf.model._on_replicas import OnReplicas, check_not_empty
 from care_tf.model.attention_loss_choice import check_attention_loss
 from care_tf.model.observed_classifier import ObservedClassifier
+from care_tf.model_file import refuse_code
 from care_tf.network.anatomy import Anatomy
 from care_tf.network.attention_place import attention_layer_names
 from care_tf.network.inputs import symbolic_inputs
@@ -535,18 +536,22 @@ class CAREModel(OnReplicas):
 
 
 def load_model(path: str | os.PathLike, **arguments: Any) -> keras.Model:
-    """`keras.models.load_model` that knows care_tf's classes in any order of imports.
+    """`keras.models.load_model` that knows care_tf's classes in any order of imports, and runs no code of a file.
 
     Args:
-      path: A .keras file, of a `CAREModel` or of any other Keras model.
-      **arguments: As of `keras.models.load_model`: `compile`, `safe_mode`, `custom_objects`.
+      path: A .keras or HDF5 file, of a `CAREModel` or of any other Keras model.
+      **arguments: As of `keras.models.load_model`: `compile`, `safe_mode`, `custom_objects`. With `safe_mode=False`
+        what the file holds or names runs.
 
     Returns:
       The model.
 
     Raises:
+      InputError: The file holds or names code that is neither Keras', registered, nor in `custom_objects`.
       ValueError: As `keras.models.load_model` raises it.
     """
+    if arguments.get("safe_mode", True):
+        refuse_code(path, arguments.get("compile", True), arguments.get("custom_objects"))
     return keras.models.load_model(path, **arguments)
 
 

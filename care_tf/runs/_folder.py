@@ -17,8 +17,8 @@ from care_tf.data.class_focus import focus_classes
 from care_tf.errors import InputError, clause, reason
 from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.files import files_sha256, write_json, write_text
-from care_tf.keras_file import load_keras_file
 from care_tf.model import CAREModel
+from care_tf.model_file import load_network
 from care_tf.named_function import strangers_code_refused
 from care_tf.run_files import CONFIG, ENVIRONMENT, INPUTS, MODEL, check_finished_run
 from care_tf.runs._configured_model import care_model, observed_network
@@ -101,7 +101,9 @@ def _loaded(folder: Path) -> LoadedRun:
     config = load_config(folder / CONFIG)
     backbone = get_backbone(config.model.backbone)  # imports a user's own builder, which registers its layers
     try:
-        classifier = load_keras_file(folder / MODEL)
+        classifier = load_network(folder / MODEL)
+    except InputError:
+        raise
     except Exception as error:  # Keras raises whatever its readers do
         raise InputError(f"{folder / MODEL} cannot be loaded: {clause(reason(error))}.") from error
     class_names = config.data.class_names

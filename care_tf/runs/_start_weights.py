@@ -7,8 +7,8 @@ from typing import Any
 import keras
 
 from care_tf.errors import InputError
-from care_tf.keras_file import load_keras_file
 from care_tf.keras_generation import load_weights, renew_state, set_weights
+from care_tf.model_file import load_network
 from care_tf.runs._progress import stage_weights
 from care_tf.runs._stage import Stage
 
@@ -48,10 +48,12 @@ def check_start_weights(classifier: keras.Model, stages: Sequence[Stage]) -> Non
 def _load_matching(classifier: keras.Model, path: Path, stage: Stage) -> None:
     try:
         if path.suffix == ".keras":
-            set_weights(classifier, load_keras_file(path).get_weights())
+            set_weights(classifier, load_network(path).get_weights())
         else:
             load_weights(classifier, str(path))
             renew_state(classifier)  # Keras 3 leaves it out for published .h5 files
+    except InputError as error:
+        raise InputError(f"Stage {stage.name!r}: {error}") from error
     except Exception as error:  # Keras raises whatever its readers do
         raise InputError(
             f"Stage {stage.name!r}: the weights of start_from={str(path)!r} do not fit {classifier.name!r}: they are "

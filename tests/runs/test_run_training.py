@@ -324,7 +324,7 @@ def test_a_model_with_code_in_it_is_refused_and_not_run(care, tmp_path):
     layer = keras.layers.Lambda(eval(f"lambda x: [open({str(marker)!r}, 'w').close(), x][1]"), output_shape=(2,))
     keras.Sequential([keras.Input((2,)), layer]).save(care / "model.keras")
     marker.unlink(missing_ok=True)
-    with pytest.raises(InputError, match="model.keras cannot be loaded: .*[Ll]ambda"):
+    with pytest.raises(InputError, match="model.keras must hold a network of known layers.*Lambda"):
         load_run(care)
     assert not marker.exists()
 

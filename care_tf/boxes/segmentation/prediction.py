@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from care_tf.errors import InputError
-from care_tf.keras_file import load_keras_file
+from care_tf.model_file import load_network
 from care_tf.tensorflow_start import quiet_tensorflow
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class _KerasModel:
         if _has_keras_cv_layers(path):
             require_keras_cv(f"the network {path}")  # importing it registers them
         try:
-            self._model = load_keras_file(path)
+            self._model = load_network(path)
         except InputError:
             raise
         except Exception as error:  # Keras raises whatever its readers do
