@@ -19,7 +19,9 @@ sys.path.insert(0, str(ROOT / "tools" / "docs"))
 import links  # noqa: E402
 import results_page  # noqa: E402
 import results_questions  # noqa: E402
+import results_tables  # noqa: E402
 import results_words  # noqa: E402
+from results_tables import ACCURACY, LOWEST  # noqa: E402
 
 FIGURES = ("mean_class_accuracy", "worst_group_recall", "flip_rate", "recall/MEL", "recall_at_equal_calls/MEL")
 FIGURES += ("precision/MEL", "attention_inside/MEL", "lesion_reliance/MEL")
@@ -116,11 +118,19 @@ def test_methods_without_a_change_are_said_of_each_figure():
     assert results_words.effects(results_words.NAMES, found) == said
 
 
-def test_a_change_of_which_the_models_disagree_is_said_to_be():
+def test_a_change_of_which_the_models_disagree_is_not_shown():
     mixed = dataclasses.replace(HIGHER, minimum=-0.01)
-    for difference, said in ((mixed, "+5.0, not in every model"), (dataclasses.replace(mixed, num_models=1), "+5.0")):
+    agreeing, alone = dataclasses.replace(HIGHER, minimum=0.01), dataclasses.replace(mixed, num_models=1)
+    rises = "accuracy rises with energy (+5.0)"
+    for difference, said in ((mixed, "no change in accuracy is shown"), (agreeing, rises), (alone, rises)):
         found = {"accuracy": {"": {"energy": difference}}}
-        assert results_words.effects(results_words.NAMES, found) == f"accuracy rises with energy ({said})"
+        assert results_words.effects(results_words.NAMES, found) == said
+    study = extract({"energy": 0.05, "swap": 0.05})
+    for figure in FIGURES:
+        study.differences["energy", "csl", figure] = mixed
+    said = section(results_page.page({"frame_100": study}), "Which method helps most where the cue always")
+    assert "| energy | +5.0 [+3.0, +7.0] | +5.0 [+3.0, +7.0] |" in said
+    assert "| swapped surroundings | **+5.0 [+3.0, +7.0]** | **+5.0 [+3.0, +7.0]** |" in said
 
 
 def test_the_shares_at_which_a_figure_changes_are_said():
@@ -138,18 +148,18 @@ def test_shown_is_said_where_the_interval_excludes_0_and_nowhere_else():
         f"**Compared with CSL, mean class accuracy and the lowest recall rise with {MASKED} (+5.0) and painting "
         "(+3.0), fall with cropping (-5.0) and perturbation (-4.0) and are not shown to change with the other.**"
     ) in said
-    assert "| energy | +1.0 [-1.0, +3.0] † |" in said
-    assert "| perturbation | **-4.0 [-6.0, -2.0]** † |" in said
+    assert "| energy | +1.0 [-1.0, +3.0] |" in said
+    assert "| perturbation | **-4.0 [-6.0, -2.0]** |" in said
 
 
 def test_every_question_is_answered_on_top_as_in_its_section():
-    studies = {"frame_100": extract(TRAP), "decoy_90": extract(TRAP, 0.9, seeds=2)}
+    studies = {"frame_90": extract(TRAP), "frame_100": extract(TRAP), "decoy_90": extract(TRAP, 0.9, seeds=2)}
     page = results_page.page(studies)
     short = section(page, "In short")
     # no rival is compared with anything here
     answered = re.findall(r"\| \[(.*?)\]\(#(.*?)\) \| (.*?) \| (.*?) \|", short)
     assert [question for question, *_ in answered] == re.findall(r"\n## (.*\?)\n", page)
-    assert len(answered) == 6
+    assert len(answered) == 7
     for question, anchor, sentence, sure in answered:
         assert anchor in links.anchors(page) and f"\n**{sentence}**\n" in section(page, question)
         assert f"*How sure.* {sure}" in section(page, question)
@@ -171,10 +181,12 @@ def test_no_gain_at_all_is_said():
 def test_what_was_not_run_is_said_once_and_never_filled():
     page = results_page.page({"frame_100": extract(TRAP)})
     assert (
-        "| Not run yet | Do simple rivals do as well? Is it the same with a drawn cue? Which method helps most with a "
-        "drawn cue? Do simple rivals do as well with a drawn cue? Are boxes made by a program good enough? Can the "
-        "network learn the boxes that are missing? Does it help where nothing misleads? Is it the same with another "
-        "network? Comparisons: dark frames, 50 %; dark frames, 70 %; dark frames, 90 %; drawn square, 90 %; "
+        "| Not run yet | Which method helps most where the cue misleads in nine of ten images? Do simple rivals do as "
+        "well? Do simple rivals do as well in nine of ten images? Does the exact place of the boxes matter? Do the answers "
+        "follow the map? Is it the same with a drawn cue? Which method helps most with a drawn cue? Do simple rivals do "
+        "as well with a drawn cue? Are boxes made by a program good enough? Can the network learn the boxes that are "
+        "missing? Does it help where nothing misleads? Does the exact place of the boxes matter there? Is it the same with "
+        "another network? Comparisons: dark frames, 50 %; dark frames, 70 %; dark frames, 90 %; drawn square, 90 %; "
         "drawn square, 100 %. |"
     ) in page
     assert page.count("Is it the same with a drawn cue?") == 1
@@ -262,7 +274,7 @@ def test_gains_over_csl_are_those_over_csl_each_of_those_known():
     study.differences["paint", "plain", "mean_class_accuracy"] = kept(-0.3)
     said = section(results_page.page({"frame_100": study}), "Which method")
     assert f"lowest recall rise with {MASKED} (+5.0) and are not shown to change with the other.**" in said
-    assert "| painting | cross entropy | **-30.0 [-32.0, -28.0]** † |" in said
+    assert "| painting | cross entropy | **-30.0 [-32.0, -28.0]** |" in said
     del study.differences["swap", "csl", "worst_group_recall"]
     said = section(results_page.page({"frame_100": study}), "Which method")
     assert "mean class accuracy rises with" in said and "the lowest recall rises with" in said
@@ -321,7 +333,7 @@ def test_answers_that_do_not_follow_the_map_are_said():
     assert (
         "attention inside the boxes of MEL rises with energy (+10.0) and swapped surroundings (+10.0); lesion reliance "
         "of MEL rises with swapped surroundings (+50.0) and is not shown to change with the other.**"
-    ) in section(results_page.page({"frame_100": study}), "Do the answers follow")
+    ) in section(results_page.page({"frame_90": study}), "Do the answers follow")
 
 
 def test_made_boxes_are_judged_beside_drawn_ones():
@@ -352,7 +364,7 @@ def test_learned_masks_are_judged_beside_as_many_drawn_boxes_alone():
         f"not shown to change with the other; mean class accuracy falls with {few} (-5.0) and is not shown to change "
         "with the other.**"
     ) in said
-    assert f"| {few} | CARE + CSL masked with 1 % of the boxes drawn | **+5.0 [+3.0, +7.0]** † | **-5.0" in said
+    assert f"| {few} | CARE + CSL masked with 1 % of the boxes drawn | **+5.0 [+3.0, +7.0]** | **-5.0" in said
     assert results_questions.rivals_of(learned[0], alone + learned) == [alone[0]]
     assert results_questions.rivals_of(learned[0], learned) == []
 
@@ -364,17 +376,16 @@ def test_where_nothing_misleads_methods_are_judged_beside_the_same_training():
     said = section(results_page.page({"isic_full": study}), "Does it help where nothing misleads?")
     than = "the same training without attention"
     assert f"**Compared with {than}, mean class accuracy falls with energy (-5.0).**" in said
-    assert "| method minus CSL | mean class accuracy |\n|---|---|\n| energy | **-5.0 [-7.0, -3.0]** † |\n" in said
+    assert "| method minus CSL | mean class accuracy |\n|---|---|\n| energy | **-5.0 [-7.0, -3.0]** |\n" in said
 
 
-def test_how_sure_counts_what_chance_would_give():
+def test_how_sure_counts_what_is_shown():
     page = results_page.page({"frame_100": extract({"energy": 0.05}, seeds=1)})
     said = section(page, "Which method")
     assert (
-        "*How sure.* 1 seed, 118 lesions of all classes (fewer than three seeds say little of training). Of 6 "
-        "intervals, 6 exclude 0, and about 0.3 would by chance.\n"
+        "*How sure.* 1 seed, 118 lesions of all classes (fewer than three seeds say little of training). 6 of 6 "
+        "differences are shown.\n"
     ) in said
-    assert "†" not in said
     assert "Training, everywhere: squeezenet1_1" in page
     assert "| 87 of MEL, 175 of NV | 236 of 118 lesions | 1 | 1 |" in page
 
@@ -391,6 +402,60 @@ def test_no_recall_stands_without_precision_and_equal_calls():
     assert len(headers) > 2
     for header in headers:
         assert "precision of MEL" in header and ("equal calls" in header or "minus" not in header)
+
+
+def test_a_method_is_compared_with_its_own_training_on_random_boxes():
+    study = extract({"care_masked": 0.05, "swap": 0.05, "random_boxes": 0.0, "swap_random_boxes": 0.0, "energy": 0.05})
+    for method, control, gain in (("care_masked", "random_boxes", 0.0), ("swap", "swap_random_boxes", 0.04)):
+        assert control in results_questions.rivals_of(method, list(study.titles))
+        for figure in FIGURES:
+            study.differences[method, control, figure] = kept(gain)
+    assert results_questions.rivals_of("swap_random_boxes", list(study.titles)) == []
+    said = section(results_page.page({"frame_90": study}), "Does the exact place of the boxes matter?")
+    assert (
+        "**Compared with the same training with boxes at random places, mean class accuracy and the lowest recall rise "
+        "with swapped surroundings (+4.0) and are not shown to change with the other.**"
+    ) in said
+    assert "swap_random_boxes" not in results_words.supervised(study)
+    assert "energy" not in dict(results_words.control_pairs(study))
+
+
+def test_one_training_under_two_names_is_counted_once():
+    study = extract({"care_masked": 0.05, "care_masked_both": 0.05, "energy": 0.05})
+    more = {(m, f"recall/{i}"): kept(0.1 * i + 0.01 * (m == "energy")) for m in study.titles for i in range(9)}
+    study = dataclasses.replace(study, figures=study.figures | more)
+    study.figures["csl", "recall/1"] = kept(0.2)
+    assert results_words.twins_of(study) == {"care_masked": "care_masked_both"}
+    page = results_page.page({"frame_100": study})
+    assert "rise with CARE masked on both classes (+5.0) and energy (+5.0).**" in page
+    assert "In dark frames, 100 % the methods care_masked and care_masked_both are one training" in page
+
+
+def test_reliance_with_the_earlier_filling_is_said_to_be():
+    first, last = results_questions.EARLIER_FILLING[0], "isic_controls"
+    assert set(results_questions.EARLIER_FILLING) <= set(results_questions.STUDIES)
+    assert "earlier filling" in results_page.page({first: extract(TRAP, 0.5)})
+    assert "earlier filling" not in results_page.page({last: extract(TRAP)})
+
+
+def test_every_cell_of_the_readmes_table_is_its_own_figure():
+    rows = {
+        **{"a colored square, 9 of 10": "decoy_90", "a colored square, all": "decoy_100"},
+        **{"dark frames, 9 of 10": "frame_90", "dark frames, all": "frame_100"},
+        "dark frames, 5 of 10: no cue": "frame_50",
+    }
+    columns = ("care_masked_both", "swap", "paint", "crop")
+    studies, found = results_page.read_studies(results_page.DOCS), []
+    for line in (ROOT / "README.md").read_text(encoding="utf-8").splitlines():
+        name, *cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if name not in rows:
+            continue
+        study = studies[rows[name]]
+        pairs = [(method, "csl") for method in columns]
+        figures = [[results_tables.difference_cell(study, pair, each) for each in (ACCURACY, LOWEST)] for pair in pairs]
+        assert cells == [str(len(study.seeds)), *("<br>".join(each) if each[0] else "not run" for each in figures)]
+        found.append(name)
+    assert found == list(rows)
 
 
 def test_the_readmes_figures_are_those_of_the_pages():

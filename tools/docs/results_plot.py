@@ -6,7 +6,7 @@ from typing import Any
 
 from results_questions import SWEPT
 from results_tables import ACCURACY, LOWEST, share_text
-from results_words import RIVALS, name_of
+from results_words import RIVALS, is_shown, name_of
 
 from care_tf.evaluation.pictures import INK, drawing
 from care_tf.files import atomic_path
@@ -22,7 +22,7 @@ _WORDS = {0.5: "tells nothing", 1.0: "always"}
 
 
 def write_gain_plot(path: str | os.PathLike, studies: Sequence[ComparisonExtract]) -> None:
-    """Draws gains in points with 95 % intervals as a PNG file: filled where the interval excludes 0.
+    """Draws gains in points with 95 % intervals as a PNG file: filled where a gain or loss is shown.
 
     Args:
       path: The PNG file.
@@ -65,7 +65,7 @@ def _draw_interval(axes: Any, share: float, value: float, kept: KeptFigure, colo
     if low is None or high is None:
         return
     axes.plot([share, share], [100 * low, 100 * high], color=color, linewidth=1.2, alpha=0.75, zorder=2)
-    face = color if kept.estimate.excludes_zero else "white"
+    face = color if is_shown(kept) else "white"
     axes.scatter([share], [value], s=42, color=face, edgecolor=color, linewidth=1.6, zorder=4)
 
 
@@ -75,5 +75,5 @@ def _label_shares(axes: Any, studies: Sequence[ComparisonExtract]) -> None:
     words = [_WORDS.get(share, "") for share in shares]
     axes.set_xticks(shares, [f"{text}\n{word}" for text, word in zip(seeds, words, strict=True)])
     axes.set_xlim(min(shares) - 0.04, 1.04)
-    axes.set_xlabel("share of training images whose cue goes with the class\nfilled: the 95 % interval excludes 0")
+    axes.set_xlabel("share of training images whose cue goes with the class\nfilled: shown, the models agree in sign")
     axes.grid(axis="x", visible=False)

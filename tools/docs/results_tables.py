@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from results_words import Pair, agree, in_order, name_of
+from results_words import Pair, in_order, is_shown, name_of
 
 from care_tf.evaluation.estimate_text import partial_text
 from care_tf.runs.comparison_extract import ComparisonExtract, KeptFigure
@@ -78,15 +78,14 @@ def share_text(extract: ComparisonExtract) -> str:
 
 
 def difference_cell(extract: ComparisonExtract, pair: Pair, name: str) -> str:
-    """Bold where the interval excludes 0, with a dagger where all of several models agree in sign."""
+    """Bold where the difference is shown."""
     figure = figure_of(extract, name)
     kept = extract.differences.get((*pair, figure))
     if kept is None or kept.estimate.value is None:
         return ""
     text = _number_text(figure, kept, is_signed=True)
-    text = f"**{text}**" if kept.estimate.excludes_zero else text
-    dagger = " †" if agree(kept) else ""
-    return text + dagger + partial_text(kept.num_models, extract.num_planned)
+    text = f"**{text}**" if is_shown(kept) else text
+    return text + partial_text(kept.num_models, extract.num_planned)
 
 
 def _value_cell(extract: ComparisonExtract, method: str, figure: str) -> str:
@@ -133,10 +132,9 @@ def _range(numbers: Iterable[int], thing: str) -> str:
 
 
 def how_sure(studies: Sequence[ComparisonExtract], differences: str) -> str:
-    """The evidence, and how many of the intervals in a table of differences would exclude 0 by chance."""
+    """The evidence, and how many of the differences in a table are shown."""
     few = " (fewer than three seeds say little of training)" if min(len(each.seeds) for each in studies) < 3 else ""
-    number, bold = differences.count("["), differences.count("]**")
-    chance = f"Of {number} intervals, {bold} exclude 0, and about {number / 20:.1f} would by chance."
+    shown = f"{differences.count(']**')} of {differences.count('[')} differences are shown."
     is_partial = re.search(r"\(\d+ of \d+\)", differences)
     partial = " (k of n): k of the n models planned have the figure." if is_partial else ""
-    return f"{evidence(studies)}{few}. {chance}{partial}"
+    return f"{evidence(studies)}{few}. {shown}{partial}"

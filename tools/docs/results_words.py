@@ -1,5 +1,7 @@
-"""What a difference allows one to say: it is "shown" where its paired interval excludes 0, and nowhere else."""
+"""What a difference allows one to say: it is "shown" where its interval excludes 0 and the models agree in its sign."""
 
+import dataclasses
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,12 +27,25 @@ NAMES = {
     "random_boxes": "random boxes",
     "crop": "cropping",
     "paint": "painting",
+    "random_boxes_both": "random boxes on both classes",
+    "swap_random_boxes": "swapped surroundings of random boxes",
+    "care_masked_random_boxes": "CARE masked with random boxes",
 }
 """Method -> what sentences and tables call it, each by another name, in their order; others have their titles."""
 RIVALS = ("random_boxes", "crop", "paint")
 """Simple uses of the same boxes, or boxes that say nothing."""
+CONTROLS = {
+    "care_masked": ("care_masked_random_boxes", "random_boxes"),
+    "care_csl_masked": ("random_boxes",),
+    "care_masked_both": ("random_boxes_both",),
+    "swap": ("swap_random_boxes",),
+}
+"""Method -> the same training with boxes of the same sizes at random places, of which a comparison has the first."""
 BASELINES = ("plain", "baseline", "csl")
+UNSUPERVISED = {*BASELINES, *RIVALS, *(control for controls in CONTROLS.values() for control in controls)}
+"""Methods that are no supervision of attention by boxes that say where the lesion is."""
 _DRAWN = ("null", "manifest")
+_MANY = 10  # figures that two trainings do not share by accident, each with its interval and range, to six decimals
 
 Pair = tuple[str, str]
 """A method, and the one that it is compared with."""
@@ -73,9 +88,39 @@ def in_order(methods: Sequence[str]) -> list[str]:
 
 
 def supervised(extract: ComparisonExtract) -> list[str]:
-    """The methods that are neither a baseline nor a simple rival, and have a baseline here."""
+    """The methods that are neither a baseline, a simple rival nor a control, and have a baseline here."""
     methods = [method for method in in_order(list(extract.titles)) if method in extract.baselines]
-    return [method for method in methods if without_variant(method) not in (*BASELINES, *RIVALS)]
+    return [method for method in methods if without_variant(method) not in UNSUPERVISED]
+
+
+def control_pairs(extract: ComparisonExtract) -> list[Pair]:
+    """Each method that was trained with random boxes, too, and that training, in order."""
+    found = {method: [c for c in CONTROLS.get(method, ()) if c in extract.titles] for method in extract.titles}
+    return [(method, found[method][0]) for method in in_order(list(found)) if found[method]]
+
+
+def twins_of(extract: ComparisonExtract) -> dict[str, str]:
+    """Methods that are one training under two names, since all their figures are equal -> the later name."""
+    own: dict[str, list[Any]] = {method: [] for method in in_order(list(extract.titles))}
+    for (method, figure), kept in extract.figures.items():
+        own[method].append((figure, *kept.numbers))
+    return {
+        method: other
+        for (method, figures), (other, same) in itertools.combinations(own.items(), 2)
+        if len(figures) >= _MANY and sorted(figures, key=str) == sorted(same, key=str)
+    }
+
+
+def without_twins(extract: ComparisonExtract) -> ComparisonExtract:
+    """Each training once, under its later name."""
+    twins = twins_of(extract)
+    return dataclasses.replace(
+        extract,
+        titles={method: title for method, title in extract.titles.items() if method not in twins},
+        baselines={method: other for method, other in extract.baselines.items() if method not in twins},
+        figures={key: kept for key, kept in extract.figures.items() if key[0] not in twins},
+        differences={key: kept for key, kept in extract.differences.items() if not {*key[:2]} & set(twins)},
+    )
 
 
 def baseline_pairs(extract: ComparisonExtract, methods: Sequence[str] | None = None) -> list[Pair]:
@@ -90,24 +135,25 @@ def differences_of(extract: ComparisonExtract, pairs: Sequence[Pair], figure: st
     return {method: each for method, each in found.items() if each is not None and each.estimate.low is not None}
 
 
+def is_shown(difference: KeptFigure) -> bool:
+    """Whether the interval, which holds the trained models fixed, excludes 0, and every one of them has its sign."""
+    agree = (difference.minimum or 0) > 0 or (difference.maximum or 0) < 0
+    return difference.estimate.excludes_zero and (difference.num_models == 1 or agree)
+
+
 def is_higher(difference: KeptFigure) -> bool:
     """Whether a difference is shown, and lies above 0."""
-    return difference.estimate.excludes_zero and (difference.estimate.low or 0.0) > 0
+    return is_shown(difference) and (difference.estimate.low or 0.0) > 0
 
 
 def is_lower(difference: KeptFigure) -> bool:
     """Whether a difference is shown, and lies below 0."""
-    return difference.estimate.excludes_zero and not is_higher(difference)
+    return is_shown(difference) and not is_higher(difference)
 
 
 def those(differences: Differences, is_side: Callable[[KeptFigure], bool] = is_higher) -> list[str]:
     """The methods whose difference lies on one side of 0, by default those for which a gain is shown."""
     return [method for method, each in differences.items() if is_side(each)]
-
-
-def agree(difference: KeptFigure) -> bool:
-    """Whether all of several trained models have one sign."""
-    return difference.num_models > 1 and ((difference.minimum or 0) > 0 or (difference.maximum or 0) < 0)
 
 
 def effects(names: Mapping[str, str], found: Mapping[str, Mapping[str, Differences]]) -> str:
@@ -126,7 +172,7 @@ def effects(names: Mapping[str, str], found: Mapping[str, Mapping[str, Differenc
         groups.setdefault((*sides, None if has_shares else len(shares[""])), []).append(subject)
     clauses = [_clause(subjects, *group) for group, subjects in groups.items()]
     each = [one for shares in found.values() for differences in shares.values() for one in differences.items()]
-    changed = {method for method, difference in each if difference.estimate.excludes_zero}
+    changed = {method for method, difference in each if is_shown(difference)}
     unchanged = in_order(list({method for method, _ in each} - changed))
     if has_shares and changed and unchanged:
         still = named([names[method] for method in unchanged], len({*changed, *unchanged}))
@@ -163,9 +209,7 @@ def _labels(
 
 
 def _points_text(difference: KeptFigure) -> str:
-    """A difference in points, and whether the trained models disagree in its sign."""
-    points = rounded_text(100 * (difference.estimate.value or 0.0), 1, is_signed=True)
-    return points if difference.num_models == 1 or agree(difference) else f"{points}, not in every model"
+    return rounded_text(100 * (difference.estimate.value or 0.0), 1, is_signed=True)
 
 
 def named(names: Sequence[str], total: int, most: int = 4) -> str:
