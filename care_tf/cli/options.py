@@ -159,13 +159,13 @@ voc_pixel_origin = option(
 
 
 def check_images(min: int) -> Callable:
-    """The option that says how many images are predicted again with parts blurred out, at least `min`."""
+    """The option that says how many images are predicted again with parts hidden, at least `min`."""
     return option(
         "--check-images",
         type=click.IntRange(min=min),
         default=CHECK_IMAGES,
         metavar="N",
-        help="Images of each class with boxes to predict 34 times more, with parts blurred out"
+        help="Images of each class with boxes to predict 34 times more, with parts hidden"
         + ("." if min else "; 0: none."),
     )
 

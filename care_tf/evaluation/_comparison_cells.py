@@ -42,7 +42,7 @@ class CellPredictions:
       probabilities: (n, C) finite.
       groups: (n,) patient or lesion of every image, or None: every image is its own group.
       attention_inside: (n,) share in [0, 1], NaN where an image has no box; None when attention was not measured.
-      lesion_check: What it said of images whose lesion was blurred out; None when that was not tried.
+      lesion_check: What it said of images whose lesion was hidden; None when that was not tried.
       image_groups: n names, such as "frame" or "none", to give recalls of; None for none. Not patients or lesions.
       pairs: n names of pairs of images with two `image_groups`, "" for an image that is in none; None for none.
     """

@@ -1,4 +1,4 @@
-"""Figures of images whose lesion was blurred out as rows of a page's table."""
+"""Figures of images whose lesion was hidden as rows of a page's table."""
 
 from collections.abc import Sequence
 from typing import Any

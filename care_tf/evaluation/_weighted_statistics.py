@@ -63,7 +63,7 @@ def run_statistics(
       probabilities: (n, C) float.
       class_names: C names.
       attention_inside: (n,) float, NaN where an image has no box; None for none at all.
-      lesion_check: What is known of images whose lesion was blurred out; None for none.
+      lesion_check: What is known of images whose lesion was hidden; None for none.
 
     Returns:
       A function of weights (R, n) to a dict of (R,) float64.

@@ -1,3 +1,3 @@
-"""How many images of each class are predicted again, their lesion blurred out, where nobody says how many."""
+"""How many images of each class are predicted again, their lesion hidden, where nobody says how many."""
 
 CHECK_IMAGES = 50

@@ -1,4 +1,4 @@
-"""What a network's outputs say of the lesion's part in them: figures of images whose lesion was blurred out."""
+"""What a network's outputs say of the lesion's part in them: figures of images whose lesion was hidden."""
 
 import hashlib
 import os
@@ -34,7 +34,7 @@ LesionColumns = Mapping[str, np.ndarray]
 def lesion_figures(labels: np.ndarray, probabilities: np.ndarray, columns: LesionColumns) -> dict[str, np.ndarray]:
     """The figures of every image; those of a class are means over its images.
 
-        drop             = p - p',   p the probability of the true class, p' that with a part blurred out
+        drop             = p - p',   p the probability of the true class, p' that with a part hidden
         lesion reliance  = |p - p(without lesion)| - |p - p(lesion only)|
 
     Reliance is positive where the lesion moves the output more than all around it does, negative where what is around
@@ -43,7 +43,7 @@ def lesion_figures(labels: np.ndarray, probabilities: np.ndarray, columns: Lesio
     Args:
       labels: (n,) int.
       probabilities: (n, C), of the images as they are.
-      columns: Of the images with parts blurred out.
+      columns: Of the images with parts hidden.
 
     Returns:
       A key for each of `LESION_FIGURES`: (n,) float64, NaN where an image was not checked.

@@ -138,7 +138,7 @@ def evaluate_predictions(
       attention_references: Name -> (n,) the same share for maps that need no learning (`attention_references`).
       num_resamples: Number of bootstrap resamples.
       seed: Seed of the resamples.
-      lesion_check: What the run says of images whose lesion was blurred out; None when that was not tried.
+      lesion_check: What the run says of images whose lesion was hidden; None when that was not tried.
 
     Returns:
       The scores.

@@ -1,4 +1,4 @@
-"""What a run says of images with a part blurred out: their lesion, all but the lesion, or what its map ranks first."""
+"""What a run says of images with a part hidden: their lesion, all but the lesion, or what its map ranks first."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from care_tf.runs._folder import LoadedRun
 def check_lesions(
     run: LoadedRun, rows: Manifest, chosen: np.ndarray, with_curves: bool
 ) -> tuple[dict[str, np.ndarray], Curves | None]:
-    """Predicts images of `rows` again with parts blurred out: 2 passes of each image, with curves 34.
+    """Predicts images of `rows` again with parts hidden: 2 passes of each image, with curves 34.
 
     Args:
       run: The run.
@@ -62,7 +62,6 @@ def _checked_batch(
 ) -> dict[str, np.ndarray]:
     images, masks = inputs["image"].numpy(), inputs["mask"].numpy()[..., 0]
     further = {name: values for name, values in inputs.items() if name not in ("image", "mask")}
-    blurred = gaussian_blur(images)
     found = {}
 
     def predicted(changed: np.ndarray) -> np.ndarray:
@@ -71,13 +70,13 @@ def _checked_batch(
     def of_true_class(changed: np.ndarray) -> np.ndarray:
         return predicted(changed)[np.arange(len(labels)), labels]
 
-    for name, changed in occluded(images, masks, blurred)._asdict().items():
+    for name, changed in occluded(images, masks)._asdict().items():
         probabilities = predicted(changed)
         found[f"probability_{name}"] = probabilities[np.arange(len(labels)), labels]
         found[f"right_{name}"] = (probabilities.argmax(axis=1) == labels).astype(np.float32)
     if with_curves:
         maps = run.care_model.attention_map({"image": run.preprocess(tf.constant(images)), **further}, labels)
-        curves = insertion_deletion(of_true_class, images, blurred, maps)
+        curves = insertion_deletion(of_true_class, images, gaussian_blur(images), maps)
         areas = {f"{name}_area": area_under(curve) for name, curve in curves._asdict().items()}
         found |= curves._asdict() | areas
     return found

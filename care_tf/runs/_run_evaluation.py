@@ -51,8 +51,8 @@ def evaluate_run(
       num_resamples: Bootstrap resamples over groups.
       group: Column of the manifest, such as "cue": recall is shown for each of its values, and the lowest.
       pairs: Column that names pairs of images with two values of `group`: how often the call changes in a pair.
-      check_images: So many images of each class with boxes are predicted again with the lesion, or all but it, blurred
-        out, and pixel by pixel; 0: none.
+      check_images: So many images of each class with boxes are predicted again with the lesion, or all but it, hidden,
+        and with parts blurred; 0: none.
 
     Returns:
       The headline figures as text.

@@ -35,7 +35,7 @@ class Predictions:
       attention_inside: float32 (n,), share of the true class's attention inside the image's boxes; NaN without boxes,
         and where the image was cropped to them, so that they fill the frame.
       can_be_checked: bool (n,), whether the image has boxes that leave some of the frame outside.
-      lesion_check: Of `check_lesions`: columns of the images whose lesion was blurred out; {} where that was not tried.
+      lesion_check: Of `check_lesions`: columns of the images whose lesion was hidden; {} where that was not tried.
       curves: Likewise, the curves of insertion and deletion, (n, steps + 1) each; None where they were not.
     """
 
@@ -63,7 +63,7 @@ def evaluated(run: LoadedRun, rows: Manifest, num_resamples: int, check_images: 
       run: The run.
       rows: The images.
       num_resamples: Bootstrap resamples of the intervals.
-      check_images: So many images of each class with boxes are predicted again with parts blurred out.
+      check_images: So many images of each class with boxes are predicted again with parts hidden.
     """
     predictions = with_lesion_check(run, rows, predict_manifest(run, rows), check_images)
     return EvaluatedRun(run, rows, predictions, _scores(run, rows, predictions, num_resamples))

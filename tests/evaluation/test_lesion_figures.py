@@ -1,4 +1,4 @@
-"""Figures of images whose lesion was blurred out, which images these are, and how scores keep them."""
+"""Figures of images whose lesion was hidden, which images these are, and how scores keep them."""
 
 import json
 
@@ -79,7 +79,7 @@ def test_reliance_tells_what_moves_the_output(without, only, sign):
 
 
 def test_a_cue_that_misleads_counts_as_one_that_helps():
-    """The cue of the other class keeps the probability low: it rises when the surroundings are blurred."""
+    """The cue of the other class keeps the probability low: it rises when the surroundings are hidden."""
     columns = {"probability_without_lesion": np.array([0.1]), "probability_lesion_only": np.array([0.8])}
     found = lesion_figures(np.array([0]), np.array([[0.1, 0.9]]), columns)
     assert found["lesion_reliance"][0] == pytest.approx(-0.7) and found["drop_lesion_only"][0] == pytest.approx(-0.7)

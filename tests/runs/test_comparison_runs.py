@@ -139,7 +139,7 @@ def guess(cell):
 
 
 def assert_older_predictions_are_read(path, plan):
-    """As they were before lesions were blurred out."""
+    """As they were before lesions were hidden."""
     kept = path.read_bytes()
     table = pd.read_csv(path)
     table.drop(columns=[name for name in LESION_COLUMNS if name in table]).to_csv(path, index=False)

@@ -120,7 +120,7 @@ def test_without_boxes_there_is_nothing_to_check(checked, tmp_path):
 
 
 def test_images_that_are_painted_are_checked_as_they_are_predicted(run_of):
-    """What the network looks at is gray before and after the lesion is blurred out; in the whole image it is dark."""
+    """What the network looks at is gray before and after the lesion is hidden; in the whole image it is dark."""
     found = predictions_of(run_of(CORNER, CORNER, outside="paint"))
     of_df = found.lesion_check["probability_without_lesion"][1::2]
     np.testing.assert_allclose(of_df, found.probabilities[1::2, 1], atol=1e-3)

@@ -16,12 +16,11 @@ import tensorflow as tf
 import yaml
 from event_files import events
 from graph_rewriting import rewritten_graphs
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from slow_occlusion import slowly_occluded
 
 from care_tf import CAREModel
 from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
-from care_tf.evaluation.occlusion import BLUR_SIGMA, EDGE_SIGMA
 from care_tf.keras_generation import KERAS_3
 from care_tf.runs import evaluate_run, load_run, train_run
 from care_tf.runs._example_maps import read_images, selected_rows
@@ -147,17 +146,14 @@ def test_a_run_is_calibrated_and_compared_in_a_report(care, config, tmp_path):
 
 
 def assert_checked_as_direct(folder, predictions):
-    """The images with boxes, and these alone, were predicted again; the last as by SciPy's blur and Keras alone."""
+    """The images with boxes, and these alone, were predicted again; the last as by a slow filling and Keras alone."""
     is_checked = predictions["probability_without_lesion"].notna()
     assert is_checked.tolist() == predictions["attention_inside"].notna().tolist() and is_checked.any()
     run = load_run(folder)
     rows = selected_rows(run, "test", None, None, None, ())
     last = int(np.flatnonzero(is_checked)[-1])
     (image,), (mask,), (label,) = read_images(run, rows.subset([last]))
-    blurred = gaussian_filter(image, (32 * BLUR_SIGMA, 32 * BLUR_SIGMA, 0), mode="reflect")
-    weight = np.exp(-((distance_transform_edt(mask == 0) / (32 * EDGE_SIGMA)) ** 2) / 2)[..., np.newaxis]
-    changed = {"without_lesion": weight * blurred + (1 - weight) * image}
-    changed["lesion_only"] = weight * image + (1 - weight) * blurred
+    changed = dict(zip(("without_lesion", "lesion_only"), slowly_occluded(image, mask)[0], strict=True))
     for name, pixels in changed.items():
         direct = run.care_model.classifier(run.preprocess(tf.constant(pixels[np.newaxis], tf.float32)))
         probability = predictions[f"probability_{name}"][last]

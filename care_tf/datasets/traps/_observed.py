@@ -43,7 +43,7 @@ def observed_trap(
 
     - `train` and `val`: of every class the most images of which exactly `share` agree.
     - `test_balanced`: of every class as many with the cue as without. Of a lesion with both there is one image of each,
-      with the lesion's name as `pair`; of the others as many as are in both.
+      with the names of the lesion and the class as `pair`; of the others as many as are in both.
     - `test_reversed`: the images that disagree.
 
     Args:
@@ -98,14 +98,14 @@ def _balanced(
     """Positions with the cue and as many without, class by class; names the pairs among them."""
     chosen: list[int] = []
     groups = own_groups(rows.groups)
-    for label in range(len(rows.class_names)):
+    for label, class_name in enumerate(rows.class_names):
         # One image of a lesion with the cue and one without are enough; which ones is a matter of chance.
         sides: tuple[dict[str, int], dict[str, int]] = ({}, {})
         for row in random.permutation(members[rows.labels[members] == label]).tolist():
             sides[int(shows_cue[row])].setdefault(groups[row], row)
         for group in [group for group in sides[0] if group in sides[1]]:
             for side in sides:
-                pairs[side[group]] = group
+                pairs[side[group]] = f"{group}, {class_name}"  # a patient may have images of several classes
                 chosen.append(side.pop(group))
         number = min(map(len, sides))
         chosen += [row for side in sides for row in list(side.values())[:number]]

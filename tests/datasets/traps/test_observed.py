@@ -8,6 +8,7 @@ import pytest
 from care_tf.data import Manifest
 from care_tf.datasets.traps import observed_trap, trap_summary
 from care_tf.errors import InputError
+from care_tf.evaluation import flip_rate
 
 
 def photographs(num_lesions=80, seed=0):
@@ -73,10 +74,27 @@ def test_the_balanced_test_has_every_class_as_often_with_as_without_and_names_th
     pairs = {}
     for _, label, cue, pair, group, _ in rows:
         if pair:
-            assert pair == group
-            pairs.setdefault((pair, label), []).append(cue)
+            assert pair == f"{group}, {label}"
+            pairs.setdefault(pair, []).append(cue)
     assert len(pairs) > 10 and all(sorted(cues) == ["frame", "none"] for cues in pairs.values())
     assert all(not pair for split, _, _, pair, _, _ in rows_of(trap()) if split != "test_balanced")
+
+
+def test_a_patient_with_images_of_both_classes_is_a_pair_of_each():
+    labels, cues = np.array([0, 0, 1, 1] * 60), [True, False] * 120
+    paths, patients = zip(*((f"/x/{i}.png", f"patient {i // 4}") for i in range(240)), strict=True)
+    made = observed_trap(Manifest(paths, labels, ("A", "B"), groups=patients), cues, cue="marker", positive=["A"])
+    tests = made.subset(np.flatnonzero(np.array(made.splits) == "test_balanced"))
+    members = {}
+    for pair, label, cue, patient in zip(
+        tests.inputs["pair"], tests.labels.tolist(), tests.inputs["cue"], tests.groups, strict=True
+    ):
+        members.setdefault(pair, []).append((label, patient, cue))
+    assert len(members) > 10
+    for (label, patient, cue), (other_label, other_patient, other_cue) in members.values():
+        assert (label, patient) == (other_label, other_patient) and {cue, other_cue} == {"marker", "none"}
+    called = np.eye(2)[np.array([cue == "marker" for cue in tests.inputs["cue"]], int)]
+    assert flip_rate(called, tests.inputs["pair"], tests.inputs["cue"]).value == 1
 
 
 def test_the_reversed_test_has_the_cue_with_the_other_class_alone():
