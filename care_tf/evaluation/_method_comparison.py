@@ -210,6 +210,7 @@ def focus_figures(comparison: Comparison, focus_classes: Sequence[str]) -> dict[
         of_class = {"recall": "recall", "recall_at_equal_calls": "recall at equal calls", "precision": "precision"}
         of_class |= {"f1": "F1", "average_precision": "average precision", "auc": "AUC"}
         of_class |= {"attention_inside": "attention inside", "lesion_reliance": "lesion reliance"}
+        of_class |= {"insertion_area": "insertion", "deletion_area": "deletion"}
         titles |= {f"{figure}/{name}": f"{name} {title}" for figure, title in of_class.items()}
     titles |= _group_titles(comparison, focus_classes)
     found = [figures for m in comparison.methods for figures in (m.figures, m.differences) if figures]

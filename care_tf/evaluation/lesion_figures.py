@@ -7,14 +7,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 LESION_COLUMNS = (
-    "probability_without_lesion",
-    "right_without_lesion",
-    "probability_lesion_only",
-    "right_lesion_only",
+    "probability_lesion_hidden",
+    "right_lesion_hidden",
+    "probability_rest_hidden",
+    "right_rest_hidden",
     "insertion_area",
     "deletion_area",
 )
-"""What is kept of every image: the true class's probability, whether the call is right (0 or 1), areas under curves."""
+"""What is kept of every image: the true class's probability, whether the call is right (0 or 1), areas under curves.
+
+Another way to hide must get columns of other names: what was predicted before is then not taken for its figures."""
 LESION_FIGURES = {
     "right_checked": "Recall, same images",
     "right_without_lesion": "Recall, no lesion",
@@ -26,6 +28,8 @@ LESION_FIGURES = {
     "deletion_area": "Deletion",
 }
 """Figure of a class -> its title."""
+
+_RIGHT = {"without_lesion": "lesion_hidden", "lesion_only": "rest_hidden"}
 
 LesionColumns = Mapping[str, np.ndarray]
 """Some of `LESION_COLUMNS` -> (n,) in [0, 1]; NaN where an image was not checked."""
@@ -49,14 +53,16 @@ def lesion_figures(labels: np.ndarray, probabilities: np.ndarray, columns: Lesio
       A key for each of `LESION_FIGURES`: (n,) float64, NaN where an image was not checked.
     """
     known = {name: np.asarray(columns.get(name, np.full(len(labels), np.nan)), np.float64) for name in LESION_COLUMNS}
-    without, only = known.pop("probability_without_lesion"), known.pop("probability_lesion_only")
+    without, only = known.pop("probability_lesion_hidden"), known.pop("probability_rest_hidden")
     own = np.asarray(probabilities, np.float64)[np.arange(len(labels)), labels]
+    right = {f"right_{figure}": known.pop(f"right_{hidden}") for figure, hidden in _RIGHT.items()}
     is_right = (np.argmax(probabilities, axis=1) == labels).astype(np.float64)
     return {
         "right_checked": np.where(np.isnan(without), np.nan, is_right),
         "drop_without_lesion": own - without,
         "drop_lesion_only": own - only,
         "lesion_reliance": np.abs(own - without) - np.abs(own - only),
+        **right,
         **known,
     }
 

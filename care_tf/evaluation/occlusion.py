@@ -19,8 +19,8 @@ _REACH = 4.0  # standard deviations at which the Gaussian is cut off
 class Occluded(NamedTuple):
     """The same images (B, H, W, C), the lesion hidden in them, and all but the lesion."""
 
-    without_lesion: np.ndarray
-    lesion_only: np.ndarray
+    lesion_hidden: np.ndarray
+    rest_hidden: np.ndarray
 
 
 def gaussian_blur(images: np.ndarray, sigma: float = BLUR_SIGMA) -> np.ndarray:

@@ -28,7 +28,6 @@ def predict_cell(cell: Cell) -> None:
     rows = read_manifest(data.manifest, class_names=run.class_names, inputs=list(data.inputs))
     rows = select_rows(rows, data.test, "data.test")
     predictions = predict_manifest(run, rows)
-    # Without the curves of the map, which take ten times as long: a comparison asks what the outputs go by.
-    predictions = with_lesion_check(run, rows, predictions, CHECK_IMAGES, with_curves=False)
+    predictions = with_lesion_check(run, rows, predictions, CHECK_IMAGES)
     write_predictions(cell.folder, rows, predictions)
     write_text(cell.folder / CELL_RECORD, cell.prediction_fingerprint, durable=True)

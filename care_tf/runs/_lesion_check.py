@@ -15,20 +15,16 @@ from care_tf.evaluation.occlusion import gaussian_blur, occluded
 from care_tf.runs._folder import LoadedRun
 
 
-def check_lesions(
-    run: LoadedRun, rows: Manifest, chosen: np.ndarray, with_curves: bool
-) -> tuple[dict[str, np.ndarray], Curves | None]:
-    """Predicts images of `rows` again with parts hidden: 2 passes of each image, with curves 34.
+def check_lesions(run: LoadedRun, rows: Manifest, chosen: np.ndarray) -> tuple[dict[str, np.ndarray], Curves]:
+    """Predicts images of `rows` again with parts hidden: 34 passes of each image.
 
     Args:
       run: The run.
       rows: n images.
       chosen: Positions of those to check, with boxes or masks that leave some of the frame outside.
-      with_curves: Whether insertion and deletion are followed, too, in order of the true class's map.
 
     Returns:
-      `LESION_COLUMNS` -> float32 (n,), those of the areas with curves only; and the curves, (n, steps + 1) each.
-      NaN where an image was not checked.
+      `LESION_COLUMNS` -> float32 (n,); and the curves, (n, steps + 1) each. NaN where an image was not checked.
     """
     rows = dataclasses.replace(rows, **run.config.data.test_reading)
     batch_size = run.config.training.batch_size
@@ -36,13 +32,13 @@ def check_lesions(
     probabilities_of = _predictor(run)
     total = -(-len(chosen) // batch_size)
     parts = [
-        _checked_batch(run, probabilities_of, inputs, labels.numpy(), with_curves)
+        _checked_batch(run, probabilities_of, inputs, labels.numpy())
         for inputs, labels in tqdm.tqdm(dataset, total=total, desc=f"check {run.folder.name}", unit="batch")
     ]
     found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     placed = {name: _in_place(values, chosen, len(rows)) for name, values in found.items()}
-    curves = Curves(placed.pop("insertion"), placed.pop("deletion")) if with_curves else None
-    return {name: placed[name] for name in LESION_COLUMNS if name in placed}, curves
+    curves = Curves(placed.pop("insertion"), placed.pop("deletion"))
+    return {name: placed[name] for name in LESION_COLUMNS}, curves
 
 
 def _predictor(run: LoadedRun) -> Callable[[dict[str, Any]], np.ndarray]:
@@ -58,7 +54,7 @@ def _predictor(run: LoadedRun) -> Callable[[dict[str, Any]], np.ndarray]:
 
 
 def _checked_batch(
-    run: LoadedRun, probabilities_of: Callable, inputs: dict[str, Any], labels: np.ndarray, with_curves: bool
+    run: LoadedRun, probabilities_of: Callable, inputs: dict[str, Any], labels: np.ndarray
 ) -> dict[str, np.ndarray]:
     images, masks = inputs["image"].numpy(), inputs["mask"].numpy()[..., 0]
     further = {name: values for name, values in inputs.items() if name not in ("image", "mask")}
@@ -74,12 +70,10 @@ def _checked_batch(
         probabilities = predicted(changed)
         found[f"probability_{name}"] = probabilities[np.arange(len(labels)), labels]
         found[f"right_{name}"] = (probabilities.argmax(axis=1) == labels).astype(np.float32)
-    if with_curves:
-        maps = run.care_model.attention_map({"image": run.preprocess(tf.constant(images)), **further}, labels)
-        curves = insertion_deletion(of_true_class, images, gaussian_blur(images), maps)
-        areas = {f"{name}_area": area_under(curve) for name, curve in curves._asdict().items()}
-        found |= curves._asdict() | areas
-    return found
+    maps = run.care_model.attention_map({"image": run.preprocess(tf.constant(images)), **further}, labels)
+    curves = insertion_deletion(of_true_class, images, gaussian_blur(images), maps)
+    areas = {f"{name}_area": area_under(curve) for name, curve in curves._asdict().items()}
+    return found | curves._asdict() | areas
 
 
 def _in_place(values: np.ndarray, chosen: np.ndarray, num_images: int) -> np.ndarray:

@@ -96,14 +96,12 @@ def predict_manifest(run: LoadedRun, rows: Manifest) -> Predictions:
     return Predictions(probabilities, shares, (covered > 0) & ~is_filled)
 
 
-def with_lesion_check(
-    run: LoadedRun, rows: Manifest, predictions: Predictions, images_per_class: int, with_curves: bool = True
-) -> Predictions:
+def with_lesion_check(run: LoadedRun, rows: Manifest, predictions: Predictions, images_per_class: int) -> Predictions:
     """The predictions with what `check_lesions` finds; as they are where no image can be checked."""
     chosen = chosen_for_check(rows.image_paths, rows.labels, predictions.can_be_checked, images_per_class)
     if not len(chosen):
         return predictions
-    columns, curves = check_lesions(run, rows, chosen, with_curves)
+    columns, curves = check_lesions(run, rows, chosen)
     return dataclasses.replace(predictions, lesion_check=columns, curves=curves)
 
 

@@ -193,7 +193,7 @@ def _read_predictions(cell: Cell, image_groups: ImageGroups | None) -> CellPredi
         lesion_check={
             name: pd.to_numeric(table[name], errors="coerce").to_numpy(float)
             for name in LESION_COLUMNS
-            if name in table  # not in one that was predicted before there was such a check
+            if name in table  # not in one that was predicted before there was this check
         },
         image_groups=None if image_groups is None else image_groups.groups_of(images),
         pairs=None if image_groups is None else image_groups.pairs_of(images),
@@ -218,7 +218,7 @@ def _unchecked_notes(cells: Sequence[Cell]) -> list[str]:
     if not folders:
         return []
     return [
-        "Predicted before lesions were checked, and therefore without lesion reliance: "
+        "Predicted before lesions were checked as they are now, and therefore without all these figures: "
         f"{len(folders)} of the finished runs, such as {folders[0]}. `care evaluate FOLDER` predicts a run again; the "
         "tables written after that have its figures."
     ]
@@ -228,7 +228,7 @@ def _is_unchecked(cell: Cell) -> bool:
     import pandas as pd
 
     table = pd.read_csv(cell.folder / run_files.PREDICTIONS)
-    return bool(table["attention_inside"].notna().any()) and not any(name in table for name in LESION_COLUMNS)
+    return bool(table["attention_inside"].notna().any()) and not all(name in table for name in LESION_COLUMNS)
 
 
 def _training_notes(methods: dict[str, RunConfig]) -> list[str]:

@@ -109,7 +109,7 @@ def _nothing_to_check(of_class: str, rows: Manifest) -> InputError:
 
 def _checked_column(own: EvaluatedRun) -> np.ndarray:
     unchecked = np.full(len(own.rows), np.nan)
-    return own.predictions.lesion_check.get("probability_without_lesion", unchecked)
+    return own.predictions.lesion_check.get("probability_lesion_hidden", unchecked)
 
 
 def _beyond_uniform(own: EvaluatedRun, chosen: np.ndarray, groups: np.ndarray, num_resamples: int) -> Estimate:

@@ -42,11 +42,11 @@ def test_every_figure_equals_a_loop_over_images():
         for i in range(10, 40):
             if labels[i] != index:
                 continue
-            p, without = probabilities[i, index], columns["probability_without_lesion"][i]
-            only = columns["probability_lesion_only"][i]
+            p, without = probabilities[i, index], columns["probability_lesion_hidden"][i]
+            only = columns["probability_rest_hidden"][i]
             of_images["right_checked"].append(probabilities[i, index] > probabilities[i, 1 - index])
-            of_images["right_without_lesion"].append(columns["right_without_lesion"][i])
-            of_images["right_lesion_only"].append(columns["right_lesion_only"][i])
+            of_images["right_without_lesion"].append(columns["right_lesion_hidden"][i])
+            of_images["right_lesion_only"].append(columns["right_rest_hidden"][i])
             of_images["drop_without_lesion"].append(p - without)
             of_images["drop_lesion_only"].append(p - only)
             of_images["lesion_reliance"].append(abs(p - without) - abs(p - only))
@@ -60,8 +60,8 @@ def test_every_figure_equals_a_loop_over_images():
 def test_groups_are_drawn_together():
     labels, probabilities, columns = _run(0)
     rng = np.random.default_rng(0)
-    columns["probability_without_lesion"] = np.repeat(rng.uniform(size=5), 8)  # equal within a lesion
-    columns["probability_lesion_only"] = np.repeat(rng.uniform(size=5), 8)
+    columns["probability_lesion_hidden"] = np.repeat(rng.uniform(size=5), 8)  # equal within a lesion
+    columns["probability_rest_hidden"] = np.repeat(rng.uniform(size=5), 8)
     probabilities[:] = 0.5
     alone, together = (
         evaluate_predictions(labels, probabilities, NAMES, groups, lesion_check=columns, num_resamples=200).classes[1]
@@ -73,14 +73,14 @@ def test_groups_are_drawn_together():
 
 @pytest.mark.parametrize(("without", "only", "sign"), [(0.1, 0.9, 1), (0.9, 0.1, -1), (0.9, 0.9, 0)])
 def test_reliance_tells_what_moves_the_output(without, only, sign):
-    columns = {"probability_without_lesion": np.array([without]), "probability_lesion_only": np.array([only])}
+    columns = {"probability_lesion_hidden": np.array([without]), "probability_rest_hidden": np.array([only])}
     (reliance,) = lesion_figures(np.array([0]), np.array([[0.9, 0.1]]), columns)["lesion_reliance"]
     assert np.sign(reliance.round(6)) == sign
 
 
 def test_a_cue_that_misleads_counts_as_one_that_helps():
     """The cue of the other class keeps the probability low: it rises when the surroundings are hidden."""
-    columns = {"probability_without_lesion": np.array([0.1]), "probability_lesion_only": np.array([0.8])}
+    columns = {"probability_lesion_hidden": np.array([0.1]), "probability_rest_hidden": np.array([0.8])}
     found = lesion_figures(np.array([0]), np.array([[0.1, 0.9]]), columns)
     assert found["lesion_reliance"][0] == pytest.approx(-0.7) and found["drop_lesion_only"][0] == pytest.approx(-0.7)
 
@@ -88,7 +88,7 @@ def test_a_cue_that_misleads_counts_as_one_that_helps():
 def test_differences_are_over_the_images_that_both_have():
     labels, before, columns_before = _run(0)
     _, after, columns_after = _run(1)
-    columns_after["probability_lesion_only"][10:20] = np.nan
+    columns_after["probability_rest_hidden"][10:20] = np.nan
     difference = paired_difference(
         labels, before, after, NAMES, num_resamples=5, baseline_lesion_check=columns_before, lesion_check=columns_after
     )
@@ -142,9 +142,9 @@ def test_a_table_has_the_baseline_above_the_run():
 
 def test_values_that_are_no_probabilities_are_refused():
     labels, probabilities, columns = _run(0)
-    with pytest.raises(InputError, match="probability_lesion_only must be a share in .* at image 39"):
-        broken = np.where(np.arange(40) == 39, 1.5, columns["probability_lesion_only"])
-        evaluate_predictions(labels, probabilities, NAMES, lesion_check={**columns, "probability_lesion_only": broken})
+    with pytest.raises(InputError, match="probability_rest_hidden must be a share in .* at image 39"):
+        broken = np.where(np.arange(40) == 39, 1.5, columns["probability_rest_hidden"])
+        evaluate_predictions(labels, probabilities, NAMES, lesion_check={**columns, "probability_rest_hidden": broken})
 
 
 def test_the_choice_is_of_each_class_and_of_names_alone():

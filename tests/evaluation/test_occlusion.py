@@ -56,11 +56,11 @@ def test_what_is_hidden_has_no_part_in_the_image_that_hides_it(images, masks):
     without, only = occluded(images, masks)
     other = np.random.default_rng(2).uniform(0, 255, images.shape).astype(np.float32)
     inside = (masks > 0)[..., np.newaxis]
-    np.testing.assert_array_equal(occluded(np.where(inside, other, images), masks).without_lesion, without)
+    np.testing.assert_array_equal(occluded(np.where(inside, other, images), masks).lesion_hidden, without)
     weight = np.stack([slowly_occluded(image, mask)[1] for image, mask in zip(images, masks, strict=True)])
     beyond = (weight == 0)[..., np.newaxis]
     assert beyond.any(axis=(1, 2, 3)).all()
-    np.testing.assert_array_equal(occluded(np.where(beyond, other, images), masks).lesion_only, only)
+    np.testing.assert_array_equal(occluded(np.where(beyond, other, images), masks).rest_hidden, only)
 
 
 SHARES = [0.03, 0.1, 0.25, 0.5, 0.75, 0.9]
@@ -86,7 +86,7 @@ def test_of_a_lesion_of_any_size_no_contrast_is_left(share, is_box):
     assert mask.mean() == pytest.approx(share, abs=0.05)
     dark = np.random.default_rng(0).uniform(0, LESION, (100, 100, 3))
     image = np.where(mask[..., np.newaxis], dark, SKIN).astype(np.float32)
-    without = occluded(image[np.newaxis], mask[np.newaxis]).without_lesion
+    without = occluded(image[np.newaxis], mask[np.newaxis]).lesion_hidden
     np.testing.assert_allclose(without, SKIN, atol=SKIN * (2 * 200 + 10) * 2**-24, rtol=0)
 
 
@@ -97,7 +97,7 @@ def test_of_the_surroundings_of_a_lesion_of_any_size_no_contrast_is_left(share):
     is_near = distance_transform_edt(~mask, sampling=0.01) <= np.hypot(0.08, 0.08)
     assert not is_near.all()
     image = np.where(mask, LESION, np.where(is_near, SKIN, CUE)).astype(np.float32)[np.newaxis, ..., np.newaxis]
-    only = occluded(image, mask[np.newaxis]).lesion_only[0, ..., 0]
+    only = occluded(image, mask[np.newaxis]).rest_hidden[0, ..., 0]
     np.testing.assert_allclose(only, np.where(mask, LESION, SKIN), atol=SKIN * (2 * 200 + 10) * 2**-24, rtol=0)
 
 
@@ -110,9 +110,9 @@ def test_the_farthest_pixels_are_filled_too(size):
     masks[2, -1, -1] = True
     images[masks] = LESION
     found = occluded(images, masks)
-    np.testing.assert_allclose(found.without_lesion, SKIN, rtol=1e-4)
-    np.testing.assert_allclose(found.lesion_only[~masks].max(axis=-1), SKIN, rtol=1e-4)
-    np.testing.assert_array_equal(found.lesion_only[masks], LESION)
+    np.testing.assert_allclose(found.lesion_hidden, SKIN, rtol=1e-4)
+    np.testing.assert_allclose(found.rest_hidden[~masks].max(axis=-1), SKIN, rtol=1e-4)
+    np.testing.assert_array_equal(found.rest_hidden[masks], LESION)
 
 
 def test_without_a_lesion_nothing_changes(images):

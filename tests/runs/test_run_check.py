@@ -122,7 +122,7 @@ def test_without_boxes_there_is_nothing_to_check(checked, tmp_path):
 def test_images_that_are_painted_are_checked_as_they_are_predicted(run_of):
     """What the network looks at is gray before and after the lesion is hidden; in the whole image it is dark."""
     found = predictions_of(run_of(CORNER, CORNER, outside="paint"))
-    of_df = found.lesion_check["probability_without_lesion"][1::2]
+    of_df = found.lesion_check["probability_lesion_hidden"][1::2]
     np.testing.assert_allclose(of_df, found.probabilities[1::2, 1], atol=1e-3)
     assert of_df.max() < 0.2 and not np.isnan(found.attention_inside).any()
 
@@ -137,6 +137,6 @@ def test_images_that_are_cropped_leave_nothing_to_check_and_no_attention_outside
 
 def test_lesions_that_fill_the_frame_take_no_place_among_those_checked_and_keep_their_attention(run_of):
     found = predictions_of(run_of(CORNER, CORNER, num_filled=14), check_images=5)
-    is_checked = ~np.isnan(found.lesion_check["probability_without_lesion"])
+    is_checked = ~np.isnan(found.lesion_check["probability_lesion_hidden"])
     assert is_checked[14:].all() and not is_checked[:14].any()  # the five of each class that can be
     np.testing.assert_allclose(found.attention_inside[:14], 1)

@@ -135,7 +135,7 @@ def test_a_run_is_calibrated_and_compared_in_a_report(care, config, tmp_path):
     assert "lesion reliance of dermatofibroma" in check_run(care, num_resamples=20)
     assert "What is attended to outside the boxes" in (care / "check.html").read_text()
     evaluate_run(care, split="validation", output=tmp_path / "unchecked", num_resamples=2, check_images=0)
-    assert "probability_without_lesion" not in pd.read_csv(tmp_path / "unchecked/predictions.csv")
+    assert "probability_lesion_hidden" not in pd.read_csv(tmp_path / "unchecked/predictions.csv")
     assert "chosen on 16 of these images" in (tmp_path / "unchecked/report.html").read_text()
 
     report = (care / "report.html").read_text()
@@ -147,13 +147,13 @@ def test_a_run_is_calibrated_and_compared_in_a_report(care, config, tmp_path):
 
 def assert_checked_as_direct(folder, predictions):
     """The images with boxes, and these alone, were predicted again; the last as by a slow filling and Keras alone."""
-    is_checked = predictions["probability_without_lesion"].notna()
+    is_checked = predictions["probability_lesion_hidden"].notna()
     assert is_checked.tolist() == predictions["attention_inside"].notna().tolist() and is_checked.any()
     run = load_run(folder)
     rows = selected_rows(run, "test", None, None, None, ())
     last = int(np.flatnonzero(is_checked)[-1])
     (image,), (mask,), (label,) = read_images(run, rows.subset([last]))
-    changed = dict(zip(("without_lesion", "lesion_only"), slowly_occluded(image, mask)[0], strict=True))
+    changed = dict(zip(("lesion_hidden", "rest_hidden"), slowly_occluded(image, mask)[0], strict=True))
     for name, pixels in changed.items():
         direct = run.care_model.classifier(run.preprocess(tf.constant(pixels[np.newaxis], tf.float32)))
         probability = predictions[f"probability_{name}"][last]

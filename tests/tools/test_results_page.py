@@ -181,13 +181,13 @@ def test_no_gain_at_all_is_said():
 def test_what_was_not_run_is_said_once_and_never_filled():
     page = results_page.page({"frame_100": extract(TRAP)})
     assert (
-        "| Not run yet | Which method helps most where the cue misleads in nine of ten images? Do simple rivals do as "
-        "well? Do simple rivals do as well in nine of ten images? Does the exact place of the boxes matter? Do the answers "
-        "follow the map? Is it the same with a drawn cue? Which method helps most with a drawn cue? Do simple rivals do "
-        "as well with a drawn cue? Are boxes made by a program good enough? Can the network learn the boxes that are "
-        "missing? Does it help where nothing misleads? Does the exact place of the boxes matter there? Is it the same with "
-        "another network? Comparisons: dark frames, 50 %; dark frames, 70 %; dark frames, 90 %; drawn square, 90 %; "
-        "drawn square, 100 %. |"
+        "| Not run yet | Which method helps most where the cue misleads in nine of ten images? Do simple rivals do "
+        "as well? Do simple rivals do as well in nine of ten images? Does the exact place of the boxes matter? Do "
+        "the answers follow the map? Is it the same with a drawn cue? Which method helps most with a drawn cue? Do "
+        "simple rivals do as well with a drawn cue? Are boxes made by a program good enough? Can the network learn "
+        "the boxes that are missing? Does it help where nothing misleads? Does the exact place of the boxes matter "
+        "there? Is it the same with another network? Comparisons: dark frames, 50 %; dark frames, 70 %; dark "
+        "frames, 90 %; drawn square, 90 %; drawn square, 100 %. |"
     ) in page
     assert page.count("Is it the same with a drawn cue?") == 1
     nothing = results_page.page({})

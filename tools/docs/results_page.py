@@ -19,23 +19,24 @@ from care_tf.errors import InputError
 from care_tf.files import write_text
 from care_tf.runs.comparison_extract import ComparisonExtract, extract_comparison, read_extract, write_extract
 
-_NOT_RUN = """Planned and not run: five seeds and all methods with frames on 50 and 70 % (two seeds, four methods), five seeds with
-frames on all (three); three seeds, cross entropy, random boxes, cropping and other supervised methods with the square on
-all (two seeds, five methods); ISIC 2018 fine-tuned on all four folds with two seeds and all nevi (two folds, one seed, nevi
-capped; with EfficientNet-Lite0 one fold, the last block alone); stickers, rulers, ink, hair and letters, for which there
-are [traps](traps.md); learned masks beside a fixed square in the middle; any network or image size but these. With another
-share of frames the number of melanomas differs, too, so that the plot is not of the share alone."""
-_ELSEWHERE = """Others report the accuracy of the worst group, in percent, of other networks and at other settings, so that no figure
-here compares with them:
+_NOT_RUN = """Planned and not run: five seeds and all methods with frames on 50 and 70 % (two seeds, four methods), five
+seeds with frames on all (three); three seeds, cross entropy, random boxes, cropping and other supervised
+methods with the square on all (two seeds, five methods); ISIC 2018 fine-tuned on all four folds with two
+seeds and all nevi (two folds, one seed, nevi capped; with EfficientNet-Lite0 one fold, the last block alone);
+stickers, rulers, ink, hair and letters, for which there are [traps](traps.md); learned masks beside a fixed
+square in the middle; any network or image size but these. With another share of frames the number of
+melanomas differs, too, so that the plot is not of the share alone."""
+_ELSEWHERE = """Others report the accuracy of the worst group, in percent, of other networks and at other settings, so that no
+figure here compares with them:
 
 | images | plain | guided | source |
 |---|---|---|---|
 | Waterbirds-100, boxes on 1 % of the training images | 43.4 | energy 56.1, L1 51.1 | Rao et al., ICCV 2023 |
-| ISIC with colour patches | 51.7 | RRR 63.0, R4 71.5, random perturbation 78.2 | robust feature attribution (R4), TMLR 2025 |
+| ISIC with colour patches | 51.7 | RRR 63.0, R4 71.5, random perturbation 78.2 | the R4 paper, TMLR 2025 |
 | decoy dermatology (HAM10000, 64 px, corner swatch) | 48.4 | RRR 68.3, R4 78.1 | the same |
 | decoy MNIST | 22.4 | RRR 85.4, R4 94.8 | the same |"""
-_EARLIER = """Lesion reliance of this comparison was measured with an earlier filling, which left a part of a large lesion to be
-seen: nearer 0 than it is."""
+_EARLIER = """Lesion reliance of this comparison was measured with an earlier filling, which left part of a large lesion to
+be seen: too low, the more so the larger the lesion."""
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 _INTRODUCTION = """# Results
 

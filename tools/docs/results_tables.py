@@ -22,6 +22,8 @@ TITLES = {
     FLIPS: "pairs whose call changes (less is better)",
     INSIDE: "attention inside the boxes of {}",
     RELIANCE: "lesion reliance of {}",
+    "insertion_area": "insertion of {}",
+    "deletion_area": "deletion of {} (less is better)",
 }
 """Figure, without its class -> title."""
 HEADLINE = (ACCURACY, LOWEST)
