@@ -26,8 +26,8 @@ seeds and all nevi (two folds, one seed, nevi capped; with EfficientNet-Lite0 on
 stickers, rulers, ink, hair and letters, for which there are [traps](traps.md); learned masks beside a fixed
 square in the middle; any network or image size but these. With another share of frames the number of
 melanomas differs, too, so that the plot is not of the share alone."""
-_ELSEWHERE = """Others report the accuracy of the worst group, in percent, of other networks and at other settings, so that no
-figure here compares with them:
+_ELSEWHERE = """Others report the accuracy of the worst group, in percent, of other networks and at other settings, so that
+no figure here compares with them:
 
 | images | plain | guided | source |
 |---|---|---|---|
@@ -35,8 +35,8 @@ figure here compares with them:
 | ISIC with colour patches | 51.7 | RRR 63.0, R4 71.5, random perturbation 78.2 | the R4 paper, TMLR 2025 |
 | decoy dermatology (HAM10000, 64 px, corner swatch) | 48.4 | RRR 68.3, R4 78.1 | the same |
 | decoy MNIST | 22.4 | RRR 85.4, R4 94.8 | the same |"""
-_EARLIER = """Lesion reliance of this comparison was measured with an earlier filling, which left part of a large lesion to
-be seen: too low, the more so the larger the lesion."""
+_EARLIER = """Lesion reliance of this comparison was measured with an earlier filling, which left part of a large lesion
+to be seen: too low, the more so the larger the lesion."""
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 _INTRODUCTION = """# Results
 

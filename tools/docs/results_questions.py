@@ -71,8 +71,8 @@ EARLIER_FILLING = (
     *("frame_50", "frame_70", "frame_100", "decoy_90", "decoy_100", "frame_90_boxes", "isic_learned_boxes"),
     *("isic_full", "isic_lite0"),
 )
-"""Comparisons whose lesion reliance was measured with a filling that left part of a large lesion to be seen. Take one out
-when it is measured anew."""
+"""Comparisons whose lesion reliance was measured with a filling that left part of a large lesion to be seen. Take one
+out when it is measured anew."""
 SWEPT = ("care_masked_both", "swap", "paint")
 """The methods whose gain is drawn against the share."""
 LEARNED, ALONE = "care_learned_boxes", "care_csl_masked"
