@@ -1,4 +1,4 @@
-"""What each form of attention supervision, and finer layers, cost beside a plain Keras step of the same network.
+"""What each form of attention supervision, finer layers and learned masks cost beside a plain Keras step.
 
 The variants take turns in one process; printed are the median, the least and the most of the rounds' ratios. The plain
 step runs twice: the distance of its second ratio from 1 is the noise. Forms that pass the masked images through
@@ -8,44 +8,64 @@ Example: python benchmarks/attention_forms.py --batch 32 --masked 4
 """
 
 import argparse
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from records import add_output, records_of, write_records
 from rounds import Spread, in_turns
 
-FORMS: dict[str, object] = {
+FINE, COARSE = "fire5_concat", "fire9_concat"  # a map at the coarse one needs no backward pass: pooling, Dense follow
+VARIANTS: dict[str, dict[str, Any] | None] = {
     "plain": None,
     "plain again": None,
-    "care": "care",
-    "outside": "outside",
-    "energy": "energy",
-    "l1": "l1",
-    "perturbation, random": {"name": "perturbation"},
-    "perturbation, worst": {"name": "perturbation", "kind": "worst", "strength": 0.1},
-    "input gradient": "input_gradient",
-    "care, fire5": "care",
-    "care, fire5 and fire9": "care",
+    "care": {"form": "care"},
+    "care, distance": {"form": "care", "outside": "distance"},
+    "outside": {"form": "outside"},
+    "energy": {"form": "energy"},
+    "l1": {"form": "l1"},
+    "perturbation, random": {"form": {"name": "perturbation"}},
+    "perturbation, worst": {"form": {"name": "perturbation", "kind": "worst", "strength": 0.1}},
+    "perturbation, swap": {"form": {"name": "perturbation", "kind": "swap"}},
+    "input gradient": {"form": "input_gradient"},
+    "care, fire5": {"form": "care", "layers": [FINE]},
+    "care, fire5 and fire9": {"form": "care", "layers": [FINE, COARSE]},
+    "care, mask head": {"form": "care", "learns_masks": True},
 }
-# All others at fire9_concat alone, whose map needs no backward pass: average pooling and a Dense layer follow.
-LAYERS = {"care, fire5": ["fire5_concat"], "care, fire5 and fire9": ["fire5_concat", "fire9_concat"]}
+"""Name -> the arguments of `care_model`; None is plain Keras."""
+NUM_CLASSES = 7
 
 
-def make_step(name: str, size: int):
-    """A compiled step function on (image, labels, mask) for one of `FORMS`; a form of None is plain Keras."""
+def care_model(classifier, form, outside: str = "uniform", layers: Sequence[str] = (COARSE,), learns_masks=False):
+    """A CAREModel with this form; it may learn masks, which every image without a box gets from the second step on."""
+    from care_tf import CAREModel
+    from care_tf.losses import get_attention_loss
+    from care_tf.model import MaskHead
+
+    head = MaskHead(range(NUM_CLASSES), warm_up_steps=1) if learns_masks else None
+    loss = get_attention_loss(form, outside=outside)
+    return CAREModel(classifier, attention_layer=list(layers), attention_loss=loss, mask_head=head)
+
+
+def compiled_model(name: str, size: int):
+    """SqueezeNet, compiled as one of `VARIANTS`."""
     import keras
 
-    from care_tf import CAREModel
     from care_tf.backbones import build_classifier
-    from care_tf.losses import get_attention_loss
 
-    model = build_classifier("squeezenet1_1", image_size=(size, size), num_classes=7, seed=0)
-    form = FORMS[name]
-    if form is not None:
-        layers = LAYERS.get(name, ["fire9_concat"])
-        model = CAREModel(model, attention_layer=layers, attention_loss=get_attention_loss(form))
+    model = build_classifier("squeezenet1_1", image_size=(size, size), num_classes=NUM_CLASSES, seed=0)
+    settings = VARIANTS[name]
+    if settings is not None:
+        model = care_model(model, **settings)
     model.compile(keras.optimizers.AdamW(1e-4), keras.losses.SparseCategoricalCrossentropy())
+    return model
+
+
+def make_step(name: str, size: int) -> Callable[..., None]:
+    """A compiled step function on (image, labels, mask) for one of `VARIANTS`."""
+    model, is_plain = compiled_model(name, size), VARIANTS[name] is None
 
     def step(image, labels, mask):
-        model.train_on_batch(image if form is None else {"image": image, "mask": mask}, labels)
+        model.train_on_batch(image if is_plain else {"image": image, "mask": mask}, labels)
 
     return step
 
@@ -65,8 +85,8 @@ def main() -> None:
     image = rng.normal(size=(arguments.batch, arguments.size, arguments.size, 3)).astype(np.float32)
     mask = np.zeros((*image.shape[:3], 1), np.float32)
     mask[: arguments.masked, 32:64, 32:64] = 1
-    data = (image, np.arange(arguments.batch) % 7, mask)
-    steps = {name: make_step(name, arguments.size) for name in FORMS}
+    data = (image, np.arange(arguments.batch) % NUM_CLASSES, mask)
+    steps = {name: make_step(name, arguments.size) for name in VARIANTS}
     calls = {name: lambda step=step: step(*data) for name, step in steps.items()}
     taken = in_turns(calls, arguments.repeats, warm_up=2)  # the first calls trace
     seconds = {name: [each.wall for each in rounds] for name, rounds in taken.items()}

@@ -10,6 +10,7 @@ from care_tf.data.input_encoding import InputEncoding, encoded_inputs, fit_input
 from care_tf.data.manifest import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.images.header import read_image_header
+from care_tf.losses import OutsidePerturbation
 from care_tf.runs._box_share import draw_box_share
 from care_tf.runs._changed_images import check_changed_alike, check_changed_training
 from care_tf.runs._name_draw import name_generator, own_name
@@ -41,6 +42,9 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
     Raises:
       InputError: The manifest is bad, a selection is empty or overlaps another, a named class does not exist, a
         further column cannot be encoded for all parts, or images tested are changed so that it tells their class.
+
+    Warns:
+      UserWarning: Parts share groups, or a setting cannot do all that it is for with the training images' boxes.
     """
     data = config.data
     if manifest is None:
@@ -65,6 +69,7 @@ def read_training_rows(config: RunConfig, manifest: Manifest | None = None) -> T
         train = _with_randomly_placed_boxes(train, config.seed)
     train = dataclasses.replace(train, outside_boxes=data.outside_boxes)
     check_changed_training(config, train)
+    _warn_of_one_boxed_class(config, train)
     empty = [name for name, count in train.class_counts.items() if count == 0]
     if empty:
         raise InputError(
@@ -130,6 +135,22 @@ def _with_randomly_placed_boxes(manifest: Manifest, seed: int) -> Manifest:
             stacklevel=3,
         )
     return dataclasses.replace(manifest, boxes=tuple(boxes))
+
+
+def _warn_of_one_boxed_class(config: RunConfig, train: Manifest) -> None:
+    loss, boxed = config.care.attention_loss, np.unique(train.labels[train.has_boxes])
+    if not (config.supervises_attention and isinstance(loss, OutsidePerturbation) and loss.kind == "swap"):
+        return
+    if len(boxed) == 1:
+        name, chosen = train.class_names[boxed[0]], config.data.mask_classes
+        used = "" if chosen is None else f" and name it in data.mask_classes. Received {', '.join(chosen)}"
+        warnings.warn(
+            f"kind=swap of care.form exchanges what surrounds the boxes of training images, and those of {name} alone "
+            f"have boxes: a cue that goes with {name} stays with it. Give every class that the cue tells apart boxes"
+            f"{used}.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _refuse_masks(manifest: Manifest, setting: str, value: str) -> None:

@@ -179,6 +179,35 @@ def test_painting_beside_attention_supervision_is_told(config, boxed):
         read_training_rows(config(**changes, data__outside_boxes="paint"))
 
 
+SWAP = {"care__form": {"name": "perturbation", "kind": "swap"}, "stages": {"train": {"epochs": 1, "alpha": 0.5}}}
+
+
+@pytest.mark.parametrize(
+    ("has_box", "mask_classes", "advice"),
+    [
+        (lambda rows: [True] * len(rows), ["nevus"], " and name it in data.mask_classes. Received nevus."),
+        (lambda rows: rows.labels == rows.class_names.index("nevus"), None, "."),
+    ],
+)
+def test_an_exchange_of_surroundings_within_one_class_is_told(config, boxed, has_box, mask_classes, advice):
+    told = "those of nevus alone have boxes: a cue that goes with nevus stays with it. Give every class that the cue "
+    with pytest.warns(UserWarning, match=f"{told}tells apart boxes{advice}$"):
+        read_training_rows(config(**{**boxed(has_box), **SWAP}, data__mask_classes=mask_classes))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"data__mask_classes": ["nevus", "melanoma"]},
+        {"data__mask_classes": ["nevus"], "care__form": "perturbation"},
+        {"data__mask_classes": ["nevus"], "stages": {"train": {"epochs": 1}}},  # alpha 0
+    ],
+)
+def test_boxes_on_several_classes_or_another_use_of_them_tell_nothing_of_an_exchange(config, boxed, recwarn, changes):
+    read_training_rows(config(**{**boxed(lambda rows: [True] * len(rows)), **SWAP, **changes}))
+    assert not recwarn.list
+
+
 def test_test_images_of_classes_whose_boxes_training_lacks_are_not_changed(config, data):
     name = read_manifest(data).class_names[0]
     changes = {"data__outside_boxes": "paint", "data__outside_boxes_in": "everywhere", "data__mask_classes": [name]}
