@@ -171,6 +171,7 @@ def take_over(stage: Stage, index: int, fingerprint: str, target: Path) -> list[
         )
     with atomic_path(target, durable=True) as temporary:
         shutil.copyfile(source, temporary)
+    file_states(target).unlink(missing_ok=True)  # of an attempt to train the stage
     if file_states(source).exists():  # not in one that was trained before they were kept
         with atomic_path(file_states(target), durable=True) as temporary:
             shutil.copyfile(file_states(source), temporary)
