@@ -214,14 +214,15 @@ def _shards(folder):
     from care_tf.data.shards import write_shards
     from care_tf.errors import InputError
     from care_tf.images.header import read_image_header
-    from care_tf.shard_place import find_place, read_place
+    from care_tf.shard_place import find_places, read_place
 
     files = {"a.png": _image(), "b.jpg": _image("RGB", "JPEG"), "mask.png": _image("L")}
     for name, contents in files.items():
         (folder / name).write_bytes(contents)
     (folder / "m.csv").write_text('image,label,boxes,mask\na.png,x,,mask.png\nb.jpg,y,"[[1, 1, 9, 9]]",\n')
     manifest = write_shards(read_manifest(folder / "m.csv"), folder / "shards").manifest
-    places = [find_place(path) for path in manifest.image_paths + manifest.mask_paths if path]
+    places = [place for place in find_places(manifest.image_paths + manifest.mask_paths) if place is not None]
+    assert len(places) == len(files)
     shard = Path(places[0].shard)
 
     def read(data):
