@@ -10,8 +10,10 @@ class InputError(ValueError):
     """Bad input from the user: a file, a configuration, an argument.
 
     The message says which rule was broken, what was received, where, and how to fix it. Commands print it as one
-    line and exit with code 2.
+    line and exit with `exit_code`.
     """
+
+    exit_code = 2
 
     # AutoGraph re-raises an exception of converted code in its own type only where it has Exception's constructor;
     # otherwise Keras 2 would show a StagingError.

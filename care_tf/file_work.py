@@ -3,6 +3,7 @@
 import _thread
 import os
 import queue
+import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -58,6 +59,25 @@ def map_files(
         return list(tqdm(results, progress, len(items), unit=unit))
     finally:
         results.close()
+
+
+def work_on_chunks(function: Callable[[int], object], starts: Sequence[int]) -> None:
+    """Calls a function on chunks of files one by one; on the rest in threads once one has waited for the disk.
+
+    Threads wait together. Where the files are at hand they would only hand Python's lock to each other: an image's
+    header then took 40 to 130 microseconds of processor time on two cores in place of 20.
+
+    Args:
+      function: Takes the number of a chunk's first file. It raises no `InputError`.
+      starts: Those numbers.
+    """
+    for number, start in enumerate(starts):
+        wall, processor = time.perf_counter(), time.thread_time()
+        function(start)
+        wall, processor = time.perf_counter() - wall, time.thread_time() - processor
+        if wall > 3 * processor:
+            map_files(function, starts[number + 1 :])
+            return
 
 
 def results_in_threads(

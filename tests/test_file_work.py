@@ -1,11 +1,14 @@
 import _thread
+import itertools
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from care_tf import file_work
 from care_tf.errors import InputError
-from care_tf.file_work import for_each_file, map_files, results_in_threads
+from care_tf.file_work import for_each_file, map_files, results_in_threads, work_on_chunks
 
 
 def _halve(number):
@@ -104,3 +107,15 @@ def test_of_several_errors_the_first_in_order_is_raised():
     for _ in range(5):
         with pytest.raises(OSError, match="item 0"):
             map_files(work, range(10), num_threads=10)
+
+
+@pytest.mark.parametrize("slow_chunk", [0, 4, None])
+def test_files_are_read_in_threads_once_they_are_waited_for(monkeypatch, slow_chunk):
+    walls = [second for chunk in range(10) for second in (0.0, 0.05 if chunk == slow_chunk else 0.015)]
+    clocks = SimpleNamespace(perf_counter=iter(walls).__next__, thread_time=itertools.cycle([0.0, 0.01]).__next__)
+    monkeypatch.setattr(file_work, "time", clocks)
+    read = {}
+    work_on_chunks(lambda start: read.setdefault(start, threading.get_ident()), range(0, 1000, 100))
+    assert sorted(read) == list(range(0, 1000, 100))
+    here = [start // 100 for start, thread in read.items() if thread == threading.get_ident()]
+    assert here == list(range(10 if slow_chunk is None else slow_chunk + 1))

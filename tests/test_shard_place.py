@@ -1,4 +1,5 @@
 import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,53 @@ def test_a_shard_that_was_cut_off_and_a_place_without_a_record(shard):
     os.truncate(place.shard, size - 1)
     with pytest.raises(InputError, match="it ends before the record does"):
         read_image(str(place))
+
+
+def _field(number, contents):
+    """A field of a protocol buffer: a text or a message."""
+    length, digits = len(contents), []
+    while length >= 128:
+        digits.append(length & 127 | 128)
+        length >>= 7
+    return bytes([number << 3 | 2, *digits, length]) + contents
+
+
+def _feature(name, contents):
+    return _field(1, _field(1, name) + _field(2, _field(1, _field(1, contents))))
+
+
+@pytest.mark.parametrize(
+    ("features", "reason"),
+    [
+        (_field(2, b"") * 2_000_000, "there is no such record"),
+        (_field(1, _field(1, b"") + _field(2, b"")) * 700_000, "it has more than 512 fields"),
+        (
+            _field(1, _field(1, b"") + _field(2, _field(1, _field(2, b"") * 400 + _field(1, b"")) * 400)),
+            "it has more than 512 fields",
+        ),
+        (_feature(b"x" * 4_000_000, b""), "a name in it is too long"),
+        (_feature(b"image_name", b"x" * 4_000_000), "a name in it is too long"),
+        (_feature(b"image_name", b"a.jpg"), "there is no such record"),
+    ],
+    ids=["empty fields", "empty features", "lists of lists", "long name", "long file name", "no image"],
+)
+def test_a_record_is_refused_soon_however_many_fields_it_has(tmp_path, monkeypatch, features, reason):
+    record = _field(1, features)
+    path = tmp_path / "0.tfrecord"
+    path.write_bytes(struct.pack("<Q", len(record)) + bytes(4) + record + bytes(4))
+    real, read = os.pread, []
+    monkeypatch.setattr(os, "pread", lambda *given: read.append(real(*given)) or read[-1])
+    with pytest.raises(InputError, match=reason):
+        read_place(ShardPlace(str(path), 0, "image", "a.jpg"))
+    assert len(read) <= 8 and sum(map(len, read)) < 50_000
+
+
+def test_what_lies_around_an_image_is_read_at_once(shard, monkeypatch):
+    (path,) = shard[0].image_paths
+    expected, real, sizes = shard[1].read_bytes(), os.pread, []
+    monkeypatch.setattr(os, "pread", lambda *given: sizes.append(given[1]) or real(*given))
+    assert read_place(find_place(path)) == expected
+    assert len(sizes) <= 4 and sizes.count(len(expected)) == 1
 
 
 def test_a_shard_that_is_gone_is_a_file_that_is_not_there(tmp_path):

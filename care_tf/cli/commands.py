@@ -13,7 +13,7 @@ from care_tf.device_memory import full_memory_named
 from care_tf.errors import InputError, did_you_mean, shortened
 from care_tf.interrupts import interrupt_noted
 
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT, INTERRUPTED = InputError.exit_code, 130
 # What the machine denies: no defect, wherever it is met.
 _NOT_OURS = {
     errno.EACCES,
@@ -43,7 +43,7 @@ class _WithExample(click.Command):
             formatter.write(f"  {line}\n")
 
     def main(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Runs the command and exits: 0, 2 with one line on bad input, 130 on Ctrl-C; a defect keeps its traceback."""
+        """Runs the command and exits: 0; 2, or 75 for a lost worker, with one line; 130 on Ctrl-C; else a traceback."""
         came: list[int] = []
         try:
             with full_memory_named(), interrupt_noted(came):
@@ -58,7 +58,7 @@ class _WithExample(click.Command):
             sys.exit(BAD_INPUT)
         except (InputError, click.ClickException) as error:
             click.echo(f"error: {_one_line(error)}", err=True)
-            sys.exit(BAD_INPUT)
+            sys.exit(error.exit_code if isinstance(error, InputError) else BAD_INPUT)
         except click.Abort as abort:
             if isinstance(abort.__cause__, EOFError):  # a file that ends too early is no Ctrl-C
                 raise abort.__cause__ from None

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import re
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +21,7 @@ from care_tf.data._image_boxes import ImageBoxes
 from care_tf.data.noted_columns import NOTED_COLUMNS
 from care_tf.errors import InputError, clause, shown
 from care_tf.file_in_memory import AnyFile
-from care_tf.file_work import map_files
+from care_tf.file_work import work_on_chunks
 from care_tf.images.header import ImageHeader, read_image_header
 from care_tf.problems import raise_problems
 
@@ -241,23 +240,8 @@ def _checked_sizes(images: list[str], masks: list[str], note: Note) -> tuple[np.
             if masks[row]:
                 _check_mask(masks[row], image, row, note)
 
-    _read_chunks(check, range(0, len(images), _FILES_AT_ONCE))
+    work_on_chunks(check, range(0, len(images), _FILES_AT_ONCE))
     return widths, heights
-
-
-def _read_chunks(check: Callable[[int], None], starts: Sequence[int]) -> None:
-    """Checks chunks of files one by one, and the rest in threads once one has waited for the disk or the network.
-
-    Threads wait together. Where the files are at hand they would only hand Python's lock to each other: a header then
-    took 40 to 130 microseconds of processor time on two cores in place of 20.
-    """
-    for number, start in enumerate(starts):
-        wall, processor = time.perf_counter(), time.thread_time()
-        check(start)
-        wall, processor = time.perf_counter() - wall, time.thread_time() - processor
-        if wall > 3 * processor:
-            map_files(check, starts[number + 1 :])
-            return
 
 
 def _check_mask(path: AnyFile, image: ImageHeader | None, row: int, note: Note) -> None:

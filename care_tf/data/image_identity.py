@@ -69,15 +69,21 @@ def overlap(rows: Manifest, others: Manifest) -> Overlap:
       InputError: A file cannot be read.
     """
     known = frozenset().union(*map(_names, others.image_paths, others.groups))
+    known_paths = frozenset(others.image_paths)
     of_size: dict[int, list[str]] = {}
     for path in others.image_paths:
         of_size.setdefault(_size(path), []).append(path)
     content = functools.cache(file_sha256)
+
+    @functools.cache
+    def contents_of_size(size: int) -> frozenset[str]:
+        return frozenset(map(content, of_size[size]))
+
     images, groups = [], []
     for path, group in zip(rows.image_paths, rows.groups, strict=True):
         shared = _names(path, group) & known
-        twins = of_size.get(_size(path), [])
-        is_copy = path in twins or any(content(path) == content(twin) for twin in twins)
+        size = _size(path)
+        is_copy = path in known_paths or (size in of_size and content(path) in contents_of_size(size))
         images.append(is_copy or any(name.startswith("isic:") for name in shared))
         groups.append(f"group:{group}" in shared)
     return Overlap(np.array(images, bool), np.array(groups, bool))

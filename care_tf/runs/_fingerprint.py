@@ -18,7 +18,8 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
     """One per stage, which changes with everything that the stage's result depends on, and with nothing else.
 
     Boxes and attention settings count only from the first stage on that uses them: runs that differ in those share
-    their first stage, unless their images are changed by boxes.
+    their first stage, unless their images are changed by boxes. Of images and masks the names count alone, lest a copy
+    of the data be taken for others; `stage_files` are what may have changed under them.
     """
     content = config.model_dump(mode="json", include={"seed", "model", "training"})
     del content["training"]["distribution"]  # the result is the same
@@ -43,14 +44,34 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
     validation = {} if rows.validation is None else {"validation": rows.validation.fingerprint()}
     settings = [_result_settings(stage) for stage in config.stages]
     fingerprints = []
-    for number in range(1, len(settings) + 1):
+    for number, (uses_attention, is_validated) in enumerate(_uses(config), start=1):
         stages = settings[:number]
-        uses_attention = any(stage["alpha"] > 0 or "attention" in stage["monitor"] for stage in stages)
         data = {"care": care, "data": with_boxes} if uses_attention else {"care": None, "data": without_boxes}
-        is_validated = any(stage["monitor"].startswith("val_") or stage["chooses_tau"] for stage in stages)
         own = {**content, "stages": stages, **data, **(validation if is_validated else {})}
         fingerprints.append(hashlib.sha256(json.dumps(own, sort_keys=True).encode()).hexdigest())
     return fingerprints
+
+
+def stage_files(config: RunConfig, rows: TrainingRows) -> list[list[str]]:
+    """Paths of the images and masks that the result of each stage depends on, in the order of the rows."""
+    train, validation = rows.train, rows.validation
+    files = []
+    for uses_attention, is_validated in _uses(config):
+        paths = list(train.image_paths)
+        if uses_attention or train.outside_boxes != KEEP:
+            paths += train.mask_paths
+        if is_validated and validation is not None:
+            paths += validation.image_paths + validation.mask_paths
+        files.append([path for path in paths if path])
+    return files
+
+
+def _uses(config: RunConfig) -> list[tuple[bool, bool]]:
+    """Of each stage, whether it or one before it uses attention and, so, boxes; and whether one uses validation."""
+    stages = config.stages
+    attention = [stage.alpha > 0 or "attention" in stage.monitor for stage in stages]
+    validated = [stage.monitor.startswith("val_") or stage.chooses_tau for stage in stages]
+    return [(any(attention[:number]), any(validated[:number])) for number in range(1, len(stages) + 1)]
 
 
 def _result_settings(stage: Stage) -> dict[str, Any]:

@@ -82,6 +82,16 @@ def stage_weights(run_folder: Path, index: int, stage: Stage) -> Path:
     return run_folder / CHECKPOINTS / f"{index + 1}-{stage.name}.weights.h5"
 
 
+def file_states(weights: Path) -> Path:
+    """Beside the file of `stage_weights`, that of the states of the images and masks that they come from."""
+    return weights.with_name(weights.name.removesuffix(_WEIGHTS) + ".files.npy")
+
+
+def has_begun(progress: Progress, index: int) -> bool:
+    """Whether a run has finished an epoch of a stage."""
+    return index < progress.stage or (index == progress.stage and progress.epoch > 0)
+
+
 def epoch_weights(run_folder: Path, progress: Progress) -> Path:
     """The file of the model and optimizer after the last finished epoch of the current stage."""
     return last_epoch(run_folder) / progress.weights
@@ -141,7 +151,7 @@ def finished_stages(run_folder: Path) -> list[str]:
 
 
 def take_over(stage: Stage, index: int, fingerprint: str, target: Path) -> list[Row]:
-    """Copies the weights of a finished stage from the run that `reuse` names; gives the rows of its epochs.
+    """Copies the weights of a finished stage, and the states of the files they come from; gives the rows of its epochs.
 
     Raises:
       InputError: The other run has no such stage, has not finished it, or trained it with other settings or data.
@@ -161,6 +171,10 @@ def take_over(stage: Stage, index: int, fingerprint: str, target: Path) -> list[
         )
     with atomic_path(target, durable=True) as temporary:
         shutil.copyfile(source, temporary)
+    file_states(target).unlink(missing_ok=True)  # of an attempt to train the stage
+    if file_states(source).exists():  # not in one that was trained before they were kept
+        with atomic_path(file_states(target), durable=True) as temporary:
+            shutil.copyfile(file_states(source), temporary)
     return [row for row in progress.rows if row["stage"] == stage.name]
 
 

@@ -106,7 +106,10 @@ def with_lesion_check(run: LoadedRun, rows: Manifest, predictions: Predictions, 
 
 
 def write_predictions(target: Path, rows: Manifest, result: Predictions) -> None:
-    """Writes predictions.csv: image, label, group, probabilities, attention inside the boxes, and what was checked."""
+    """Writes predictions.csv: image, label, group, probabilities, attention inside the boxes, and what was checked.
+
+    What was kept of the files that earlier predictions came from is removed.
+    """
     import pandas as pd
 
     table = pd.DataFrame(result.probabilities, columns=list(rows.class_names))
@@ -116,6 +119,7 @@ def write_predictions(target: Path, rows: Manifest, result: Predictions) -> None
     table["attention_inside"] = result.attention_inside
     for name, values in result.lesion_check.items():
         table[name] = values
+    (target / run_files.PREDICTED_FILES).unlink(missing_ok=True)
     with atomic_path(target / run_files.PREDICTIONS, durable=True) as temporary:
         table.to_csv(temporary, index=False)
 

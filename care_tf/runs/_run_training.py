@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from care_tf.interrupts import interrupt_held
 from care_tf.network import Anatomy
 from care_tf.runs import _folder as run_folder
 from care_tf.runs._configured_model import build_network, observed_network
-from care_tf.runs._fingerprint import stage_fingerprints
+from care_tf.runs._fingerprint import stage_files, stage_fingerprints
 from care_tf.runs._own_pieces import check_own_pieces, own_callbacks
 from care_tf.runs._prepared_stage import PreparedStage, prepare_stages
-from care_tf.runs._progress import Progress, check_progress, sole_training
+from care_tf.runs._progress import Progress, check_progress, file_states, has_begun, sole_training, stage_weights
 from care_tf.runs._run_monitor import how_to_look, run_monitor
 from care_tf.runs._shared_images import SharedImages
+from care_tf.runs._source_files import FileStates, SourceFiles, changes_since, write_states
 from care_tf.runs._stage_training import train_stages
 from care_tf.runs._start_weights import check_start_weights
 from care_tf.runs._training_rows import TrainingRows, read_training_rows
@@ -50,6 +52,9 @@ def train_run(
 
     Raises:
       InputError: The configuration or the data are bad, or the folder holds another run.
+
+    Warns:
+      UserWarning: Images or masks have changed since the epochs that the run goes on from.
     """
     folder = Path(config.output)
     with distributed(config.training):
@@ -60,6 +65,8 @@ def train_run(
         progress = check_progress(folder, fingerprints)
         with written_folder(folder, config.training) as own_folder:
             agree(progress)
+            if is_chief(config.training):
+                _tell_of_changed_files(run, folder, progress)
             with sole_training(own_folder):
                 again = check_progress(own_folder, fingerprints)
                 if (again.stage, again.epoch) != (progress.stage, progress.epoch):
@@ -80,6 +87,7 @@ class PreparedRun:
       weights: Where those come from.
       anatomy: Where its attention map and its score are read.
       stages: What is trained, in order.
+      sources: The images and masks that each stage comes from, as they were before any was read.
     """
 
     config: RunConfig
@@ -88,6 +96,7 @@ class PreparedRun:
     weights: InitialWeights
     anatomy: Anatomy
     stages: list[PreparedStage]
+    sources: list[SourceFiles]
 
 
 def prepare_run(config: RunConfig, images: SharedImages | None = None) -> PreparedRun:
@@ -106,16 +115,38 @@ def prepare_run(config: RunConfig, images: SharedImages | None = None) -> Prepar
             + (f" for {', '.join(config.data.mask_classes)}" if config.data.mask_classes else "")
             + ". Add boxes to the manifest, or set alpha to 0."
         )
+    states = FileStates()
+    sources = [states.of(paths) for paths in stage_files(config, rows)]
     classifier, weights = build_network(config, len(train.class_names), rows.inputs)
     observed = observed_network(config, classifier)
     stages = prepare_stages(config, rows, observed, images or SharedImages(config.data.cache))
     check_start_weights(classifier, config.stages)
-    return PreparedRun(config, rows, classifier, weights, observed.anatomy, stages)
+    return PreparedRun(config, rows, classifier, weights, observed.anatomy, stages, sources)
+
+
+def _tell_of_changed_files(run: PreparedRun, folder: Path, progress: Progress) -> None:
+    records = []
+    for index, (stage, sources) in enumerate(zip(run.config.stages, run.sources, strict=True)):
+        if index >= progress.stage and stage.reuse is not None:
+            records.append((file_states(stage_weights(Path(stage.reuse), index, stage)), sources))
+        elif has_begun(progress, index):
+            records.append((file_states(stage_weights(folder, index, stage)), sources))
+    changes = changes_since(records)
+    if changes:
+        warnings.warn(
+            f"{folder} goes on from epochs of other files: {changes}. Where files were only copied or touched, nothing "
+            "is wrong; else its weights come from both: choose another output folder to train it on the new ones alone",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _train(run: PreparedRun, folder: Path, progress: Progress, command: Sequence[str], show_progress: bool) -> None:
     run_folder.write_config(folder, run.config)
     run_folder.write_inputs(folder, run.rows.inputs)
+    for index, (stage, sources) in enumerate(zip(run.config.stages, run.sources, strict=True)):
+        if stage.reuse is None and not has_begun(progress, index):
+            write_states(file_states(stage_weights(folder, index, stage)), sources)
     how_built = {"attention": str(run.anatomy), "weights": str(run.weights)}
     run_folder.write_environment(folder, run.config, command, run.rows, how_built)
     if show_progress:

@@ -15,8 +15,9 @@ from care_tf.errors import InputError
 from care_tf.evaluation import MethodSpec
 from care_tf.images.outside_choice import KEEP
 from care_tf.network.attention_place import attention_layer_names
-from care_tf.runs._fingerprint import stage_fingerprints
-from care_tf.runs._progress import check_progress, finished_stages
+from care_tf.runs._fingerprint import stage_files, stage_fingerprints
+from care_tf.runs._progress import check_progress, file_states, finished_stages, stage_weights
+from care_tf.runs._source_files import FileStates, changes_since
 from care_tf.runs._training_rows import read_training_rows, select_rows
 from care_tf.runs.config import DataConfig, RunConfig, Selection, load_config
 from care_tf.runs.named_configs import value_name
@@ -42,6 +43,7 @@ class Cell:
       config: Its configuration, with every stage that another cell trains taken over from there.
       fingerprints: Of its stages.
       prediction_fingerprint: Of everything that its predictions depend on.
+      changes: Of a finished one, what of its images and masks has changed since, as of `changes_since`.
     """
 
     method: str
@@ -49,6 +51,7 @@ class Cell:
     config: RunConfig
     fingerprints: tuple[str, ...]
     prediction_fingerprint: str
+    changes: str = ""
 
     @property
     def folder(self) -> Path:
@@ -57,7 +60,7 @@ class Cell:
 
     @property
     def is_finished(self) -> bool:
-        """Whether it has been trained and has predicted its test images, as they are now."""
+        """Whether it has been trained and has predicted its test images, those of its rows as they are now."""
         record = self.folder / CELL_RECORD
         if not record.exists() or not (self.folder / run_files.PREDICTIONS).exists():
             return False
@@ -236,8 +239,9 @@ def plan_cells(
     first = next(iter(methods.values())).data
     inputs = list(dict.fromkeys(name for config in methods.values() for name in config.data.inputs))
     manifest = read_manifest(first.manifest, class_names=first.class_names, inputs=inputs)
-    for fold, seed, (method, config) in planned:
-        cell = planned_cell(method, config, manifest, fold, seed, output, trained)
+    states = FileStates()
+    for folder, (fold, seed, (method, config)) in zip(own, planned, strict=True):
+        cell = planned_cell(method, config, manifest, fold, seed, folder, trained, states)
         for fingerprint in cell.fingerprints:
             trained.setdefault(fingerprint, cell.folder)
         check_progress(cell.folder, cell.fingerprints)
@@ -251,13 +255,13 @@ def planned_cell(
     manifest: Manifest,
     fold: str | None,
     seed: int | None,
-    output: Path,
+    folder: Path,
     trained: Mapping[str, Path],
+    states: FileStates,
 ) -> Cell:
-    """One of `plan_cells`; `trained` is the run folder that has, or will have, trained a stage, by its fingerprint."""
+    """One of `plan_cells`, in its folder; `trained` has the run folder that trains a stage, by its fingerprint."""
     seed = config.seed if seed is None else seed
     data = config.data if fold is None else _tested_on(config.data, manifest, fold)
-    folder = _cell_folder(output, method, fold, seed)
     config = config.model_copy(update={"seed": seed, "data": data, "output": str(folder)})
     rows = read_training_rows(config, manifest)
     for stage in config.stages:  # what does not fit this fold's images is refused before another fold is trained
@@ -278,7 +282,18 @@ def planned_cell(
     layers = attention_layer_names(config.care.attention_layer)
     predicted_by = [*fingerprints, test.fingerprint(), config.care.cam, *layers]
     digest = hashlib.sha256("\n".join(predicted_by).encode()).hexdigest()
-    return Cell(method, fold or NO_FOLD, config, fingerprints, digest)
+    cell = Cell(method, fold or NO_FOLD, config, fingerprints, digest)
+    if not cell.is_finished:
+        return cell
+    records = [(cell.folder / run_files.PREDICTED_FILES, states.of(tested_files(test)))]
+    for index, (stage, paths) in enumerate(zip(config.stages, stage_files(config, rows), strict=True)):
+        records.append((file_states(stage_weights(cell.folder, index, stage)), states.of(paths)))
+    return dataclasses.replace(cell, changes=changes_since(records))
+
+
+def tested_files(rows: Manifest) -> list[str]:
+    """Paths of the images and masks that predictions of some rows come from."""
+    return [path for path in rows.image_paths + rows.mask_paths if path]
 
 
 def _trained_stages(folders: Iterable[Path]) -> dict[str, Path]:

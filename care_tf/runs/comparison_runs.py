@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,8 +56,13 @@ def run_cells(
     Raises:
       InputError: A configuration is bad, found before anything is trained; or runs of several at a time have failed,
         said when the others have ended.
+
+    Warns:
+      UserWarning: Images or masks have changed since a run was finished.
     """
     open_cells = [cell if workers is None else _on_one_device(cell) for cell in cells if not cell.is_finished]
+    if _changed_note(cells):
+        warnings.warn(_changed_note(cells), UserWarning, stacklevel=3)
     print(f"{len(cells)} runs: {len(cells) - len(open_cells)} finished, {len(open_cells)} to go", flush=True)
     if not open_cells:
         return
@@ -170,6 +176,7 @@ def classes_compared(cells: Sequence[Cell]) -> list[str]:
 def comparison_notes(methods: dict[str, RunConfig], cells: Sequence[Cell]) -> str:
     """What a reader must know of a comparison, as a Markdown list: what is finished, how the methods were trained."""
     lines = [*_coverage_notes(methods, cells), *_unchecked_notes(cells), *_training_notes(methods)]
+    lines += filter(None, [_changed_note(cells)])
     lines += [*_image_notes(methods), *_box_notes(methods)]
     return "\n".join(f"- {line}" for line in lines)
 
@@ -229,6 +236,18 @@ def _is_unchecked(cell: Cell) -> bool:
 
     table = pd.read_csv(cell.folder / run_files.PREDICTIONS)
     return bool(table["attention_inside"].notna().any()) and not all(name in table for name in LESION_COLUMNS)
+
+
+def _changed_note(cells: Sequence[Cell]) -> str:
+    """Which finished runs come from images or masks that are others now, and what to do; "" where none does."""
+    changed = [cell for cell in cells if cell.changes]
+    if not changed:
+        return ""
+    return (
+        f"Images or masks have changed since {len(changed)} of the finished runs, which are kept as they are. Of "
+        f"{changed[0].folder}: {changed[0].changes}. Where files were only copied or touched, nothing is wrong; else "
+        "compare in another --output, lest one table hold both."
+    )
 
 
 def _training_notes(methods: dict[str, RunConfig]) -> list[str]:

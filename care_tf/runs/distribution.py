@@ -27,7 +27,9 @@ _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.Cancelled
 
 
 class WorkerLostError(InputError):
-    """Another process of a run on several machines is gone."""
+    """Another process of a run on several machines is gone: nothing is wrong with the input, start it again."""
+
+    exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 from care_tf import run_files
 from care_tf.data import Manifest, read_manifest
 from care_tf.errors import InputError
+from care_tf.runs._source_files import FileStates
 from care_tf.runs.comparison_plan import CELL_RECORD, Cell, planned_cell
 from care_tf.runs.config import RunConfig, load_config
 from care_tf.text_files import read_text
@@ -56,6 +57,7 @@ def earlier_runs(
     counted = {_tested(cell.method, cell.config): cell.folder for cell in cells}
     earlier: dict[str, RunConfig] = {}
     earlier_cells = []
+    states = FileStates()
     for folder, config in configs.items():
         method = folder.parent.name
         first = counted.setdefault(_tested(method, config), folder)
@@ -63,7 +65,7 @@ def earlier_runs(
             print(f"{folder} is left out: {first.name} tests the same method and seed on the same images", flush=True)
             continue
         earlier[method] = config = config.model_copy(update={"output": str(folder)})
-        earlier_cells.append(_earlier_cell(folder, config, methods.get(method, config), manifest))
+        earlier_cells.append(_earlier_cell(folder, config, methods.get(method, config), manifest, states))
     return earlier, earlier_cells
 
 
@@ -73,12 +75,12 @@ def _tested(method: str, config: RunConfig) -> tuple:
     return method, config.seed, test.split, None if test.folds is None else frozenset(test.folds)
 
 
-def _earlier_cell(folder: Path, config: RunConfig, now: RunConfig, manifest: Manifest) -> Cell:
+def _earlier_cell(folder: Path, config: RunConfig, now: RunConfig, manifest: Manifest, states: FileStates) -> Cell:
     """The cell of an earlier run; refused unless its method as it is now would give it on the same rows."""
     parts = {name: getattr(config.data, name) for name in _PARTS}
     now = now.model_copy(update={"data": now.data.model_copy(update=parts)})
     try:
-        cell = planned_cell(folder.parent.name, now, manifest, None, config.seed, folder, {})
+        cell = planned_cell(folder.parent.name, now, manifest, None, config.seed, folder, {}, states)
     except InputError as error:
         raise InputError(f"{folder} cannot be compared again: {error}") from error
     if cell.prediction_fingerprint != read_text(folder / CELL_RECORD):

@@ -3,7 +3,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from care_tf.data import Manifest
+from care_tf.data import Manifest, image_identity
 from care_tf.data.image_identity import image_identities, overlap
 from care_tf.errors import InputError
 
@@ -54,6 +54,24 @@ def test_the_overlap_of_two_manifests_knows_copies_archive_names_and_groups(tmp_
     found = overlap(rows(tmp_path, *asked), others)
     assert found.images.tolist() == [True, True, False, False, True]
     assert found.groups.tolist() == [False, False, True, False, False]
+
+
+def test_files_of_one_size_are_each_read_once_and_not_held_against_each_other(tmp_path, monkeypatch):
+    class Digest(str):
+        compared = 0
+        __hash__ = str.__hash__
+
+        def __eq__(self, other):
+            Digest.compared += 1
+            return str.__eq__(self, other)
+
+    read = []
+    monkeypatch.setattr(image_identity, "file_sha256", lambda path: read.append(path) or Digest(path[-2:]))
+    monkeypatch.setattr(image_identity, "_size", lambda path: 9)
+    asked, others = ([(f"{folder}{n:02d}", "") for n in range(100)] for folder in "ab")
+    found = overlap(rows(tmp_path, *asked, ("c", ""), ("b07", "")), rows(tmp_path, *others))
+    assert found.images.tolist() == [True] * 100 + [False, True]
+    assert Digest.compared <= 201 and sorted(read) == sorted(set(read))
 
 
 def test_a_missing_image_is_refused(image, tmp_path):

@@ -2,13 +2,10 @@
 
 import csv
 import io
-import itertools
 import json
 import os
-import threading
 import unicodedata
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from care_tf.data import _manifest_rows, manifest_from_rows, read_manifest
+from care_tf.data import manifest_from_rows, read_manifest
 from care_tf.errors import InputError
 
 FILES = {"a.png": (20, 10), "b.jpg": (20, 10), "caf\u00e9.png": (8, 8), "sub/c.png": (30, 30)}
@@ -200,15 +197,3 @@ def test_what_a_row_keeps_is_small(tmp_path):
     kept, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(manifest) == 20_000 and kept < 350 * 20_000 and most < 800 * 20_000
-
-
-@pytest.mark.parametrize("slow_chunk", [0, 4, None])
-def test_files_are_read_in_threads_once_they_are_waited_for(monkeypatch, slow_chunk):
-    walls = [second for chunk in range(10) for second in (0.0, 0.05 if chunk == slow_chunk else 0.015)]
-    clocks = SimpleNamespace(perf_counter=iter(walls).__next__, thread_time=itertools.cycle([0.0, 0.01]).__next__)
-    monkeypatch.setattr(_manifest_rows, "time", clocks)
-    read = {}
-    _manifest_rows._read_chunks(lambda start: read.setdefault(start, threading.get_ident()), range(0, 1000, 100))
-    assert sorted(read) == list(range(0, 1000, 100))
-    here = [start // 100 for start, thread in read.items() if thread == threading.get_ident()]
-    assert here == list(range(10 if slow_chunk is None else slow_chunk + 1))

@@ -130,7 +130,7 @@ def test_two_processes_are_one_run_even_when_one_is_killed(config, tmp_path, ser
     two = config("two", **settings)
 
     codes, outputs, errors = train_on(2, two, tmp_path, server, stops=1)
-    assert codes == [2, -9], errors
+    assert codes == [75, -9], errors
     assert re.fullmatch(r"error: A worker of this run is gone.* its last finished epoch\.", errors[0].splitlines()[-1])
     assert [row["epoch"] for row in rows(tmp_path / "two")] == ["1"]
 

@@ -17,7 +17,7 @@ from care_tf.callbacks import CARETensorBoard
 from care_tf.errors import InputError
 from care_tf.runs import _stage_training as stage_training
 from care_tf.runs._prepared_stage import PreparedStage
-from care_tf.runs._progress import check_progress, sole_training
+from care_tf.runs._progress import check_progress, file_states, sole_training, stage_weights
 from care_tf.runs._stage import Stage
 
 STAGES = (Stage("pretrain", epochs=2), Stage("finetune", epochs=3, alpha=0.5, learning_rate=5e-4))
@@ -234,7 +234,10 @@ def test_dropout_draws_the_same_however_a_run_came_about(tmp_path):
 def test_rows_of_an_interrupted_try_give_way_to_those_taken_over(whole, reusing, eager, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_in(tmp_path / "x", stop=(0, 1))
+    own_files = file_states(stage_weights(tmp_path / "x", 0, STAGES[0]))
+    own_files.touch()  # the other run is from before these were kept
     rows, _ = run_in(tmp_path / "x", stages=reusing)
+    assert not own_files.exists()
     assert [(row["stage"], row["epoch"]) for row in rows] == [(row["stage"], row["epoch"]) for row in whole[0]]
 
 

@@ -25,6 +25,7 @@ def write_results(folder, started="today", weight=1.0, row="a.jpg,0.5,1.25"):
         archive.writestr("metadata.json", json.dumps({"date_saved": started}))
         archive.writestr("config.json", "{}")
         archive.write(folder / "checkpoints" / "1-care.weights.h5", "model.weights.h5")
+    np.save(folder / "checkpoints" / "1-care.files.npy", [[900, len(started)]])  # size and time of an image
     (folder / "environment.json").write_text(json.dumps({"seed": 0, "started": started}))
     (folder / "cell.json").write_text("a1da65e0")  # a digest alone
     (folder / "boxes.details.csv").write_text(f"image,doubt,seconds\n{row}\n")
@@ -49,7 +50,7 @@ def test_all_but_times_is_compared_to_the_last_bit(tmp_path):
 def test_half_written_and_left_over_files_are_found(tmp_path):
     write_results(tmp_path)
     (tmp_path / ".lock").touch()
-    assert len(result_files.contents(tmp_path)) == 5
+    assert len(result_files.contents(tmp_path)) == 6
     (tmp_path / ".lock").unlink()
     assert result_files.broken_files(tmp_path) == result_files.hidden_files(tmp_path) == []
     for name in ("model.keras", "environment.json", "checkpoints/1-care.weights.h5", "boxes.details.csv"):

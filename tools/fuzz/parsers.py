@@ -208,6 +208,38 @@ def _masks(folder):
     return _images()[:6], _of_file("x.png", read_mask)(folder)
 
 
+def _shards(folder):
+    """A shard, at the places of the valid one; other bytes than those of the images and the mask are a fault."""
+    from care_tf.data.manifest import read_manifest
+    from care_tf.data.shards import write_shards
+    from care_tf.errors import InputError
+    from care_tf.images.header import read_image_header
+    from care_tf.shard_place import find_places, read_place
+
+    files = {"a.png": _image(), "b.jpg": _image("RGB", "JPEG"), "mask.png": _image("L")}
+    for name, contents in files.items():
+        (folder / name).write_bytes(contents)
+    (folder / "m.csv").write_text('image,label,boxes,mask\na.png,x,,mask.png\nb.jpg,y,"[[1, 1, 9, 9]]",\n')
+    manifest = write_shards(read_manifest(folder / "m.csv"), folder / "shards").manifest
+    places = [place for place in find_places(manifest.image_paths + manifest.mask_paths) if place is not None]
+    assert len(places) == len(files)
+    shard = Path(places[0].shard)
+
+    def read(data):
+        shard.write_bytes(data)
+        refusals = []
+        for place in places:
+            try:
+                read_image_header(str(place))
+                assert read_place(place) == files[place.name]
+            except InputError as error:
+                refusals.append(error)
+        if refusals:
+            raise refusals[0]
+
+    return [shard.read_bytes()], read
+
+
 def _requests(client, valid, base_url, headers):
     """Posts path, content type and body, which stand on three lines; a status of 500 is a fault."""
 
@@ -291,6 +323,7 @@ PARSERS = {
     "image headers": Parser(_headers, 100_000),
     "image pixels": Parser(_pixels, 100_000),
     "masks": Parser(_masks, 100_000),
+    "shards": Parser(_shards, 100_000),
     "review requests": Parser(_review, 20_000),
     "serve requests": Parser(_demo, 20_000),
 }

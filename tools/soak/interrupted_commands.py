@@ -20,6 +20,8 @@ import killed_command
 import result_files
 from killed_command import Ended, Moment
 
+from care_tf.runs.distribution import WorkerLostError
+
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)  # the first one twice as often
 _MOST_KILLS = 3
 _WEIGHTS = "out/checkpoints/.*.weights.h5.written.weights.h5"
@@ -281,7 +283,7 @@ def lost_worker_trial(trial: Trial) -> None:
         for process in workers:
             ended = killed_command.end(process, trial.folder)
             trial.problems += ended.problems
-            if ended.code != (2 if is_killed else 0):
+            if ended.code != (WorkerLostError.exit_code if is_killed else 0):
                 trial.problems.append(f"exit code {ended.code}: {trial.last_line()}")
     trial.compare()
 

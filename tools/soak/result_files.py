@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from care_tf.runs.comparison_plan import CELL_RECORD
 
@@ -73,6 +74,8 @@ def _digest(path: Path) -> str:
             raise ValueError("its last line is cut off")
         kept = [i for i, name in enumerate(rows[0]) if name not in _TIMES]
         return _of(json.dumps([[row[i] for i in kept] for row in rows]).encode())
+    if path.name.endswith(".files.npy"):  # sizes and times of the images
+        return _of(np.load(path)[:, 0].tobytes())
     if path.suffix == ".pb":  # the order of its parts changes from process to process: `exported` compares predictions
         return "" if data else "empty"
     return _of(data)
