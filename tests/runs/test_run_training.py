@@ -196,7 +196,8 @@ def test_fingerprints_change_with_what_a_stage_depends_on(config):
     assert not changed(0, **boxes) and changed(1, **boxes)
     assert not changed(1, care={"outside": "uniform"}) and changed(1, care={"outside": "distance"})
     assert not changed(1, care={"form": "care"}) and changed(1, care={"form": "energy"})
-    assert not changed(0, training__tensorboard=True) and not changed(1, training__tensorboard=True)
+    for switch in ({"training__tensorboard": True}, {"training__largest_loss": None}):
+        assert not changed(0, **switch) and not changed(1, **switch)
     assert not changed(0, output="elsewhere") and not changed(1, output="elsewhere")
     reused = {"stages": {"pretrain": {"epochs": 1, "reuse": "x"}, "finetune": {"epochs": 1, "alpha": 0.5}}}
     assert not changed(0, **reused) and not changed(1, **reused)
@@ -309,6 +310,17 @@ def test_who_drew_boxes_that_are_not_used_does_not_matter(config, data, tmp_path
 def test_bad_runs_are_refused(config, changes, message):
     with pytest.raises(InputError, match=message):
         train_run(config(**changes), show_progress=False)
+
+
+def test_a_run_stops_at_its_largest_loss_and_goes_on_with_another(config, eager):
+    stages = {"pretrain": {"epochs": 1}}
+    too_large = r"became \d.*at epoch 1, batch 1 \(classification_loss\), with the images .*jpg.*training.largest_loss"
+    with pytest.raises(InputError, match=too_large):
+        train_run(config(stages=stages, training__largest_loss=1e-3), show_progress=False)
+    folder = train_run(config(stages=stages, training__largest_loss=None), show_progress=False)
+    assert (folder / "model.keras").exists()
+    with pytest.raises(InputError, match="training.largest_loss.*greater than 0"):
+        config(training__largest_loss=0)
 
 
 def test_a_run_that_another_process_trains_is_refused(config):
