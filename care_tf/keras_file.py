@@ -5,6 +5,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from care_tf.errors import InputError
+from care_tf.file_in_memory import check_no_pipe
 from care_tf.interrupts import interrupt_held
 
 if TYPE_CHECKING:
@@ -25,11 +26,12 @@ def load_keras_file(path: str | os.PathLike) -> "keras.Model":
       The model.
 
     Raises:
-      InputError: It is an HDF5 file with a `Lambda` layer.
+      InputError: It is an HDF5 file with a `Lambda` layer, a pipe or a device.
       Exception: Whatever Keras raises where it cannot read the file, or finds such a layer in a `.keras` file.
     """
     import keras
 
+    check_no_pipe(path)
     with interrupt_held():
         if _has_lambda(path):
             raise InputError(
