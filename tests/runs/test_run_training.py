@@ -22,7 +22,9 @@ from care_tf import CAREModel
 from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation.occlusion import BLUR_SIGMA, EDGE_SIGMA
+from care_tf.files import sole_work
 from care_tf.keras_generation import KERAS_3
+from care_tf.runs import _run_evaluation as run_evaluation
 from care_tf.runs import evaluate_run, load_run, train_run
 from care_tf.runs._example_maps import read_images, selected_rows
 from care_tf.runs._fingerprint import stage_fingerprints
@@ -138,12 +140,27 @@ def test_a_run_is_calibrated_and_compared_in_a_report(care, config, tmp_path):
     evaluate_run(care, split="validation", output=tmp_path / "unchecked", num_resamples=2, check_images=0)
     assert "probability_without_lesion" not in pd.read_csv(tmp_path / "unchecked/predictions.csv")
     assert "chosen on 16 of these images" in (tmp_path / "unchecked/report.html").read_text()
+    assert_evaluation_stays_until_the_next_is_written(care, tmp_path / "unchecked")
 
     report = (care / "report.html").read_text()
     assert "A class is called where its calibrated probability reaches the threshold" in report
     assert "http://" not in report.replace("http://www.w3.org", "") and "before stage 2" in report
     with pytest.raises(InputError, match="nowhere"):
         evaluate_run(care, split="nowhere")
+
+
+def assert_evaluation_stays_until_the_next_is_written(run, folder):
+    evaluated = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert sorted(evaluated) == ["metrics.json", "predictions.csv", "report.html"]
+    again = {"output": folder, "num_resamples": 2, "check_images": 0}
+    for name in ("write_predictions", "write_report", "write_json"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run_evaluation, name, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                evaluate_run(run, **again)
+        assert evaluated == {path.name: path.read_bytes() for path in folder.iterdir()}
+    with sole_work(folder), pytest.raises(InputError, match="Another run is at work on .*unchecked"):
+        evaluate_run(run, **again)
 
 
 def assert_checked_as_direct(folder, predictions):
