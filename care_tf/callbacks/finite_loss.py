@@ -101,6 +101,6 @@ class FiniteLoss(keras.callbacks.Callback):
     def _stop(self, found: str, also: str = "") -> None:
         self.model.set_weights(self._weights)
         raise InputError(
-            f"{found}. The model has the weights from before this epoch again. Lower the learning rate, clip gradients "
-            f"(clipnorm=1.0), or check the images and class weights for NaN.{also}"
+            f"{found}. The model has the weights from before this epoch again.{also} Lower the learning rate, clip "
+            "gradients (clipnorm=1.0), or check the images and class weights for NaN."
         )
