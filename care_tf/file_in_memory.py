@@ -1,4 +1,4 @@
-"""Where the bytes of images come from: a file, a place in a shard, or memory, such as an upload."""
+"""Where bytes come from: a file, a place in a shard, or memory, such as an upload; never a pipe or a device."""
 
 import dataclasses
 import io
@@ -44,10 +44,21 @@ def open_file(file: AnyFile) -> BinaryIO:
     place = find_place(file)
     if place is not None:
         return io.BytesIO(read_place(place))
-    mode = os.stat(file).st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-        raise InputError(f"{file} must be a file. Received a pipe or a device. Copy what it gives into a file.")
+    check_no_pipe(file)
     return open(file, "rb")
+
+
+def check_no_pipe(path: str | os.PathLike) -> None:
+    """Raises an `InputError` for a pipe or a device: it would be waited for, or read, without end.
+
+    What a shell puts in place of `<(command)` is a pipe, too. Nothing is said of what is not there.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{path!s:.200} must be a file. Received a pipe or a device. Copy what it gives into a file.")
 
 
 def read_ends(file: AnyFile, num_first: int, num_last: int) -> tuple[bytes, bytes]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from care_tf.errors import InputError
 from care_tf.file_lock import open_locked, try_lock
+from care_tf.interrupts import interrupt_held
 from care_tf.shard_place import stored_in
 from care_tf.text_files import read_bytes
 
@@ -47,11 +48,56 @@ def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Pa
         or a folder where a file is.
     """
     target = Path(target)
+    new_folders = [folder for folder in target.parents if not folder.exists()] if durable else None
+    with _written(target) as temporary:
+        yield temporary
+        _put_in_place(temporary, target, new_folders)
+
+
+@contextlib.contextmanager
+def files_together(folder: str | os.PathLike, mark: str) -> Iterator[Path]:
+    """Yields a temporary folder; on success its files replace those of their names in `folder`, otherwise none does.
+
+    Only when all new ones are written do the old ones go, the one called `mark` first, and do the new ones come, `mark`
+    last. So old and new ones are never side by side, and where `mark` is, all are there. Ctrl-C waits for that moment's
+    end; a process that is killed in it leaves a part of the old or of the new ones without `mark`. At the end the disk
+    has them.
+
+    Args:
+      folder: Where the files belong. It is created; what else is in it stays.
+      mark: The name of one of them.
+
+    Yields:
+      The folder to write into.
+
+    Raises:
+      InputError: As `atomic_path`.
+    """
+    folder = Path(folder)
+    with _written(folder / mark) as temporary:
+        temporary.mkdir()
+        yield temporary
+        new = sorted(temporary.iterdir(), key=lambda path: path.name == mark)
+        if not new or new[-1].name != mark:
+            raise FileNotFoundError(f"nothing was written for {folder / mark}")
+        for path in new:
+            _check_kind(path, folder / path.name)
+        _sync(temporary)
+        with interrupt_held():
+            for path in reversed(new):
+                (folder / path.name).unlink(missing_ok=True)
+            for path in new:
+                os.replace(path, folder / path.name)
+        _sync_entry(folder)
+
+
+@contextlib.contextmanager
+def _written(target: Path) -> Iterator[Path]:
+    """A temporary path beside `target`, which is removed at the end; errors as of `atomic_path`."""
     if not target.name or "\0" in str(target):
         raise InputError(f"{str(target)!r:.200} cannot be written: no file can be called so. Choose another output.")
     if len(os.fsencode(_temporary(target, f".{uuid.uuid4().hex[:8]}").name + _PREVIOUS)) > _LONGEST_NAME:
         raise InputError(f"{target!s:.200} cannot be written: the name is too long. Choose another output.")
-    new_folders = [folder for folder in target.parents if not folder.exists()] if durable else []
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -61,7 +107,6 @@ def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Pa
     with _claimed(target) as temporary:
         try:
             yield temporary
-            _put_in_place(temporary, target, new_folders if durable else None)
         except InputError:
             raise
         except Exception as error:
@@ -202,9 +247,7 @@ def _put_in_place(temporary: Path, target: Path, new_folders: Sequence[Path] | N
     """`target` becomes what is at `temporary`; durable where the new folders above it are given."""
     if not temporary.exists():
         raise FileNotFoundError(f"nothing was written for {target}")
-    if target.exists() and target.is_dir() != temporary.is_dir():
-        new, old = ("file", "folder") if target.is_dir() else ("folder", "file")
-        raise InputError(f"The output must be a {new}. Received the {old} {target}. Choose another output.")
+    _check_kind(temporary, target)
     if new_folders is not None:
         _sync(temporary)
     if target.is_dir():
@@ -214,6 +257,12 @@ def _put_in_place(temporary: Path, target: Path, new_folders: Sequence[Path] | N
     if new_folders is not None:
         for folder in (target.parent, *(new.parent for new in new_folders)):
             _sync_entry(folder)
+
+
+def _check_kind(new: Path, target: Path) -> None:
+    if target.exists() and target.is_dir() != new.is_dir():
+        wanted, found = ("file", "folder") if target.is_dir() else ("folder", "file")
+        raise InputError(f"The output must be a {wanted}. Received the {found} {target}. Choose another output.")
 
 
 def _remove(path: Path) -> None:

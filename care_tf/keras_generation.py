@@ -232,6 +232,12 @@ def number_in(variable: Any) -> float:
     return float(tf.convert_to_tensor(variable))
 
 
+def local_number(model: keras.Model, variable: Any) -> float:
+    """The number that a metric's variable holds, added up over this process's replicas; asks no other worker."""
+    parts = model.distribute_strategy.experimental_local_results(tensorflow_variable(variable))
+    return sum(float(part) for part in parts)
+
+
 def learning_rate(optimizer: keras.optimizers.Optimizer) -> float:
     """The optimizer's current learning rate."""
     return number_in(optimizer.learning_rate)

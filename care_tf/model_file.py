@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from care_tf.errors import InputError
+from care_tf.file_in_memory import check_no_pipe
 from care_tf.interrupts import interrupt_held
 
 if TYPE_CHECKING:
@@ -70,8 +71,9 @@ def refuse_code(
       custom_objects: Name -> class or function that is as welcome as a registered one.
 
     Raises:
-      InputError: Such code was found, or the file's description of the network cannot be read.
+      InputError: Such code was found, the file's description of the network cannot be read, or it is a pipe or a device.
     """
+    check_no_pipe(path)
     with interrupt_held():
         configs = list(_configs(path, compiled))
     for config in configs:

@@ -4,11 +4,10 @@ import codecs
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from care_tf.errors import InputError, clause, reason
-from care_tf.shard_place import find_place, read_place
+from care_tf.file_in_memory import open_file
 
 Record = TypeVar("Record")
 # The marks of UTF-32 come first: one of them starts with a mark of UTF-16.
@@ -25,11 +24,11 @@ def read_bytes(path: str | os.PathLike, kind: str = "file") -> bytes:
     """The bytes of a file, or of a place in a shard; `kind` is what the message calls it where it is missing.
 
     Raises:
-      InputError: It is missing, a folder, or may not be read.
+      InputError: It is missing, a folder, a pipe or a device, or may not be read.
     """
     try:
-        place = find_place(path)
-        return Path(path).read_bytes() if place is None else read_place(place)
+        with open_file(path) as file:
+            return file.read()
     except FileNotFoundError:
         raise InputError(f"There is no {kind} {path}.") from None
     except InputError:

@@ -14,6 +14,7 @@ from care_tf.files import (
     atomic_path,
     file_sha256,
     files_sha256,
+    files_together,
     path_sha256,
     remove_left_overs,
     write_json,
@@ -253,6 +254,63 @@ def test_two_at_once_write_the_same_target_under_names_of_their_own(tmp_path, mo
             second.write_text("second")
         assert (tmp_path / "a.csv").read_text() == "second"
     assert (tmp_path / "a.csv").read_text() == "first" and os.listdir(tmp_path) == ["a.csv"]
+
+
+def write_three(folder, text, names=("b.csv", "c.html", "mark.json"), interrupted=None):
+    with files_together(folder, mark="mark.json") as temporary:
+        for name in names:
+            (temporary / name).write_text(text)
+            if name == interrupted:
+                raise KeyboardInterrupt
+
+
+def texts(folder):
+    return {path.name: path.read_text() for path in folder.iterdir() if not path.name.startswith(".")}
+
+
+def test_files_that_belong_together_are_never_side_by_side_with_older_ones(tmp_path, monkeypatch):
+    folder, moments = tmp_path / "new", []
+    write_three(folder, "old")
+    (folder / "other.txt").write_text("other")
+
+    def watched(change):
+        def changing(path, *arguments, **options):
+            change(path, *arguments, **options)
+            moments.append(texts(folder))
+
+        return changing
+
+    with monkeypatch.context() as patch:
+        patch.setattr("care_tf.files.os.replace", watched(os.replace))
+        patch.setattr(Path, "unlink", watched(Path.unlink))
+        write_three(folder, "new")
+    assert len(moments) >= 6
+    for found in moments:
+        assert found.pop("other.txt") == "other"
+        assert len(set(found.values())) <= 1 and ("mark.json" not in found or len(found) == 3)
+    assert texts(folder) == dict.fromkeys(("b.csv", "c.html", "mark.json"), "new") | {"other.txt": "other"}
+    assert not [name for name in os.listdir(folder) if name.startswith(".")]
+
+
+@pytest.mark.parametrize("interrupted", ["b.csv", "mark.json"])
+def test_files_that_belong_together_stay_until_all_new_ones_are_written(tmp_path, interrupted):
+    write_three(tmp_path, "old")
+    with pytest.raises(KeyboardInterrupt):
+        write_three(tmp_path, "new", interrupted=interrupted)
+    with pytest.raises(FileNotFoundError, match=r"nothing was written for .*mark\.json"):
+        write_three(tmp_path, "new", names=["b.csv"])
+    (tmp_path / "d").mkdir()
+    with pytest.raises(InputError, match="The output must be a file. Received the folder"):
+        write_three(tmp_path, "new", names=["d", "mark.json"])
+    (tmp_path / "d").rmdir()
+    assert sorted(os.listdir(tmp_path)) == ["b.csv", "c.html", "mark.json"] and set(texts(tmp_path).values()) == {"old"}
+
+
+def test_what_a_process_left_that_was_killed_while_it_wrote_several_files_is_removed(tmp_path):
+    killed_while_writing("folder", tmp_path / "mark.json")
+    assert (tmp_path / ".mark.json.written.json" / "half").exists()
+    write_three(tmp_path, "new")
+    assert sorted(os.listdir(tmp_path)) == ["b.csv", "c.html", "mark.json"]
 
 
 def test_writing_nothing_is_an_error(tmp_path):

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -33,6 +33,8 @@ SHARD_BYTES = 256 * 2**20
 _NAME = re.compile(rf"[0-9a-f]{{8}}-\d{{5}}{re.escape(SUFFIX)}")
 _RECORD_BYTES = 16  # of a TFRecord, beside its data
 _BYTES_AT_ONCE = 2**24
+
+_RowState: TypeAlias = list[tuple[int, int]]  # of the image's file, and of the mask's where there is one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,7 @@ class _Shard:
     Attributes:
       offsets: Where in the shard the record of each row starts; -1: it is left out.
       reasons: Why, of each row that is left out, in order.
-      source: Changes with the size and modification time of the files it was made from.
+      source: Changes with the size and modification time of the files it was made from, as they were before the read.
     """
 
     name: str
@@ -172,12 +174,18 @@ def _write_shard(writing: _Writing, first: int, path: Path, progress: "tqdm") ->
     manifest, num_threads = writing.manifest, writing.num_threads
     offsets: list[int] = []
     reasons: list[str] = []
+    states: list[_RowState] = []
     size = 0
+
+    def read(row: int) -> tuple[_RowState, bytes | InputError]:
+        return _row_state(manifest, row), _example(manifest, row)  # in this order: what changes meanwhile is seen later
+
     rows = range(first, len(manifest))
-    examples = results_in_threads(lambda row: _example(manifest, row), rows, num_threads, 2 * num_threads)
+    examples = results_in_threads(read, rows, num_threads, 2 * num_threads)
     with closing(examples), atomic_path(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
-        for example in examples:
+        for state, example in examples:
             progress.update()
+            states.append(state)
             if isinstance(example, InputError):
                 offsets.append(-1)
                 reasons.append(str(example))
@@ -187,8 +195,7 @@ def _write_shard(writing: _Writing, first: int, path: Path, progress: "tqdm") ->
             size += _RECORD_BYTES + len(example)
             if size >= writing.shard_bytes:
                 break
-    source = _source_state(manifest, first, first + len(offsets))
-    return _Shard(path.name, first, offsets, reasons, _sha256(path), source)
+    return _Shard(path.name, first, offsets, reasons, _sha256(path), _digest(states))
 
 
 def _example(manifest: Manifest, row: int) -> bytes | InputError:
@@ -224,13 +231,17 @@ def _checked_files(manifest: Manifest, row: int) -> dict[str, FileInMemory]:
 
 
 def _is_as_written(shard: _Shard, manifest: Manifest, path: Path) -> bool:
-    is_same = path.is_file() and _source_state(manifest, shard.first, shard.end) == shard.source
-    return is_same and _sha256(path) == shard.sha256
+    states = [_row_state(manifest, row) for row in range(shard.first, shard.end)]
+    return path.is_file() and _digest(states) == shard.source and _sha256(path) == shard.sha256
 
 
-def _source_state(manifest: Manifest, first: int, end: int) -> str:
-    paths = manifest.image_paths[first:end] + manifest.mask_paths[first:end]
-    return hashlib.sha256(repr([file_state(path) for path in paths if path]).encode()).hexdigest()
+def _row_state(manifest: Manifest, row: int) -> _RowState:
+    """What tells whether an image or its mask has changed."""
+    return [file_state(path) for path in (manifest.image_paths[row], manifest.mask_paths[row]) if path]
+
+
+def _digest(states: Sequence[_RowState]) -> str:
+    return hashlib.sha256(repr(states).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

@@ -22,7 +22,8 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
     of the data be taken for others; `stage_files` are what may have changed under them.
     """
     content = config.model_dump(mode="json", include={"seed", "model", "training"})
-    del content["training"]["distribution"]  # the result is the same
+    for name in ("distribution", "tensorboard", "largest_loss"):
+        del content["training"][name]  # the result is the same
     content["image_size_px"] = config.data.image_size_px
     if config.data.inputs:
         content["inputs"] = config.data.inputs
@@ -30,7 +31,6 @@ def stage_fingerprints(config: RunConfig, rows: TrainingRows) -> list[str]:
     if preset != config.model.backbone and Path(preset).is_dir():
         content["model"]["backbone"] = HUB_PREFIX + path_sha256(preset)
     content["model"]["weights"] = _content_digest(config.model.weights, config.model.weights != "imagenet")
-    del content["training"]["tensorboard"]
     for name in ("callbacks", "metrics"):
         if not content["training"][name]:
             del content["training"][name]  # what runs from before they could be named have

@@ -16,7 +16,7 @@ from care_tf.evaluation.estimate_text import estimate_text
 from care_tf.evaluation.headline import estimate_of
 from care_tf.evaluation.pictures import shortened
 from care_tf.evaluation.scores import Estimate
-from care_tf.files import write_json
+from care_tf.files import files_together, sole_work, write_json
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs._changed_images import check_changed_alike
 from care_tf.runs._example_maps import selected_rows
@@ -41,6 +41,8 @@ def evaluate_run(
 ) -> str:
     """Evaluates a finished run and writes metrics.json, predictions.csv and report.html.
 
+    Those of an earlier evaluation stay until all three are written. Where metrics.json is, all are of one evaluation.
+
     Args:
       folder: Run folder.
       manifest: Manifest of labeled images; None takes the run's own.
@@ -59,7 +61,8 @@ def evaluate_run(
 
     Raises:
       InputError: A folder is not a finished run, the rows are empty, the runs have different classes, the columns say
-        nothing of some image, or a run changes images by their boxes and that would tell their class.
+        nothing of some image, a run changes images by their boxes and that would tell their class, or another process
+        works in the output.
     """
     columns = GroupColumns(group, pairs)
     run = load_run(folder)
@@ -74,16 +77,18 @@ def evaluate_run(
     rows = selected_rows(run, "test", manifest, split, folds, inputs)
     for each in (run,) if other is None else (run, other):
         check_changed_alike(each.config.data, rows, "the images to evaluate")
-    own = evaluated(run, rows, num_resamples, check_images)
-    compared = None if other is None else evaluated(other, rows, num_resamples, check_images)
-    differences = None if compared is None else _differences(own, compared, num_resamples)
-    in_groups = group_figures(own, compared, columns, num_resamples)
-    calls = calls_of(own, num_resamples)
-    report = run_report(own, compared, differences, calls)
     target = Path(output) if output is not None else run.folder
-    _write_metrics(target, own, compared, differences, calls[0], in_groups)
-    write_predictions(target, rows, own.predictions)
-    write_report(target / run_files.REPORT, report)
+    with sole_work(target):
+        own = evaluated(run, rows, num_resamples, check_images)
+        compared = None if other is None else evaluated(other, rows, num_resamples, check_images)
+        differences = None if compared is None else _differences(own, compared, num_resamples)
+        in_groups = group_figures(own, compared, columns, num_resamples)
+        calls = calls_of(own, num_resamples)
+        report = run_report(own, compared, differences, calls)
+        with files_together(target, mark=run_files.METRICS) as folder:
+            write_predictions(folder, rows, own.predictions)
+            write_report(folder / run_files.REPORT, report)
+            _write_metrics(folder, own, compared, differences, calls[0], in_groups)
     return "\n".join(text for text in (_summary(report, target), in_groups.text) if text)
 
 
@@ -103,7 +108,7 @@ def _differences(own: EvaluatedRun, baseline: EvaluatedRun, num_resamples: int) 
 
 
 def _write_metrics(
-    target: Path,
+    folder: Path,
     own: EvaluatedRun,
     baseline: EvaluatedRun | None,
     differences: Mapping[str, Estimate] | None,
@@ -120,7 +125,7 @@ def _write_metrics(
         metrics["baseline"]["groups"] = in_groups.baseline
         metrics["differences"] |= {name: dataclasses.asdict(value) for name, value in in_groups.differences.items()}
     metrics["calls"] = [dataclasses.asdict(each) for each in calls]
-    write_json(target / run_files.METRICS, metrics, indent=2)
+    write_json(folder / run_files.METRICS, metrics, indent=2)
 
 
 def _summary(report: Report, target: Path) -> str:

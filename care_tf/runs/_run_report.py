@@ -1,5 +1,6 @@
 """From an evaluated run to what its report shows."""
 
+import io
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -20,6 +21,7 @@ from care_tf.runs._gallery_maps import gallery_groups
 from care_tf.runs._progress import HISTORY
 from care_tf.runs._run_predictions import EvaluatedRun
 from care_tf.runs.config import dump_config
+from care_tf.text_files import read_bytes
 
 
 def run_report(
@@ -47,7 +49,7 @@ def run_report(
         baseline=_reported(baseline, names[0]) if baseline else None,
         differences=differences,
         focus_classes=[focus],
-        history=pd.read_csv(history) if history.exists() else pd.DataFrame(),
+        history=pd.read_csv(io.BytesIO(read_bytes(history))) if history.exists() else pd.DataFrame(),
         examples=example_maps(run, own.rows, focus),
         mistakes=mistakes,
         right=right,

@@ -156,7 +156,8 @@ def _train(run: PreparedRun, folder: Path, progress: Progress, command: Sequence
     monitor = run_monitor(run.config, run.rows, folder)
     own = functools.partial(own_callbacks, run.config)
     with synchronized_statistics([run.classifier, *(stage.model.classifier for stage in run.stages)]):
-        train_stages(run.classifier, run.stages, folder, progress, run.config.seed, show_progress, monitor, own)
+        settings = (run.config.seed, show_progress, monitor, own, run.config.training.largest_loss)
+        train_stages(run.classifier, run.stages, folder, progress, *settings)
     with interrupt_held(), atomic_path(folder / run_files.MODEL, durable=True) as temporary:
         run.classifier.save(temporary)
 

@@ -30,6 +30,7 @@ def train_stages(
     show_progress: bool = False,
     monitor: Callable[[PreparedStage, list[Row]], list[keras.callbacks.Callback]] = lambda stage, rows: [],
     own_callbacks: Callable[[Mapping[str, Any]], list[keras.callbacks.Callback]] = lambda offered: [],
+    largest_loss: float | None = None,
 ) -> None:
     """Trains what is left of a run; each stage starts from the weights of the one before, or from those that it names.
 
@@ -45,10 +46,11 @@ def train_stages(
       show_progress: Prints one line per epoch with the time left.
       monitor: Makes the callbacks that log a stage, from it and the rows of all epochs before it.
       own_callbacks: Makes a stage's further callbacks from `CALLBACK_ARGUMENTS`.
+      largest_loss: As of `FiniteLoss`.
 
     Raises:
       InputError: A reused stage does not match, the weights to start from do not exist or belong to another network,
-        or the loss becomes NaN.
+        or a loss is NaN, or too large.
     """
     initial = classifier.get_weights()
     settings = [stage.settings for stage in stages]
@@ -65,7 +67,8 @@ def train_stages(
             load_checkpoint(classifier, weights)
         else:
             load_start_weights(classifier, settings, index, folder, initial)
-            callbacks = [FiniteLoss(stage.batches.images_of), _Epochs(stage.settings, index, folder, progress, seed)]
+            finite = FiniteLoss(stage.batches.images_of, largest_loss)
+            callbacks = [finite, _Epochs(stage.settings, index, folder, progress, seed)]
             if show_progress:
                 callbacks.append(EpochLines(settings, index))
             first_epoch = sum(row["stage"] != stage.settings.name for row in progress.rows)

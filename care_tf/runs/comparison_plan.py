@@ -21,6 +21,7 @@ from care_tf.runs._source_files import FileStates, changes_since
 from care_tf.runs._training_rows import read_training_rows, select_rows
 from care_tf.runs.config import DataConfig, RunConfig, Selection, load_config
 from care_tf.runs.named_configs import value_name
+from care_tf.text_files import read_text
 
 NO_FOLD = "test"
 # Settings that change nothing in a method without attention, and those that would make it one with; what is left of
@@ -64,7 +65,7 @@ class Cell:
         record = self.folder / CELL_RECORD
         if not record.exists() or not (self.folder / run_files.PREDICTIONS).exists():
             return False
-        return record.read_text() == self.prediction_fingerprint
+        return read_text(record) == self.prediction_fingerprint
 
     @property
     def num_epochs(self) -> int:

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import io
 import time
 import warnings
 from collections.abc import Sequence
@@ -37,6 +38,7 @@ from care_tf.runs.comparison_plan import Cell, method_specs
 from care_tf.runs.config import RunConfig
 from care_tf.runs.distribution import distributed
 from care_tf.runs.image_groups import ImageGroups
+from care_tf.text_files import read_bytes
 from care_tf.time_left import as_duration, seconds_left
 from care_tf.workers import Workers
 
@@ -184,9 +186,7 @@ def comparison_notes(methods: dict[str, RunConfig], cells: Sequence[Cell]) -> st
 def _read_predictions(cell: Cell, image_groups: ImageGroups | None) -> CellPredictions:
     import pandas as pd
 
-    table = pd.read_csv(
-        cell.folder / run_files.PREDICTIONS, dtype={"label": str, "group": str, "image": str}, keep_default_na=False
-    )
+    table = pd.read_csv(_predictions(cell), dtype={"label": str, "group": str, "image": str}, keep_default_na=False)
     class_names, images = list(cell.config.data.class_names or ()), table["image"].tolist()
     return CellPredictions(
         method=cell.method,
@@ -231,10 +231,14 @@ def _unchecked_notes(cells: Sequence[Cell]) -> list[str]:
     ]
 
 
+def _predictions(cell: Cell) -> io.BytesIO:
+    return io.BytesIO(read_bytes(cell.folder / run_files.PREDICTIONS))
+
+
 def _is_unchecked(cell: Cell) -> bool:
     import pandas as pd
 
-    table = pd.read_csv(cell.folder / run_files.PREDICTIONS)
+    table = pd.read_csv(_predictions(cell))
     return bool(table["attention_inside"].notna().any()) and not all(name in table for name in LESION_COLUMNS)
 
 

@@ -262,6 +262,8 @@ class TrainingConfig(_Section):
       optimizer: Name of a Keras optimizer.
       weight_decay: Decoupled weight decay of AdamW; None leaves the optimizer's own.
       clipnorm: Largest norm of each gradient; None for no clipping.
+      largest_loss: Largest size of a batch's loss, > 0: the run stops at a larger one. None for no limit: it stops at
+        NaN and infinity alone. It may be changed in a run that has begun.
       precision: Keras dtype policy.
       jit_compile: Whether XLA compiles the step.
       distribution: What shares every batch: "none" is one device, "mirrored" all GPUs of this machine, "multiworker"
@@ -277,6 +279,7 @@ class TrainingConfig(_Section):
     optimizer: str = "AdamW"
     weight_decay: float | None = pydantic.Field(default=None, ge=0.0)
     clipnorm: float | None = pydantic.Field(default=None, gt=0.0)
+    largest_loss: float | None = pydantic.Field(default=1e6, gt=0.0)
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     jit_compile: bool = False
     distribution: Literal["none", "mirrored", "multiworker", "auto"] = "none"

@@ -1,6 +1,7 @@
 """The paper's figures that show runs: each drawn from the runs of one of its tables, or of a comparison of its own."""
 
 import dataclasses
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from care_tf.runs._progress import HISTORY
 from care_tf.runs.comparison_plan import Cell
 from care_tf.runs.reproduction import TABLES, PaperTable
 from care_tf.runs.run_maps import write_run_maps
+from care_tf.text_files import read_bytes
 
 Draw = Callable[[Sequence[Cell], Sequence[Mapping[str, Any]], Path], str]
 
@@ -75,7 +77,7 @@ def _training(cells: Sequence[Cell], rows: Sequence[Mapping[str, Any]], output: 
     import pandas as pd
 
     (run,) = _finished(cells, ["care_validated"])
-    write_training_figure(output, pd.read_csv(run.folder / HISTORY))
+    write_training_figure(output, pd.read_csv(io.BytesIO(read_bytes(run.folder / HISTORY))))
     return _fold_and_seed(run)
 
 

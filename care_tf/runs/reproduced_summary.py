@@ -1,6 +1,7 @@
 """What all tables reproduced in a folder say together of methods with attention."""
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,14 +84,12 @@ def summary_of_folder(runs: Path, rarest: str) -> str:
 
 def read_comparison(path: Path) -> list[dict[str, Any]]:
     """The rows of `comparison_rows` that a comparison.csv has."""
-    with path.open(newline="", encoding="utf-8") as file:
-        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    return [{key: _number(value) for key, value in row.items()} for row in _rows(path)]
 
 
 def _runs_with_attention(cells: Path, runs: Path) -> dict[str, frozenset[str]]:
     """Method -> what its runs' predictions depend on (`CELL_RECORD`), for the methods of a cells.csv with attention."""
-    with cells.open(newline="", encoding="utf-8") as file:
-        names = {(row["method"], f"fold{row['fold']}_seed{row['seed']}") for row in csv.DictReader(file)}
+    names = {(row["method"], f"fold{row['fold']}_seed{row['seed']}") for row in _rows(cells)}
     folders: dict[str, list[Path]] = {}
     for method, run in sorted(names):
         if (runs / "cells" / method / run / CELL_RECORD).exists():  # else removed since
@@ -100,6 +99,10 @@ def _runs_with_attention(cells: Path, runs: Path) -> dict[str, frozenset[str]]:
         for method, own in folders.items()
         if any(stage.alpha > 0 for stage in load_config(own[0] / run_files.CONFIG).stages)
     }
+
+
+def _rows(path: Path) -> csv.DictReader:
+    return csv.DictReader(io.StringIO(read_text(path), newline=""))
 
 
 def _number(value: str) -> Any:

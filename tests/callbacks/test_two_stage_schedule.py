@@ -1,4 +1,3 @@
-import contextlib
 import json
 import re
 import shutil
@@ -10,10 +9,9 @@ import numpy as np
 import pytest
 
 from care_tf import CAREModel
-from care_tf.callbacks import FiniteLoss, TwoStageSchedule
+from care_tf.callbacks import TwoStageSchedule
 from care_tf.callbacks.two_stage_schedule import ramped_alpha
 from care_tf.errors import InputError
-from care_tf.losses import OutsidePerturbation
 
 SETTINGS = dict(batch_size=16, verbose=0, shuffle=False)
 
@@ -210,86 +208,3 @@ def test_a_learning_rate_schedule_cannot_be_replaced(network, images):
     model = model_for(network, keras.optimizers.Adam(rate))
     with pytest.raises(InputError, match="LearningRateSchedule"):
         model.fit(image, labels, callbacks=[TwoStageSchedule(pretrain_epochs=0, learning_rate=1e-4)], **SETTINGS)
-
-
-def test_a_loss_that_is_not_a_number_stops_the_run(network, images):
-    image, labels, mask = images
-    weights = np.ones(16, np.float32)
-    weights[9] = np.nan
-    model, finite = (
-        model_for(network, run_eagerly=True),
-        FiniteLoss(images_of=lambda epoch, batch: [f"{epoch}-{batch}.png"]),
-    )
-    before = model.get_weights()
-    settings = SETTINGS | {"batch_size": 8, "sample_weight": weights, "callbacks": [finite]}
-    with pytest.raises(InputError, match="nan at epoch 1, batch 2 .classification_loss.*0-1.png.*learning rate"):
-        model.fit({"image": image, "mask": mask}, labels, **settings)
-    for now, then in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(now, then)
-
-
-@pytest.mark.one_generation
-def test_what_was_not_measured_is_not_blamed(network, images):
-    image, labels, mask = images
-    model = CAREModel(network(), alpha=0.0, attention_loss=OutsidePerturbation())
-    model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
-    x, weights = {"image": image, "mask": mask}, np.full(16, np.nan, np.float32)
-    with pytest.raises(InputError, match=r"nan at epoch 1, batch 1 \(classification_loss\)\."):
-        model.fit(x, labels, sample_weight=weights, callbacks=[FiniteLoss()], **SETTINGS)
-
-
-@pytest.mark.one_generation
-@pytest.mark.parametrize("term", ["mask_loss", "embedding_loss"])
-def test_a_term_of_its_own_is_blamed(network, term):
-    finite = FiniteLoss()
-    finite.set_model(model_for(network, run_eagerly=True))
-    finite.on_epoch_begin(0)
-    logs = {"loss": np.nan, "classification_loss": 1.0, "attention_loss": 1.0, term: np.nan}
-    with pytest.raises(InputError, match=rf"nan at epoch 1, batch 3 \({term}\)\."):
-        finite.on_train_batch_end(2, logs)
-
-
-def test_a_loss_that_explodes_stops_the_run_while_it_is_a_number():
-    random = np.random.default_rng(0)
-    x, y = random.normal(size=(64, 3)), random.normal(size=(64, 1))
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
-    model.compile(keras.optimizers.SGD(2.0), "mse")
-    before = model.get_weights()
-    with pytest.raises(
-        InputError, match=r"The loss became \d+\.?\d*(e\+\d+)? at epoch 1, batch \d+ \(loss\)\. .*Lower"
-    ):
-        model.fit(x, y, batch_size=1, verbose=0, shuffle=False, callbacks=[FiniteLoss(most=1e4)])
-    for found, expected in zip(model.get_weights(), before, strict=True):
-        np.testing.assert_array_equal(found, expected)
-    model.compile(keras.optimizers.SGD(0.01), "mse")
-    model.fit(x, y, batch_size=8, verbose=0, callbacks=[FiniteLoss(most=1e4)])
-
-
-@pytest.mark.one_generation
-@pytest.mark.parametrize(("loss", "is_stopped"), [(1e6, False), (-1e6, False), (1.01e6, True), (-1.01e6, True)])
-def test_the_largest_loss_is_a_size(network, loss, is_stopped):
-    finite = FiniteLoss()
-    finite.set_model(model_for(network, run_eagerly=True))
-    finite.on_epoch_begin(0)
-    logs = {"loss": loss, "classification_loss": loss, "attention_loss": 1.0}
-    with pytest.raises(InputError, match=r"\(classification_loss\)\.") if is_stopped else contextlib.nullcontext():
-        finite.on_train_batch_end(0, logs)
-    with pytest.raises(InputError, match="must be above 0. Received most=0"):
-        FiniteLoss(most=0)
-
-
-def test_weights_that_are_not_numbers_are_told_and_stop_the_run(network, images):
-    image, labels, mask = images
-    model = model_for(network, run_eagerly=True)
-    kernel = model.classifier.layers[1].kernel
-
-    def spoil(batch, logs):
-        kernel.assign(kernel + np.inf)
-
-    batches = {"x": {"image": image[:8], "mask": mask[:8]}, "y": labels[:8], "batch_size": 8, "verbose": 0}
-    spoiling = keras.callbacks.LambdaCallback(on_train_batch_end=spoil)  # after the only batch, whose loss is finite
-    with (
-        pytest.warns(UserWarning, match="^1 weights are NaN or infinite after epoch 1, first .*kernel.*Check"),
-        pytest.raises(InputError, match="1 weights became NaN or infinite in epoch 1, first .*kernel.*clip gradients"),
-    ):
-        model.fit(**batches, callbacks=[spoiling, FiniteLoss()])

@@ -224,6 +224,28 @@ def test_what_changed_meanwhile_is_written_again_and_nothing_else(files, tmp_pat
 
 
 @one_generation
+@pytest.mark.parametrize("kind", ["image", "mask"])
+def test_a_source_that_changes_while_its_shard_is_written_is_read_again(files, tmp_path, monkeypatch, kind):
+    """It is replaced right after it was read, and the process is gone before the manifest is there."""
+    folder, read = tmp_path / "shards", shards_module.read_bytes
+    changed = files.image_paths[0] if kind == "image" else files.mask_paths[2]
+
+    def replaced_after(path, kind):
+        contents = read(path, kind)
+        if path == changed:
+            Image.fromarray(np.full((10, 20), 255, np.uint8)).save(path)
+        return contents
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards_module, "read_bytes", replaced_after)
+        patch.setattr(shards_module, "write_table", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            write_shards(files, folder, shard_bytes=2000)
+    written = write_shards(files, folder, shard_bytes=2000)
+    assert raw(written.manifest) == raw(files)
+
+
+@one_generation
 def test_images_that_training_would_stop_at_are_left_out_with_their_reasons(files, tmp_path):
     paths = [Path(path) for path in files.image_paths]
     paths[0].write_bytes(paths[0].read_bytes()[:-400])  # a JPEG without its end

@@ -27,7 +27,7 @@ import keras
 from care_tf import CAREModel
 from care_tf.errors import InputError
 from care_tf.keras_generation import KERAS_3, load_weights
-from care_tf.callbacks import DeferredReweighting, TwoStageSchedule
+from care_tf.callbacks import DeferredReweighting, FiniteLoss, TwoStageSchedule
 from care_tf.losses import AttentionLoss, FocalLoss, InputGradient, LDAMLoss, TripletLoss
 from care_tf.metrics import MacroAUC
 from care_tf.model import MaskHead, _on_replicas
@@ -42,13 +42,27 @@ weights = rng.random(16).astype("float32")
 weights[[3, 9]] = 0
 
 
+class Losses(FiniteLoss):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def _own_losses(self, logs):
+        losses = super()._own_losses(logs)
+        self.found.append(losses["loss"])
+        return losses
+
+
 def train(strategy, build, data, callbacks):
     keras.utils.set_random_seed(1)
     with strategy.scope():
         model = build()
     model.run_eagerly = strategy is one  # what the replicas' graph is held against needs none
     validation = data if getattr(model, "embedding_loss", None) is not None else None  # traced in one case
+    finite = Losses()
+    callbacks = [finite, *callbacks]
     history = model.fit(data, validation_data=validation, epochs=2, verbose=0, callbacks=callbacks).history
+    history["own losses"] = finite.found  # of every batch
     if isinstance(model, CAREModel):
         history["sums"] = tf.convert_to_tensor(model._watch._sums).numpy()
         assert history["sums"][2] == 5

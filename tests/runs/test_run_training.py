@@ -21,7 +21,9 @@ from slow_occlusion import slowly_occluded
 from care_tf import CAREModel
 from care_tf.data import read_manifest, write_manifest
 from care_tf.errors import InputError
+from care_tf.files import sole_work
 from care_tf.keras_generation import KERAS_3
+from care_tf.runs import _run_evaluation as run_evaluation
 from care_tf.runs import evaluate_run, load_run, train_run
 from care_tf.runs._example_maps import read_images, selected_rows
 from care_tf.runs._fingerprint import stage_fingerprints
@@ -137,12 +139,27 @@ def test_a_run_is_calibrated_and_compared_in_a_report(care, config, tmp_path):
     evaluate_run(care, split="validation", output=tmp_path / "unchecked", num_resamples=2, check_images=0)
     assert "probability_lesion_hidden" not in pd.read_csv(tmp_path / "unchecked/predictions.csv")
     assert "chosen on 16 of these images" in (tmp_path / "unchecked/report.html").read_text()
+    assert_evaluation_stays_until_the_next_is_written(care, tmp_path / "unchecked")
 
     report = (care / "report.html").read_text()
     assert "A class is called where its calibrated probability reaches the threshold" in report
     assert "http://" not in report.replace("http://www.w3.org", "") and "before stage 2" in report
     with pytest.raises(InputError, match="nowhere"):
         evaluate_run(care, split="nowhere")
+
+
+def assert_evaluation_stays_until_the_next_is_written(run, folder):
+    evaluated = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert sorted(evaluated) == ["metrics.json", "predictions.csv", "report.html"]
+    again = {"output": folder, "num_resamples": 2, "check_images": 0}
+    for name in ("write_predictions", "write_report", "write_json"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(run_evaluation, name, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                evaluate_run(run, **again)
+        assert evaluated == {path.name: path.read_bytes() for path in folder.iterdir()}
+    with sole_work(folder), pytest.raises(InputError, match="Another run is at work on .*unchecked"):
+        evaluate_run(run, **again)
 
 
 def assert_checked_as_direct(folder, predictions):
@@ -192,7 +209,8 @@ def test_fingerprints_change_with_what_a_stage_depends_on(config):
     assert not changed(0, **boxes) and changed(1, **boxes)
     assert not changed(1, care={"outside": "uniform"}) and changed(1, care={"outside": "distance"})
     assert not changed(1, care={"form": "care"}) and changed(1, care={"form": "energy"})
-    assert not changed(0, training__tensorboard=True) and not changed(1, training__tensorboard=True)
+    for switch in ({"training__tensorboard": True}, {"training__largest_loss": None}):
+        assert not changed(0, **switch) and not changed(1, **switch)
     assert not changed(0, output="elsewhere") and not changed(1, output="elsewhere")
     reused = {"stages": {"pretrain": {"epochs": 1, "reuse": "x"}, "finetune": {"epochs": 1, "alpha": 0.5}}}
     assert not changed(0, **reused) and not changed(1, **reused)
@@ -305,6 +323,17 @@ def test_who_drew_boxes_that_are_not_used_does_not_matter(config, data, tmp_path
 def test_bad_runs_are_refused(config, changes, message):
     with pytest.raises(InputError, match=message):
         train_run(config(**changes), show_progress=False)
+
+
+def test_a_run_stops_at_its_largest_loss_and_goes_on_with_another(config, eager):
+    stages = {"pretrain": {"epochs": 1}}
+    too_large = r"became \d.*at epoch 1, batch 1 \(classification_loss\), with the images .*jpg.*training.largest_loss"
+    with pytest.raises(InputError, match=too_large):
+        train_run(config(stages=stages, training__largest_loss=1e-3), show_progress=False)
+    folder = train_run(config(stages=stages, training__largest_loss=None), show_progress=False)
+    assert (folder / "model.keras").exists()
+    with pytest.raises(InputError, match="training.largest_loss.*greater than 0"):
+        config(training__largest_loss=0)
 
 
 def test_a_run_that_another_process_trains_is_refused(config):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import runpy
+import signal
 import subprocess
 import sys
 import zipfile
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools" / "soak"))
@@ -83,10 +86,27 @@ def test_a_command_is_run_and_killed_at_its_moment(tmp_path):
     assert "isic2018/care" in (tmp_path / "log").read_text()
 
 
+GOOD = {"part": "stage1", "seed": 0, "kills": ["SIGKILL", "SIGINT"], "problems": [], "left": []}
+BAD = {"part": "review", "seed": 1, "kills": ["SIGKILL"], "problems": ["lost"], "left": [".a", ".b"]}
+
+
+@pytest.mark.parametrize(
+    ("trials", "code"), [([GOOD, GOOD], 0), ([GOOD, BAD | {"left": []}], 1), ([BAD | {"problems": []}, GOOD], 1)]
+)
+def test_a_fault_of_any_trial_in_the_folder_is_the_exit_code(tmp_path, monkeypatch, capsys, trials, code):
+    (tmp_path / "outcomes").mkdir()
+    for number, trial in enumerate(trials):
+        (tmp_path / "outcomes" / f"{number}.json").write_text(json.dumps(trial))
+    monkeypatch.setattr(sys, "argv", ["soak.py", "--output", str(tmp_path), "--table-only"])
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(soak.__file__, run_name="__main__")
+    assert ended.value.code == code
+    assert capsys.readouterr().out == soak.table(trials) + "\n"
+
+
 def test_the_table_counts_each_part_and_all():
-    good = {"part": "stage1", "seed": 0, "kills": ["SIGKILL", "SIGINT"], "problems": [], "left": []}
-    bad = {"part": "review", "seed": 1, "kills": ["SIGKILL"], "problems": ["lost"], "left": [".a", ".b"]}
-    lines = soak.table([good, good, bad]).splitlines()
+    lines = soak.table([GOOD, GOOD, BAD]).splitlines()
     assert lines[-1].endswith("seeds 0, 1: 3 SIGKILL, 0 SIGTERM, 2 SIGINT; the rest were full disks.")
     assert lines[2:-2] == [
         "| `care train`, stage 1 | 2 | 4 | 2 | 0 |",

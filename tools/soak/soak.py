@@ -59,8 +59,8 @@ _PATH = {
 }
 
 
-def main() -> None:
-    """Runs the trials that are not done, and writes the table."""
+def main() -> int:
+    """Runs the trials that are not done, and writes the table; returns 1 where a trial of the folder found a fault."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=ROOT / "build" / "soak", help="folder, to continue in")
     parser.add_argument("--trials", type=int, default=300, help="of all parts together (default 300)")
@@ -73,11 +73,13 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # ends blocks, as Ctrl-C does
     if not arguments.table_only:
         run_trials(output, [PARTS[name] for name in arguments.parts], arguments.trials, arguments.seed)
-    text = table(read_trials(output))
+    trials = read_trials(output)
+    text = table(trials)
     print(text)
     if arguments.docs:
         page, (start, end) = arguments.docs.read_text(), MARKS
         arguments.docs.write_text(re.sub(f"(?s)(?<={start}\n).*(?={end})", lambda _: f"\n{text}\n\n", page))
+    return int(any(trial["problems"] or trial["left"] for trial in trials))
 
 
 def run_trials(output: Path, parts: list[Part], num_trials: int, seed: int) -> None:
@@ -259,4 +261,4 @@ def table(trials: list[dict[str, Any]]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from care_tf.errors import InputError
+from care_tf.file_in_memory import open_file
 from care_tf.model_file import load_network
 from care_tf.tensorflow_start import quiet_tensorflow
 
@@ -32,7 +33,7 @@ def load_segmentation_model(path: str | os.PathLike) -> Callable[["tf.Tensor"], 
       A function of images float32 (B,H,W,3), RGB 0..255, with the attribute `image_size`, (height, width) in px.
 
     Raises:
-      InputError: Nothing is there, it cannot be loaded, or its input or output has another rank.
+      InputError: Nothing is there, or a pipe or a device; it cannot be loaded, or its input or output has another rank.
     """
     path = Path(path)
     if not path.exists():
@@ -128,10 +129,12 @@ class _SavedModel:
 
 def _has_keras_cv_layers(path: Path) -> bool:
     """Whether a file holds KerasCV's own layers, as the DeepLabV3+ of older versions does."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            return any(b"keras_cv" in archive.read(name) for name in archive.namelist() if name == "config.json")
-    return b"keras_cv" in path.read_bytes()
+    with open_file(path) as file:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                return any(b"keras_cv" in archive.read(name) for name in archive.namelist() if name == "config.json")
+        file.seek(0)
+        return b"keras_cv" in file.read()
 
 
 def _single(shape: Any, kind: str, path: Path) -> tuple:

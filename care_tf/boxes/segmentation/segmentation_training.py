@@ -25,6 +25,7 @@ from care_tf.images.decoding import corrupt_files_refused
 from care_tf.interrupts import interrupt_held
 from care_tf.keras_generation import build_optimizer, learning_rate
 from care_tf.losses.dice import DiceLoss
+from care_tf.text_files import read_text
 from care_tf.time_left import as_duration, seconds_left
 
 _LEARNING_RATE_FACTOR = 0.3
@@ -167,7 +168,7 @@ def _claim(
     fingerprint = fingerprint_of(settings)
     path = folder / "fingerprint.txt"
     # Without a finished network there is nothing to mix: settings that were refused may be corrected in place.
-    is_other = path.exists() and path.read_text().strip() not in (fingerprint, by_name)
+    is_other = path.exists() and read_text(path).strip() not in (fingerprint, by_name)
     if is_other and any(folder.glob("model_*.keras")):
         raise InputError(f"{folder} holds networks of other images or settings; choose another output.")
     if not path.exists() and any(not inside.name.startswith(".") for inside in folder.iterdir()):
