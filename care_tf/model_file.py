@@ -71,7 +71,7 @@ def refuse_code(
       custom_objects: Name -> class or function that is as welcome as a registered one.
 
     Raises:
-      InputError: Such code was found, the file's description of the network cannot be read, or it is a pipe or a device.
+      InputError: Such code was found, the description of the network cannot be read, or the file is a pipe or device.
     """
     check_no_pipe(path)
     with interrupt_held():

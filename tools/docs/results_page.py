@@ -26,8 +26,8 @@ seeds and all nevi (two folds, one seed, nevi capped; with EfficientNet-Lite0 on
 stickers, rulers, ink, hair and letters, for which there are [traps](traps.md); learned masks beside a fixed
 square in the middle; any network or image size but these. With another share of frames the number of
 melanomas differs, too, so that the plot is not of the share alone."""
-_ELSEWHERE = """Others report the accuracy of the worst group, in percent, of other networks and at other settings, so no
-figure here compares with them:
+_ELSEWHERE = """Others report the accuracy of the worst group, in percent, of other networks and at other settings: no
+figure here compares with them.
 
 | images | plain | guided | source |
 |---|---|---|---|
