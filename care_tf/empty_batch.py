@@ -1,21 +1,13 @@
-"""Batches of no image, on which the convolutions of some processors fail."""
+"""Batches of no image, on which the convolutions of some processors fail.
 
-import functools
+oneDNN's, which TensorFlow takes on processors with AVX512_VNNI or AMX, give such a batch the shape of their input
+(TensorFlow 2.15 and 2.21), and the next operation fails.
+"""
+
 from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
-
-
-@functools.cache
-def convolutions_take_no_image() -> bool:
-    """Whether convolutions on this processor give a batch of no image its shape.
-
-    oneDNN's, which TensorFlow takes on processors with AVX512_VNNI or AMX, give it that of their input (TensorFlow 2.15
-    and 2.21), and the next operation fails.
-    """
-    with tf.init_scope(), tf.device("CPU:0"):
-        return tf.nn.conv2d(tf.zeros((0, 1, 1, 1)), tf.zeros((1, 1, 1, 2)), 1, "SAME").shape[-1] == 2
 
 
 def call_with_an_image(network: Callable[[Any], Any], inputs: Any) -> Any:

@@ -216,10 +216,8 @@ def synchronize(layer: keras.layers.BatchNormalization) -> Callable[[], None]:
     return restore
 
 
-def count_images_of_others(layer: keras.layers.BatchNormalization) -> None:
-    """Lets synchronized statistics move on a replica without an image, too: Keras 2 would leave them there."""
-    if not KERAS_3:
-        layer._support_zero_size_input = lambda: False
+# The method of batch normalization that takes the mean and the variance of its first argument, (B, ...).
+STATISTICS = "_moments" if KERAS_3 else "_calculate_mean_and_var"
 
 
 def lacks_workers(strategy: tf.distribute.Strategy) -> bool:

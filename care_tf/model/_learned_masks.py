@@ -14,6 +14,7 @@ from care_tf.model._mask_head import (
     predicted_region,
     with_gradient_share,
 )
+from care_tf.model._on_replicas import call_on_replica
 
 
 class MaskTerms(NamedTuple):
@@ -51,7 +52,8 @@ def mask_terms(
       The terms, and the learned masks, float32 (B, H, W) of 0 and 1 without gradient: all zeros but where `is_learned`.
     """
     size = tuple(mask.shape[axis] or tf.shape(mask)[axis] for axis in (1, 2))
-    probabilities = resize_map(head(with_gradient_share(features, head.backbone_weight)), size)
+    shared = with_gradient_share(features, head.backbone_weight)
+    probabilities = resize_map(call_on_replica(head, head, shared), size)
     losses = dice_loss(mask, probabilities)
     region = predicted_region(probabilities)
     is_wanted = tf.reduce_any(index[:, tf.newaxis] == tf.constant(list(head.classes)), axis=1) & training

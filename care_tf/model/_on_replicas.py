@@ -1,14 +1,19 @@
 """What `fit`, `evaluate` and `predict` need under a `tf.distribute` strategy that Keras does not do."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from care_tf import keras_generation
-from care_tf.empty_batch import convolutions_take_no_image
-from care_tf.network.observation import walk_layers
+from care_tf.empty_batch import call_with_an_image
+from care_tf.errors import InputError
+from care_tf.network.observation import observing, walk_layers
 from care_tf.replicas import number_of_replicas
+
+_NO_IMAGE = "batch normalization of no image on a replica"
 
 
 class OnReplicas(keras.Model):
@@ -44,41 +49,75 @@ class OnReplicas(keras.Model):
         if self._distribute_strategy is None:
             return
         if iterator is not None:
+            iterator.reset()  # Keras does so afterwards, and the validation's has no batch left after an epoch
             *_, batches = next(iter(iterator))  # (step, batches) or, in newer Keras, (first, last, batches)
             data_batch = _first_replicas(self.distribute_strategy, next(batches))
         with self.distribute_strategy.scope():
             self._symbolic_build(data_batch=data_batch)
 
 
-def check_not_empty(model: keras.Model, batch: tf.Tensor, training: bool) -> None:
-    """Stops a step of no image on a replica where a layer cannot take it.
+def call_on_replica(model: keras.layers.Layer, network: Callable[[Any], Any], inputs: Any) -> Any:
+    """What a network gives for this replica's images, of which there may be none; see `call_with_an_image`.
 
-    Batch normalization would average over none, which is NaN from then on; on convolutions see
-    `convolutions_take_no_image`.
+    Args:
+      model: Whose layers the network calls. The row of zeros that stands in for no image does not count in the
+        statistics of its batch normalization.
+      network: Row by row: tensors (B, ...), B > 0, in any structure -> tensors (B, ...) in any structure.
+      inputs: Tensors (B, ...), B >= 0, in any structure.
+
+    Returns:
+      `network(inputs)`; for B = 0 the same structure with no rows.
     """
     if number_of_replicas() == 1:
-        return
-    devices = tf.distribute.get_strategy().extended.worker_devices
-    if "CPU" in "".join(devices) and not convolutions_take_no_image():
-        tf.debugging.assert_positive(
-            tf.shape(batch)[0],
-            "oneDNN's convolutions, which this processor has, need an image on every replica. Received a batch of "
-            "fewer images than replicas. Set the environment variable TF_ENABLE_ONEDNN_OPTS=0, or drop the last batch: "
-            "dataset.batch(n, drop_remainder=True).",
-        )
-    if not training:
-        return
-    layers = [layer for _, layer in walk_layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
-    synchronized = [layer for layer in layers if layer.synchronized]
-    for layer in synchronized:
-        keras_generation.count_images_of_others(layer)
-    if all(layer in synchronized or not layer.trainable for layer in layers):
-        return
-    tf.debugging.assert_positive(
-        tf.shape(batch)[0],
-        "Batch normalization needs an image on every replica. Received a batch of fewer images than replicas. Give "
-        "BatchNormalization synchronized=True, or drop the last batch: dataset.batch(n, drop_remainder=True).",
-    )
+        return network(inputs)
+    is_image = tf.minimum(tf.shape(tf.nest.flatten(inputs)[0])[0], 1)
+
+    def of_images(args: tuple) -> tuple:
+        return args[0][: is_image * tf.shape(args[0])[0]], *args[1:]
+
+    with contextlib.ExitStack() as stack:
+        for layer in _batch_normalizations(model):
+            stack.enter_context(observing(layer, keras_generation.STATISTICS, change=of_images))
+        return call_with_an_image(network, inputs)
+
+
+def own_rows(rows: tf.Tensor, images: tf.Tensor) -> tf.Tensor:
+    """What was observed inside of `call_on_replica`, (b, ...), b > 0, for this replica's images (B, ...): (B, ...)."""
+    return rows if number_of_replicas() == 1 else rows[: tf.shape(images)[0]]
+
+
+def check_has_image(model: keras.Model, images: tf.Tensor) -> None:
+    """Stops a training step of no image on a replica whose batch normalization takes the statistics of its own alone.
+
+    Of none they are NaN, and from then on the moving ones are.
+    """
+    layers = _batch_normalizations(model)
+    if number_of_replicas() > 1 and any(layer.trainable and not layer.synchronized for layer in layers):
+        tf.debugging.assert_positive(tf.shape(images)[0], _NO_IMAGE)
+
+
+@contextlib.contextmanager
+def missing_image_named() -> Iterator[None]:
+    """Turns the error of `check_has_image`, which TensorFlow raises, into a sentence.
+
+    Raises:
+      InputError: The block met a replica without an image.
+    """
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        if _NO_IMAGE not in str(error):
+            raise
+        raise InputError(
+            "Batch normalization that is not synchronized needs an image on every replica. Received a training batch "
+            "that leaves one without. Give BatchNormalization synchronized=True, or drop the last batch: "
+            "dataset.batch(n, drop_remainder=True)."
+        ) from error
+
+
+def _batch_normalizations(model: keras.layers.Layer) -> list[keras.layers.BatchNormalization]:
+    layers = {id(layer): layer for _, layer in walk_layers(model)}.values()
+    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def _steps(model: OnReplicas, step: Any) -> Any:

@@ -21,6 +21,7 @@ from care_tf.losses.outside_loss import OutsideLoss
 from care_tf.metrics import attention_inside_share, embedding_spread
 from care_tf.model._attention_watch import AttentionSums, AttentionWatch
 from care_tf.model._batches import ImageBatch, check_labels, true_class
+from care_tf.model._class_attention import MappedPredictions
 from care_tf.model._class_lists import check_class_list, class_names_of
 from care_tf.model._forward_terms import AttentionTerms, Terms
 from care_tf.model._label_range import check_label_range, counts_classes, label_range_named
@@ -35,7 +36,7 @@ from care_tf.model._learned_masks import (
 from care_tf.model._map_losses import map_losses
 from care_tf.model._mask_head import MaskHead
 from care_tf.model._masked_images import check_images, outside_losses
-from care_tf.model._on_replicas import OnReplicas, check_not_empty
+from care_tf.model._on_replicas import OnReplicas, call_on_replica, check_has_image, missing_image_named, own_rows
 from care_tf.model.attention_loss_choice import check_attention_loss
 from care_tf.model.observed_classifier import ObservedClassifier
 from care_tf.model_file import refuse_code
@@ -225,7 +226,7 @@ class CAREModel(OnReplicas):
 
     def call(self, inputs: Any, training: bool | None = None) -> tf.Tensor:
         """The classifier's predictions for a bare image batch or a batch dict."""
-        return self._observed.predict(self._observed.split(inputs).inputs, training=training)
+        return self._predictions(self._observed.split(inputs).inputs, training)
 
     def export(self, filepath: str, *args: Any, **kwargs: Any) -> Any:
         """Exports the classifier, which serves without this wrapper; see `care_tf.serving` for images as files."""
@@ -238,7 +239,8 @@ class CAREModel(OnReplicas):
 
         Raises:
           InputError: `validation_data` carries another list of classes (`class_names`) than x; a label is of no class;
-            or a batch does not fit into the device's memory.
+            a batch does not fit into the device's memory; or a replica has no image, but batch normalization that is
+            not synchronized.
         """
         given = inspect.signature(super().fit).bind(x, *args, **kwargs).arguments
         self._observed.class_names = class_names_of(x) or self._observed.class_names
@@ -262,7 +264,7 @@ class CAREModel(OnReplicas):
         """Says in a sentence what TensorFlow says of its own tensors: a label of no class, a full memory."""
         if counts_classes(self.loss):
             check_label_range(labels, self._observed.num_classes)
-        with full_memory_named(), label_range_named(lambda: int(self.optimizer.iterations)):
+        with full_memory_named(), missing_image_named(), label_range_named(lambda: int(self.optimizer.iterations)):
             yield
 
     def _watched(self, callbacks: Any) -> Any:
@@ -310,18 +312,31 @@ class CAREModel(OnReplicas):
             self.build(image.shape)
         if isinstance(y, dict):
             check_labels(y)  # raises: one rule for y, with or without masks
-        check_not_empty(self.classifier, image, training)
+        if training:
+            check_has_image(self.classifier, image)
         if self.embedding_loss is None:
             return self._forward_with_attention(batch, inputs, y, sample_weight, training)
         self._study(image)
         with self._observed.embedding() as seen:
             terms = self._forward_with_attention(batch, inputs, y, sample_weight, training)
-        return dataclasses.replace(terms, embedding=seen[-1])
+        return dataclasses.replace(terms, embedding=own_rows(seen[-1], image))
+
+    def _predictions(self, inputs: Any, training: bool | None) -> tf.Tensor:
+        def network(given: Any) -> tf.Tensor:
+            return self._observed.predict(given, training=training)
+
+        return call_on_replica(self.classifier, network, inputs)
+
+    def _predictions_and_maps(self, inputs: Any, index: tf.Tensor, training: bool) -> MappedPredictions:
+        def network(given: tuple[Any, tf.Tensor]) -> MappedPredictions:
+            return self._observed.predict_with_maps(*given, training, self._is_second_order)
+
+        return call_on_replica(self.classifier, network, (inputs, index))
 
     def _forward_with_attention(self, batch: ImageBatch, inputs, y, sample_weight, training: bool) -> Terms:
         if batch.mask is None:
             check_has_masks(self.mask_head, training)
-            return Terms(self._observed.predict(inputs, training=training))
+            return Terms(self._predictions(inputs, training))
         num_outputs = self._study(image_of(inputs)).num_outputs
         index = true_class(y, num_outputs) if batch.mask_class is None else batch.mask_class
         index = tf.cast(tf.reshape(index, (-1,)), tf.int32)
@@ -335,7 +350,7 @@ class CAREModel(OnReplicas):
             is_measured = self._measures_attention_loss(training)
             per_image = self._outside_losses(loss, batch, inputs, mask, has_mask, is_measured)
             is_flat = tf.fill(tf.shape(has_mask), tf.math.count_nonzero(has_mask) < loss.least_images)
-        predictions, maps, features = self._observed.predict_with_maps(inputs, index, training, self._is_second_order)
+        predictions, maps, features = self._predictions_and_maps(inputs, index, training)
         attention = normalize_map(maps[-1])  # what is measured, whatever is trained on
         masks, supervised, enters = None, mask, has_mask
         if self.mask_head is not None:

@@ -12,16 +12,22 @@ from care_tf.keras_generation import sublayers
 
 Observer = Callable[[tuple, Any], None]
 BeforeCall = Callable[[tuple], None]
+Change = Callable[[tuple], tuple]
 _MAX_LISTED = 12
 
 _lock = threading.Lock()
+_Heard = tuple[BeforeCall | None, Observer | None, Change | None]
 _installed: dict[tuple[int, str], int] = {}
 _observers = threading.local()
 
 
 @contextlib.contextmanager
 def observing(
-    layer: keras.layers.Layer, attribute: str, observer: Observer | None = None, before: BeforeCall | None = None
+    layer: keras.layers.Layer,
+    attribute: str,
+    observer: Observer | None = None,
+    before: BeforeCall | None = None,
+    change: Change | None = None,
 ) -> Iterator[None]:
     """Calls `before(args)` before, `observer(args, result)` after every call of `layer.<attribute>` inside the block.
 
@@ -34,10 +40,11 @@ def observing(
       attribute: Name of a callable instance attribute or method: "call" or "activation".
       observer: Called with the positional arguments and the result.
       before: Called with the positional arguments.
+      change: Positional arguments -> those that the layer's own function is called with in their place.
     """
     key = (id(layer), attribute)
     heard = _thread_observers().setdefault(key, [])
-    heard.append((before, observer))
+    heard.append((before, observer, change))
     with _lock:
         _installed[key] = _installed.get(key, 0) + 1
         if _installed[key] == 1:
@@ -45,7 +52,7 @@ def observing(
     try:
         yield
     finally:
-        heard.remove((before, observer))
+        heard.remove((before, observer, change))
         with _lock:
             _installed[key] -= 1
             if _installed[key] == 0:
@@ -106,7 +113,7 @@ def listing(paths: Collection[str]) -> str:
     return ", ".join(paths if len(paths) <= _MAX_LISTED else ["...", *list(paths)[-_MAX_LISTED:]])
 
 
-def _thread_observers() -> dict[tuple[int, str], list[tuple[BeforeCall | None, Observer | None]]]:
+def _thread_observers() -> dict[tuple[int, str], list[_Heard]]:
     if not hasattr(_observers, "by_layer"):
         _observers.by_layer = {}
     return _observers.by_layer
@@ -120,11 +127,13 @@ def _install(layer: keras.layers.Layer, attribute: str, key: tuple[int, str]) ->
     def observed(*args, **kwargs):
         heard = list(_thread_observers().get(key, ()))
         given = args or tuple(kwargs.values())
-        for before, _ in heard:
+        for before, _, change in heard:
             if before is not None:
                 before(given)
+            if change is not None:
+                args = change(args)
         result = original(*args, **kwargs)
-        for _, observer in heard:
+        for _, observer, _ in heard:
             if observer is not None:
                 observer(given, result)
         return result

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import getpass
 import hashlib
-import json
 import os
 import shutil
 import tempfile
@@ -20,6 +19,7 @@ from care_tf.errors import InputError
 from care_tf.network.observation import walk_layers
 from care_tf.replicas import number_of_replicas
 from care_tf.runs._progress import CHECKPOINTS, Progress
+from care_tf.runs._tf_config import EXAMPLE, WorkerGroup, read_tf_config
 from care_tf.runs.config import TrainingConfig
 
 # What TensorFlow raises on the others when a process is gone, whichever of them notices first.
@@ -56,7 +56,7 @@ def distributed(training: TrainingConfig) -> Iterator[None]:
         with strategy.scope():
             yield
     except _LOST as error:
-        if not _workers():
+        if meant != "multiworker":
             raise
         raise WorkerLostError(
             "A worker of this run is gone, and the others cannot go on without it. Received "
@@ -67,10 +67,7 @@ def distributed(training: TrainingConfig) -> Iterator[None]:
 
 def is_chief(training: TrainingConfig) -> bool:
     """Whether this process writes: the first worker, and every process that has no others beside it."""
-    if _meant(training.distribution) != "multiworker":
-        return True
-    task, cluster = _tf_config().get("task", {}), _tf_config().get("cluster", {})
-    return (task.get("type"), str(task.get("index"))) == ("chief" if "chief" in cluster else "worker", "0")
+    return _meant(training.distribution) != "multiworker" or _group().number == 0
 
 
 @contextlib.contextmanager
@@ -83,7 +80,7 @@ def written_folder(run_folder: Path, training: TrainingConfig) -> Iterator[Path]
         yield run_folder
         return
     # Always the same one: what a killed worker left there is removed when it is started again.
-    key = f"{getpass.getuser()} {run_folder.resolve()} {_tf_config().get('task')}"
+    key = f"{getpass.getuser()} {run_folder.resolve()} {_group().number}"
     folder = Path(tempfile.gettempdir()) / f"care_worker_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     if folder.exists():
         shutil.rmtree(folder)
@@ -161,7 +158,7 @@ _BatchNormalization = keras.layers.BatchNormalization
 def _meant(name: str) -> str:
     if name != "auto":
         return name
-    if len(_workers()) > 1:
+    if len(_group().addresses) > 1:
         return "multiworker"
     return "mirrored" if len(tf.config.list_physical_devices("GPU")) > 1 else "none"
 
@@ -171,11 +168,11 @@ def _strategy(name: str) -> tf.distribute.Strategy:
     if name == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
-    if not _workers():
+    if not _group().addresses:
         raise InputError(
-            "training.distribution=multiworker needs the environment variable TF_CONFIG, which names all workers and "
-            'this one: {"cluster": {"worker": ["host1:12345", "host2:12345"]}, "task": {"type": "worker", "index": '
-            f"0}}}}. Received TF_CONFIG={os.environ.get('TF_CONFIG')!r}. docs/scaling.md shows how."
+            "training.distribution=multiworker needs the environment variable TF_CONFIG, which lists all workers and "
+            f"says which of them this process is: {EXAMPLE}. Received TF_CONFIG={os.environ.get('TF_CONFIG')!r}. "
+            "docs/scaling.md shows how."
         )
     return tf.distribute.MultiWorkerMirroredStrategy()
 
@@ -184,16 +181,5 @@ def _is_multiworker() -> bool:
     return isinstance(tf.distribute.get_strategy(), tf.distribute.MultiWorkerMirroredStrategy)
 
 
-def _workers() -> list[str]:
-    cluster = _tf_config().get("cluster", {})
-    return [*cluster.get("chief", []), *cluster.get("worker", [])]
-
-
-def _tf_config() -> dict:
-    try:
-        return dict(json.loads(os.environ.get("TF_CONFIG") or "{}"))
-    except ValueError as error:
-        raise InputError(
-            f"The environment variable TF_CONFIG must be JSON. Received {os.environ['TF_CONFIG']!r} ({error}). Correct "
-            "it, or unset it."
-        ) from error
+def _group() -> WorkerGroup:
+    return read_tf_config(os.environ.get("TF_CONFIG"))
