@@ -16,6 +16,7 @@ import tensorflow as tf
 from care_tf import keras_generation
 from care_tf.data.replica_share import ReplicaShare
 from care_tf.errors import InputError
+from care_tf.file_lock import open_locked
 from care_tf.network.observation import walk_layers
 from care_tf.replicas import number_of_replicas
 from care_tf.runs._progress import CHECKPOINTS, Progress
@@ -73,6 +74,9 @@ def written_folder(run_folder: Path, training: TrainingConfig) -> Iterator[Path]
     """The folder that this process writes a run to: the chief the run's own, every other worker one that is deleted.
 
     So all of them do the same, as TensorFlow needs them to, and one run folder comes of it.
+
+    Raises:
+      InputError: The same worker of this run is already at work on this machine.
     """
     if is_chief(training):
         yield run_folder
@@ -80,15 +84,18 @@ def written_folder(run_folder: Path, training: TrainingConfig) -> Iterator[Path]
     # Always the same one: what a killed worker left there is removed when it is started again.
     key = f"{getpass.getuser()} {run_folder.resolve()} {_group().number}"
     folder = Path(tempfile.gettempdir()) / f"care_worker_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(mode=0o700)
-    try:
-        if (run_folder / CHECKPOINTS).exists():
-            shutil.copytree(run_folder / CHECKPOINTS, folder / CHECKPOINTS)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    lock = folder.with_name(f"{folder.name}.lock")
+    with open_locked(lock, str(run_folder)):
+        try:
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir(mode=0o700)
+            if (run_folder / CHECKPOINTS).exists():
+                shutil.copytree(run_folder / CHECKPOINTS, folder / CHECKPOINTS)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 def agree(progress: Progress) -> None:

@@ -298,3 +298,29 @@ def test_the_first_worker_alone_writes(monkeypatch, tmp_path, cluster, task, exp
         assert (folder == tmp_path) is expected
         assert (folder / "checkpoints" / "progress").read_text() == "here"
     assert folder.exists() is expected
+
+
+def test_a_second_group_of_workers_leaves_the_first_alone(monkeypatch, tmp_path):
+    """The same command started again by mistake, with other ports."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    training = TrainingConfig(distribution="multiworker")
+    monkeypatch.setenv("TF_CONFIG", tf_config([1, 2], 1))
+    with written_folder(tmp_path / "run", training) as first:
+        (first / "weights").write_text("of the first group")
+        monkeypatch.setenv("TF_CONFIG", tf_config([3, 4], 1))
+        with (
+            pytest.raises(InputError, match=r"Another run is at work on .*run; wait for it, stop it, or"),
+            written_folder(tmp_path / "run", training),
+        ):
+            pass
+        assert (first / "weights").read_text() == "of the first group"
+        monkeypatch.setenv("TF_CONFIG", tf_config([3, 4, 5], 2))
+        with written_folder(tmp_path / "run", training) as other:
+            assert other != first
+    first.mkdir()
+    (first / "weights").write_text("left by a killed worker")
+    monkeypatch.setenv("TF_CONFIG", tf_config([3, 4], 1))
+    with written_folder(tmp_path / "run", training) as again:
+        assert again == first and not (again / "weights").exists()
+    assert list((tmp_path / "temporary").iterdir()) == []
