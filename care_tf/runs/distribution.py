@@ -19,27 +19,30 @@ from care_tf.errors import InputError
 from care_tf.file_lock import open_locked
 from care_tf.network.observation import walk_layers
 from care_tf.replicas import number_of_replicas
+from care_tf.runs._joining import wait_for_workers
 from care_tf.runs._progress import CHECKPOINTS, Progress
 from care_tf.runs._tf_config import EXAMPLE, WorkerGroup, read_tf_config
 from care_tf.runs.config import TrainingConfig
 
 # What TensorFlow raises on the others when a process is gone, whichever of them notices first.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
+SECONDS_TO_JOIN = 600  # machines of a cluster start one after the other, and load images of containers
 
 
 class WorkerLostError(InputError):
-    """Another process of a run on several machines is gone."""
+    """Another process of a run on several machines is gone, or never came."""
 
 
 @contextlib.contextmanager
 def distributed(training: TrainingConfig) -> Iterator[None]:
     """Inside, models and batches are those of the devices that `training.distribution` means.
 
-    Several workers must be asked for before TensorFlow computes anything. Inside another block nothing changes.
+    Several workers must be asked for before TensorFlow computes anything; they wait for each other, 600 s at most.
+    Inside another block nothing changes.
 
     Raises:
       InputError: TF_CONFIG does not name the workers, or a setting needs one device.
-      WorkerLostError: Another worker is gone.
+      WorkerLostError: Another worker is gone, or does not come.
     """
     meant = _meant(training.distribution)
     if meant == "none":
@@ -50,9 +53,8 @@ def distributed(training: TrainingConfig) -> Iterator[None]:
             "training.jit_compile=true compiles a step for one device. Received it with training.distribution="
             f"{meant}. Leave one of them out."
         )
-    strategy = _strategy(meant)
     try:
-        with strategy.scope():
+        with _strategy(meant).scope():
             yield
     except _LOST as error:
         if meant != "multiworker":
@@ -173,11 +175,20 @@ def _strategy(name: str) -> tf.distribute.Strategy:
     if name == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
-    if not _group().addresses:
+    group = _group()
+    if not group.addresses:
         raise InputError(
             "training.distribution=multiworker needs the environment variable TF_CONFIG, which lists all workers and "
             f"says which of them this process is: {EXAMPLE}. Received TF_CONFIG={os.environ.get('TF_CONFIG')!r}. "
             "docs/scaling.md shows how."
+        )
+    missing = wait_for_workers(group, SECONDS_TO_JOIN)
+    if missing:
+        raise WorkerLostError(
+            f"All workers that TF_CONFIG lists must be started within {SECONDS_TO_JOIN:g} s. Received no answer from "
+            f"{', '.join(f'{address} ({why})' for address, why in missing.items())}. Correct the address, or open the "
+            "port between the machines, where one is wrong or closed, and start all of them again with the same "
+            "commands: the run continues after its last finished epoch."
         )
     return tf.distribute.MultiWorkerMirroredStrategy()
 
