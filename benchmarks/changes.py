@@ -19,7 +19,8 @@ def changes(old: Iterable[Record], new: Iterable[Record]) -> list[tuple[str, Rec
     """("slower" or "faster", old, new) of all that changed beyond the spread, the worst first.
 
     Ratios are compared, since they hold across machines; a record without one is left out, and so is one that only one
-    file has. A change is one where the two ranges do not meet and the medians differ by more than `TOLERANCE`.
+    file has. A change is one where the two ranges do not meet and the medians differ by more than `TOLERANCE`. Where
+    one of them was measured once, its spread is not known: "slower?" or "faster?".
     """
     before = {_key(each): each for each in old if "ratio" in each}
     pairs = [(before[_key(each)], each) for each in new if "ratio" in each and _key(each) in before]
@@ -33,10 +34,11 @@ def _key(each: Record) -> tuple:
 
 
 def _change(old: Spread, new: Spread) -> str | None:
+    doubt = "?" if old.low == old.high or new.low == new.high else ""
     if new.low > old.high and new.median > old.median * (1 + TOLERANCE):
-        return "slower"
+        return f"slower{doubt}"
     if new.high < old.low and new.median < old.median / (1 + TOLERANCE):
-        return "faster"
+        return f"faster{doubt}"
     return None
 
 
@@ -50,7 +52,7 @@ def changes_table(changed: Sequence[tuple[str, Record, Record]]) -> str:
 
 
 def main() -> None:
-    """Prints what changed from one file to another; exits with 1 where something became slower."""
+    """Prints what changed from one file to another; exits with 1 where something became slower for certain."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("old", type=Path, help="JSON file of benchmarks/run.py")
     parser.add_argument("new", type=Path, help="a later one")
@@ -59,7 +61,7 @@ def main() -> None:
 
 
 def print_changes(old: Path, new: Sequence[Record]) -> int:
-    """Prints the table; 1 where something became slower, else 0."""
+    """Prints the table; 1 where something became slower for certain, else 0."""
     changed = changes(read_records(old)[1], new)
     print(changes_table(changed))
     return int(any(change == "slower" for change, _, _ in changed))

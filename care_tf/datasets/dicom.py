@@ -8,9 +8,11 @@ import numpy as np
 
 from care_tf.datasets._compressed_frame import check_frame
 from care_tf.datasets._dicom_display import gray_levels
+from care_tf.datasets._inflation_guard import InflationGuard
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
 from care_tf.file_in_memory import AnyFile, open_file
+from care_tf.images.header import MOST_PIXELS
 
 _GRAYSCALE = ("MONOCHROME1", "MONOCHROME2")
 _MAX_BITS = 16
@@ -38,7 +40,8 @@ def read_dicom_header(path: AnyFile) -> DicomHeader:
     """Reads three entries of a DICOM file, without its pixels.
 
     Raises:
-      InputError: pydicom is not installed, the file is missing or no DICOM file, or it says no size.
+      InputError: pydicom is not installed, the file is missing or no DICOM file, it says no size, or its deflated part,
+        which may hold these entries, inflates to more than 196 MB.
     """
     with _named_errors(path):
         dataset = _read(path, stop_before_pixels=True, specific_tags=["PatientID", "Rows", "Columns"])
@@ -68,8 +71,9 @@ def read_dicom(path: AnyFile, window: int | str | None = None) -> np.ndarray:
 
     Raises:
       InputError: pydicom is not installed; the file is missing, cut off, no DICOM file, without pixels, in color, in
-        several frames, in a compression that no installed package decodes, or compressed at another size than it says;
-        an element that says how to read or show it is missing or wrong; there is no such view.
+        several frames, in a compression that no installed package decodes, compressed at another size than it says, of
+        more than 89 million pixels, or deflated from more than 196 MB; an element that says how to read or show it is
+        missing or wrong; there is no such view.
 
     Source: DICOM PS3.3 C.11.1 (modality), C.11.2 (view), C.7.6.3.1.2 (photometric interpretation), PS3.5 8.1.1 (bits).
     Where the standard leaves the choice between lookup table and window to the viewer: the table. Only the pixels leave
@@ -145,6 +149,12 @@ def _check_is_one_gray_image(dataset: Any) -> None:
         )
     if int(dataset.BitsAllocated) > _MAX_BITS:
         raise InputError(f"The image must have at most {_MAX_BITS} bits per pixel. Received {dataset.BitsAllocated}.")
+    width, height = int(dataset.Columns), int(dataset.Rows)
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"The image must have at most {MOST_PIXELS:,} pixels. Received {width:,} x {height:,} as Columns and Rows. "
+            "Shrink it."
+        )
 
 
 def _transfer_syntax(dataset: Any) -> Any:
@@ -199,13 +209,14 @@ def _read(path: AnyFile, **options: Any) -> Any:
 
     try:
         with open_file(path) as file:
-            return pydicom.dcmread(file, **options)
+            return pydicom.dcmread(InflationGuard(file), **options)
     except FileNotFoundError:
         raise InputError("There is no such file.") from None
     except pydicom.errors.InvalidDicomError:
         pass
     with contextlib.suppress(Exception), open_file(path) as file:  # whatever is no DICOM file makes it raise anything
-        dataset = pydicom.dcmread(file, force=True, **options)  # without the preamble that starts a file
+        # Without the preamble that starts a file.
+        dataset = pydicom.dcmread(InflationGuard(file), force=True, **options)
         if dataset.get("Rows"):
             return dataset
     raise InputError("The file is not a DICOM file: its header is missing.")

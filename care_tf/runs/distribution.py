@@ -16,18 +16,21 @@ import tensorflow as tf
 from care_tf import keras_generation
 from care_tf.data.replica_share import ReplicaShare
 from care_tf.errors import InputError
+from care_tf.file_lock import open_locked
 from care_tf.network.observation import walk_layers
 from care_tf.replicas import number_of_replicas
+from care_tf.runs._joining import wait_for_workers
 from care_tf.runs._progress import CHECKPOINTS, Progress
 from care_tf.runs._tf_config import EXAMPLE, WorkerGroup, read_tf_config
 from care_tf.runs.config import TrainingConfig
 
 # What TensorFlow raises on the others when a process is gone, whichever of them notices first.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
+SECONDS_TO_JOIN = 600  # machines of a cluster start one after the other, and load images of containers
 
 
 class WorkerLostError(InputError):
-    """Another process of a run on several machines is gone: nothing is wrong with the input, start it again."""
+    """Another process of a run on several machines is gone, or never came: nothing is wrong with the input."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
@@ -36,11 +39,12 @@ class WorkerLostError(InputError):
 def distributed(training: TrainingConfig) -> Iterator[None]:
     """Inside, models and batches are those of the devices that `training.distribution` means.
 
-    Several workers must be asked for before TensorFlow computes anything. Inside another block nothing changes.
+    Several workers must be asked for before TensorFlow computes anything; they wait for each other, 600 s at most.
+    Inside another block nothing changes.
 
     Raises:
       InputError: TF_CONFIG does not name the workers, or a setting needs one device.
-      WorkerLostError: Another worker is gone.
+      WorkerLostError: Another worker is gone, or does not come.
     """
     meant = _meant(training.distribution)
     if meant == "none":
@@ -51,9 +55,8 @@ def distributed(training: TrainingConfig) -> Iterator[None]:
             "training.jit_compile=true compiles a step for one device. Received it with training.distribution="
             f"{meant}. Leave one of them out."
         )
-    strategy = _strategy(meant)
     try:
-        with strategy.scope():
+        with _strategy(meant).scope():
             yield
     except _LOST as error:
         if meant != "multiworker":
@@ -75,6 +78,9 @@ def written_folder(run_folder: Path, training: TrainingConfig) -> Iterator[Path]
     """The folder that this process writes a run to: the chief the run's own, every other worker one that is deleted.
 
     So all of them do the same, as TensorFlow needs them to, and one run folder comes of it.
+
+    Raises:
+      InputError: The same worker of this run is already at work on this machine.
     """
     if is_chief(training):
         yield run_folder
@@ -82,15 +88,18 @@ def written_folder(run_folder: Path, training: TrainingConfig) -> Iterator[Path]
     # Always the same one: what a killed worker left there is removed when it is started again.
     key = f"{getpass.getuser()} {run_folder.resolve()} {_group().number}"
     folder = Path(tempfile.gettempdir()) / f"care_worker_{hashlib.sha256(key.encode()).hexdigest()[:16]}"
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(mode=0o700)
-    try:
-        if (run_folder / CHECKPOINTS).exists():
-            shutil.copytree(run_folder / CHECKPOINTS, folder / CHECKPOINTS)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    lock = folder.with_name(f"{folder.name}.lock")
+    with open_locked(lock, str(run_folder)):
+        try:
+            if folder.exists():
+                shutil.rmtree(folder)
+            folder.mkdir(mode=0o700)
+            if (run_folder / CHECKPOINTS).exists():
+                shutil.copytree(run_folder / CHECKPOINTS, folder / CHECKPOINTS)
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            lock.unlink(missing_ok=True)
 
 
 def agree(progress: Progress) -> None:
@@ -168,11 +177,20 @@ def _strategy(name: str) -> tf.distribute.Strategy:
     if name == "mirrored":
         devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
-    if not _group().addresses:
+    group = _group()
+    if not group.addresses:
         raise InputError(
             "training.distribution=multiworker needs the environment variable TF_CONFIG, which lists all workers and "
             f"says which of them this process is: {EXAMPLE}. Received TF_CONFIG={os.environ.get('TF_CONFIG')!r}. "
             "docs/scaling.md shows how."
+        )
+    missing = wait_for_workers(group, SECONDS_TO_JOIN)
+    if missing:
+        raise WorkerLostError(
+            f"All workers that TF_CONFIG lists must be started within {SECONDS_TO_JOIN:g} s. Received no answer from "
+            f"{', '.join(f'{address} ({why})' for address, why in missing.items())}. Correct the address, or open the "
+            "port between the machines, where one is wrong or closed, and start all of them again with the same "
+            "commands: the run continues after its last finished epoch."
         )
     return tf.distribute.MultiWorkerMirroredStrategy()
 

@@ -56,7 +56,9 @@ def test_variants_take_turns_and_the_first_rounds_do_not_count():
         ((1.00, 0.98, 1.02), (1.20, 1.15, 1.30), ["slower"]),
         ((1.20, 1.15, 1.30), (1.00, 0.98, 1.02), ["faster"]),
         ((1.00, 0.90, 1.16), (1.20, 1.15, 1.30), []),  # the ranges meet
-        ((1.00, 1.00, 1.00), (1.02, 1.02, 1.02), []),  # one measurement has no spread
+        ((1.00, 1.00, 1.00), (1.02, 1.02, 1.02), []),
+        ((1.00, 1.00, 1.00), (1.20, 1.15, 1.30), ["slower?"]),  # one measurement has no spread
+        ((1.20, 1.15, 1.30), (1.00, 1.00, 1.00), ["faster?"]),
     ],
 )
 def test_a_change_is_beyond_the_spread(old, new, expected):
@@ -74,8 +76,13 @@ def test_only_what_both_files_have_is_compared_and_the_worst_comes_first():
 
 
 def test_the_command_says_what_became_slower(tmp_path):
-    old, new = written(tmp_path / "old.json", [made(1, 1, 1)]), written(tmp_path / "new.json", [made(1.5, 1.4, 1.6)])
-    for pair, code, says in (((old, new), 1, "slower  1.000"), ((old, old), 0, "No ratio has changed")):
+    old, once = written(tmp_path / "old.json", [made(1, 0.9, 1.1)]), written(tmp_path / "once.json", [made(2, 2, 2)])
+    new = written(tmp_path / "new.json", [made(1.5, 1.4, 1.6)])
+    for pair, code, says in (
+        ((old, new), 1, "slower  1.000"),
+        ((old, once), 0, "slower? 1.000"),
+        ((old, old), 0, "No ratio has changed"),
+    ):
         done = subprocess.run([sys.executable, FOLDER / "changes.py", *pair], capture_output=True, text=True)
         assert (done.returncode, done.stderr) == (code, "") and done.stdout.startswith(says)
 

@@ -1,5 +1,7 @@
 import io
 import sys
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from care_tf.datasets import _inflation_guard
 from care_tf.datasets.dicom import DicomHeader, read_dicom, read_dicom_header
 from care_tf.errors import InputError
 
@@ -389,3 +392,36 @@ def test_what_decompresses_to_another_size_is_refused_before_it_does(tmp_path, m
         path = write_dicom(tmp_path / "a.dcm", np.zeros((2, 3), np.uint8), syntax=syntax, frames=[file.getvalue()])
         with pytest.raises(InputError, match="as Columns and Rows say, 3 x 2. Received 30 x 20. Export"):
             read_dicom(path)
+
+
+def test_what_states_too_many_pixels_is_refused_before_it_is_decompressed(tmp_path, monkeypatch):
+    entries = {"syntax": uid.RLELossless, "frames": [b"none"], "Rows": 10_000, "Columns": 9000}
+    path = write_dicom(tmp_path / "a.dcm", np.zeros((2, 3), np.uint8), **entries)
+    monkeypatch.setattr("pydicom.dataset.Dataset.pixel_array", property(lambda _: pytest.fail("was decompressed")))
+    with pytest.raises(InputError, match=r"a.dcm: .* at most 89,478,485 pixels. Received 9,000 x 10,000 as Col.* Shr"):
+        read_dicom(path)
+
+
+@pytest.mark.parametrize("read", [read_dicom, read_dicom_header])
+@pytest.mark.parametrize("has_preamble", [True, False])
+def test_a_deflated_file_is_not_inflated_beyond_a_limit(tmp_path, monkeypatch, read, has_preamble):
+    monkeypatch.setattr(_inflation_guard, "MOST_INFLATED", 2**20)
+    path = write_dicom(tmp_path / "a.dcm", _ramp(), syntax=uid.DeflatedExplicitVRLittleEndian)
+    plain = read(path)
+    contents = path.read_bytes()
+    start = 144 + int.from_bytes(contents[140:144], "little")  # behind the file meta information
+    padding = 2**25
+    trailing = b"\xfc\xff\xfc\xffOB\0\0" + padding.to_bytes(4, "little") + bytes(padding)
+    deflater = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    deflated = deflater.compress(zlib.decompress(contents[start:], -zlib.MAX_WBITS) + trailing) + deflater.flush()
+    path.write_bytes(contents[0 if has_preamble else 132 : start] + deflated)
+    tracemalloc.start()
+    try:
+        expected = "a.dcm: The deflated part.* at most 1,048,576 bytes.*Received more" if has_preamble else "a.dcm: "
+        with pytest.raises(InputError, match=expected):
+            read(path)
+        assert tracemalloc.get_traced_memory()[1] < padding / 4
+    finally:
+        tracemalloc.stop()
+    monkeypatch.undo()
+    np.testing.assert_array_equal(read(path), plain)

@@ -13,11 +13,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from care_tf.errors import InputError
 from care_tf.runs import distribution
 from care_tf.runs.config import TrainingConfig, dump_config
-from care_tf.runs.distribution import check_agreement, distributed, is_chief, written_folder
+from care_tf.runs.distribution import WorkerLostError, check_agreement, distributed, is_chief, written_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 STOP = """
@@ -208,6 +209,83 @@ def test_two_processes_are_one_run_even_when_one_is_killed(config, tmp_path, ser
     )
 
 
+JOINING = """
+import json
+import os
+import signal
+import sys
+import time
+
+from care_tf.errors import InputError
+from care_tf.runs import distribution
+from care_tf.runs._progress import Progress
+from care_tf.runs.config import TrainingConfig
+
+
+def join(tf_config, seconds, delay):
+    os.environ["TF_CONFIG"] = tf_config
+    distribution.SECONDS_TO_JOIN = seconds
+    time.sleep(delay)
+    with distribution.distributed(TrainingConfig(distribution="multiworker")):
+        distribution.agree(Progress(["the same run"]))  # computed by all together
+
+
+for seconds, configs, written in json.loads(sys.argv[1]):
+    workers = []
+    for number, tf_config in enumerate(configs):
+        workers.append(os.fork())
+        if not workers[-1]:
+            signal.alarm(120)
+            os.dup2(os.open(written[number], os.O_WRONLY | os.O_CREAT), 2)
+            try:
+                join(tf_config, seconds, delay=2 * number)
+            except InputError as error:
+                sys.exit(f"{type(error).__name__}: {error}")
+            sys.exit()
+    print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(worker, 0)[1]) for worker in workers]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.both_generations
+def test_workers_wait_for_each_other_but_not_without_end(tmp_path):
+    """Two that are listed, of which the second starts later; then two of three, of which the third never does."""
+    first, second = free_ports(2)
+    groups = [(60, [first, second]), (6, free_ports(3))]
+    written = [[str(tmp_path / f"{group}_{number}") for number in range(2)] for group in range(2)]
+    starts = [
+        [seconds, [tf_config(ports, index) for index in range(2)], names]
+        for (seconds, ports), names in zip(groups, written, strict=True)
+    ]
+    command = [sys.executable, "-c", JOINING, json.dumps(starts)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    errors = [[Path(name).read_text() for name in names] for names in written]
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [[0, 0], [1, 1]], errors
+    assert f"waiting for the workers 127.0.0.1:{second}, 60 s at most" in errors[0][0]
+    assert "waiting" not in errors[0][1]
+    other, absent = (f"127.0.0.1:{port}" for port in groups[1][1][1:])
+    assert f"waiting for the workers {other}, {absent}, 6 s at most" in errors[1][0]
+    assert f"waiting for the workers {absent}, 6 s at most" in errors[1][1]
+    for text in errors[1]:
+        assert "Traceback" not in text
+        assert re.fullmatch(
+            rf"WorkerLostError: All workers .* started within 6 s\. Received no answer from {absent} \(.*refused\)\. "
+            r"Correct .*start all of them again .*",
+            text.splitlines()[-1],
+        )
+
+
+def test_a_worker_needs_its_own_port(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        monkeypatch.setenv("TF_CONFIG", tf_config([port, *free_ports(1)], 0))
+        with pytest.raises(InputError, match=rf"a port that is free. Received 127.0.0.1:{port}: .*in use.* End what"):
+            enter(distribution="multiworker")
+
+
 def test_one_device_is_left_as_it_is(monkeypatch):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     for name in ("none", "auto"):
@@ -265,6 +343,15 @@ def test_a_tf_config_of_another_shape_is_refused(monkeypatch, value, wrong, dist
         is_chief(TrainingConfig(distribution=distribution))
 
 
+def test_a_worker_that_is_lost_while_they_join_is_told(monkeypatch):
+    def fails(name):
+        raise tf.errors.AbortedError(None, None, "unexpected new incarnation")
+
+    monkeypatch.setattr(distribution, "_strategy", fails)
+    with pytest.raises(WorkerLostError, match=r"A worker of this run is gone.*Received AbortedError.*again"):
+        enter(distribution="multiworker")
+
+
 def test_workers_agree_on_run_and_epoch():
     check_agreement([[0, 3, 7], [0, 3, 7]])
     with pytest.raises(InputError, match=r"Received workers of different runs: 0000007, 0000008"):
@@ -298,3 +385,29 @@ def test_the_first_worker_alone_writes(monkeypatch, tmp_path, cluster, task, exp
         assert (folder == tmp_path) is expected
         assert (folder / "checkpoints" / "progress").read_text() == "here"
     assert folder.exists() is expected
+
+
+def test_a_second_group_of_workers_leaves_the_first_alone(monkeypatch, tmp_path):
+    """The same command started again by mistake, with other ports."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    training = TrainingConfig(distribution="multiworker")
+    monkeypatch.setenv("TF_CONFIG", tf_config([1, 2], 1))
+    with written_folder(tmp_path / "run", training) as first:
+        (first / "weights").write_text("of the first group")
+        monkeypatch.setenv("TF_CONFIG", tf_config([3, 4], 1))
+        with (
+            pytest.raises(InputError, match=r"Another run is at work on .*run; wait for it, stop it, or"),
+            written_folder(tmp_path / "run", training),
+        ):
+            pass
+        assert (first / "weights").read_text() == "of the first group"
+        monkeypatch.setenv("TF_CONFIG", tf_config([3, 4, 5], 2))
+        with written_folder(tmp_path / "run", training) as other:
+            assert other != first
+    first.mkdir()
+    (first / "weights").write_text("left by a killed worker")
+    monkeypatch.setenv("TF_CONFIG", tf_config([3, 4], 1))
+    with written_folder(tmp_path / "run", training) as again:
+        assert again == first and not (again / "weights").exists()
+    assert list((tmp_path / "temporary").iterdir()) == []
