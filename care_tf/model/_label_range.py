@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.keras_generation import number_in
 from care_tf.labels import names_class
 
 _OUTSIDE = re.compile(r"label value of (-?\d+) which is outside the valid range of \[0, (\d+)\)")
@@ -70,11 +71,11 @@ class LabelWatch(keras.callbacks.Callback):
         self._num_classes = max(num_outputs, 2)
         self._count.assign_add(tf.math.count_nonzero(~names_class(labels, num_outputs)))
 
-    def check(self, steps_done: int) -> None:
-        """Raises an InputError where labels of no class were counted; it names the steps that have been trained."""
-        count = int(tf.convert_to_tensor(self._count))
+    def check(self, model: keras.Model) -> None:
+        """Raises an InputError where labels of no class were counted; it names the steps that the model has trained."""
+        count = int(number_in(self._count))
         if count:
-            raise _error(f"{count} labels that are none", self._num_classes, f"after {steps_done} training steps")
+            raise _error(f"{count} labels that are none", self._num_classes, f"after {_steps_of(model)} training steps")
 
     def reset(self) -> None:
         """Begins to count."""
@@ -82,15 +83,15 @@ class LabelWatch(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks, before other callbacks save the model or judge its weights."""
-        self.check(int(self.model.optimizer.iterations))
+        self.check(self.model)
 
 
 @contextlib.contextmanager
-def label_range_named(steps_done: Callable[[], int], watch: LabelWatch) -> Iterator[None]:
+def label_range_named(model: keras.Model, watch: LabelWatch) -> Iterator[None]:
     """Turns what comes of a label outside the classes into a sentence: TensorFlow's error, or a loss that is NaN.
 
     Args:
-      steps_done: How many steps have been trained, for the message.
+      model: Whose steps are counted, for the message.
       watch: What the steps of the block count with.
 
     Raises:
@@ -98,14 +99,14 @@ def label_range_named(steps_done: Callable[[], int], watch: LabelWatch) -> Itera
     """
     try:
         yield
-        watch.check(steps_done())
+        watch.check(model)
     except tf.errors.InvalidArgumentError as error:
         found = _OUTSIDE.search(str(error))
         if found is None:
             raise
-        raise _error(found[1], int(found[2]), f"a batch, after {steps_done()} training steps") from error
+        raise _error(found[1], int(found[2]), f"a batch, after {_steps_of(model)} training steps") from error
     except InputError:  # perhaps of a callback that met the NaN
-        watch.check(steps_done())
+        watch.check(model)
         raise
     finally:
         watch.reset()
@@ -115,6 +116,10 @@ def _are_numbers(shape: Any) -> bool:
     """Whether labels of a shape are one number each; a shape that is unknown is not."""
     rank = tf.TensorShape(shape).rank
     return rank == 1 or (rank == 2 and shape[1] == 1)
+
+
+def _steps_of(model: keras.Model) -> int:
+    return int(number_in(model.optimizer.iterations))
 
 
 def _error(label: Any, num_classes: int, where: str) -> InputError:

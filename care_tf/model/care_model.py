@@ -263,7 +263,7 @@ class CAREModel(OnReplicas):
         """Says in a sentence what TensorFlow says of tensors, or not at all: a label of no class, a full memory."""
         if counts_classes(self.loss):
             check_label_range(labels, self._observed.num_outputs)
-        with full_memory_named(), label_range_named(lambda: int(self.optimizer.iterations), self._label_watch):
+        with full_memory_named(), label_range_named(self, self._label_watch):
             yield
 
     def _watched(self, callbacks: Any) -> Any:
