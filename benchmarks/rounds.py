@@ -4,6 +4,8 @@ A machine that others share is faster in one minute than in the next, so what is
 and a ratio is that of one round's two times. Given are the median over the rounds, the least and the most.
 """
 
+import contextlib
+import ctypes
 import random
 import resource
 import statistics
@@ -66,6 +68,30 @@ def spread(values: Iterable[float]) -> Spread:
 def ratios(values: Sequence[float], base: Sequence[float]) -> Spread:
     """The spread of each round's value / the base's value in the same round."""
     return spread(value / of_base for value, of_base in zip(values, base, strict=True))
+
+
+def peaks_mib(function: Callable[[], object], num_rounds: int = 3) -> list[float]:
+    """The most memory that this process has during each call, after one that does not count: it traces, say.
+
+    Where the system does not forget a peak, as Linux does, it is the most since the process began.
+    """
+    function()
+    peaks = []
+    for _ in range(num_rounds):
+        _forget_peak()
+        function()
+        peaks.append(peak_memory_mib())
+    return peaks
+
+
+def _forget_peak() -> None:
+    """Makes what this process has now, without what it has freed, its peak."""
+    with contextlib.suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
+    mark = Path("/proc/self/clear_refs")
+    if mark.exists():
+        with contextlib.suppress(OSError):
+            mark.write_text("5")
 
 
 def peak_memory_mib() -> float:

@@ -1,10 +1,10 @@
 """What a CARE training step costs beside a plain Keras step of the same network, batch, optimizer and input.
 
 Time: the variants (benchmarks/step_variants.py) take turns in one process, each a few steps of `fit`; seconds a step by
-the clock and of processor time, and the rounds' ratios. Memory: the peak resident set of a process of its own for each
-variant. --quick and --full measure a base point and one axis at a time around it; without them it is one point, which
-the other options choose. The same steps in PyTorch stand beside ResNets where PyTorch is there
-(benchmarks/torch_step.py).
+the clock and of processor time, and the rounds' ratios. Memory: the peak resident set of three steps, traced
+before, in a process of its own for each variant. --quick and --full measure a base point and one axis at a time around
+it; without them it is one point, which the other options choose. The same steps in PyTorch stand beside ResNets where
+PyTorch is there (benchmarks/torch_step.py).
 
 Example: python benchmarks/step_cost.py --network resnet50 --batch 8 --size 224
          python benchmarks/step_cost.py --quick --output steps.json
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from records import Record, add_output, records_of, write_records
-from rounds import Spread, in_turns, peak_memory_mib, seconds_of
+from rounds import Spread, in_turns, peaks_mib, seconds_of
 
 HERE = Path(__file__).resolve().parent
 TORCH_NETWORKS = ("resnet18", "resnet50", "resnet152")
@@ -126,16 +126,13 @@ def measure(cell: Cell, num_rounds: int) -> dict[str, list[tuple[float, float]]]
     }
 
 
-def measure_memory(cell: Cell, variant: str) -> float | None:
-    """Peak memory of this process, MiB, after a few steps; None where the network has no such variant."""
+def measure_memory(cell: Cell, variant: str) -> list[float] | None:
+    """Peak memory of this process, MiB, in each of three steps; None where the network has no such variant."""
     from step_variants import make_step, set_precision
 
     set_precision(cell.precision)
     step = make_step(variant, cell)
-    if step is None:
-        return None
-    step(3)
-    return peak_memory_mib()
+    return None if step is None else peaks_mib(lambda: step(1))
 
 
 def run_part(words: str) -> None:
@@ -182,9 +179,9 @@ def time_records(case: str, seconds: dict[str, list[tuple[float, float]]], base:
     return found
 
 
-def memory_records(case: str, memory: dict[str, float | None]) -> list[Record]:
+def memory_records(case: str, memory: dict[str, list[float] | None]) -> list[Record]:
     """A record for each variant that the network has, beside the first one."""
-    values = {variant: [peak] for variant, peak in memory.items() if peak is not None}
+    values = {variant: peaks for variant, peaks in memory.items() if peaks is not None}
     return records_of("step_cost", case, "MiB at the peak", values, next(iter(values))) if values else []
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F  # noqa: N812, as everybody calls it
-from rounds import in_turns, peak_memory_mib
+from rounds import in_turns, peaks_mib
 from torch import nn
 
 VARIANTS = ("plain", "care nested", "two passes")
@@ -114,7 +114,7 @@ def make_batch(arguments: argparse.Namespace):
 
 
 def main() -> None:
-    """Prints JSON: variant -> [wall, processor] seconds of each round's step; with --memory-of the peak memory, MiB."""
+    """Prints JSON: variant -> [wall, processor] seconds of each round's step; with --memory-of its peaks, MiB."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--network", default="resnet18", choices=NETWORKS)
     parser.add_argument("--size", type=int, default=128)
@@ -122,13 +122,11 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=7)
     parser.add_argument("--masked", type=float, default=0.25)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--memory-of", choices=VARIANTS, help="run a few steps of this one alone")
+    parser.add_argument("--memory-of", choices=VARIANTS, help="run three steps of this one alone")
     arguments = parser.parse_args()
     if arguments.memory_of:
         step = make_step(arguments.memory_of, arguments)
-        for _ in range(3):
-            step()
-        print(json.dumps(peak_memory_mib()))
+        print(json.dumps(peaks_mib(step)))
         return
     steps = {variant: make_step(variant, arguments) for variant in VARIANTS}
     taken = in_turns(steps, arguments.rounds, warm_up=2)

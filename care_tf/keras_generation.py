@@ -196,6 +196,12 @@ def _summable(optimizer: keras.optimizers.Optimizer, gradients: list[Any]) -> li
     return [None if gradient is None else gradient / replicas for gradient in summed]
 
 
+def forget_validation_data(model: keras.Model) -> None:
+    """Keras 2 keeps those of a fit that broke off while it validated, and would validate the next fit on them."""
+    if not KERAS_3:
+        model._eval_data_handler = None
+
+
 def unpack_batch(data):
     """(x, y, sample_weight) of what `fit` hands to `train_step`."""
     unpack = keras.utils.unpack_x_y_sample_weight if KERAS_3 else tf.keras.utils.unpack_x_y_sample_weight

@@ -99,6 +99,23 @@ def class_rows(labels: Any, num_outputs: int, dtype: tf.DType = tf.float32) -> t
     return tf.where(is_class[:, tf.newaxis], rows, tf.constant(float("nan"), dtype))
 
 
+def names_class(labels: Any, num_outputs: int) -> tf.Tensor:
+    """Whether each of the numbers means a class; NaN, a fraction and a number outside the C classes do not.
+
+    Args:
+      labels: Numbers, (B,) or (B, 1).
+      num_outputs: Units of the classifier; 1 for a binary one with a single unit.
+
+    Returns:
+      bool (B,); nothing is refused.
+
+    Example:
+      >>> names_class([0.0, 1.5, 3.0, float("nan")], 3).numpy().tolist()
+      [True, False, False, False]
+    """
+    return _numbered_class(_with_known_shape(labels, num_outputs), num_outputs, refuses=False)[1]
+
+
 def _classes(labels: Any, num_outputs: int | None) -> tuple[tf.Tensor, tf.Tensor]:
     """The class of each label, int64 (B,), and whether it has one, bool (B,); None for any number of classes."""
     labels = _with_known_shape(labels, num_outputs)
@@ -129,7 +146,7 @@ def _with_known_shape(labels: Any, num_outputs: int | None) -> tf.Tensor:
     )
 
 
-def _numbered_class(labels: tf.Tensor, num_outputs: int | None) -> tuple[tf.Tensor, tf.Tensor]:
+def _numbered_class(labels: tf.Tensor, num_outputs: int | None, *, refuses: bool = True) -> tuple[tf.Tensor, tf.Tensor]:
     """The class that each number (B,) means, int64, and whether it means one, bool."""
     if num_outputs == 1:
         values = at_least_float32(labels)
@@ -138,7 +155,7 @@ def _numbered_class(labels: tf.Tensor, num_outputs: int | None) -> tuple[tf.Tens
         values = at_least_float32(labels)
         nearest = tf.round(values)
         is_whole = tf.abs(values - nearest) <= _ROUNDING * tf.maximum(tf.abs(nearest), 1.0)
-        if tf.executing_eagerly():
+        if refuses and tf.executing_eagerly():
             _refuse(labels.numpy()[~is_whole.numpy()])
         index = tf.cast(nearest, tf.int64)
     else:

@@ -1,14 +1,17 @@
 """Small web applications for the person at this machine: whose requests are answered, and how they are served."""
 
 import contextlib
+import functools
+import io
 import os
 import socket
 import threading
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from care_tf.errors import InputError
+from care_tf.request_arrival import PART_S, RequestBytes
 
 if TYPE_CHECKING:
     import flask
@@ -26,7 +29,6 @@ HEADERS = {
 }
 """What every answer carries: its page loads nothing from elsewhere, and no other site shows or reads it."""
 
-_STALLED_S = 60
 MOST_WAITING, MOST_CONNECTIONS = 64, 128  # of which a browser opens six; each is a thread
 
 
@@ -102,46 +104,60 @@ def bind_server(app: "flask.Flask", host: str = LOOPBACK, port: int = 0) -> "tup
     from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler, select_address_family
 
     class BoundedServer(ThreadedWSGIServer):
-        """Takes a bounded number of connections; of those that send no request the oldest makes room for a new one."""
+        """Takes a bounded number of connections; of many that are waited for the most silent one makes room."""
 
         def __init__(self, *args: Any):
             super().__init__(*args)
             self._places = threading.BoundedSemaphore(MOST_CONNECTIONS)
             self._lock = threading.Lock()
-            self._waiting: dict[int, socket.socket] = {}
+            self._waiting: dict[int, socket.socket] = {}  # the most silent first
 
         def process_request(self, request: Any, client_address: Any) -> None:
-            if not self._places.acquire(blocking=False):
+            if self._places.acquire(blocking=False):
+                self._waits(request)
+                super().process_request(request, client_address)
+            else:
                 self.shutdown_request(request)
-                return
-            with self._lock:
-                self._waiting[id(request)] = request
-                if len(self._waiting) > MOST_WAITING:
-                    oldest = self._waiting.pop(next(iter(self._waiting)))
-                    with contextlib.suppress(OSError):
-                        oldest.shutdown(socket.SHUT_RDWR)  # its thread reads the end, and goes
-            super().process_request(request, client_address)
 
         def process_request_thread(self, request: Any, client_address: Any) -> None:
             try:
                 super().process_request_thread(request, client_address)
             finally:
-                self.has_sent(request)
+                self._came(request)
                 self._places.release()
 
-        def has_sent(self, request: Any) -> None:
+        @contextlib.contextmanager
+        def waiting(self, request: socket.socket) -> Iterator[None]:
+            """For bytes of a connection."""
+            self._waits(request)
+            try:
+                yield
+            finally:
+                self._came(request)
+
+        def _waits(self, request: socket.socket) -> None:
+            with self._lock:
+                self._waiting.pop(id(request), None)
+                self._waiting[id(request)] = request
+                if len(self._waiting) > MOST_WAITING:
+                    silent = self._waiting.pop(next(iter(self._waiting)))
+                    with contextlib.suppress(OSError):
+                        silent.shutdown(socket.SHUT_RDWR)  # its thread reads the end, and goes
+
+        def _came(self, request: socket.socket) -> None:
             with self._lock:
                 self._waiting.pop(id(request), None)
 
     class QuietHandler(WSGIRequestHandler):
-        """Answers without a line per request, and hangs up on a client that stops in the middle of one."""
+        """Answers without a line per request, and hangs up on a client that is too slow."""
 
-        timeout = _STALLED_S
+        timeout = PART_S
+        rbufsize = 0
 
-        def parse_request(self) -> bool:
-            is_one = super().parse_request()  # the head has come
-            self.server.has_sent(self.connection)  # type: ignore[attr-defined]
-            return is_one
+        def setup(self) -> None:
+            super().setup()
+            waiting = functools.partial(self.server.waiting, self.connection)  # type: ignore[attr-defined]
+            self.rfile = io.BufferedReader(RequestBytes(self.rfile, self.connection, waiting))
 
         def log(self, type: str, message: str, *args: object) -> None:
             pass

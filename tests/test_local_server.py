@@ -46,10 +46,27 @@ def test_half_open_connections_are_bounded_and_others_are_answered(port, sent):
         connection.close()
 
 
-def test_slow_bodies_are_bounded(port):
+@pytest.mark.parametrize("path", [b"/body", b"/nothing"])
+def test_slow_bodies_are_bounded_and_others_are_answered(port, path):
     before = threading.active_count()
-    opened = _connections(port, MOST_CONNECTIONS + 50, b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n")
-    time.sleep(0.5)
-    assert threading.active_count() - before <= MOST_CONNECTIONS
+    opened = _connections(port, MOST_CONNECTIONS + 50, b"POST " + path + b" HTTP/1.1\r\nContent-Length: 99\r\n\r\nab")
+    assert urllib.request.urlopen(f"http://{LOOPBACK}:{port}/", timeout=10).read() == b"here"
+    deadline = time.monotonic() + 10
+    while threading.active_count() - before > MOST_WAITING + 1 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert threading.active_count() - before <= MOST_WAITING + 1
     for connection in opened:
+        connection.close()
+
+
+def test_who_sends_stays_and_who_is_silent_makes_room(port):
+    (sending,) = _connections(port, 1, b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 3000\r\n\r\n")
+    silent = []
+    for _ in range(30):
+        silent += _connections(port, MOST_WAITING // 10, b"POST /body HTTP/1.1\r\nContent-Length: 99\r\n\r\n")
+        sending.sendall(b"c" * 100)
+        time.sleep(0.02)
+    with sending, sending.makefile("rb") as answer:
+        assert answer.read().endswith(b"\r\n" + b"c" * 3000)
+    for connection in silent:
         connection.close()

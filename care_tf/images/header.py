@@ -8,7 +8,6 @@ from care_tf.images._plain_header import plain_header
 
 ORIENTATION_TAG = 0x0112
 MOST_PIXELS = 89_478_485  # a quarter of a GiB as RGB
-MOST_SERVED_PIXELS = 50_000_000  # of a request; decoding and resizing them took up to 0.9 GB, as a 16-bit PNG in color
 _FIRST_TRANSPOSED_ORIENTATION = 5
 _END_MARKERS = {"JPEG": b"\xff\xd9", "PNG": b"IEND"}
 _TAIL_BYTES = 4096  # some cameras append a few bytes of their own after the end marker

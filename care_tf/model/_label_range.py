@@ -1,14 +1,17 @@
-"""Labels that name no class of the model, told before training where they can be seen, else where TensorFlow fails."""
+"""Labels that name no class of the model, told before training where they can be seen, else by what the steps met."""
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from care_tf.errors import InputError
+from care_tf.keras_generation import number_in
+from care_tf.labels import names_class
 
 _OUTSIDE = re.compile(r"label value of (-?\d+) which is outside the valid range of \[0, (\d+)\)")
 
@@ -20,44 +23,103 @@ def counts_classes(loss: Any) -> bool:
     return is_known and (isinstance(loss, str) or loss.get_config().get("ignore_class") is None)
 
 
-def check_label_range(labels: Any, num_classes: int | None) -> None:
-    """Refuses whole numbers that are no class in labels that are in memory.
+def check_label_range(labels: Any, num_outputs: int | None) -> None:
+    """Refuses numbers that are no class in labels that are in memory.
 
     Args:
       labels: `y` of `fit` or `evaluate`; what is neither an array nor a list of numbers is not looked at, nor are rows
         of class values, which the training step checks.
-      num_classes: C; None where the model does not tell.
+      num_outputs: Units of the classifier; 1 for a binary one with a single unit, which also takes shares of class 1;
+        None where the model does not tell.
 
     Raises:
-      InputError: A label is below 0 or above C - 1; names the first row.
+      InputError: A label is below 0, above C - 1, a fraction or NaN; names the first row.
     """
-    if num_classes is None or not isinstance(labels, np.ndarray | list | tuple):
+    if num_outputs is None or not isinstance(labels, np.ndarray | list | tuple):
         return
     values = np.asarray(labels)
-    if values.ndim not in (1, 2) or (values.ndim == 2 and values.shape[1] != 1) or values.dtype.kind not in "iuf":
+    if not _are_numbers(values.shape) or values.dtype.kind not in "iuf":
         return
-    outside = np.flatnonzero((values.ravel() < 0) | (values.ravel() > num_classes - 1))
+    values = values.ravel()
+    outside = np.flatnonzero(~names_class(values, num_outputs).numpy())
     if len(outside):
-        raise _error(values.ravel()[outside[0]], num_classes, f"row {outside[0]}; {len(outside)} rows are such")
+        raise _error(values[outside[0]], max(num_outputs, 2), f"row {outside[0]}; {len(outside)} rows are such")
+
+
+class LabelWatch(keras.callbacks.Callback):
+    """Counts labels of no class in the steps: a loss compiled by XLA is NaN of them, where others fail, or cuts them.
+
+    A step cannot raise; what it counted is told at the end of an epoch and of an evaluation.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # No Keras metric, which would be logged and saved. Every replica counts the labels of all.
+        self._count = tf.Variable(
+            tf.zeros((), tf.int64),
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        self._num_classes = 0
+
+    def add(self, labels: Any, num_outputs: int) -> None:
+        """Counts a batch of all replicas, in the graph of a step; rows of class values are not looked at."""
+        labels = tf.convert_to_tensor(labels)
+        if not _are_numbers(labels.shape):
+            return
+        self._num_classes = max(num_outputs, 2)
+        self._count.assign_add(tf.math.count_nonzero(~names_class(labels, num_outputs)))
+
+    def check(self, model: keras.Model) -> None:
+        """Raises an InputError where labels of no class were counted; it names the steps that the model has trained."""
+        count = int(number_in(self._count))
+        if count:
+            raise _error(f"{count} labels that are none", self._num_classes, f"after {_steps_of(model)} training steps")
+
+    def reset(self) -> None:
+        """Begins to count."""
+        self._count.assign(tf.zeros_like(self._count))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Checks, before other callbacks save the model or judge its weights."""
+        self.check(self.model)
 
 
 @contextlib.contextmanager
-def label_range_named(steps_done: Callable[[], int]) -> Iterator[None]:
-    """Turns TensorFlow's error about a label outside the classes into a sentence.
+def label_range_named(model: keras.Model, watch: LabelWatch) -> Iterator[None]:
+    """Turns what comes of a label outside the classes into a sentence: TensorFlow's error, or a loss that is NaN.
 
     Args:
-      steps_done: How many steps have been trained, for the message.
+      model: Whose steps are counted, for the message.
+      watch: What the steps of the block count with.
 
     Raises:
       InputError: The block met such a label.
     """
     try:
         yield
+        watch.check(model)
     except tf.errors.InvalidArgumentError as error:
         found = _OUTSIDE.search(str(error))
         if found is None:
             raise
-        raise _error(found[1], int(found[2]), f"a batch, after {steps_done()} training steps") from error
+        raise _error(found[1], int(found[2]), f"a batch, after {_steps_of(model)} training steps") from error
+    except InputError:  # perhaps of a callback that met the NaN
+        watch.check(model)
+        raise
+    finally:
+        watch.reset()
+
+
+def _are_numbers(shape: Any) -> bool:
+    """Whether labels of a shape are one number each; a shape that is unknown is not."""
+    rank = tf.TensorShape(shape).rank
+    return rank == 1 or (rank == 2 and shape[1] == 1)
+
+
+def _steps_of(model: keras.Model) -> int:
+    return int(number_in(model.optimizer.iterations))
 
 
 def _error(label: Any, num_classes: int, where: str) -> InputError:

@@ -24,7 +24,7 @@ from care_tf.model._batches import ImageBatch, check_labels, true_class
 from care_tf.model._class_attention import MappedPredictions
 from care_tf.model._class_lists import check_class_list, class_names_of
 from care_tf.model._forward_terms import AttentionTerms, Terms
-from care_tf.model._label_range import check_label_range, counts_classes, label_range_named
+from care_tf.model._label_range import LabelWatch, check_label_range, counts_classes, label_range_named
 from care_tf.model._learned_masks import (
     MaskTerms,
     check_has_masks,
@@ -165,7 +165,7 @@ class CAREModel(OnReplicas):
             name: (Mean if name in _NAN_OF_NONE else keras.metrics.Mean)(name=name, dtype="float32")
             for name in LOGGED_MEANS + EMBEDDING_MEANS + (() if mask_head is None else MASK_MEANS)
         }
-        self._watch = AttentionWatch()
+        self._watch, self._label_watch = AttentionWatch(), LabelWatch()
         self._mapper = tf.function(self._map_at_image_size, autograph=False, reduce_retracing=True)
         self._image_shape: list[int | None] | None = None
         if getattr(self.classifier, "inputs", None):
@@ -245,6 +245,7 @@ class CAREModel(OnReplicas):
         given = inspect.signature(super().fit).bind(x, *args, **kwargs).arguments
         self._observed.class_names = class_names_of(x) or self._observed.class_names
         self._check_class_list(given.get("validation_data"))
+        keras_generation.forget_validation_data(self)
         with self._named_failures(given.get("y")):
             return super().fit(**{**given, "callbacks": self._watched(given.get("callbacks"))})
 
@@ -261,19 +262,21 @@ class CAREModel(OnReplicas):
 
     @contextlib.contextmanager
     def _named_failures(self, labels: Any) -> Iterator[None]:
-        """Says in a sentence what TensorFlow says of its own tensors: a label of no class, a full memory."""
+        """Says in a sentence what TensorFlow says of tensors, or not at all: a label of no class, a full memory."""
         if counts_classes(self.loss):
-            check_label_range(labels, self._observed.num_classes)
-        with full_memory_named(), missing_image_named(), label_range_named(lambda: int(self.optimizer.iterations)):
+            check_label_range(labels, self._observed.num_outputs)
+        with full_memory_named(), missing_image_named(), label_range_named(self, self._label_watch):
             yield
 
     def _watched(self, callbacks: Any) -> Any:
-        """The callbacks of a fit with the watch, which takes what it must out of the logs before others see them."""
+        """The callbacks of a fit with the watches, which take what they must out of the logs before others see them."""
+        own: list[keras.callbacks.Callback] = [self._label_watch, self._watch]
         if not isinstance(callbacks, keras.callbacks.CallbackList):
-            return [self._watch, *tf.nest.flatten(callbacks or [])]
+            return [*own, *tf.nest.flatten(callbacks or [])]
         if self._watch not in callbacks.callbacks:
-            self._watch.set_model(self)
-            callbacks.callbacks.insert(0, self._watch)
+            for watch in own:
+                watch.set_model(self)
+            callbacks.callbacks[:0] = own
         return callbacks
 
     def _check_class_list(self, data: Any) -> None:
@@ -387,6 +390,8 @@ class CAREModel(OnReplicas):
         y, sample_weight, predictions, attention, embedding, masks = gathered(
             (y, sample_weight, terms.predictions, terms.attention, terms.embedding, terms.masks)
         )
+        if y is not None and counts_classes(self.loss):
+            self._label_watch.add(y, predictions.shape[-1])
         classification = keras_generation.compiled_loss(self, x, y, predictions, sample_weight, training)
         classification = at_least_float32(classification)
         dtype = classification.dtype

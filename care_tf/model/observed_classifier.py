@@ -86,7 +86,12 @@ class ObservedClassifier:
     @property
     def num_classes(self) -> int | None:
         """How many classes the outputs stand for; None before the classifier has an input shape."""
-        return None if self._anatomy is None else max(self._anatomy.num_outputs, 2)
+        return None if self.num_outputs is None else max(self.num_outputs, 2)
+
+    @property
+    def num_outputs(self) -> int | None:
+        """Length of the output; None until the classifier has been built."""
+        return None if self._anatomy is None else self._anatomy.num_outputs
 
     @property
     def score_dtype(self) -> tf.DType:

@@ -4,14 +4,16 @@ import functools
 import io
 import threading
 from collections.abc import Collection
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from care_tf.errors import InputError
 from care_tf.extras import require_extra
 from care_tf.file_in_memory import FileInMemory
 from care_tf.local_server import HEADERS, add_page, refusal
+from care_tf.request_arrival import PART_BYTES, PART_S
 from care_tf.serving._image_files import TooLargeError
 from care_tf.serving._prediction_service import PredictionService
+from care_tf.serving._upload_memory import CountedStream, UploadMemory
 
 if TYPE_CHECKING:
     import flask
@@ -20,7 +22,8 @@ require_extra("care serve", "serve", "flask")
 
 MAX_BODY_BYTES = 64 * 2**20
 MAX_IMAGES = 16
-MAX_REQUESTS = 4  # whose uploads are in memory at once
+MAX_REQUESTS = 4  # answered at once
+MAX_UPLOAD_BYTES = MAX_REQUESTS * MAX_BODY_BYTES  # in memory at once, of requests that arrive or are answered
 _MAX_NAME = 100
 _ASSETS = {"demo.css": "text/css", "demo.js": "text/javascript"}
 _OWN_FIELDS = ("class_name", "pictures")
@@ -39,23 +42,37 @@ def create_demo_app(service: PredictionService, names: Collection[str] | None) -
     | `POST /predict` | `{"images": [...]}`, one for each image of a form, or for the body |
 
     Whatever goes wrong with a request is `{"error": "..."}`, one line, with a 4xx status, 503 while `MAX_REQUESTS` are
-    being answered, or 500 for a fault of the server.
+    being answered or uploads fill `MAX_UPLOAD_BYTES`, or 500 for a fault of the server. A request that is still
+    arriving keeps no other one from being answered.
 
     Args:
       service: What answers.
       names: The host names by which browsers may call it, as of `refusal`.
     """
     import flask
-    from werkzeug.exceptions import HTTPException
+    from werkzeug.exceptions import ClientDisconnected, HTTPException
+
+    def refuse_upload() -> None:
+        flask.abort(503, f"uploads fill the {MAX_UPLOAD_BYTES >> 20} MiB there are for them; send this one again later")
 
     class Request(flask.Request):
-        """Keeps files of a form in memory; werkzeug would write large ones to a temporary file."""
+        """Keeps files of a form in memory, and counts it; werkzeug would write large ones to a temporary file."""
 
         max_form_parts = 4 * MAX_IMAGES
+
+        @functools.cached_property
+        def stream(self) -> IO[bytes]:
+            return cast(IO[bytes], CountedStream(super().stream, memory, refuse_upload))
+
+        def close(self) -> None:  # once the request is answered
+            super().close()
+            if "stream" in vars(self):
+                self.stream.close()
 
         def _get_file_stream(self, *_: Any, **__: Any) -> IO[bytes]:
             return io.BytesIO()
 
+    memory = UploadMemory(MAX_UPLOAD_BYTES)
     under_way = threading.BoundedSemaphore(MAX_REQUESTS)
     app = flask.Flask(__name__, static_folder=None)
     app.request_class = Request
@@ -72,6 +89,11 @@ def create_demo_app(service: PredictionService, names: Collection[str] | None) -
         )
         return flask.jsonify(error=too_large if error.code == 413 else error.description), error.code or 500
 
+    @app.errorhandler(ClientDisconnected)
+    def broken_off(_: ClientDisconnected) -> tuple["flask.Response", int]:
+        speed = f"at {PART_BYTES // PART_S // 1000} kB a second, or within {PART_S} seconds"
+        return flask.jsonify(error=f"a request must arrive {speed}; this one stopped before its end"), 408
+
     @app.errorhandler(InputError)
     def bad_input(error: InputError) -> tuple["flask.Response", int]:
         return flask.jsonify(error=str(error)), 413 if isinstance(error, TooLargeError) else 422
@@ -82,15 +104,15 @@ def create_demo_app(service: PredictionService, names: Collection[str] | None) -
 
     @app.post("/predict")
     def predict() -> "flask.Response":
+        files, fields = _uploads(flask.request)  # takes as long as the client takes to send them
         if not under_way.acquire(blocking=False):
             flask.abort(503, f"{MAX_REQUESTS} requests are being answered; send this one again later")
         try:
-            return answers()
+            return answers(files, fields)
         finally:
             under_way.release()
 
-    def answers() -> "flask.Response":
-        files, fields = _uploads(flask.request)
+    def answers(files: list[FileInMemory], fields: dict[str, str]) -> "flask.Response":
         if not files:
             flask.abort(400, "send an image: as the body, or as one or more files of a form (multipart/form-data)")
         if len(files) > MAX_IMAGES:

@@ -9,6 +9,7 @@ from care_tf.datasets.dicom import read_dicom, read_dicom_header
 from care_tf.errors import InputError
 from care_tf.file_in_memory import AnyFile, open_file
 from care_tf.images.pixels import named_errors, read_image, read_tiff
+from care_tf.serving._served_size import MOST_PIXELS, MOST_SIDE_PX, SIZE_RULE
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _DICOM_SUFFIXES = (".dcm", ".dicom")
@@ -16,7 +17,6 @@ _STARTS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8")
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _DICOM_MARK, _DICOM_MARK_AT = b"DICM", 128
 _DEFLATED = b"1.2.840.10008.1.2.1.99"  # the transfer syntax
-_MAX_SIDE_PX = 30_000
 _TILE_WIDTH, _TILE_LENGTH = 322, 323  # tags of TIFF
 
 
@@ -43,11 +43,11 @@ def read_pixels(path: AnyFile, max_pixel_value: int | None = None) -> np.ndarray
     return (read_tiff if kind == "TIFF" else read_image)(path, max_pixel_value)
 
 
-def refuse_large(path: AnyFile, max_pixels: int) -> None:
+def refuse_large(path: AnyFile) -> None:
     """Refuses an image by the size that its header states, before anything is decoded.
 
     Raises:
-      TooLargeError: It has more than `max_pixels`, or a side of more than 30,000 px.
+      TooLargeError: It has more than 50 million pixels, or a side of more than 30,000 px.
       InputError: As `read_pixels`, as far as the header shows; or a DICOM file is deflated, its header too, so that
         reading this much could take any memory.
     """
@@ -69,13 +69,10 @@ def refuse_large(path: AnyFile, max_pixels: int) -> None:
             except Image.DecompressionBombError:  # Pillow's own limit
                 received = f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
     for width, height in sizes:
-        if width * height > max_pixels or max(width, height) > _MAX_SIDE_PX:
+        if width * height > MOST_PIXELS or max(width, height) > MOST_SIDE_PX:
             received = f"{width:,} x {height:,}"
     if received:
-        raise TooLargeError(
-            f"{path} must have at most {max_pixels:,} pixels, and {_MAX_SIDE_PX:,} on a side. Received {received}. "
-            "Shrink it."
-        )
+        raise TooLargeError(f"{path} must have {SIZE_RULE}. Received {received}. Shrink it.")
 
 
 def _tile_size(image: Any) -> tuple[int, int]:

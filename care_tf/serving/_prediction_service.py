@@ -11,7 +11,6 @@ from care_tf.errors import InputError, clause
 from care_tf.evaluation.map_overlay import resized
 from care_tf.evaluation.pictures import jpeg_picture
 from care_tf.file_in_memory import FileInMemory
-from care_tf.images.header import MOST_SERVED_PIXELS
 from care_tf.serving._heatmap import heatmap
 from care_tf.serving._image_files import refuse_large
 from care_tf.serving._predictor import BadImage, ImageFile, Prediction, Predictor
@@ -66,7 +65,7 @@ class PredictionService:
                 f"The request must say {', '.join(lacking)} of the image. Received none. Add a field for it."
             )
         with self._one_at_a_time, reading_warnings() as warned:
-            refuse_large(file, MOST_SERVED_PIXELS)
+            refuse_large(file)
             image = ImageFile(file.name, cells, file.contents)
             thumbnail = resized if pictures else None
             ((found,),) = self._model.batches([image], attention=True, class_name=class_name, thumbnail=thumbnail)

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from care_tf.images.header import MOST_SERVED_PIXELS
+from care_tf.serving._served_size import MOST_PIXELS, MOST_SIDE_PX, SIZE_RULE
 
 _JPEG, _PNG = b"\xff\xd8", r"\CPNG\r\n\x1a\n\C{16}\C*"  # \C: a byte; the first is no text
 
@@ -17,15 +17,15 @@ def finite_images(images: tf.Tensor) -> tf.Tensor:
 
 
 def small_jpeg_or_png(contents: tf.Tensor, name: tf.Tensor) -> tf.Tensor:
-    """Scalar string, as given; what is no JPEG or PNG, or states more pixels than are decoded, fails the request."""
+    """Scalar string, as given; what is no JPEG or PNG, or states a larger size than is decoded, fails the request."""
     is_png = tf.strings.regex_full_match(contents, _PNG)
     is_known = is_png | tf.equal(tf.strings.substr(contents, 0, 2), _JPEG)
     message = "image_bytes must be JPEG or PNG files. Received another in"
     with tf.control_dependencies([tf.debugging.Assert(is_known, [message, name])]):
         sides = tf.cond(is_png, lambda: _png_sides(contents), lambda: tf.image.extract_jpeg_shape(contents)[:2])
     num_pixels = tf.reduce_prod(tf.cast(sides, tf.int64))
-    message = f"images must have at most {MOST_SERVED_PIXELS:,} pixels. Received, in"
-    is_small = (num_pixels > 0) & (num_pixels <= MOST_SERVED_PIXELS)
+    message = f"images must have {SIZE_RULE}. Received, in"
+    is_small = (num_pixels > 0) & (num_pixels <= MOST_PIXELS) & (tf.reduce_max(sides) <= MOST_SIDE_PX)
     with tf.control_dependencies([tf.debugging.Assert(is_small, [message, name, sides])]):
         return tf.identity(contents)
 

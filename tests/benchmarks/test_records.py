@@ -134,3 +134,13 @@ def test_every_script_that_measures_is_run_and_can_write_its_records(name):
     text = (FOLDER / f"{name}.py").read_text()
     assert ("add_output(parser)" in text) == (name in BENCHMARKS)
     assert importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py") is not None
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux forgets a peak")
+def test_a_peak_is_that_of_its_own_round():
+    from rounds import peaks_mib
+
+    mebibytes = iter([400, 10, 200, 10])  # the first call does not count
+    peaks = peaks_mib(lambda: b"a" * (next(mebibytes) * 2**20))
+    assert len(peaks) == 3
+    assert peaks[1] - peaks[0] == pytest.approx(190, abs=60) and peaks[1] - peaks[2] == pytest.approx(190, abs=60)

@@ -6,31 +6,36 @@ import pytest
 import tensorflow as tf
 
 from care_tf import CAREModel
+from care_tf.callbacks import FiniteLoss
 from care_tf.device_memory import full_memory_named
 from care_tf.errors import InputError
-from care_tf.model._label_range import check_label_range, counts_classes, label_range_named
+from care_tf.model._label_range import LabelWatch, check_label_range, counts_classes, label_range_named
 
 
 @pytest.mark.parametrize(
-    ("labels", "num_classes", "message"),
+    ("labels", "num_outputs", "message"),
     [
         ([0, 1, 3], 3, "0 to 2 for a model of 3 classes. Received 3 .row 2; 1 rows"),
         ([[0], [-1]], 3, "Received -1 .row 1"),
-        ([0.0, 1.5], 2, "Received 1.5"),
+        ([0.0, 1.5], 1, "0 to 1 for a model of 2 classes. Received 1.5"),
+        ([0.0, 0.5, 1.5], 2, "Received 0.5 .row 1; 2 rows"),
+        ([2.0, np.nan], 3, "Received nan .row 1; 1 rows"),
+        ([[1.0], [np.nan]], 1, "Received nan .row 1"),
         ([0, 1, 2], 3, None),
-        ([0.5, 1.0], 2, None),
+        ([1.9999999, 0.0], 3, None),
+        ([0.5, 1.0], 1, None),
         (np.eye(3), 3, None),
         ([0, 9], None, None),
         (["a", "b"], 2, None),
         (None, 2, None),
     ],
 )
-def test_labels_in_memory_are_looked_at(labels, num_classes, message):
+def test_labels_in_memory_are_looked_at(labels, num_outputs, message):
     if message is None:
-        check_label_range(labels, num_classes)
+        check_label_range(labels, num_outputs)
     else:
         with pytest.raises(InputError, match=message):
-            check_label_range(labels, num_classes)
+            check_label_range(labels, num_outputs)
 
 
 def test_a_loss_that_may_take_other_labels_is_left_alone():
@@ -55,8 +60,79 @@ def test_tensorflows_error_becomes_a_sentence(images):
         model.fit(batches, verbose=0)
 
 
+def compiled_by_xla():
+    from classifiers import functional
+
+    model = CAREModel(functional(), alpha=0.0)
+    model.compile("sgd", "sparse_categorical_crossentropy", jit_compile=True)
+    return model
+
+
+def batches_of(image, labels):
+    return tf.data.Dataset.from_tensor_slices((image, labels)).batch(8)
+
+
+def with_wrong(labels, wrong):
+    """One label of every eight is wrong."""
+    return np.where(np.arange(len(labels)) % 8 == 5, wrong, labels).astype("float32")
+
+
+class CountsEpochs(keras.callbacks.Callback):
+    def __init__(self):
+        super().__init__()
+        self.epochs = 0
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs += 1
+
+
+@pytest.mark.parametrize(("wrong", "has_masks"), [(7, False), (-1, True), (np.nan, False), (0.5, False)])
+def test_what_xla_makes_nan_of_becomes_a_sentence(images, wrong, has_masks):
+    image, labels, masks = images
+    model, later = compiled_by_xla(), CountsEpochs()
+    batches = batches_of({"image": image, "mask": masks} if has_masks else image, with_wrong(labels, wrong))
+    steps = len(batches)
+    message = rf"0 to 2 for a model of 3 classes. Received {steps} labels that are none .after {steps} training steps"
+    with pytest.raises(InputError, match=message):
+        model.fit(batches, epochs=3, verbose=0, callbacks=[later])
+    assert later.epochs == 0  # callbacks that save models come later
+    with pytest.raises(InputError, match=f"Received {steps} labels that are none"):
+        model.evaluate(batches, verbose=0)
+
+
+def test_wrong_validation_labels_and_a_list_of_callbacks(images):
+    image, labels, _ = images
+    model = compiled_by_xla()
+    right, wrong = batches_of(image, labels.astype("float32")), batches_of(image, with_wrong(labels, 7))
+    with pytest.raises(InputError, match=f"Received {len(wrong)} labels that are none"):
+        model.fit(right, validation_data=wrong, verbose=0)
+    assert np.isfinite(model.fit(right, validation_data=right, verbose=0).history["val_loss"])  # counts begin anew
+    with pytest.raises(InputError, match=f"Received {len(wrong)} labels that are none"):
+        model.fit(wrong, verbose=0, callbacks=keras.callbacks.CallbackList([], model=model))
+
+
+def test_a_callback_that_meets_the_nan_first_does_not_hide_the_labels(images):
+    image, labels, _ = images
+    model = compiled_by_xla()
+    with pytest.raises(InputError, match="Received 1 labels that are none .after 1 training steps"):
+        model.fit(batches_of(image, with_wrong(labels, 7)), verbose=0, callbacks=[FiniteLoss()])
+    with pytest.raises(InputError, match="Lower the learning rate"):
+        model.fit(batches_of(image * np.nan, labels.astype("float32")), verbose=0, callbacks=[FiniteLoss()])
+
+
+def test_rows_of_class_values_and_losses_that_take_other_labels_are_not_counted(images):
+    from classifiers import functional
+
+    image, labels, _ = images
+    model = CAREModel(functional(), alpha=0.0)
+    model.compile("sgd", "categorical_crossentropy", jit_compile=False)
+    model.fit(batches_of(image, 0.5 * np.eye(3)[labels]), verbose=0)
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(ignore_class=-1), jit_compile=False)
+    model.fit(batches_of(image, np.where(labels == 0, -1, labels)), verbose=0)
+
+
 def test_other_errors_of_tensorflow_are_left_alone():
-    with pytest.raises(tf.errors.InvalidArgumentError), label_range_named(lambda: 0):
+    with pytest.raises(tf.errors.InvalidArgumentError), label_range_named(keras.Model(), LabelWatch()):
         raise tf.errors.InvalidArgumentError(None, None, "something else")
 
 

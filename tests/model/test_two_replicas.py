@@ -213,4 +213,13 @@ if KERAS_3:
     adding = keras.layers.Conv2D(5, 3, activity_regularizer="l2", name="adding")
     assert "Received them of the layers adding on 2" in refusal(further=[adding])
     assert "accumulates gradients on one device only" in refusal(settings={"gradient_accumulation_steps": 2})
+
+with two.scope():
+    model = care("batch")
+halves = np.where(np.arange(16) == 9, 0.5, labels).astype("float32")
+try:
+    model.fit(tf.data.Dataset.from_tensor_slices((image, halves)).batch(8), verbose=0)
+    raise AssertionError("a label of no class is not told")
+except InputError as told:
+    assert "Received 1 labels that are none (after 2 training steps)" in str(told), told
 """

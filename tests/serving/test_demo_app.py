@@ -6,6 +6,7 @@ import json
 import struct
 import tempfile
 import threading
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,11 +16,12 @@ from color_model import CLASSES, ColorModel
 from downloads import write_dicom
 from PIL import Image
 
+from care_tf import request_arrival
 from care_tf.data import InputEncoding
 from care_tf.errors import InputError
 from care_tf.evaluation.decision_thresholds import Decision
 from care_tf.file_in_memory import FileInMemory
-from care_tf.serving import _predictor, demo_server
+from care_tf.serving import _demo_app, _predictor, demo_server
 from care_tf.serving._demo_app import MAX_IMAGES, MAX_REQUESTS, create_demo_app
 from care_tf.serving._prediction_service import PredictionService
 from care_tf.serving.demo_server import make_demo_server, serve_demo
@@ -305,6 +307,40 @@ def test_more_requests_at_once_than_fit_the_memory_are_told_to_come_again(monkey
     assert [reply.result().status_code for reply in replies] == [200] * MAX_REQUESTS
     monkeypatch.undo()
     assert post(app.test_client(), encoded()).status_code == 200
+
+
+def upload_of(address, num_bytes, sent=b""):
+    """A connection that has announced an image, and sent a part of it."""
+    connection = http.client.HTTPConnection(address, timeout=20)
+    connection.putrequest("POST", "/predict")
+    connection.putheader("Content-Length", str(num_bytes))
+    connection.endheaders(sent)
+    return connection
+
+
+def test_slow_uploads_keep_nobody_from_being_answered(served):
+    slow = [upload_of(served, 60_000_000, b"a") for _ in range(2 * MAX_REQUESTS)]
+    time.sleep(0.5)
+    assert asked(served, encoded())[0] == 200
+    for connection in slow:
+        connection.close()
+
+
+def test_an_upload_that_is_too_slow_is_told_so(served, monkeypatch):
+    monkeypatch.setattr(request_arrival, "PART_S", 0.3)
+    reply = upload_of(served, 1000, b"a").getresponse()
+    assert reply.status == 408 and "at 100 kB a second" in json.loads(reply.read())["error"]
+
+
+def test_uploads_that_fill_the_memory_are_told_to_come_again(monkeypatch):
+    monkeypatch.setattr(_demo_app, "MAX_UPLOAD_BYTES", 2 * 2**20)
+    client = app_of().test_client()
+    for data in (b"x" * 3 * 2**20, form(b"x" * 3 * 2**20)):
+        refused = post(client, data)
+        assert refused.status_code == 503 and "uploads fill the 2 MiB" in refused.json["error"]
+    for _ in range(5):  # what was taken is given back, after good requests and after bad ones
+        assert post(client, form(encoded() + bytes(2**20))).status_code == 200
+        assert post(client, b"x" * 2**20).status_code == 422
 
 
 def test_a_stopped_service_begins_no_image():

@@ -321,9 +321,9 @@ def test_fractional_pixels_of_the_right_size_are_not_rounded(model, exported):
     assert np.abs(received - expected).max() < 0.1 * rounding
 
 
-def _huge_png():
+def _png_that_states(width, height):
     contents = bytearray(encoded_images()[0])
-    contents[16:24] = (20_000).to_bytes(4, "big") * 2
+    contents[16:24] = width.to_bytes(4, "big") + height.to_bytes(4, "big")
     return bytes(contents)
 
 
@@ -335,7 +335,9 @@ def _huge_png():
         (b"", "must be JPEG or PNG files"),
         (b"GIF89a" + bytes(40), "must be JPEG or PNG files"),
         (b"\xff\xd8\xff\xe0 cut off", "(?s)"),
-        (_huge_png, "at most 50,000,000 pixels"),
+        (lambda: _png_that_states(20_000, 20_000), "at most 50,000,000 pixels, and 30,000 on a side"),
+        (lambda: _png_that_states(30_001, 1), "at most 50,000,000 pixels, and 30,000 on a side"),
+        (lambda: _png_that_states(1, 30_001), "at most 50,000,000 pixels, and 30,000 on a side"),
         (lambda: encoded_images()[0][:60], "image"),
     ],
 )

@@ -62,8 +62,5 @@ def test_a_tile_larger_than_the_image_is_refused(tmp_path, gray):
     for own, tag in ((65_000, 322), (65_001, 323)):  # Pillow writes no tags of tiles
         content = content.replace(struct.pack("<HHI", own, 3, 1), struct.pack("<HHI", tag, 3, 1))
     (tmp_path / "a.tif").write_bytes(content)
-    with pytest.raises(TooLargeError, match="a.tif must have at most 60 pixels.* Received 20,000 x 20,000. Shrink it."):
-        refuse_large(tmp_path / "a.tif", 60)
-    with pytest.raises(TooLargeError, match="Received 9 x 6. Shrink it."):
-        Image.fromarray(gray).save(tmp_path / "a.png")
-        refuse_large(tmp_path / "a.png", 53)
+    with pytest.raises(TooLargeError, match="a.tif must have at most 50,000,000 .* Received 20,000 x 20,000. Shr"):
+        refuse_large(tmp_path / "a.tif")

@@ -190,7 +190,7 @@ def _pixels(folder):
     from care_tf.serving._image_files import read_pixels, refuse_large
 
     def read(path):
-        refuse_large(path, 50_000_000)
+        refuse_large(path)
         return read_pixels(path)
 
     return _images(), _of_file("x.png", read)(folder)
