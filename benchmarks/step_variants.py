@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from care_tf import CAREModel
+from care_tf import CAREModel, keras_generation
 from care_tf.attention import gradcam, normalize_map
 from care_tf.backbones import build_classifier, get_backbone
 from care_tf.keras_generation import tensorflow_variable
@@ -78,6 +78,7 @@ def make_model(variant: str, cell) -> keras.Model | None:
         run_eagerly=cell.mode == "eager",
         jit_compile=cell.mode == "xla",
     )
+    keras_generation.build_optimizer(model)  # as CAREModel does: Keras 3 traces twice without, which stays in memory
     return model
 
 
