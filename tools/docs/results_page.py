@@ -19,13 +19,15 @@ from care_tf.errors import InputError
 from care_tf.files import write_text
 from care_tf.runs.comparison_extract import ComparisonExtract, extract_comparison, read_extract, write_extract
 
-_NOT_RUN = """Planned and not run: five seeds and all methods with frames on 50 and 70 % (two seeds, four methods), five
-seeds with frames on all (three); three seeds, cross entropy, random boxes, cropping and other supervised
-methods with the square on all (two seeds, five methods); ISIC 2018 fine-tuned on all four folds with two
-seeds and all nevi (two folds, one seed, nevi capped; with EfficientNet-Lite0 one fold, the last block alone);
-stickers, rulers, ink, hair and letters, for which there are [traps](traps.md); learned masks beside a fixed
-square in the middle; any network or image size but these. With another share of frames the number of
-melanomas differs, too, so that the plot is not of the share alone."""
+_NOT_RUN = """Planned and not run: five seeds and all methods with frames on 50 and 70 % (two seeds, four methods),
+five seeds with frames on all (three); three seeds, cross entropy, random boxes, cropping and other
+supervised methods with the square on all (two seeds, five methods); ISIC 2018 fine-tuned on all four
+folds with two seeds and all nevi (two folds, one seed, nevi capped; with EfficientNet-Lite0 one fold,
+the last block alone), and there cropping and painting; stickers, rulers, ink, hair and letters, for
+which there are [traps](traps.md); the reversed and the clean tests of the traps, which `care evaluate
+--split` gives; learned masks beside a fixed square in the middle; any network or image size but these.
+With another share of frames the number of melanomas differs, too, so that the plot is not of the share
+alone."""
 _ELSEWHERE = """Others report the accuracy of the worst group, in percent, of other networks and at other settings: no
 figure here compares with them.
 
