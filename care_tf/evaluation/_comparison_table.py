@@ -153,11 +153,13 @@ def _notes(
     ]
     shown = [m.differences[name] for m in compared for name in names if m.differences[name].mean.value is not None]
     if shown:
-        num_excluding = sum(difference.mean.excludes_zero for difference in shown)
+        excluding = [difference for difference in shown if difference.mean.excludes_zero]
+        num_mixed = sum((each.minimum or 0) <= 0 <= (each.maximum or 0) for each in excluding)
         notes.append(
-            f"Bold: the interval excludes 0. The table holds {len(shown)} differences, each at 95 %: even if no method "
-            f"differed from its baseline, about {len(shown) / 20:.1f} of them would exclude 0 by chance; "
-            f"{num_excluding} {'does' if num_excluding == 1 else 'do'}. Nothing is adjusted for that."
+            f"Bold: the interval excludes 0, as {len(excluding)} of {len(shown)} in the table do. In {num_mixed} of these "
+            "the trained models lie on both sides of 0: another training may give the other sign. The intervals hold "
+            "the models fixed, so more than one in twenty excludes 0 though nothing differs, the more the fewer models "
+            "there are. Nothing is adjusted for that, nor for the number of differences."
         )
     if shown and any(name.startswith("recall_at_equal_calls/") for name in names):
         notes.append(

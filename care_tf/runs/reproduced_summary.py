@@ -53,7 +53,10 @@ def attention_summary(
         highs = [row["difference_high"] for row in rows if row["difference_high"] is not None]
         counts = [f"{number} of {len(lows)}" for number in (sum(v > 0 for v in lows), sum(v < 0 for v in highs))]
         lines.append(f"| {' | '.join([title.format(rarest), *ends, *counts])} |")
-    note = "The settings share images and baselines, and of 20 intervals about one excludes 0 by chance."
+    note = (
+        "The settings share images and baselines, and the intervals hold the trained models fixed: more than one of 20 "
+        "excludes 0 by chance."
+    )
     return "\n".join([*lines, "", note])
 
 

@@ -101,8 +101,7 @@ def test_differences_table_is_bold_where_the_interval_excludes_zero():
 
 def test_notes_count_the_comparisons():
     text = comparison_markdown(_comparison(), ["DF"])
-    assert "The table holds 2 differences, each at 95 %" in text
-    assert "about 0.1 of them would exclude 0 by chance; 1 does." in text
+    assert "Bold: the interval excludes 0, as 1 of 2 in the table do. In 1 of these the trained models lie" in text
     assert "1,000 resamples of the groups (patients or lesions) within each fold (2 folds, 1,000 images in 900" in text
     assert "or they were predicted before there was such a figure." in text
     assert "(k of n): over the k of n models" in text and "(k of n)" not in comparison_markdown(_comparison(), [])
