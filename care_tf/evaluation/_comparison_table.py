@@ -158,8 +158,8 @@ def _notes(
         notes.append(
             f"Bold: the interval excludes 0, as {len(excluding)} of {len(shown)} in the table do. In {num_mixed} of "
             "these the trained models lie on both sides of 0: another training may give the other sign. The intervals "
-            "hold the models fixed, so more than one in twenty excludes 0 though nothing differs, the more the fewer models "
-            "there are. Nothing is adjusted for that, nor for the number of differences."
+            "hold the models fixed, so more than one in twenty excludes 0 though nothing differs, the more the fewer "
+            "models there are. Nothing is adjusted for that, nor for the number of differences."
         )
     if shown and any(name.startswith("recall_at_equal_calls/") for name in names):
         notes.append(
