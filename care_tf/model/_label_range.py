@@ -61,15 +61,21 @@ class LabelWatch(keras.callbacks.Callback):
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
-        self._num_classes = 0
+        self._num_classes, self.depth = 0, 0
 
-    def add(self, labels: Any, num_outputs: int) -> None:
-        """Counts a batch of all replicas, in the graph of a step; rows of class values are not looked at."""
+    def add(self, labels: Any, sample_weight: Any, num_outputs: int) -> None:
+        """Counts a batch of all replicas, in the graph of a step.
+
+        Rows of class values are not looked at, nor labels of images that weigh 0: any number may stand for "no label".
+        """
         labels = tf.convert_to_tensor(labels)
         if not _are_numbers(labels.shape):
             return
         self._num_classes = max(num_outputs, 2)
-        self._count.assign_add(tf.math.count_nonzero(~names_class(labels, num_outputs)))
+        is_wrong = ~names_class(labels, num_outputs)
+        if sample_weight is not None:
+            is_wrong &= tf.reshape(tf.cast(sample_weight, tf.float32), (-1,)) != 0
+        self._count.assign_add(tf.math.count_nonzero(is_wrong))
 
     def check(self, model: keras.Model) -> None:
         """Raises an InputError where labels of no class were counted; it names the steps that the model has trained."""
@@ -97,6 +103,9 @@ def label_range_named(model: keras.Model, watch: LabelWatch) -> Iterator[None]:
     Raises:
       InputError: The block met such a label.
     """
+    if watch.depth == 0:  # what single steps have counted since, `train_on_batch`, is not of this block
+        watch.reset()
+    watch.depth += 1
     try:
         yield
         watch.check(model)
@@ -109,6 +118,7 @@ def label_range_named(model: keras.Model, watch: LabelWatch) -> Iterator[None]:
         watch.check(model)
         raise
     finally:
+        watch.depth -= 1
         watch.reset()
 
 

@@ -391,7 +391,7 @@ class CAREModel(OnReplicas):
             (y, sample_weight, terms.predictions, terms.attention, terms.embedding, terms.masks)
         )
         if y is not None and counts_classes(self.loss):
-            self._label_watch.add(y, predictions.shape[-1])
+            self._label_watch.add(y, sample_weight, predictions.shape[-1])
         classification = keras_generation.compiled_loss(self, x, y, predictions, sample_weight, training)
         classification = at_least_float32(classification)
         dtype = classification.dtype

@@ -86,6 +86,7 @@ def evaluate_run(
         calls = calls_of(own, num_resamples)
         report = run_report(own, compared, differences, calls)
         with files_together(target, mark=run_files.METRICS) as folder:
+            (target / run_files.PREDICTED_FILES).unlink(missing_ok=True)  # of the predictions that are replaced
             write_predictions(folder, rows, own.predictions)
             write_report(folder / run_files.REPORT, report)
             _write_metrics(folder, own, compared, differences, calls[0], in_groups)

@@ -77,4 +77,8 @@ def _group(given: Any) -> WorkerGroup | str:
 
 def _is_address(value: Any) -> bool:
     parts = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    try:
+        str(value).rpartition(":")[0].encode("idna")
+    except UnicodeError:  # as of host..b, on which a connection would fail
+        return False
     return parts is not None and 0 < int(parts[1]) < 2**16

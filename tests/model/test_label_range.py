@@ -131,6 +131,27 @@ def test_rows_of_class_values_and_losses_that_take_other_labels_are_not_counted(
     model.fit(batches_of(image, np.where(labels == 0, -1, labels)), verbose=0)
 
 
+def test_labels_of_images_that_weigh_nothing_are_not_counted(images):
+    from classifiers import functional
+
+    image, labels, _ = images
+    unlabeled = np.arange(len(labels)) % 4 == 3
+    model = CAREModel(functional(num_outputs=1, activation="sigmoid"), alpha=0.0)
+    model.compile("sgd", "binary_crossentropy", jit_compile=False)
+    y, weights = np.where(unlabeled, -1.0, labels > 1).astype("float32"), (~unlabeled).astype("float32")
+    batches = tf.data.Dataset.from_tensor_slices((image, y, weights)).batch(4)
+    assert np.isfinite(model.fit(batches, verbose=0).history["loss"][0])
+    with pytest.raises(InputError, match="labels that are none"):
+        model.fit(tf.data.Dataset.from_tensor_slices((image, y, weights + 1)).batch(4), verbose=0)
+
+
+def test_what_single_steps_counted_is_not_of_the_next_fit(images):
+    image, labels, _ = images
+    model = compiled_by_xla()
+    model.test_on_batch(image, with_wrong(labels, 7))
+    assert np.isfinite(model.fit(batches_of(image, labels.astype("float32")), verbose=0).history["loss"][0])
+
+
 def test_other_errors_of_tensorflow_are_left_alone():
     with pytest.raises(tf.errors.InvalidArgumentError), label_range_named(keras.Model(), LabelWatch()):
         raise tf.errors.InvalidArgumentError(None, None, "something else")

@@ -321,6 +321,7 @@ TWO = '"cluster": {"worker": ["a:1", "b:1"]}'
         ('{"cluster": {"worker": "a:1"}}', "worker is no list of texts host:port"),
         ('{"cluster": {"worker": ["a"]}}', "worker is no list of texts host:port"),
         ('{"cluster": {"worker": ["a:99999"]}}', "worker is no list of texts host:port"),
+        ('{"cluster": {"worker": ["host..b:1"]}}', "worker is no list of texts host:port"),
         ('{"cluster": {"worker": [1]}}', "worker is no list of texts host:port"),
         ('{"cluster": {"chief": ["a:1", "b:1"]}}', "there are 2 chiefs"),
         ('{"cluster": {"worker": ["a:1", "a:1"]}}', "the same address"),
