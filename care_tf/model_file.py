@@ -10,7 +10,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from care_tf.errors import InputError
+from care_tf.errors import InputError, clause, reason
 from care_tf.file_in_memory import check_no_pipe
 from care_tf.interrupts import interrupt_held
 
@@ -22,7 +22,10 @@ _KERAS_PACKAGES = ("keras", "keras_cv", "keras_hub", "keras_nlp")
 _FUNCTIONS = ("activations", "constraints", "initializers", "losses", "metrics", "regularizers")
 _NO_FUNCTIONS = ("deserialize", "get", "serialize")
 # They hold byte code, pickles or graphs of their own, or call a method by its name.
-_RUN_CODE = ("Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer", "ClassMethod", "InstanceMethod")
+_RUN_CODE = (
+    *("Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer", "TensorFlowOpLayer", "ClassMethod", "InstanceMethod"),
+)
+_BY_NAME = ("TFOpLambda", "SlicingOpLambda")
 # Keras 2 keeps the operations of TensorFlow that a network calls by their names, which can be `io.write_file`.
 _OPERATION_GROUPS = ("__operators__", "bitwise", "image", "linalg", "math", "nn", "random", "signal")
 _OPERATIONS = (
@@ -30,7 +33,12 @@ _OPERATIONS = (
     *("ensure_shape", "expand_dims", "eye", "fill", "gather", "gather_nd", "identity", "meshgrid", "norm", "one_hot"),
     *("ones", "ones_like", "pad", "range", "rank", "repeat", "reshape", "reverse", "roll", "scatter_nd", "shape"),
     *("size", "slice", "sort", "space_to_batch", "split", "squeeze", "stack", "stop_gradient", "strided_slice"),
-    *("tensordot", "tile", "transpose", "unstack", "where", "zeros", "zeros_like"),
+    *("tensordot", "tile", "transpose", "unstack", "where", "zeros", "zeros_like", "clip_by_norm", "sequence_mask"),
+    *("searchsorted", "tensor_scatter_nd_update", "tensor_scatter_nd_add", "dtypes.saturate_cast", "dtypes.complex"),
+    *(f"keras.backend.{name}" for name in ("abs", "batch_flatten", "cast", "clip", "concatenate", "exp", "std")),
+    *(f"keras.backend.{name}" for name in ("expand_dims", "softmax", "sqrt", "square", "squeeze", "sum", "var")),
+    *(f"keras.backend.{name}" for name in ("int_shape", "l2_normalize", "log", "max", "mean", "min", "pow", "relu")),
+    *(f"keras.backend.{name}" for name in ("repeat_elements", "reshape", "resize_images", "shape", "sigmoid")),
 )
 
 
@@ -65,17 +73,27 @@ def refuse_code(
     (`keras.saving.register_keras_serializable`), or is a layer of a module that is imported already.
 
     Args:
-      path: A `.keras` or HDF5 file, known by its content. Anything else, such as the folder of a SavedModel, whose
-        graph holds no Python, is not searched.
+      path: A `.keras` or HDF5 file, known by its content.
       compiled: Whether loss, metrics and optimizer are made, too.
       custom_objects: Name -> class or function that is as welcome as a registered one.
 
     Raises:
-      InputError: Such code was found, the description of the network cannot be read, or the file is a pipe or device.
+      InputError: Such code was found, the file cannot be read, or it is a folder, of whose layers Keras 2 would run the
+        code, a pipe or a device.
     """
     check_no_pipe(path)
-    with interrupt_held():
-        configs = list(_configs(path, compiled))
+    if os.path.isdir(path):
+        raise InputError(
+            f"{path} must be a file. Received a folder, perhaps of a SavedModel, which Keras 2 would search for code "
+            "to run. Save the network as a .keras file; tf.saved_model.load reads the folder's graph alone."
+        )
+    try:
+        with interrupt_held():
+            configs = list(_configs(path, compiled))
+    except InputError:
+        raise
+    except Exception as error:  # whatever the readers of damaged archives and HDF5 files raise
+        raise InputError(f"{path} cannot be read: {clause(reason(error))}.") from error
     for config in configs:
         for node in _nodes(config):
             if fault := _fault(node, custom_objects):
@@ -137,18 +155,23 @@ def _fault(node: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) ->
     kind = re.split("[>.]", class_name)[-1]
     if kind in _RUN_CODE:
         return f"a {kind.strip('_')} layer" if kind != "__lambda__" else "a lambda function"
-    if kind == "TFOpLambda":
+    if kind in _BY_NAME:
         operation = str(config.get("function")) if isinstance(config, dict) else ""
-        return "" if _only_computes(operation) else f"TensorFlow's {operation}"
+        return "" if _only_computes(operation) else f"TensorFlow's {operation:.200}"
     if not isinstance(module, str) or not module:  # then Keras looks among its own and the registered names alone
         return ""
     is_function = class_name == "function"
     name = {"function": config, "__typespec__": node.get("spec_name")}.get(class_name, class_name)
     registered_name = name if is_function else node.get("registered_name", class_name)
+    if not isinstance(name, str) or not isinstance(registered_name, str | None):
+        return f"a class or function that is named by {type(name).__name__} and {type(registered_name).__name__}"
     if (found := keras.saving.get_registered_object(registered_name, custom_objects=custom_objects)) is not None:
         return f"the Lambda layer {registered_name}" if _is_lambda(found) else ""
-    is_known = _is_function_of_keras(module, name) if is_function else _is_known_class(module, name)
-    return "" if is_known else f"{module}.{name}, which is neither Keras' nor registered"
+    if is_function:
+        is_known = _is_function_of_keras(module, name) or _is_registered(module, name, custom_objects)
+    else:
+        is_known = _is_known_class(module, name)
+    return "" if is_known else f"{f'{module}.{name}'!a:.200}, which is neither Keras' nor registered"
 
 
 def _only_computes(operation: str) -> bool:
@@ -156,10 +179,20 @@ def _only_computes(operation: str) -> bool:
     return name in _OPERATIONS or (group in _OPERATION_GROUPS and "." in name)
 
 
-def _is_function_of_keras(module: str, name: Any) -> bool:
+def _is_registered(module: str, name: str, custom_objects: Mapping[str, Any] | None) -> bool:
+    """Whether a function is registered in some package: Keras 2 writes the bare name of one, and "builtins"."""
     import keras
 
-    if not isinstance(name, str) or name in _NO_FUNCTIONS or module.partition(".")[0] not in ("builtins", "keras"):
+    if module != "builtins":
+        return False
+    known = (*keras.saving.get_custom_objects(), *(custom_objects or ()))
+    return any(each.rpartition(">")[2] == name for each in known)
+
+
+def _is_function_of_keras(module: str, name: str) -> bool:
+    import keras
+
+    if name in _NO_FUNCTIONS or module.partition(".")[0] not in ("builtins", "keras"):
         return False  # "builtins" is what Keras writes for its own, where the name says all
     return any(callable(getattr(getattr(keras, part), name, None)) for part in _FUNCTIONS)
 
@@ -177,8 +210,9 @@ def _is_known_class(module: str, name: Any) -> bool:
         found = getattr(found, part, None)
     if not isinstance(found, type) or _is_lambda(found):
         return False
-    if package == "tensorflow" and module.startswith("tensorflow.python.framework."):  # of an input's shape and type
-        return found.__name__.endswith("Spec")
+    if package == "tensorflow":  # the shape and type of an input, and initializers, of which Keras 2 writes this name
+        is_spec = module.startswith("tensorflow.python.framework.") and found.__name__.endswith("Spec")
+        return is_spec or (module.startswith("tensorflow.python.ops.init_ops") and hasattr(found, "from_config"))
     return hasattr(found, "from_config") and (package in _KERAS_PACKAGES or issubclass(found, keras.layers.Layer))
 
 

@@ -142,7 +142,7 @@ def function_named(module, name):
 @pytest.mark.parametrize(
     ("node", "found"),
     [
-        (layer_named("module_of_a_stranger", "Pool"), "module_of_a_stranger.Pool, which is neither"),
+        (layer_named("module_of_a_stranger", "Pool"), "module_of_a_stranger.Pool', which is neither"),
         (layer_named("os", "system"), "os.system"),
         (layer_named("tensorflow", "Module"), "tensorflow.Module"),
         (layer_named("keras.utils", "get_file", origin="x"), "keras.utils.get_file"),
@@ -168,6 +168,10 @@ def function_named(module, name):
         ),
         (layer_named("keras.layers", "TFOpLambda", function="io.write_file"), "TensorFlow's io.write_file"),
         (layer_named("keras.layers", "TFOpLambda", function="compat.v1.py_func"), "TensorFlow's compat.v1.py_func"),
+        (layer_named(None, "SlicingOpLambda", function="io.gfile.makedirs"), "TensorFlow's io.gfile.makedirs"),
+        (layer_named(None, "TensorFlowOpLayer", node_def="x"), "a TensorFlowOpLayer layer"),
+        ({**layer_named("keras.layers", "Dense"), "registered_name": ["x"]}, "named by str and list"),
+        (layer_named("keras.layers", "Activation", activation=function_named("os", {})), "named by dict"),
         (layer_named("keras.layers", "ClassMethod", cls_ref="io.TFRecordWriter"), "a ClassMethod layer"),
         ({"class_name": "__typespec__", "spec_name": "remove", "module": "os", "config": []}, "os.remove"),
     ],
@@ -187,10 +191,40 @@ def test_what_runs_code_is_refused_before_keras_reads_it(plain, tmp_path, node, 
 def test_code_is_looked_for_in_the_loss_only_where_it_is_made(plain):
     path = edited(plain, lambda config: {**config, "compile_config": {"loss": function_named("os", "system")}})
     load_network(path)
-    with pytest.raises(InputError, match=r"Received os\.system"):
+    with pytest.raises(InputError, match=r"Received 'os\.system'"):
         refuse_code(path, compiled=True)
-    with pytest.raises(InputError, match=r"Received os\.system"):
+    with pytest.raises(InputError, match=r"Received 'os\.system'"):
         care_tf.load_model(path)
+
+
+@keras.saving.register_keras_serializable("test_model_file")
+def own_loss(y_true, y_pred):
+    return keras.losses.binary_crossentropy(y_true, y_pred)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_registered_loss_and_tensorflows_initializers_are_welcome(tmp_path, suffix):
+    import tensorflow as tf
+
+    initializer = "zeros" if keras.__version__.startswith("3.") else tf.zeros_initializer()
+    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, bias_initializer=initializer)])
+    network.compile("sgd", own_loss)
+    network.save(tmp_path / f"own{suffix}")
+    refuse_code(tmp_path / f"own{suffix}", compiled=True)
+    load_network(tmp_path / f"own{suffix}")
+
+
+def test_a_folder_or_a_damaged_file_is_refused(plain, tmp_path):
+    (tmp_path / "folder.keras").mkdir()
+    with pytest.raises(InputError, match="must be a file. Received a folder"):
+        care_tf.load_model(tmp_path / "folder.keras")
+    with zipfile.ZipFile(plain) as archive:
+        start = archive.getinfo("config.json").header_offset
+    content = bytearray(plain.read_bytes())
+    content[start + 26 : start + 60] = bytes(34)
+    (tmp_path / "damaged.keras").write_bytes(content)
+    with pytest.raises(InputError, match="cannot be read"):
+        care_tf.load_model(tmp_path / "damaged.keras")
 
 
 def test_a_layer_of_ones_own_is_welcome(plain, tmp_path):
