@@ -84,8 +84,8 @@ def refuse_code(
     check_no_pipe(path)
     if os.path.isdir(path):
         raise InputError(
-            f"{path} must be a file. Received a folder, perhaps of a SavedModel, which Keras 2 would search for code "
-            "to run. Save the network as a .keras file; tf.saved_model.load reads the folder's graph alone."
+            f"{path} must be a file. Received a folder, perhaps of a SavedModel: Keras 2 would run the code of its "
+            "layers. Save the network as a .keras file; tf.saved_model.load reads the folder's graph alone."
         )
     try:
         with interrupt_held():
