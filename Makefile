@@ -74,8 +74,8 @@ format: $(STAMP) ## lets ruff rewrite what it can
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
-bench: $(STAMP) ## the measurements in benchmarks/, as ratios, in benchmarks.json (one to two hours); BENCH="--compare old.json"
-	$(VENV)/bin/python benchmarks/run.py $(BENCH)
+bench: $(STAMP) ## the measurements in benchmarks/ as ratios, and what became slower (one to two hours); BENCH="--only step_cost"
+	$(VENV)/bin/python benchmarks/run.py --compare benchmarks/reference.json $(BENCH)
 
 soak: $(STAMP) ## kills the commands at random moments and compares what they end with (about an hour); SOAK="--trials 50" for less
 	$(VENV)/bin/python tools/soak/soak.py --docs docs/reliability.md $(SOAK)

@@ -57,12 +57,12 @@ def main() -> None:
     parser.add_argument("old", type=Path, help="JSON file of benchmarks/run.py")
     parser.add_argument("new", type=Path, help="a later one")
     arguments = parser.parse_args()
-    sys.exit(print_changes(arguments.old, read_records(arguments.new)[1]))
+    sys.exit(print_changes(read_records(arguments.old)[1], read_records(arguments.new)[1]))
 
 
-def print_changes(old: Path, new: Sequence[Record]) -> int:
+def print_changes(old: Sequence[Record], new: Sequence[Record]) -> int:
     """Prints the table; 1 where something became slower for certain, else 0."""
-    changed = changes(read_records(old)[1], new)
+    changed = changes(old, new)
     print(changes_table(changed))
     return int(any(change == "slower" for change, _, _ in changed))
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rounds import ratios, spread
+from rounds import Spread, ratios, spread
 
 Record = dict[str, Any]
 PACKAGES = ("care_tf", "tensorflow", "keras", "numpy", "torch")
@@ -64,13 +64,20 @@ def add_output(parser: argparse.ArgumentParser) -> None:
 def write_records(path: Path | None, records: Iterable[Record]) -> None:
     """Writes the machine and the records; nowhere where there is no path."""
     if path is not None:
-        path.write_text(json.dumps({"machine": machine(), "records": list(records)}, indent=1) + "\n")
+        lines = ",\n".join(json.dumps(each) for each in records)
+        path.write_text(f'{{"machine": {json.dumps(machine())},\n"records": [\n{lines}\n]}}\n')
 
 
 def read_records(path: Path) -> tuple[dict[str, Any], list[Record]]:
     """The machine and the records of a file."""
     content = json.loads(path.read_text())
     return content["machine"], content["records"]
+
+
+def print_record(each: Record) -> None:
+    """For people, in a line."""
+    ratio = f"  {Spread(**each['ratio'])} of {each['base']}" if "ratio" in each else ""
+    print(f"{each['case']}  {each['variant']:22} {each['median']:9.3f} {each['unit']}{ratio}", flush=True)
 
 
 def machine() -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The measurements that are kept, written to one file, and what has become slower since an earlier one.
 
---quick takes one to two hours on two cores, most of them for step_cost, --full many. Every script runs in a process of
-its own and prints what it finds; the records of all go into --output after each script, so that one that fails costs
-only its own. With --compare the exit code is 1 where a ratio has become larger beyond its spread
+--quick takes one to two hours on two cores, most of them for step_cost and step_memory, --full many. Every script runs
+in a process of its own and prints what it finds; the records of all go into --output after each script, so that one
+that fails costs only its own. With --compare the exit code is 1 where a ratio has become larger beyond its spread
 (benchmarks/changes.py).
 
 Example: python benchmarks/run.py --only step_cost strategy_cost --output now.json --compare before.json
@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 # Script -> its words for --quick, and those for --full. The quick ones are the smallest that still measure something.
 BENCHMARKS: dict[str, tuple[str, str]] = {
     "step_cost": ("--quick", "--full --rounds 9"),
+    "step_memory": ("--quick", "--full"),
     "attention_forms": ("--batch 16 --masked 2 --repeats 7", ""),
     "strategy_cost": ("--batch 32 --repeats 7", ""),
     "input_pipeline": ("--rounds 5", "--images 5000"),
@@ -51,15 +52,15 @@ def main() -> None:
     extent.add_argument("--full", action="store_true", help="many hours on two cores")
     parser.add_argument("--output", type=Path, default=Path("benchmarks.json"), help="(default benchmarks.json)")
     parser.add_argument("--compare", type=Path, metavar="OLD.json", help="an earlier file to compare with")
-    parser.add_argument("--torch-python", help="interpreter that has PyTorch, for step_cost")
+    parser.add_argument("--torch-python", help="interpreter that has PyTorch, for step_cost and step_memory")
     arguments = parser.parse_args()
-    if arguments.compare:
-        read_records(arguments.compare)  # a wrong path should not wait for the measurements
+    # Before the measurements: a wrong path should not wait for them, and --output may replace this file.
+    old = read_records(arguments.compare)[1] if arguments.compare else None
     records: list[Record] = []
     failed = []
     for name in arguments.only:
         words = BENCHMARKS[name][arguments.full]
-        if name == "step_cost" and arguments.torch_python:
+        if name in ("step_cost", "step_memory") and arguments.torch_python:
             words += f" --torch-python {arguments.torch_python}"
         print(f"== {name} {words}", flush=True)
         found, is_done = run_script(name, words)
@@ -67,7 +68,7 @@ def main() -> None:
         failed += [] if is_done else [name]
         write_records(arguments.output, records)
     print(f"wrote {arguments.output}")
-    slower = print_changes(arguments.compare, records) if arguments.compare else 0
+    slower = 0 if old is None else print_changes(old, records)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     sys.exit(2 if failed else slower)

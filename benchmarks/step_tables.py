@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from records import Record, machine_text, put_between_marks, read_records
+from step_points import MAPS, STEPS
 
-STEPS = ("care", "care nested", "two passes")
+BENCHMARKS = ("step_cost", "step_memory")
+BESIDE = STEPS[1:]
 TIME, PROCESSOR, MEMORY = "s a step", "processor s a step", "MiB at the peak"
 
 
@@ -18,13 +20,13 @@ def section(machine: dict[str, Any], records: Iterable[Record]) -> str:
     """The machine; a table of all points by each measure; the maps, and PyTorch."""
     found: dict[str, dict[tuple[str, str], Record]] = {}
     for each in records:
-        if each["benchmark"] == "step_cost":
+        if each["benchmark"] in BENCHMARKS:
             found.setdefault(each["case"], {})[each["variant"], each["unit"]] = each
     tables = [
         _points(found, "by the clock, s", TIME, "{:.3f}"),
         _points(found, "of processor time, s", PROCESSOR, "{:.3f}"),
+        _points(found, "memory, MiB", MEMORY, "{:.0f}"),
     ]
-    tables.append(_points(found, "memory, MiB", MEMORY, "{:.0f}"))
     return "\n\n".join(part for part in [machine_text(machine), *tables, _maps(found), _torch(found)] if part)
 
 
@@ -35,7 +37,7 @@ def _points(found, what: str, unit: str, form: str) -> str:
     ]
     for case, records in found.items():
         if ("plain", unit) in records:
-            ratios = [_ratio(records, step, unit) for step in STEPS]
+            ratios = [_ratio(records, step, unit) for step in BESIDE]
             lines.append(f"| {case} | {' | '.join([_number(records, 'plain', unit, form), *ratios])} |")
     return "\n".join(lines) if len(lines) > 2 else ""
 
@@ -43,11 +45,11 @@ def _points(found, what: str, unit: str, form: str) -> str:
 def _maps(found) -> str:
     lines = []
     for case, records in found.items():
-        maps = [variant for variant, unit in records if variant.startswith("care") and unit == TIME]
-        if len(maps) > len(STEPS):
-            others = [variant for variant in maps if variant not in STEPS]
-            cells = [f"{variant.removeprefix('care ')} {_ratio(records, variant, PROCESSOR)}" for variant in others]
-            lines.append(f"Other activation maps, {case}, processor time / plain: {', '.join(cells)}.")
+        for what, unit in (("processor time", PROCESSOR), ("memory", MEMORY)):
+            measured = [variant for variant in MAPS if (variant, unit) in records]
+            cells = [f"{variant.removeprefix('care ')} {_ratio(records, variant, unit)}" for variant in measured]
+            if cells:
+                lines.append(f"Other activation maps, {case}, {what} / plain: {', '.join(cells)}.")
     return "\n\n".join(lines)
 
 
@@ -56,14 +58,14 @@ def _torch(found) -> str:
     for case, records in found.items():
         if ("PyTorch plain", TIME) in records:
             plain = _number(records, "PyTorch plain", TIME, "{:.3f}")
-            by_clock, processor = (
-                [_ratio(records, f"PyTorch {step}", unit) for step in ("care nested", "two passes")]
-                for unit in (TIME, PROCESSOR)
+            by_clock, processor, memory = (
+                [_ratio(records, f"PyTorch {step}", unit) or "(not measured)" for step in BESIDE[1:]]
+                for unit in (TIME, PROCESSOR, MEMORY)
             )
             lines.append(
                 f"The same in PyTorch, {case}: a plain step takes {plain} s. Beside it `create_graph=True` takes "
                 f"{by_clock[0]}, two passes {by_clock[1]}; of processor time {processor[0]} and {processor[1]}; "
-                f"memory of `create_graph=True` {_ratio(records, 'PyTorch care nested', MEMORY)}."
+                f"of memory {memory[0]} and {memory[1]}."
             )
     return "\n\n".join(lines)
 

@@ -1,5 +1,6 @@
 """The benchmarks' own rules: what a spread and a ratio are, and what counts as slower."""
 
+import dataclasses
 import importlib.util
 import json
 import subprocess
@@ -91,19 +92,30 @@ def test_the_section_of_the_documentation(tmp_path):
     from step_tables import section
 
     base = {"benchmark": "step_cost", "case": "net, 8 px"}
+    memory = base | {"benchmark": "step_memory", "unit": "MiB at the peak"}
     records = [
         made(1, 1, 1, **base, variant="plain") | {"ratio": None, "median": 0.25},
         made(1.02, 0.99, 1.05, **base),
         made(1.6, 1.5, 1.7, **base, variant="two passes"),
-        made(1, 1, 1, **base, variant="plain", unit="MiB at the peak") | {"ratio": None, "median": 900.0},
-        made(1.01, 1.01, 1.01, **base, unit="MiB at the peak"),
+        made(1.1, 1.0, 1.2, **base, variant="care layercam", unit="processor s a step"),
+        made(1, 1, 1, **memory, variant="plain") | {"ratio": None, "median": 900.0},
+        made(1.01, 1.01, 1.01, **memory),
+        made(1.03, 1.03, 1.03, **memory, variant="care layercam"),
+        made(1, 1, 1, **base, variant="PyTorch plain") | {"ratio": None, "median": 0.5},
+        made(1.3, 1.2, 1.4, **base, variant="PyTorch care nested"),
+        made(1.04, 1.04, 1.04, **memory, variant="PyTorch two passes"),
     ]
     machine = {"cores": 2, "processor": "a CPU", "memory_gib": 8.0, "gpus": [], "keras": "3.0"}
     text = section(machine, records)
     assert text.startswith("2 cores of a CPU, 8.0 GiB; keras 3.0.")
-    assert "| by the clock, s | plain Keras | CARE / plain |" in text and "of processor time" not in text
+    assert "| by the clock, s | plain Keras | CARE / plain |" in text and "| of processor time" not in text
     assert "| net, 8 px | 0.250 | 1.02 (0.99 to 1.05) |  | 1.60 (1.50 to 1.70) |" in text
     assert "| net, 8 px | 900 | 1.01 |  |  |" in text
+    assert "net, 8 px, processor time / plain: layercam 1.10 (1.00 to 1.20)." in text
+    assert "net, 8 px, memory / plain: layercam 1.03." in text
+    # What was not measured is said.
+    assert "a plain step takes 0.500 s. Beside it `create_graph=True` takes 1.30 (1.20 to 1.40), two passes " in text
+    assert text.endswith("of memory (not measured) and 1.04.")
 
 
 def test_text_goes_between_its_own_marks(tmp_path):
@@ -134,6 +146,45 @@ def test_every_script_that_measures_is_run_and_can_write_its_records(name):
     text = (FOLDER / f"{name}.py").read_text()
     assert ("add_output(parser)" in text) == (name in BENCHMARKS)
     assert importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py") is not None
+
+
+@pytest.mark.parametrize("list_of", ["quick_points", "full_points"])
+def test_points_cover_every_axis_once(list_of):
+    import step_points
+
+    points = getattr(step_points, list_of)()
+    assert len({str(point) for point in points}) == len(points)  # a record is known by its point's text
+    assert {point.mode for point in points} == set(step_points.MODES)
+    assert {point.precision for point in points} == set(step_points.PRECISIONS)
+    assert len({point.network for point in points}) == 8
+    for axis in ("size", "batch", "masked", "classes"):
+        assert len({getattr(point, axis) for point in points}) >= 3
+    assert set(points[0].variants) == {*step_points.STEPS, *step_points.MAPS}
+
+
+def test_pytorch_stands_beside_the_base_and_other_resnets_alone():
+    from step_points import Point, full_points, quick_points, torch_points
+
+    assert [point.network for point in torch_points(quick_points())] == ["resnet18", "resnet50"]
+    assert [point.network for point in torch_points(full_points())] == ["resnet50", "resnet18", "resnet152"]
+    assert torch_points([Point("vgg19")]) == torch_points([Point(mode="eager")]) == []
+
+
+def test_a_point_reaches_its_process_whole():
+    from own_process import part_of
+    from step_points import quick_points
+
+    for point in quick_points():
+        assert part_of(json.dumps([dataclasses.asdict(point), "care"])) == (point, "care")
+
+
+def test_a_file_of_records_is_read_as_it_was_written(tmp_path):
+    from records import read_records, write_records
+
+    for records in ([], [made(1, 0.9, 1.1)], [made(1, 0.9, 1.1), made(2, 2, 2)]):
+        write_records(tmp_path / "records.json", records)
+        assert read_records(tmp_path / "records.json")[1] == records
+    assert len((tmp_path / "records.json").read_text().splitlines()) == 5  # a line for each: changes can be read
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux forgets a peak")
