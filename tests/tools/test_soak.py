@@ -1,5 +1,6 @@
 """What `make soak` compares, and how it kills; the soak itself takes an hour."""
 
+import dataclasses
 import json
 import os
 import runpy
@@ -103,6 +104,32 @@ def test_a_fault_of_any_trial_in_the_folder_is_the_exit_code(tmp_path, monkeypat
         runpy.run_path(soak.__file__, run_name="__main__")
     assert ended.value.code == code
     assert capsys.readouterr().out == soak.table(trials) + "\n"
+
+
+@pytest.mark.parametrize(("hit_at", "tries"), [(0, 1), (2, 3), (99, soak.MOST_TRIES)])
+def test_a_command_that_ends_before_its_kill_is_tried_again_and_shows_nothing(tmp_path, hit_at, tries):
+    seen = []
+
+    def trial(one):
+        seen.append((one.folder.name, one.seconds))
+        one.log.touch()
+        if len(seen) > hit_at:
+            one.kills.append("SIGKILL")
+
+    part = dataclasses.replace(soak.PARTS["export"], trial=trial, needs="")
+    (tmp_path / "undisturbed" / "export").mkdir(parents=True)
+    (tmp_path / "undisturbed" / "export" / "seconds.json").write_text("10.0")
+    entry = soak.one_trial(tmp_path, part, 7, 0)
+    assert [seconds for _, seconds in seen] == pytest.approx([10 * 0.8**again for again in range(tries)])
+    assert len({name for name, _ in seen}) == tries  # other moments: they are drawn by the name
+    assert entry["kills"] == ["SIGKILL"] * (hit_at < tries) and bool(entry["problems"]) == (hit_at >= tries)
+    assert list((tmp_path / "trials").iterdir()) == []
+    # What an earlier soak noted of one that nothing disturbed is no outcome: it is done again.
+    (tmp_path / "outcomes").mkdir()
+    for number, kills in enumerate(([], ["SIGKILL"])):
+        outcome = {"part": "export", "number": number, "seed": 0, "kills": kills, "problems": [], "left": []}
+        soak.trial_path(tmp_path, part, number, 0).write_text(json.dumps(outcome))
+    assert [each["number"] for each in soak.read_trials(tmp_path)] == [1]
 
 
 def test_the_table_counts_each_part_and_all():

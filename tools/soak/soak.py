@@ -36,6 +36,7 @@ from care_tf.files import atomic_path
 from care_tf.time_left import as_duration, seconds_left
 
 ROOT, HERE = Path(__file__).resolve().parents[2], Path(__file__).resolve().parent
+MOST_TRIES, SHORTER = 10, 0.8
 MARKS = "<!-- soak: start -->", "<!-- soak: end -->"
 _CONFIG = """output: out
 seed: 0
@@ -88,12 +89,13 @@ def run_trials(output: Path, parts: list[Part], num_trials: int, seed: int) -> N
     os.environ.update(_PATH)
     killed_command.warm_up()
     share = num_trials / sum(part.weight for part in PARTS.values())
+    done = {(each["part"], each["number"], each["seed"]) for each in read_trials(output)}
     waiting = [
         (number / wanted, part, number)
         for part in parts
         for wanted in [max(1, round(share * part.weight))]
         for number in range(wanted)
-        if not trial_path(output, part, number, seed).exists()
+        if (part.name, number, seed) not in done
     ]
     waiting.sort(key=lambda each: each[0])
     seconds: list[float] = []
@@ -118,17 +120,27 @@ def run_trials(output: Path, parts: list[Part], num_trials: int, seed: int) -> N
 
 
 def one_trial(output: Path, part: Part, number: int, seed: int) -> dict[str, Any]:
-    """Does one trial; its folder is kept where something went wrong."""
+    """Does one trial; its folder is kept where something went wrong.
+
+    A command that has ended before it was disturbed tries nothing: then comes another moment, of a shorter time.
+    """
     undisturbed = reference(output, PARTS[part.reference or part.name])
     seconds = json.loads((undisturbed / "seconds.json").read_text())
-    trial = new_trial(output, part, f"{part.name}-{number}-{seed}", undisturbed / "out", seconds)
-    if part.begins_with:
-        shutil.copytree(beginning(output, part), trial.folder, dirs_exist_ok=True)
-    part.trial(trial)
-    if not trial.problems and not trial.left:
+    for again in range(MOST_TRIES):
+        name = f"{part.name}-{number}-{seed}" + (f"-{again}" if again else "")
+        trial = new_trial(output, part, name, undisturbed / "out", seconds * SHORTER**again)
+        if part.begins_with:
+            shutil.copytree(beginning(output, part), trial.folder, dirs_exist_ok=True)
+        part.trial(trial)
+        if trial.problems or trial.left:
+            break
         shutil.rmtree(trial.folder)
         for log in trial.folder.parent.glob(f"{trial.folder.name}.*log"):
             log.unlink()
+        if trial.kills:
+            break
+    else:
+        trial.problems.append(f"ended before it was disturbed, {MOST_TRIES} times")
     return {"kills": trial.kills, "problems": trial.problems, "left": trial.left}
 
 
@@ -229,9 +241,15 @@ def trial_path(output: Path, part: Part, number: int, seed: int) -> Path:
     return output / "outcomes" / f"{part.name}-{number}-{seed}.json"
 
 
+def was_disturbed(trial: dict[str, Any]) -> bool:
+    """Whether an outcome is one: a command that ended before its kill shows nothing."""
+    return bool(trial["kills"] or trial["problems"] or trial["left"])
+
+
 def read_trials(output: Path) -> list[dict[str, Any]]:
     """The outcomes of all trials that were done."""
-    return [json.loads(path.read_text()) for path in sorted((output / "outcomes").glob("*.json"))]
+    outcomes = [json.loads(path.read_text()) for path in sorted((output / "outcomes").glob("*.json"))]
+    return [each for each in outcomes if was_disturbed(each)]
 
 
 def table(trials: list[dict[str, Any]]) -> str:
