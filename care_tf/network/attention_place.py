@@ -256,18 +256,25 @@ def _find_pooled_dense(calls, features, predictions, logit_layer) -> keras.layer
     """The Dense layer when the head is exactly features -> GlobalAveragePooling2D -> Dense (-> activation)."""
     # A Dropout returns its input in inference mode, where this was traced: it shows up as one more reader, here of the
     # features and below of the pooled vector, and rules the closed form out.
-    readers = [call for call in calls if call.input is features]
+    readers = [call for call in calls if _is_cast_of(call.input, features)]
     pools = [call for call in readers if isinstance(call.layer, keras.layers.GlobalAveragePooling2D)]
     if features.shape.rank != 4 or len(pools) != 1 or len({id(c.output) for c in readers}) != 1:
         return None
-    after = [call for call in calls if call.input is pools[0].output and call.layer is not pools[0].layer]
+    after = [call for call in calls if _is_cast_of(call.input, pools[0].output) and call.layer is not pools[0].layer]
     if len(after) != 1 or type(after[0].layer) is not keras.layers.Dense:
         return None
     dense = after[0]
-    if dense.layer is logit_layer or (logit_layer is None and dense.output is predictions):
+    if dense.layer is logit_layer or (logit_layer is None and _is_cast_of(predictions, dense.output)):
         return dense.layer
     is_linear = dense.layer.activation in (None, keras.activations.linear)
-    followers = [call for call in calls if call.input is dense.output]
+    followers = [call for call in calls if _is_cast_of(call.input, dense.output)]
     if is_linear and logit_layer is not None and [call.layer for call in followers] == [logit_layer]:
         return dense.layer
     return None
+
+
+def _is_cast_of(given: Any, tensor: tf.Tensor) -> bool:
+    """Whether this is the tensor, or the tensor in another precision: a layer casts what it is called with."""
+    while given is not tensor and tf.is_tensor(given) and given.op.type == "Cast":
+        (given,) = given.op.inputs
+    return given is tensor

@@ -364,6 +364,45 @@ def test_dropout_between_the_map_and_its_pooling_has_no_closed_form():
         assert model.anatomy.pooled_dense is None
 
 
+def head_in_32_bits(x):  # as the package builds it, and as Keras' guide to mixed precision has it
+    return keras.layers.Dense(3, activation="softmax", dtype="float32")(x)
+
+
+def head_in_16_bits(x):
+    return keras.layers.Activation("softmax", dtype="float32")(keras.layers.Dense(3)(x))
+
+
+def logits_in_32_bits(x):
+    return keras.layers.Activation("linear", dtype="float32")(keras.layers.Dense(3)(x))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("head", [head_in_32_bits, head_in_16_bits, logits_in_32_bits])
+def test_mixed_precision_keeps_the_closed_form(images, head, policy):
+    image, _, _ = images
+    keras.mixed_precision.set_global_policy(policy)
+    try:
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((12, 12, 3))
+        x = keras.layers.Conv2D(4, 3, activation="relu", name="last")(inputs)
+        vectors = keras.layers.GlobalAveragePooling2D()(x)
+        network = keras.Model(inputs, head(vectors))
+        model = CAREModel(network)
+        dense = next(layer for layer in network.layers if isinstance(layer, keras.layers.Dense))
+        assert model.anatomy.pooled_dense is dense
+        closed = model.predictions_and_attention(image, tf.ones(len(image), tf.int32))[1]
+        nested = CAREModel(network)
+        nested._observed._anatomy = dataclasses.replace(model.anatomy, pooled_dense=None)
+        taped = nested.predictions_and_attention(image, tf.ones(len(image), tf.int32))[1]
+        # The tape rounds its gradients to 16 bits, the closed form does not.
+        np.testing.assert_allclose(closed, taped, atol=2e-2 if policy == "mixed_float16" else 1e-1)
+        # What lies between, or reads the pooled vector as well, still rules it out.
+        for other in (keras.layers.Activation("tanh")(vectors), vectors + vectors):
+            assert CAREModel(keras.Model(inputs, head(other))).anatomy.pooled_dense is None
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
 def test_the_wrapper_hands_images_on_untouched(network, images):
     classifier = network()
     expected = classifier.predict(1e5 * images[0], verbose=0)
