@@ -7,24 +7,28 @@ import argparse
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from records import Record, read_records
 from rounds import Spread
 
 # A ratio whose ranges do not meet has still not changed where the medians are this close.
 TOLERANCE = 0.05
+# What makes two machines one here.
+MACHINE = ("processor", "cores", "gpus")
 
 
-def changes(old: Iterable[Record], new: Iterable[Record]) -> list[tuple[str, Record, Record]]:
+def changes(old: Iterable[Record], new: Iterable[Record], one_machine: bool = True) -> list[tuple[str, Record, Record]]:
     """("slower" or "faster", old, new) of all that changed beyond the spread, the worst first.
 
-    Ratios are compared, since they hold across machines; a record without one is left out, and so is one that only one
-    file has. A change is one where the two ranges do not meet and the medians differ by more than `TOLERANCE`. Where
-    one of them was measured once, its spread is not known: "slower?" or "faster?".
+    Ratios are compared, which depend less on the machine than seconds do; a record without one is left out, and so is
+    one that only one file has. A change is one where the two ranges do not meet and the medians differ by more than
+    `TOLERANCE`. Where one of them was measured once, so that its spread is not known, or the machine is another one:
+    "slower?" or "faster?".
     """
     before = {_key(each): each for each in old if "ratio" in each}
     pairs = [(before[_key(each)], each) for each in new if "ratio" in each and _key(each) in before]
-    changed = [(_change(Spread(**a["ratio"]), Spread(**b["ratio"])), a, b) for a, b in pairs]
+    changed = [(_change(Spread(**a["ratio"]), Spread(**b["ratio"]), one_machine), a, b) for a, b in pairs]
     found = [(change, a, b) for change, a, b in changed if change is not None]
     return sorted(found, key=lambda each: each[1]["ratio"]["median"] / each[2]["ratio"]["median"])
 
@@ -33,8 +37,8 @@ def _key(each: Record) -> tuple:
     return each["benchmark"], each["case"], each["variant"], each["unit"], each.get("base")
 
 
-def _change(old: Spread, new: Spread) -> str | None:
-    doubt = "?" if old.low == old.high or new.low == new.high else ""
+def _change(old: Spread, new: Spread, one_machine: bool) -> str | None:
+    doubt = "" if one_machine and old.low < old.high and new.low < new.high else "?"
     if new.low > old.high and new.median > old.median * (1 + TOLERANCE):
         return f"slower{doubt}"
     if new.high < old.low and new.median < old.median / (1 + TOLERANCE):
@@ -57,12 +61,16 @@ def main() -> None:
     parser.add_argument("old", type=Path, help="JSON file of benchmarks/run.py")
     parser.add_argument("new", type=Path, help="a later one")
     arguments = parser.parse_args()
-    sys.exit(print_changes(read_records(arguments.old)[1], read_records(arguments.new)[1]))
+    sys.exit(print_changes(read_records(arguments.old), read_records(arguments.new)))
 
 
-def print_changes(old: Sequence[Record], new: Sequence[Record]) -> int:
-    """Prints the table; 1 where something became slower for certain, else 0."""
-    changed = changes(old, new)
+def print_changes(old: tuple[dict[str, Any], list[Record]], new: tuple[dict[str, Any], list[Record]]) -> int:
+    """Prints the table, from `read_records` of both; 1 where something became slower for certain, else 0."""
+    one_machine = all(old[0].get(name) == new[0].get(name) for name in MACHINE)
+    if not one_machine:
+        there, here = (", ".join(str(content[0].get(name)) for name in MACHINE) for content in (old, new))
+        print(f"Another machine ({there}; here {here}): what is slower or faster may be its doing.")
+    changed = changes(old[1], new[1], one_machine)
     print(changes_table(changed))
     return int(any(change == "slower" for change, _, _ in changed))
 

@@ -1,4 +1,4 @@
-"""A point measured in a process of its own, and PyTorch's steps in theirs. Needs the standard library only."""
+"""Steps measured in a process of their own: care_tf's of a point, and PyTorch's. Needs the standard library only."""
 
 import dataclasses
 import json
@@ -13,26 +13,34 @@ from step_points import Point
 HERE = Path(__file__).resolve().parent
 
 
-def measured(script: str, point: Point, *others: Any) -> Any:
-    """What `python SCRIPT --part [point, *others]` prints last, as JSON."""
-    return _output([sys.executable, str(HERE / script), "--part", json.dumps([dataclasses.asdict(point), *others])])
+def measure_point(script: str, point: Point, other: Any) -> Any:
+    """What a script's `measure` returns for this point and one more argument."""
+    return _output([sys.executable, str(HERE / script), "--part", part_text(point, other)])
 
 
-def part_of(words: str) -> tuple[Point, ...]:
-    """In that process: the point and the others."""
-    fields, *others = json.loads(words)
-    return Point(**{**fields, "variants": tuple(fields["variants"])}), *others
+def part_text(point: Point, other: Any) -> str:
+    """The two as a word of a command line."""
+    return json.dumps([dataclasses.asdict(point), other])
+
+
+def part_of(text: str) -> tuple[Point, Any]:
+    """In that process: the point and the other."""
+    fields, other = json.loads(text)
+    return Point(**{**fields, "variants": tuple(fields["variants"])}), other
 
 
 def has_torch(python: str) -> bool:
     """Whether this interpreter has PyTorch; a line says so where it has not."""
-    there = not subprocess.run([python, "-c", "import torch"], capture_output=True).returncode
+    try:
+        there = not subprocess.run([python, "-c", "import torch"], capture_output=True).returncode
+    except OSError:
+        there = False
     if not there:
         print(f"PyTorch is not installed for {python}: its steps are left out (requirements-torch.txt).", flush=True)
     return there
 
 
-def measured_in_torch(python: str, point: Point, *words: str) -> Any:
+def measure_in_torch(python: str, point: Point, *words: str) -> Any:
     """What benchmarks/torch_step.py prints for this point."""
     command = [python, str(HERE / "torch_step.py")]
     for name in ("network", "size", "batch", "classes", "masked"):

@@ -69,9 +69,17 @@ def write_records(path: Path | None, records: Iterable[Record]) -> None:
 
 
 def read_records(path: Path) -> tuple[dict[str, Any], list[Record]]:
-    """The machine and the records of a file."""
-    content = json.loads(path.read_text())
-    return content["machine"], content["records"]
+    """The machine and the records of a file.
+
+    Raises:
+      SystemExit: It cannot be read, or is none of `write_records`.
+    """
+    try:
+        content = json.loads(path.read_text())
+        return content["machine"], content["records"]
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise SystemExit(f"{path} must be a file that benchmarks/run.py wrote. Reading it gave {reason}.") from error
 
 
 def print_record(each: Record) -> None:

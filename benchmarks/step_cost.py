@@ -1,9 +1,9 @@
 """How long a CARE training step takes beside a plain Keras step of the same network, batch, optimizer and input.
 
 The variants (benchmarks/step_variants.py) take turns in one process, each a few steps of `fit`: seconds a step by the
-clock and of processor time, and the rounds' ratios. --quick and --full measure a base point and one axis at a time
-around it (benchmarks/step_points.py); without them it is one point, which the other options choose. The same steps in
-PyTorch stand beside ResNets where PyTorch is there (benchmarks/torch_step.py).
+clock and of processor time, and the rounds' ratios. --quick and --full measure a base point and others around it
+(benchmarks/step_points.py); without them it is one point, which the other options choose. The same steps in PyTorch
+stand beside ResNets where PyTorch is there (benchmarks/torch_step.py).
 
 Example: python benchmarks/step_cost.py --network resnet50 --batch 8 --size 224
          python benchmarks/step_cost.py --quick --output steps.json
@@ -15,7 +15,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 
-from own_process import has_torch, measured, measured_in_torch, part_of
+from own_process import has_torch, measure_in_torch, measure_point, part_of
 from records import Record, add_output, print_record, records_of, write_records
 from rounds import in_turns, seconds_of
 from step_points import Point, add_points, points_of, torch_points
@@ -45,13 +45,13 @@ def measure(point: Point, num_rounds: int) -> dict[str, list[tuple[float, float]
 
 
 def all_records(points: Sequence[Point], num_rounds: int, torch_python: str) -> Iterator[Record]:
-    """Those of all points, then PyTorch's."""
-    for point in points:
-        yield from time_records(str(point), measured("step_cost.py", point, num_rounds), point.variants[0])
+    """Those of all points, PyTorch's directly after ours."""
     beside = torch_points(points)
-    if beside and has_torch(torch_python):
-        for point in beside:
-            seconds = measured_in_torch(torch_python, point, "--rounds", str(num_rounds))
+    beside = beside if beside and has_torch(torch_python) else []
+    for point in points:
+        yield from time_records(str(point), measure_point("step_cost.py", point, num_rounds), point.variants[0])
+        if point in beside:
+            seconds = measure_in_torch(torch_python, point, "--rounds", str(num_rounds))
             named = {f"PyTorch {variant}": rounds for variant, rounds in seconds.items()}
             yield from time_records(str(point), named, "PyTorch plain")
 

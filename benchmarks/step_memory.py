@@ -1,58 +1,69 @@
 """How much memory a CARE training step takes beside a plain Keras step, at the points of benchmarks/step_cost.py.
 
-The peak resident set of three steps, traced before, in a process of its own for each variant. Other programs on the
-machine do not change it.
+The peak resident set of a process that traces the step, and trains three more: the most of those three. Each variant
+has a process of its own, --rounds several in turn. Other programs on the machine do not change it.
 
 Example: python benchmarks/step_memory.py --network resnet50 --batch 8 --size 224
          python benchmarks/step_memory.py --quick --output memory.json
 """
 
 import argparse
+import functools
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from own_process import has_torch, measured, measured_in_torch, part_of
+from own_process import has_torch, measure_in_torch, measure_point, part_of
 from records import Record, add_output, print_record, records_of, write_records
 from rounds import peaks_mib
-from step_points import Point, add_points, points_of, torch_points
+from step_points import TORCH_STEPS, Point, add_points, points_of, torch_points
 
 
-def measure(point: Point, variant: str) -> list[float] | None:
-    """Peak memory of this process, MiB, in each of three steps; None where the network has no such variant."""
+def measure(point: Point, variant: str) -> float | None:
+    """Peak memory of this process, MiB, over three steps; None where the network has no such variant."""
     from step_variants import make_step, set_precision
 
     warnings.filterwarnings("ignore", message="CARE trains no attention")
     set_precision(point.precision)
     step = make_step(variant, point)
-    return None if step is None else peaks_mib(lambda: step(1))
+    return None if step is None else max(peaks_mib(lambda: step(1)))
 
 
-def all_records(points: Sequence[Point], torch_python: str) -> Iterator[Record]:
-    """Those of all points, then PyTorch's."""
-    for point in points:
-        yield from memory_records(
-            point, {variant: measured("step_memory.py", point, variant) for variant in point.variants}
-        )
+def all_records(points: Sequence[Point], num_rounds: int, torch_python: str) -> Iterator[Record]:
+    """Those of all points, PyTorch's directly after ours."""
     beside = torch_points(points)
-    if beside and has_torch(torch_python):
-        for point in beside:
-            steps = ("plain", "care nested", "two passes")
-            peaks = {f"PyTorch {each}": measured_in_torch(torch_python, point, "--memory-of", each) for each in steps}
-            yield from memory_records(point, peaks)
+    beside = beside if beside and has_torch(torch_python) else []
+    for point in points:
+        own = functools.partial(measure_point, "step_memory.py", point)
+        yield from memory_records(
+            point, {variant: functools.partial(own, variant) for variant in point.variants}, num_rounds
+        )
+        if point in beside:
+            steps = {
+                f"PyTorch {each}": functools.partial(torch_peak, torch_python, point, each) for each in TORCH_STEPS
+            }
+            yield from memory_records(point, steps, num_rounds)
 
 
-def memory_records(point: Point, peaks: Mapping[str, Sequence[float] | None]) -> list[Record]:
-    """A record for each variant that the network has, beside the first one."""
-    values = {variant: own for variant, own in peaks.items() if own is not None}
-    return records_of("step_memory", str(point), "MiB at the peak", values, next(iter(values)))
+def torch_peak(python: str, point: Point, variant: str) -> float:
+    """As `measure`, of a step in PyTorch."""
+    return max(measure_in_torch(python, point, "--memory-of", variant))
+
+
+def memory_records(point: Point, processes: Mapping[str, Callable[[], float | None]], num_rounds: int) -> list[Record]:
+    """A record for each variant that the network has, beside the first one; processes take turns."""
+    rounds = [{variant: run() for variant, run in processes.items()} for _ in range(num_rounds)]
+    there = [variant for variant, peak in rounds[0].items() if peak is not None]
+    peaks = {variant: [each[variant] for each in rounds] for variant in there}
+    return records_of("step_memory", str(point), "MiB at the peak", peaks, there[0])
 
 
 def main() -> None:
     """Prints every record, and writes them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_points(parser)
+    parser.add_argument("--rounds", type=int, default=1, help="processes for each variant (default 1)")
     parser.add_argument("--torch-python", default=sys.executable, help="interpreter that has PyTorch")
     parser.add_argument("--part", help=argparse.SUPPRESS)
     add_output(parser)
@@ -61,7 +72,7 @@ def main() -> None:
         print(json.dumps(measure(*part_of(arguments.part))))
         return
     records: list[Record] = []
-    for each in all_records(points_of(arguments), arguments.torch_python):
+    for each in all_records(points_of(arguments), arguments.rounds, arguments.torch_python):
         print_record(each)
         records.append(each)
         write_records(arguments.output, records)

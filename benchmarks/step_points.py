@@ -9,7 +9,7 @@ VIT = "vision_transformer:vit_tiny"
 STEPS = ("plain", "care", "care nested", "two passes")
 MAPS = tuple(f"care {cam}" for cam in ("gradcam++", "hirescam", "layercam", "xgradcam"))
 MODES, PRECISIONS = ("graph", "eager", "xla"), ("float32", "mixed_float16", "mixed_bfloat16")
-TORCH_NETWORKS = ("resnet18", "resnet50", "resnet152")
+TORCH_NETWORKS, TORCH_STEPS = ("resnet18", "resnet50", "resnet152"), ("plain", "care nested", "two passes")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,7 @@ AXES = tuple(field.name for field in dataclasses.fields(Point) if field.name != 
 
 
 def quick_points() -> list[Point]:
-    """A small network at 128 px, and one axis at a time."""
+    """A small network at 128 px and one axis at a time; at 64 px what would take too long: ResNet152, mixed_float16."""
     base = Point()
     return [
         dataclasses.replace(base, variants=STEPS + MAPS),
@@ -65,7 +65,7 @@ def quick_points() -> list[Point]:
 
 
 def full_points() -> list[Point]:
-    """ResNet50 at 224 px, the paper's setting, and more of every axis."""
+    """ResNet50 at 224 px, the paper's setting, and one axis at a time, with more values."""
     base = Point("resnet50", 224)
     networks = ("resnet18", "resnet152", "vgg19", MOBILENET, "squeezenet1_1", EFFICIENTNET, VIT)
     return [
@@ -95,8 +95,9 @@ def torch_points(points: Sequence[Point]) -> list[Point]:
 
 def add_points(parser: argparse.ArgumentParser) -> None:
     """--quick or --full, else one point by its axes."""
-    parser.add_argument("--quick", action="store_const", dest="points", const=quick_points, help="a small network")
-    parser.add_argument("--full", action="store_const", dest="points", const=full_points, help="ResNet50; hours")
+    lists = parser.add_mutually_exclusive_group()
+    lists.add_argument("--quick", action="store_const", dest="points", const=quick_points, help="a small network's")
+    lists.add_argument("--full", action="store_const", dest="points", const=full_points, help="ResNet50's; hours")
     base = Point()
     parser.add_argument("--network", default=base.network)
     parser.add_argument("--size", type=int, default=base.size)
@@ -108,5 +109,15 @@ def add_points(parser: argparse.ArgumentParser) -> None:
 
 
 def points_of(arguments: argparse.Namespace) -> list[Point]:
-    """What `add_points` was given."""
-    return arguments.points() if arguments.points else [Point(**{name: getattr(arguments, name) for name in AXES})]
+    """What `add_points` was given.
+
+    Raises:
+      SystemExit: A list and an axis: the list has its own.
+    """
+    chosen = {name: getattr(arguments, name) for name in AXES}
+    if not arguments.points:
+        return [Point(**chosen)]
+    others = [name for name, value in chosen.items() if value != getattr(Point(), name)]
+    if others:
+        raise SystemExit(f"--quick and --full have points of their own. Received --{', --'.join(others)} as well.")
+    return arguments.points()

@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from records import Record, machine_text, put_between_marks, read_records
-from step_points import MAPS, STEPS
+from step_points import MAPS, STEPS, TORCH_STEPS
 
 BENCHMARKS = ("step_cost", "step_memory")
 BESIDE = STEPS[1:]
 TIME, PROCESSOR, MEMORY = "s a step", "processor s a step", "MiB at the peak"
+MEASURES = (
+    ("by the clock, s", TIME, "{:.3f}"),
+    ("of processor time, s", PROCESSOR, "{:.3f}"),
+    ("memory, MiB", MEMORY, "{:.0f}"),
+)
 
 
 def section(machine: dict[str, Any], records: Iterable[Record]) -> str:
@@ -22,11 +27,7 @@ def section(machine: dict[str, Any], records: Iterable[Record]) -> str:
     for each in records:
         if each["benchmark"] in BENCHMARKS:
             found.setdefault(each["case"], {})[each["variant"], each["unit"]] = each
-    tables = [
-        _points(found, "by the clock, s", TIME, "{:.3f}"),
-        _points(found, "of processor time, s", PROCESSOR, "{:.3f}"),
-        _points(found, "memory, MiB", MEMORY, "{:.0f}"),
-    ]
+    tables = [_points(found, *measure) for measure in MEASURES]
     return "\n\n".join(part for part in [machine_text(machine), *tables, _maps(found), _torch(found)] if part)
 
 
@@ -54,20 +55,19 @@ def _maps(found) -> str:
 
 
 def _torch(found) -> str:
-    lines = []
+    lines = [
+        "| in PyTorch | plain | `create_graph=True` / plain | two passes / plain | CARE here / `create_graph=True` |",
+        "|---|---|---|---|---|",
+    ]
     for case, records in found.items():
-        if ("PyTorch plain", TIME) in records:
-            plain = _number(records, "PyTorch plain", TIME, "{:.3f}")
-            by_clock, processor, memory = (
-                [_ratio(records, f"PyTorch {step}", unit) or "(not measured)" for step in BESIDE[1:]]
-                for unit in (TIME, PROCESSOR, MEMORY)
-            )
-            lines.append(
-                f"The same in PyTorch, {case}: a plain step takes {plain} s. Beside it `create_graph=True` takes "
-                f"{by_clock[0]}, two passes {by_clock[1]}; of processor time {processor[0]} and {processor[1]}; "
-                f"of memory {memory[0]} and {memory[1]}."
-            )
-    return "\n\n".join(lines)
+        for what, unit, form in MEASURES:
+            if ("PyTorch plain", unit) in records:
+                plain = _number(records, "PyTorch plain", unit, form)
+                ratios = [_ratio(records, f"PyTorch {step}", unit) for step in TORCH_STEPS[1:]]
+                both = [records.get((step, unit), {}).get("median") for step in ("care", "PyTorch care nested")]
+                beside = f"{both[0] / both[1]:.2f}" if all(both) else ""
+                lines.append(f"| {case}, {what} | {' | '.join([plain, *ratios, beside])} |")
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def _number(records, variant: str, unit: str, form: str) -> str:

@@ -122,7 +122,7 @@ def main() -> None:
     parser.add_argument("--classes", type=int, default=7)
     parser.add_argument("--masked", type=float, default=0.25)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--memory-of", choices=VARIANTS, help="run three steps of this one alone")
+    parser.add_argument("--memory-of", choices=VARIANTS, help="the memory of three steps of this one alone")
     arguments = parser.parse_args()
     if arguments.memory_of:
         step = make_step(arguments.memory_of, arguments)

@@ -1,7 +1,5 @@
 """The benchmarks' own rules: what a spread and a ratio are, and what counts as slower."""
 
-import dataclasses
-import importlib.util
 import json
 import subprocess
 import sys
@@ -68,6 +66,32 @@ def test_a_change_is_beyond_the_spread(old, new, expected):
     assert [change for change, _, _ in changes([made(*old)], [made(*new)])] == expected
 
 
+def test_on_another_machine_a_change_is_in_doubt(tmp_path):
+    old, new = [made(1.0, 0.9, 1.1)], [made(1.5, 1.4, 1.6)]
+    files = []
+    for name, processor, records in (("old", "one", old), ("new", "another", new), ("same", "one", new)):
+        content = {"machine": {"processor": processor, "cores": 2, "gpus": [], "keras": name}, "records": records}
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps(content))
+    for other, code, says in (
+        (files[1], 0, "Another machine (one, 2, []; here another"),
+        (files[2], 1, "slower  1.000"),
+    ):
+        command = [sys.executable, FOLDER / "changes.py", files[0], other]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (code, "") and done.stdout.startswith(says)
+        assert ("slower?" in done.stdout) == (code == 0)
+
+
+def test_a_file_that_is_none_is_refused_in_one_line(tmp_path):
+    (tmp_path / "other.json").write_text("[]")
+    for name in ("other.json", "none.json"):
+        command = [sys.executable, FOLDER / "run.py", "--compare", tmp_path / name]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and done.stdout == ""
+        assert f"{name} must be a file that benchmarks/run.py wrote." in done.stderr
+
+
 def test_only_what_both_files_have_is_compared_and_the_worst_comes_first():
     from changes import changes
 
@@ -102,7 +126,8 @@ def test_the_section_of_the_documentation(tmp_path):
         made(1.01, 1.01, 1.01, **memory),
         made(1.03, 1.03, 1.03, **memory, variant="care layercam"),
         made(1, 1, 1, **base, variant="PyTorch plain") | {"ratio": None, "median": 0.5},
-        made(1.3, 1.2, 1.4, **base, variant="PyTorch care nested"),
+        made(1.3, 1.2, 1.4, **base, variant="PyTorch care nested") | {"median": 1.3},
+        made(1, 1, 1, **memory, variant="PyTorch plain") | {"ratio": None, "median": 800.0},
         made(1.04, 1.04, 1.04, **memory, variant="PyTorch two passes"),
     ]
     machine = {"cores": 2, "processor": "a CPU", "memory_gib": 8.0, "gpus": [], "keras": "3.0"}
@@ -113,9 +138,9 @@ def test_the_section_of_the_documentation(tmp_path):
     assert "| net, 8 px | 900 | 1.01 |  |  |" in text
     assert "net, 8 px, processor time / plain: layercam 1.10 (1.00 to 1.20)." in text
     assert "net, 8 px, memory / plain: layercam 1.03." in text
-    # What was not measured is said.
-    assert "a plain step takes 0.500 s. Beside it `create_graph=True` takes 1.30 (1.20 to 1.40), two passes " in text
-    assert text.endswith("of memory (not measured) and 1.04.")
+    row = "| net, 8 px, {} | {} |".format
+    assert row("by the clock, s", "0.500 | 1.30 (1.20 to 1.40) |  | 0.77") in text  # care's 1 s beside 1.3 s
+    assert text.endswith(row("memory, MiB", "800 |  | 1.04 | "))
 
 
 def test_text_goes_between_its_own_marks(tmp_path):
@@ -145,7 +170,6 @@ def test_every_script_that_measures_is_run_and_can_write_its_records(name):
 
     text = (FOLDER / f"{name}.py").read_text()
     assert ("add_output(parser)" in text) == (name in BENCHMARKS)
-    assert importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py") is not None
 
 
 @pytest.mark.parametrize("list_of", ["quick_points", "full_points"])
@@ -171,11 +195,41 @@ def test_pytorch_stands_beside_the_base_and_other_resnets_alone():
 
 
 def test_a_point_reaches_its_process_whole():
-    from own_process import part_of
+    from own_process import part_of, part_text
     from step_points import quick_points
 
     for point in quick_points():
-        assert part_of(json.dumps([dataclasses.asdict(point), "care"])) == (point, "care")
+        assert part_of(part_text(point, "care")) == (point, "care")
+
+
+def test_memory_is_that_of_processes_in_turn_and_a_variant_that_is_not_there_is_left_out():
+    from step_memory import memory_records
+    from step_points import Point
+
+    peaks = iter([100.0, 110.0, None, 200.0, 210.0, None])
+    plain, care = memory_records(Point(), dict.fromkeys(("plain", "care", "two passes"), lambda: next(peaks)), 2)
+    assert (plain["variant"], plain["low"], plain["high"], care["variant"]) == ("plain", 100.0, 200.0, "care")
+    assert care["ratio"] == pytest.approx({"median": 1.075, "low": 1.05, "high": 1.1})
+
+
+def test_a_list_of_points_takes_no_axis_beside_it():
+    import argparse
+
+    from step_points import Point, add_points, points_of, quick_points
+
+    parser = argparse.ArgumentParser()
+    add_points(parser)
+    assert points_of(parser.parse_args(["--quick"])) == quick_points()
+    assert points_of(parser.parse_args(["--size", "64"])) == [Point(size=64)]
+    with pytest.raises(SystemExit, match="points of their own. Received --size as well"):
+        points_of(parser.parse_args(["--full", "--size", "64"]))
+
+
+def test_without_pytorch_a_line_says_so(capsys, tmp_path):
+    from own_process import has_torch
+
+    assert not has_torch(str(tmp_path / "no python"))
+    assert "PyTorch is not installed for" in capsys.readouterr().out
 
 
 def test_a_file_of_records_is_read_as_it_was_written(tmp_path):
