@@ -1,6 +1,10 @@
 """Several runs of a comparison at a time: their order, what a failure means, and that they are those of one process."""
 
 import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -10,8 +14,10 @@ from care_tf.errors import InputError
 from care_tf.runs import _parallel_cells as parallel_cells
 from care_tf.runs import comparison_plan, comparison_runs
 from care_tf.runs._parallel_cells import CellResult, check_one_device_each, results_in_parallel
+from care_tf.runs.config import dump_config
 from care_tf.workers import Workers
 
+ROOT = Path(__file__).resolve().parents[2]
 TWO = Workers(num_workers=2)
 
 
@@ -126,3 +132,36 @@ def test_two_processes_train_the_runs_of_one(config_in, tmp_path):
     alone = pd.read_csv(planned("one")[0].folder / "predictions.csv")
     pd.testing.assert_frame_equal(first, alone)
     assert not first.equals(second)
+
+
+ON_TWO_DEVICES = """
+import sys
+from pathlib import Path
+
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from care_tf.runs import comparison_plan, comparison_runs
+from care_tf.runs.config import load_config
+
+folder = Path(sys.argv[1])
+for name in ("none", "mirrored"):
+    methods = {"plain": load_config(folder / f"{name}.yaml")}
+    comparison_runs.run_cells(comparison_plan.plan_cells(methods, None, [0], folder / name), show_epochs=False)
+"""
+
+
+@pytest.mark.slow
+def test_a_run_of_a_comparison_may_spread_over_devices(config_in, tmp_path):
+    for name in ("none", "mirrored"):
+        training = {"batch_size": 5, "optimizer": "SGD", "distribution": name}  # never even
+        small = {"stages": {"pretrain": {"epochs": 1}}, "model__backbone": "tiny_network:build", "training": training}
+        config = config_in(tmp_path / "any", **small, data__validation=None)
+        (tmp_path / f"{name}.yaml").write_text(dump_config(config))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [ROOT, ROOT / "tests"]))}
+    command = [sys.executable, "-c", ON_TWO_DEVICES, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (pd.read_csv(next((tmp_path / name).rglob("predictions.csv"))) for name in ("none", "mirrored"))
+    pd.testing.assert_frame_equal(one, two, rtol=1e-4, atol=1e-5)
