@@ -85,8 +85,8 @@ def evaluate_run(
         in_groups = group_figures(own, compared, columns, num_resamples)
         calls = calls_of(own, num_resamples)
         report = run_report(own, compared, differences, calls)
-        with files_together(target, mark=run_files.METRICS) as folder:
-            (target / run_files.PREDICTED_FILES).unlink(missing_ok=True)  # of the predictions that are replaced
+        outdated = [run_files.PREDICTED_FILES]  # of the predictions that are replaced
+        with files_together(target, run_files.METRICS, outdated) as folder:
             write_predictions(folder, rows, own.predictions)
             write_report(folder / run_files.REPORT, report)
             _write_metrics(folder, own, compared, differences, calls[0], in_groups)
