@@ -435,7 +435,7 @@ def test_two_variants_of_one_name_are_refused(configs):
 def finish(cell):
     """Leaves what `run_cells` leaves of a finished cell, as far as later comparisons look at it."""
     write_config(cell.folder, cell.config)
-    (cell.folder / comparison_plan.CELL_RECORD).write_text(cell.prediction_fingerprint)
+    (cell.folder / run_files.CELL_RECORD).write_text(cell.prediction_fingerprint)
     (cell.folder / run_files.PREDICTIONS).touch()
 
 
@@ -546,7 +546,7 @@ def test_predictions_of_other_images_or_maps_are_made_again(configs, tmp_path):
     cell = plan()
     assert not cell.is_finished
     cell.folder.mkdir(parents=True)
-    (cell.folder / comparison_plan.CELL_RECORD).write_text(cell.prediction_fingerprint)
+    (cell.folder / run_files.CELL_RECORD).write_text(cell.prediction_fingerprint)
     assert not plan().is_finished
     (cell.folder / "predictions.csv").touch()
     assert plan().is_finished
