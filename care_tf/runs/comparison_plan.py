@@ -302,8 +302,8 @@ def _check_predicted(cell: Cell, test: Manifest) -> None:
     if others:
         raise InputError(
             f"{path} must have the {len(wanted)} images that the run is tested on. Received {len(predicted)} images; "
-            f"only one of the two has {min(others)}. Predict it again with `care evaluate {cell.folder}`, and other rows "
-            "with an --output of their own."
+            f"only one of the two has {min(others)}. Predict them again: `care evaluate {cell.folder}`; give other "
+            "rows an --output of their own."
         )
 
 
