@@ -55,17 +55,18 @@ def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Pa
 
 
 @contextlib.contextmanager
-def files_together(folder: str | os.PathLike, mark: str) -> Iterator[Path]:
-    """Yields a temporary folder; on success its files replace those of their names in `folder`, otherwise none does.
+def files_together(folder: str | os.PathLike, mark: str, outdated: Sequence[str] = ()) -> Iterator[Path]:
+    """Yields a temporary folder; on success its files replace those of their names in `folder`.
 
-    Only when all new ones are written do the old ones go, the one called `mark` first, and do the new ones come, `mark`
-    last. So old and new ones are never side by side, and where `mark` is, all are there. Ctrl-C waits for that moment's
-    end; a process that is killed in it leaves a part of the old or of the new ones without `mark`. At the end the disk
-    has them.
+    An exception in the block leaves the old ones. Only when all new ones are written do the old ones go, the one called
+    `mark` first, and do the new ones come, `mark` last. So old and new ones are never side by side, and where `mark`
+    is, all are there. Ctrl-C waits for that moment's end; a kill in it, or a disk that fails, leaves a part of the old
+    or of the new ones without `mark`. At the end the disk has them.
 
     Args:
       folder: Where the files belong. It is created; what else is in it stays.
       mark: The name of one of them.
+      outdated: Names of files that go with the old ones, after them: what they say is of these.
 
     Yields:
       The folder to write into.
@@ -84,8 +85,8 @@ def files_together(folder: str | os.PathLike, mark: str) -> Iterator[Path]:
             _check_kind(path, folder / path.name)
         _sync(temporary)
         with interrupt_held():
-            for path in reversed(new):
-                (folder / path.name).unlink(missing_ok=True)
+            for name in [*(path.name for path in reversed(new)), *outdated]:
+                (folder / name).unlink(missing_ok=True)
             for path in new:
                 os.replace(path, folder / path.name)
         _sync_entry(folder)

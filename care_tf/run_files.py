@@ -7,7 +7,7 @@ from care_tf.errors import InputError
 CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.json"
 MODEL, REPORT, PREDICTIONS, INPUTS = "model.keras", "report.html", "predictions.csv", "inputs.json"
 TENSORBOARD, CHECK = "tensorboard", "check.html"
-PREDICTED_FILES = "cell.files.npy"  # of a run of a comparison
+CELL_RECORD, PREDICTED_FILES = "cell.json", "cell.files.npy"  # of a run of a comparison
 
 
 def check_finished_run(folder: Path) -> None:

@@ -52,8 +52,9 @@ class Manifest:
         of the network, with its boxes and masks. An image without a box or mask stays as it is. It is not in the CSV.
 
     Raises:
-      InputError: The columns differ in length; two classes have one name; a label is outside the class list; an
-        image is listed twice, has an invalid box (see `box_problems`), or boxes and a mask: up to 20 are listed.
+      InputError: The columns differ in length; two classes have one name; a label is no whole number or outside the
+        class list; an image is listed twice, has an invalid box (see `box_problems`), or boxes and a mask: up to 20
+        are listed.
     """
 
     image_paths: tuple[str, ...]
@@ -76,7 +77,7 @@ class Manifest:
         check_resize(self.resize)
         check_outside_boxes(self.outside_boxes)
         num_images = len(self.image_paths)
-        object.__setattr__(self, "labels", np.asarray(self.labels, np.int32))
+        labels = _whole_numbers("labels", self.labels)
         boxes = ImageBoxes.of(self.boxes) if len(self.boxes) else ImageBoxes([], np.zeros(num_images))
         object.__setattr__(self, "boxes", self.boxes if boxes is None else boxes)
         for name in _TEXTS:
@@ -87,11 +88,12 @@ class Manifest:
                 raise InputError(f"{name} needs one entry per image ({num_images}). Received {len(column)}.")
         _check_input_names(self.inputs)
         check_class_names(self.class_names or None)
-        if num_images and not (self.labels.min() >= 0 and self.labels.max() < len(self.class_names)):
+        if num_images and not (labels.min() >= 0 and labels.max() < len(self.class_names)):
             raise InputError(
                 f"labels must be positions in the {len(self.class_names)} class names. "
-                f"Received {self.labels.min()} to {self.labels.max()}."
+                f"Received {labels.min()} to {labels.max()}."
             )
+        object.__setattr__(self, "labels", labels.astype(np.int32))
         self._check_images()
 
     def _check_images(self) -> None:
@@ -134,9 +136,20 @@ class Manifest:
         return list(map(relative_to(Path(self.source).absolute().parent), self.image_paths))
 
     def subset(self, indices: npt.ArrayLike) -> "Manifest":
-        """The images at `indices` (ints, in that order) or where a bool (n,) is True."""
+        """The images at `indices` (ints, in that order) or where a bool (n,) is True.
+
+        Raises:
+          InputError: The bools are not one per image, or an index is no whole number.
+        """
         chosen = np.asarray(indices)
-        chosen = np.flatnonzero(chosen) if chosen.dtype == bool else chosen.astype(np.int64)
+        if chosen.dtype == bool:
+            if chosen.shape != (len(self),):
+                raise InputError(
+                    f"Bools that choose images must be one per image, of shape ({len(self)},). Received shape "
+                    f"{chosen.shape}. Make them from this manifest, or give the images' positions."
+                )
+            chosen = np.flatnonzero(chosen)
+        chosen = _whole_numbers("indices", chosen)
         rows = chosen.tolist()
         columns: dict[str, Any] = {name: _chosen(getattr(self, name), rows) for name in ("image_paths", *_TEXTS)}
         inputs = {name: _chosen(column, rows) for name, column in self.inputs.items()}
@@ -421,6 +434,20 @@ def _check_input_names(names: Iterable[str]) -> None:
         raise InputError(
             f"inputs must be a list of different columns beside {', '.join(COLUMNS)}. Received {', '.join(listed)}."
         )
+
+
+def _whole_numbers(name: str, values: npt.ArrayLike) -> np.ndarray:
+    """int64 of integers, also where they come as floats; a fraction, NaN and infinity are refused."""
+    numbers = np.asarray(values)
+    with np.errstate(invalid="ignore"):  # of what is no number: told below
+        whole = numbers.astype(np.int64)
+    others = numbers[whole != numbers] if numbers.dtype.kind in "fO" else ()
+    if len(others):
+        raise InputError(
+            f"{name} must be whole numbers. Received {', '.join(map(str, others[:5]))} ({len(others)} such numbers). "
+            "Round them yourself, if that is what they mean."
+        )
+    return whole
 
 
 def _rows_named(kind: str, wanted: list[str], column: Sequence[str], source: str) -> np.ndarray:

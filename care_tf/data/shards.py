@@ -116,6 +116,9 @@ def write_shards(
     Raises:
       InputError: No image can be read, the folder cannot be written to or is the images' own, or another process works
         there.
+
+    Warns:
+      UserWarning: All images of a class are left out: who reads manifest.csv finds a class less.
     """
     folder = Path(folder).absolute()
     if shard_bytes < 1:
@@ -131,7 +134,21 @@ def write_shards(
         shards, num_resumed = _all_shards(writing, journal)
         written = _written(manifest, folder, shards, num_resumed)
         journal.remove()
+    _warn_of_lost_classes(manifest, written)
     return written
+
+
+def _warn_of_lost_classes(manifest: Manifest, written: WrittenShards) -> None:
+    before, after = manifest.class_counts, written.manifest.class_counts
+    lost = [name for name, count in before.items() if count and not after[name]]
+    if lost:
+        warnings.warn(
+            f"{written.manifest.source} must have images of every class. All of {', '.join(lost)} are left out: who "
+            f"reads it finds {sum(map(bool, after.values()))} classes, and other numbers for them. Mend the images in "
+            f"{LEFT_OUT} and write the shards again, or name all classes (class_names) where it is read.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _check_folder(manifest: Manifest, folder: Path) -> None:
@@ -182,7 +199,11 @@ def _write_shard(writing: _Writing, first: int, path: Path, progress: "tqdm") ->
 
     rows = range(first, len(manifest))
     examples = results_in_threads(read, rows, num_threads, 2 * num_threads)
-    with closing(examples), atomic_path(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
+    with (
+        closing(examples),
+        atomic_path(path, durable=True) as temporary,
+        tf.io.TFRecordWriter(str(temporary)) as writer,
+    ):
         for state, example in examples:
             progress.update()
             states.append(state)
@@ -253,7 +274,7 @@ def _sha256(path: Path) -> str:
 
 
 def _written(manifest: Manifest, folder: Path, shards: Sequence[_Shard], num_resumed: int) -> WrittenShards:
-    """Writes what goes with the shards, the manifest last."""
+    """Writes what goes with the shards, the manifest last; what was there before goes when the disk has it."""
     offsets = np.concatenate([shard.offsets for shard in shards])
     reasons = [reason for shard in shards for reason in shard.reasons]
     rows = np.flatnonzero(offsets < 0).tolist()
@@ -269,9 +290,9 @@ def _written(manifest: Manifest, folder: Path, shards: Sequence[_Shard], num_res
         mask_paths=tuple(places["mask"]),
         source=str(folder / MANIFEST),
     ).subset(offsets >= 0)
-    write_table(folder / LEFT_OUT, [("image", "reason"), *left_out.items()])
-    write_text(folder / CHECKSUMS, "".join(f"{shard.sha256}  {shard.name}\n" for shard in shards))
-    write_manifest(in_shards, folder / MANIFEST)
+    write_table(folder / LEFT_OUT, [("image", "reason"), *left_out.items()], durable=True)
+    write_text(folder / CHECKSUMS, "".join(f"{shard.sha256}  {shard.name}\n" for shard in shards), durable=True)
+    write_manifest(in_shards, folder / MANIFEST, durable=True)
     names = {shard.name for shard in shards}
     for path in folder.iterdir():
         if _NAME.fullmatch(path.name) and path.name not in names:

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from care_tf.data import read_manifest
 from care_tf.evaluation.check_size import CHECK_IMAGES
 from care_tf.files import write_text
-from care_tf.run_files import PREDICTED_FILES
+from care_tf.run_files import CELL_RECORD, PREDICTED_FILES
 from care_tf.runs._folder import load_run
 from care_tf.runs._run_predictions import predict_manifest, with_lesion_check, write_predictions
 from care_tf.runs._run_training import train_run
 from care_tf.runs._shared_images import SharedImages
 from care_tf.runs._source_files import FileStates, write_states
 from care_tf.runs._training_rows import select_rows
-from care_tf.runs.comparison_plan import CELL_RECORD, Cell, tested_files
+from care_tf.runs.comparison_plan import Cell, tested_files
 from care_tf.runs.distribution import is_chief
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from care_tf import run_files
+from care_tf.data import Manifest
 from care_tf.data.groups import groups_or_none
 from care_tf.errors import InputError
 from care_tf.evaluation import Report, paired_difference, write_report
@@ -20,7 +21,7 @@ from care_tf.files import files_together, sole_work, write_json
 from care_tf.images.decoding import corrupt_files_refused
 from care_tf.runs._changed_images import check_changed_alike
 from care_tf.runs._example_maps import selected_rows
-from care_tf.runs._folder import input_names, load_run
+from care_tf.runs._folder import LoadedRun, input_names, load_run
 from care_tf.runs._run_groups import GroupColumns, GroupFigures, group_figures
 from care_tf.runs._run_predictions import EvaluatedRun, evaluated, write_predictions
 from care_tf.runs._run_report import calls_of, run_report
@@ -61,8 +62,8 @@ def evaluate_run(
 
     Raises:
       InputError: A folder is not a finished run, the rows are empty, the runs have different classes, the columns say
-        nothing of some image, a run changes images by their boxes and that would tell their class, or another process
-        works in the output.
+        nothing of some image, a run changes images by their boxes and that would tell their class, the output holds a
+        comparison's run and the rows are not those that it is tested on, or another process works in the output.
     """
     columns = GroupColumns(group, pairs)
     run = load_run(folder)
@@ -78,6 +79,8 @@ def evaluate_run(
     for each in (run,) if other is None else (run, other):
         check_changed_alike(each.config.data, rows, "the images to evaluate")
     target = Path(output) if output is not None else run.folder
+    if (target / run_files.CELL_RECORD).exists():
+        _check_cell(target, run, rows)
     with sole_work(target):
         own = evaluated(run, rows, num_resamples, check_images)
         compared = None if other is None else evaluated(other, rows, num_resamples, check_images)
@@ -85,12 +88,23 @@ def evaluate_run(
         in_groups = group_figures(own, compared, columns, num_resamples)
         calls = calls_of(own, num_resamples)
         report = run_report(own, compared, differences, calls)
-        with files_together(target, mark=run_files.METRICS) as folder:
-            (target / run_files.PREDICTED_FILES).unlink(missing_ok=True)  # of the predictions that are replaced
+        outdated = [run_files.PREDICTED_FILES]  # of the predictions that are replaced
+        with files_together(target, run_files.METRICS, outdated) as folder:
             write_predictions(folder, rows, own.predictions)
             write_report(folder / run_files.REPORT, report)
             _write_metrics(folder, own, compared, differences, calls[0], in_groups)
     return "\n".join(text for text in (_summary(report, target), in_groups.text) if text)
+
+
+def _check_cell(target: Path, run: LoadedRun, rows: Manifest) -> None:
+    """Refuses to replace the predictions that a comparison's tables are made of by those of another run or rows."""
+    tested = selected_rows(run, "test", None, None, None, list(rows.inputs))
+    if not os.path.samefile(target, run.folder) or rows.fingerprint() != tested.fingerprint():
+        raise InputError(
+            f"{target} is a run of a comparison, whose tables are made of its predictions: only this run on the rows "
+            f"that it is tested on may be evaluated there. Received {run.folder} on {len(rows)} images of "
+            f"{rows.source}. Choose another --output."
+        )
 
 
 def _differences(own: EvaluatedRun, baseline: EvaluatedRun, num_resamples: int) -> dict[str, Estimate]:

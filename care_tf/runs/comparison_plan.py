@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from care_tf import run_files
+from care_tf.csv_files import parse_columns
 from care_tf.data import Manifest, get_sampling, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation import MethodSpec
@@ -31,7 +32,6 @@ ATTENTION_KEYS = (
     *("data.train_boxes", "data.train_box_scale", "data.train_box_share", "data.train_box_place", "data.mask_classes"),
 )
 ALPHA_KEYS = ("every_stage.alpha", "stages.*.alpha")
-CELL_RECORD = "cell.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Cell:
     @property
     def is_finished(self) -> bool:
         """Whether it has been trained and has predicted its test images, those of its rows as they are now."""
-        record = self.folder / CELL_RECORD
+        record = self.folder / run_files.CELL_RECORD
         if not record.exists() or not (self.folder / run_files.PREDICTIONS).exists():
             return False
         return read_text(record) == self.prediction_fingerprint
@@ -223,7 +223,7 @@ def plan_cells(
 
     Raises:
       InputError: A fold does not exist, a class has no training image in one, or a finished cell in the folder has
-        other settings.
+        other settings, or predictions of other images.
     """
     for name, values in (("folds", folds), ("seeds", seeds)):
         if values is not None and (len(set(values)) < len(values) or not values):
@@ -286,10 +286,25 @@ def planned_cell(
     cell = Cell(method, fold or NO_FOLD, config, fingerprints, digest)
     if not cell.is_finished:
         return cell
+    _check_predicted(cell, test)
     records = [(cell.folder / run_files.PREDICTED_FILES, states.of(tested_files(test)))]
     for index, (stage, paths) in enumerate(zip(config.stages, stage_files(config, rows), strict=True)):
         records.append((file_states(stage_weights(cell.folder, index, stage)), states.of(paths)))
     return dataclasses.replace(cell, changes=changes_since(records))
+
+
+def _check_predicted(cell: Cell, test: Manifest) -> None:
+    """Refuses predictions of other images than those that the cell is tested on."""
+    path = cell.folder / run_files.PREDICTIONS
+    predicted = parse_columns(read_text(path), str(path), ("image",)).cells["image"]
+    wanted = test.image_names
+    others = [*(set(predicted) - set(wanted)), *(set(wanted) - set(predicted))]
+    if others:
+        raise InputError(
+            f"{path} must have the {len(wanted)} images that the run is tested on. Received {len(predicted)} images; "
+            f"only one of the two has {min(others)}. Predict them again: `care evaluate {cell.folder}`; give other "
+            "rows an --output of their own."
+        )
 
 
 def tested_files(rows: Manifest) -> list[str]:

@@ -9,7 +9,7 @@ from care_tf import run_files
 from care_tf.data import Manifest, read_manifest
 from care_tf.errors import InputError
 from care_tf.runs._source_files import FileStates
-from care_tf.runs.comparison_plan import CELL_RECORD, Cell, planned_cell
+from care_tf.runs.comparison_plan import Cell, planned_cell
 from care_tf.runs.config import RunConfig, load_config
 from care_tf.text_files import read_text
 
@@ -39,7 +39,7 @@ def earlier_runs(
     planned = {cell.folder for cell in cells}
     configs = {
         record.parent: load_config(record.parent / run_files.CONFIG)
-        for record in sorted(output.glob(f"cells/*/*/{CELL_RECORD}"))
+        for record in sorted(output.glob(f"cells/*/*/{run_files.CELL_RECORD}"))
         if record.parent not in planned and (with_others or record.parent.parent.name in methods)
     }
     data = next((config.data for config in [*(cell.config for cell in cells), *configs.values()]), None)
@@ -83,7 +83,7 @@ def _earlier_cell(folder: Path, config: RunConfig, now: RunConfig, manifest: Man
         cell = planned_cell(folder.parent.name, now, manifest, None, config.seed, folder, {}, states)
     except InputError as error:
         raise InputError(f"{folder} cannot be compared again: {error}") from error
-    if cell.prediction_fingerprint != read_text(folder / CELL_RECORD):
+    if cell.prediction_fingerprint != read_text(folder / run_files.CELL_RECORD):
         before, after = _settings(config), _settings(cell.config)
         keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
         received = f"other values of {', '.join(keys)}" if keys else "another manifest, boxes or weights"

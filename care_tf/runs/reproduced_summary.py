@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from care_tf import run_files
-from care_tf.runs.comparison_plan import CELL_RECORD
 from care_tf.runs.config import load_config
 from care_tf.runs.reproduced_tables import figure_texts
 from care_tf.text_files import read_text
@@ -95,10 +94,10 @@ def _runs_with_attention(cells: Path, runs: Path) -> dict[str, frozenset[str]]:
     names = {(row["method"], f"fold{row['fold']}_seed{row['seed']}") for row in _rows(cells)}
     folders: dict[str, list[Path]] = {}
     for method, run in sorted(names):
-        if (runs / "cells" / method / run / CELL_RECORD).exists():  # else removed since
+        if (runs / "cells" / method / run / run_files.CELL_RECORD).exists():  # else removed since
             folders.setdefault(method, []).append(runs / "cells" / method / run)
     return {
-        method: frozenset(read_text(folder / CELL_RECORD) for folder in own)
+        method: frozenset(read_text(folder / run_files.CELL_RECORD) for folder in own)
         for method, own in folders.items()
         if any(stage.alpha > 0 for stage in load_config(own[0] / run_files.CONFIG).stages)
     }

@@ -77,6 +77,35 @@ def test_subset_takes_indices_and_conditions(image_folder):
     assert not manifest.without_boxes().has_boxes.any()
 
 
+@pytest.mark.parametrize("shape", [3, 12, (11, 1)])
+def test_bools_of_another_number_of_images_choose_nothing(image_folder, shape):
+    manifest = read_manifest(image_folder / "manifest.csv")
+    with pytest.raises(InputError, match=r"one per image, of shape \(11,\). Received shape \("):
+        manifest.subset(np.ones(shape, bool))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, object])
+def test_labels_and_indices_are_whole_numbers(dtype):
+    manifest = Manifest(("a", "b"), np.array([1.0, 0.0], dtype), ("x", "y"))
+    assert manifest.labels.dtype == np.int32 and manifest.labels.tolist() == [1, 0]
+    assert manifest.subset(np.array([1.0], dtype)).image_paths == ("b",) and len(manifest.subset([])) == 0
+    with pytest.raises(InputError, match=r"labels must be whole numbers. Received 0.5 \(1 such numbers\)"):
+        Manifest(("a", "b"), np.array([0.5, 1], dtype), ("x", "y"))
+    with pytest.raises(InputError, match="indices must be whole numbers. Received 0.5"):
+        manifest.subset(np.array([0.5], dtype))
+
+
+@pytest.mark.parametrize("label", [np.nan, np.inf, 1e30])
+def test_labels_that_are_no_numbers_are_refused(label):
+    with pytest.raises(InputError, match="labels must be whole numbers"):
+        Manifest(("a", "b"), [0, label], ("x", "y"))
+
+
+def test_a_label_too_large_for_its_array_is_refused():
+    with pytest.raises(InputError, match="Received 0 to 4294967296"):
+        Manifest(("a", "b"), np.array([0, 2**32]), ("x", "y"))
+
+
 def test_boxes_come_from_another_manifest_by_image(image_folder):
     manifest = read_manifest(image_folder / "manifest.csv")
     boxes = tuple(np.array([[0, 0, 2, i + 1]], np.float32) for i in range(len(manifest)))

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -207,7 +208,7 @@ def test_an_interrupted_start_continues_and_ends_with_the_same_bytes(files, tmp_
 def test_what_changed_meanwhile_is_written_again_and_nothing_else(files, tmp_path, monkeypatch, change):
     folder = tmp_path / "shards"
     with monkeypatch.context() as patch:
-        patch.setattr(shards_module, "write_table", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(shards_module, "write_table", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             write_shards(files, folder, shard_bytes=2000)
     first = sorted(folder.glob("*.tfrecord"))[0]
@@ -238,7 +239,7 @@ def test_a_source_that_changes_while_its_shard_is_written_is_read_again(files, t
 
     with monkeypatch.context() as patch:
         patch.setattr(shards_module, "read_bytes", replaced_after)
-        patch.setattr(shards_module, "write_table", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(shards_module, "write_table", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             write_shards(files, folder, shard_bytes=2000)
     written = write_shards(files, folder, shard_bytes=2000)
@@ -288,7 +289,7 @@ def test_older_shards_stay_until_the_new_manifest_is_there(files, tmp_path, monk
     old = write_shards(files, folder, shard_bytes=2000).manifest
     (folder / "notes.txt").touch()
     with monkeypatch.context() as patch:
-        patch.setattr(shards_module, "write_manifest", lambda *arguments: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(shards_module, "write_manifest", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             write_shards(files, folder, shard_bytes=4000)
     assert raw(old) == raw(files)
@@ -297,6 +298,43 @@ def test_older_shards_stay_until_the_new_manifest_is_there(files, tmp_path, monk
         Path(find_place(path).shard).name for path in new.manifest.image_paths
     }
     assert (folder / "notes.txt").exists() and raw(new.manifest) == raw(files)
+
+
+@one_generation
+def test_all_is_on_the_disk_before_older_shards_and_the_journal_go(files, tmp_path, monkeypatch):
+    """Each file is synced under its hidden name, and its name with the folder."""
+    folder, events = tmp_path / "shards", []
+    old = {Path(find_place(path).shard).name for path in write_shards(files, folder).manifest.image_paths}
+    sync, unlink = os.fsync, Path.unlink
+
+    def noted_sync(descriptor):
+        events.append(("sync", os.path.basename(os.readlink(f"/proc/self/fd/{descriptor}"))))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(
+        Path, "unlink", lambda path, **options: events.append(("remove", path.name)) or unlink(path, **options)
+    )
+    write_shards(files, folder, shard_bytes=2000)
+    removals = [events.index(("remove", name)) for name in (*old, ".manifest.csv.progress.jsonl")]
+    synced = [name for kind, name in events[: min(removals)] if kind == "sync"]
+    written = [path.name for path in folder.iterdir()]
+    assert len(written) > 5 and synced[-1] == "shards"
+    assert sorted(name for name in synced if name != "shards") == sorted(
+        f".{name}.written{Path(name).suffix}" for name in written
+    )
+
+
+@one_generation
+def test_a_class_that_is_left_out_as_a_whole_is_told(files, tmp_path):
+    for row in np.flatnonzero(files.labels == 1)[1:]:
+        Path(files.image_paths[row]).unlink()
+    write_shards(files, tmp_path / "one")  # one image is left of it
+    Path(files.image_paths[np.flatnonzero(files.labels == 1)[0]]).unlink()
+    with pytest.warns(UserWarning, match=r"two/manifest.csv must have images of every class. All of rare are left out"):
+        written = write_shards(files, tmp_path / "two")
+    assert written.manifest.class_counts == {"common": 8, "rare": 0}
+    assert read_manifest(written.manifest.source, inputs=["age"]).class_names == ("common",)
 
 
 @one_generation

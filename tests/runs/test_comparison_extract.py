@@ -7,6 +7,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from care_tf import run_files
 from care_tf.data import Manifest, read_manifest, write_manifest
 from care_tf.errors import InputError
 from care_tf.runs import comparison_plan
@@ -38,7 +39,7 @@ def folder(tmp_path):
     methods = comparison_plan.read_methods([tmp_path / f"{name}.yaml" for name in SAID])
     for cell in comparison_plan.plan_cells(methods, None, [0, 3], tmp_path / "out"):
         write_config(cell.folder, cell.config)
-        (cell.folder / comparison_plan.CELL_RECORD).write_text(cell.prediction_fingerprint)
+        (cell.folder / run_files.CELL_RECORD).write_text(cell.prediction_fingerprint)
         rows = read_manifest(tmp_path / "manifest.csv").select(split="test")
         unknown = np.full(len(rows), np.nan)
         said = Predictions(probabilities(cell.method, cell.config.seed), unknown, np.zeros(len(rows), bool))

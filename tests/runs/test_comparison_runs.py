@@ -435,8 +435,15 @@ def test_two_variants_of_one_name_are_refused(configs):
 def finish(cell):
     """Leaves what `run_cells` leaves of a finished cell, as far as later comparisons look at it."""
     write_config(cell.folder, cell.config)
-    (cell.folder / comparison_plan.CELL_RECORD).write_text(cell.prediction_fingerprint)
-    (cell.folder / run_files.PREDICTIONS).touch()
+    (cell.folder / run_files.CELL_RECORD).write_text(cell.prediction_fingerprint)
+    write_images(cell)
+
+
+def write_images(cell):
+    """Leaves predictions.csv with nothing but the images that the cell is tested on."""
+    data = cell.config.data
+    tested = comparison_plan.select_rows(read_manifest(data.manifest), data.test, "data.test")
+    pd.DataFrame({"image": tested.image_names}).to_csv(cell.folder / run_files.PREDICTIONS, index=False)
 
 
 def finished(paths, output, folds, changes=()):
@@ -546,9 +553,9 @@ def test_predictions_of_other_images_or_maps_are_made_again(configs, tmp_path):
     cell = plan()
     assert not cell.is_finished
     cell.folder.mkdir(parents=True)
-    (cell.folder / comparison_plan.CELL_RECORD).write_text(cell.prediction_fingerprint)
+    (cell.folder / run_files.CELL_RECORD).write_text(cell.prediction_fingerprint)
     assert not plan().is_finished
-    (cell.folder / "predictions.csv").touch()
+    write_images(cell)
     assert plan().is_finished
     assert not plan("care.cam=layercam").is_finished
     assert not plan("data.test.folds=[2]", "data.train.folds=[1, 3]").is_finished

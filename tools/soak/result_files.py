@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from care_tf.runs.comparison_plan import CELL_RECORD
+from care_tf.run_files import CELL_RECORD
 
 _TIMES = {"seconds", "started", "date_saved"}  # columns and keys
 # A network's file holds the time of its writing and addresses in memory, so its digest changes, too.
