@@ -55,7 +55,7 @@ def atomic_path(target: str | os.PathLike, durable: bool = False) -> Iterator[Pa
 
 
 @contextlib.contextmanager
-def files_together(folder: str | os.PathLike, mark: str, outdated: Sequence[str] = ()) -> Iterator[Path]:
+def files_together(folder: str | os.PathLike, mark: str) -> Iterator[Path]:
     """Yields a temporary folder; on success its files replace those of their names in `folder`.
 
     An exception in the block leaves the old ones. Only when all new ones are written do the old ones go, the one called
@@ -66,7 +66,6 @@ def files_together(folder: str | os.PathLike, mark: str, outdated: Sequence[str]
     Args:
       folder: Where the files belong. It is created; what else is in it stays.
       mark: The name of one of them.
-      outdated: Names of files that go with the old ones, after them: what they say is of these.
 
     Yields:
       The folder to write into.
@@ -85,8 +84,8 @@ def files_together(folder: str | os.PathLike, mark: str, outdated: Sequence[str]
             _check_kind(path, folder / path.name)
         _sync(temporary)
         with interrupt_held():
-            for name in [*(path.name for path in reversed(new)), *outdated]:
-                (folder / name).unlink(missing_ok=True)
+            for path in reversed(new):
+                (folder / path.name).unlink(missing_ok=True)
             for path in new:
                 os.replace(path, folder / path.name)
         _sync_entry(folder)

@@ -256,8 +256,8 @@ def test_two_at_once_write_the_same_target_under_names_of_their_own(tmp_path, mo
     assert (tmp_path / "a.csv").read_text() == "first" and os.listdir(tmp_path) == ["a.csv"]
 
 
-def write_three(folder, text, names=("b.csv", "c.html", "mark.json"), interrupted=None, outdated=()):
-    with files_together(folder, "mark.json", outdated) as temporary:
+def write_three(folder, text, names=("b.csv", "c.html", "mark.json"), interrupted=None):
+    with files_together(folder, "mark.json") as temporary:
         for name in names:
             (temporary / name).write_text(text)
             if name == interrupted:
@@ -304,20 +304,6 @@ def test_files_that_belong_together_stay_until_all_new_ones_are_written(tmp_path
         write_three(tmp_path, "new", names=["d", "mark.json"])
     (tmp_path / "d").rmdir()
     assert sorted(os.listdir(tmp_path)) == ["b.csv", "c.html", "mark.json"] and set(texts(tmp_path).values()) == {"old"}
-
-
-def test_what_says_something_of_the_old_files_goes_after_them(tmp_path, monkeypatch):
-    write_three(tmp_path, "old")
-    (tmp_path / "of_b.npy").write_text("old")
-    with pytest.raises(KeyboardInterrupt):
-        write_three(tmp_path, "new", interrupted="mark.json", outdated=["of_b.npy"])
-    assert set(texts(tmp_path).values()) == {"old"} and len(texts(tmp_path)) == 4
-    gone, unlink = [], Path.unlink
-    monkeypatch.setattr(Path, "unlink", lambda path, **options: gone.append(path.name) or unlink(path, **options))
-    write_three(tmp_path, "new", outdated=["of_b.npy", "none.npy"])
-    gone = [name for name in gone if not name.startswith(".")]
-    assert gone[0] == "mark.json" and {*gone[1:3]} == {"b.csv", "c.html"} and gone[3:] == ["of_b.npy", "none.npy"]
-    assert texts(tmp_path) == dict.fromkeys(("b.csv", "c.html", "mark.json"), "new")
 
 
 def test_where_the_disk_fails_in_the_switch_the_mark_is_not_there(tmp_path, monkeypatch):

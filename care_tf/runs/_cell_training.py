@@ -10,9 +10,9 @@ from care_tf.runs._folder import load_run
 from care_tf.runs._run_predictions import predict_manifest, with_lesion_check, write_predictions
 from care_tf.runs._run_training import train_run
 from care_tf.runs._shared_images import SharedImages
-from care_tf.runs._source_files import FileStates, write_states
+from care_tf.runs._source_files import FileStates, files_of_rows, write_states
 from care_tf.runs._training_rows import select_rows
-from care_tf.runs.comparison_plan import Cell, tested_files
+from care_tf.runs.comparison_plan import Cell
 from care_tf.runs.distribution import is_chief
 
 
@@ -29,7 +29,7 @@ def predict_cell(cell: Cell) -> None:
     data = cell.config.data
     rows = read_manifest(data.manifest, class_names=run.class_names, inputs=list(data.inputs))
     rows = select_rows(rows, data.test, "data.test")
-    sources = FileStates().of(tested_files(rows))
+    sources = FileStates().of(files_of_rows(rows))
     predictions = predict_manifest(run, rows)
     predictions = with_lesion_check(run, rows, predictions, CHECK_IMAGES)
     write_predictions(cell.folder, rows, predictions)

@@ -25,6 +25,7 @@ from care_tf.runs._folder import LoadedRun, input_names, load_run
 from care_tf.runs._run_groups import GroupColumns, GroupFigures, group_figures
 from care_tf.runs._run_predictions import EvaluatedRun, evaluated, write_predictions
 from care_tf.runs._run_report import calls_of, run_report
+from care_tf.runs._source_files import FileStates, files_of_rows, write_states
 
 
 @corrupt_files_refused()
@@ -79,18 +80,21 @@ def evaluate_run(
     for each in (run,) if other is None else (run, other):
         check_changed_alike(each.config.data, rows, "the images to evaluate")
     target = Path(output) if output is not None else run.folder
-    if (target / run_files.CELL_RECORD).exists():
+    is_cell = (target / run_files.CELL_RECORD).exists()
+    if is_cell:
         _check_cell(target, run, rows)
     with sole_work(target):
+        sources = FileStates().of(files_of_rows(rows)) if is_cell else None
         own = evaluated(run, rows, num_resamples, check_images)
         compared = None if other is None else evaluated(other, rows, num_resamples, check_images)
         differences = None if compared is None else _differences(own, compared, num_resamples)
         in_groups = group_figures(own, compared, columns, num_resamples)
         calls = calls_of(own, num_resamples)
         report = run_report(own, compared, differences, calls)
-        outdated = [run_files.PREDICTED_FILES]  # of the predictions that are replaced
-        with files_together(target, run_files.METRICS, outdated) as folder:
+        with files_together(target, run_files.METRICS) as folder:
             write_predictions(folder, rows, own.predictions)
+            if sources is not None:
+                write_states(folder / run_files.PREDICTED_FILES, sources)
             write_report(folder / run_files.REPORT, report)
             _write_metrics(folder, own, compared, differences, calls[0], in_groups)
     return "\n".join(text for text in (_summary(report, target), in_groups.text) if text)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from care_tf.data import Manifest
 from care_tf.errors import InputError, clause, reason
 from care_tf.file_work import work_on_chunks
 from care_tf.files import atomic_path, file_state
@@ -43,6 +44,11 @@ class FileStates:
 
         work_on_chunks(ask, range(0, len(new), _FILES_AT_ONCE))
         return SourceFiles(files, np.array([self._known[file] for file in files], np.int64).reshape(-1, 2))
+
+
+def files_of_rows(rows: Manifest) -> list[str]:
+    """Paths of the images and masks that predictions of some rows come from."""
+    return [path for path in rows.image_paths + rows.mask_paths if path]
 
 
 def write_states(record: Path, sources: SourceFiles) -> None:

@@ -18,7 +18,7 @@ from care_tf.images.outside_choice import KEEP
 from care_tf.network.attention_place import attention_layer_names
 from care_tf.runs._fingerprint import stage_files, stage_fingerprints
 from care_tf.runs._progress import check_progress, file_states, finished_stages, stage_weights
-from care_tf.runs._source_files import FileStates, changes_since
+from care_tf.runs._source_files import FileStates, changes_since, files_of_rows
 from care_tf.runs._training_rows import read_training_rows, select_rows
 from care_tf.runs.config import DataConfig, RunConfig, Selection, load_config
 from care_tf.runs.named_configs import value_name
@@ -287,7 +287,7 @@ def planned_cell(
     if not cell.is_finished:
         return cell
     _check_predicted(cell, test)
-    records = [(cell.folder / run_files.PREDICTED_FILES, states.of(tested_files(test)))]
+    records = [(cell.folder / run_files.PREDICTED_FILES, states.of(files_of_rows(test)))]
     for index, (stage, paths) in enumerate(zip(config.stages, stage_files(config, rows), strict=True)):
         records.append((file_states(stage_weights(cell.folder, index, stage)), states.of(paths)))
     return dataclasses.replace(cell, changes=changes_since(records))
@@ -305,11 +305,6 @@ def _check_predicted(cell: Cell, test: Manifest) -> None:
             f"only one of the two has {min(others)}. Predict them again: `care evaluate {cell.folder}`; give other "
             "rows an --output of their own."
         )
-
-
-def tested_files(rows: Manifest) -> list[str]:
-    """Paths of the images and masks that predictions of some rows come from."""
-    return [path for path in rows.image_paths + rows.mask_paths if path]
 
 
 def _trained_stages(folders: Iterable[Path]) -> dict[str, Path]:

@@ -12,7 +12,7 @@ from care_tf.errors import InputError
 from care_tf.runs import _run_evaluation, comparison_plan, evaluate_run
 from care_tf.runs._folder import write_config
 from care_tf.runs._run_predictions import Predictions, write_predictions
-from care_tf.runs._source_files import FileStates, write_states
+from care_tf.runs._source_files import FileStates, files_of_rows, write_states
 from care_tf.runs.config import load_config
 from care_tf.runs.earlier_runs import earlier_runs
 
@@ -24,7 +24,7 @@ def cell(config, tmp_path):
     write_config(cell.folder, cell.config)
     rows = read_manifest(cell.config.data.manifest).select("test")
     write_predictions(cell.folder, rows, said_of(rows))
-    write_states(cell.folder / run_files.PREDICTED_FILES, FileStates().of(comparison_plan.tested_files(rows)))
+    write_states(cell.folder / run_files.PREDICTED_FILES, FileStates().of(files_of_rows(rows)))
     (cell.folder / run_files.METRICS).write_text("{}")
     (cell.folder / run_files.CELL_RECORD).write_text(cell.prediction_fingerprint)
     return cell
@@ -54,6 +54,11 @@ def said_of(rows):
     return Predictions(probabilities, np.full(len(rows), np.nan, np.float32), np.zeros(len(rows), bool))
 
 
+def plan_again(cell):
+    (again,) = comparison_plan.plan_cells({"care": cell.config}, None, None, cell.folder.parents[2])
+    return again
+
+
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
@@ -68,8 +73,13 @@ def test_an_evaluation_that_fails_leaves_the_predictions_and_what_is_known_of_th
         patch.setattr(_run_evaluation, "write_report", fails)
         evaluate_run(cell.folder)
     assert contents(cell.folder) == before
+    # A new one is of the files as they are now.
+    record = cell.folder / run_files.PREDICTED_FILES
+    np.save(record, np.load(record) - [[0, 1]] * (np.arange(18) == 3)[:, None])
+    assert "1 of 18" in plan_again(cell).changes
     evaluate_run(cell.folder)
-    assert {name for name in before if name not in contents(cell.folder)} == {run_files.PREDICTED_FILES}
+    assert contents(cell.folder).keys() == before.keys() | {run_files.REPORT}
+    assert plan_again(cell).changes == ""
 
 
 def other_rows(cell, folder):
