@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
+from tf_workers import free_ports, tf_config
 
 from care_tf.errors import InputError
 from care_tf.runs import distribution
@@ -33,21 +34,6 @@ class Stop(keras.callbacks.Callback):
         if os.environ.get("STOPS") and self.model.optimizer.iterations > 4:  # in the second of epochs of 3 batches
             os.kill(os.getpid(), signal.SIGKILL)
 """
-
-
-def tf_config(ports, index):
-    workers = [f"127.0.0.1:{port}" for port in ports]
-    return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 # Forks the workers from a process that has TensorFlow, which takes most of a start, and has computed nothing with it.
