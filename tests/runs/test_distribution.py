@@ -183,7 +183,8 @@ def test_two_processes_are_one_run_even_when_one_is_killed(config, tmp_path, ser
 
     codes, outputs, errors = train_on(2, two, tmp_path, server, stops=1)
     assert codes == [75, -9], errors
-    assert re.fullmatch(r"error: A worker of this run is gone.* its last finished epoch\.", errors[0].splitlines()[-1])
+    said = r"error: A worker of this run is gone.* its last finished epoch\. If none is gone,.*TensorFlow says: \w.+"
+    assert re.fullmatch(said, errors[0].splitlines()[-1])
     assert [row["epoch"] for row in rows(tmp_path / "two")] == ["1"]
 
     codes, outputs, errors = train_on(2, two, tmp_path, server)
@@ -337,6 +338,15 @@ def test_a_worker_that_is_lost_while_they_join_is_told(monkeypatch):
     monkeypatch.setattr(distribution, "_strategy", fails)
     with pytest.raises(WorkerLostError, match=r"A worker of this run is gone.*Received AbortedError.*again"):
         enter(distribution="multiworker")
+
+
+@pytest.mark.parametrize("before", ["", "Graph execution error:\n\nDetected at node Read:\n  File 'a.py'\n\n"])
+def test_what_did_not_answer_is_told_in_tensorflows_words(monkeypatch, before):
+    """A storage of files raises what a lost worker does."""
+    monkeypatch.setattr(distribution, "_strategy", lambda name: tf.distribute.get_strategy())
+    said = "If none is gone, something else did not answer, .*; TensorFlow says: 503 of the bucket$"
+    with pytest.raises(WorkerLostError, match=said), distributed(TrainingConfig(distribution="multiworker")):
+        raise tf.errors.UnavailableError(None, None, f"{before}503 of the bucket\n\t [[{{{{node Read}}}}]]")
 
 
 def test_workers_agree_on_run_and_epoch():
