@@ -236,10 +236,9 @@ def number_in(variable: Any) -> float:
     return float(tf.convert_to_tensor(variable))
 
 
-def local_number(model: keras.Model, variable: Any) -> float:
-    """The number that a metric's variable holds, added up over this process's replicas; asks no other worker."""
-    parts = model.distribute_strategy.experimental_local_results(tensorflow_variable(variable))
-    return sum(float(part) for part in parts)
+def local_parts(model: keras.Model, variable: Any) -> tuple[Any, ...]:
+    """What each of this process's replicas holds of a metric's variable; asks no other worker."""
+    return model.distribute_strategy.experimental_local_results(tensorflow_variable(variable))
 
 
 def learning_rate(optimizer: keras.optimizers.Optimizer) -> float:

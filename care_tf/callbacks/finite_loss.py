@@ -1,26 +1,25 @@
 """Stops a run whose loss explodes, or whose weights are no longer numbers, with the weights that it had before."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
+from care_tf.callbacks.batch_losses import TERMS, BatchLosses
 from care_tf.errors import InputError
-from care_tf.keras_generation import local_number, number_in
+from care_tf.keras_generation import number_in
 from care_tf.network.finite_weights import weights_not_finite
 from care_tf.problems import listed
-
-_TERMS = ("classification_loss", "attention_loss", "mask_loss", "embedding_loss")
 
 
 class FiniteLoss(keras.callbacks.Callback):
     """Raises at the first batch whose loss is no number or too large, or at an epoch's end where a weight is none.
 
     The model then has the weights again that it had when the epoch began. Give it before callbacks that save the model:
-    these then keep the last good weights. Keras's logs hold running means over the epoch's images; the loss of a batch
-    is the step of the mean's sum: (n_k mean_k - n_j mean_j) / (n_k - n_j), with n the images up to it and up to the
-    batch before. With `steps_per_execution` > 1 Keras tells of several batches at once, and their mean loss is checked.
+    these then keep the last good weights. Keras's logs hold running means over the epoch's images; what is checked is
+    the loss of the batch alone (`BatchLosses`). With `steps_per_execution` > 1 Keras tells of several batches at once,
+    and their mean loss is checked.
 
     Args:
       images_of: (epoch, batch), both from 0 -> what the batch held, for the message; None where nobody knows.
@@ -35,16 +34,15 @@ class FiniteLoss(keras.callbacks.Callback):
 
     def __init__(self, images_of: Callable[[int, int], Sequence[str]] | None = None, largest_loss: float | None = 1e6):
         super().__init__()
+        self._supports_tf_logs = True  # Keras 2 would read every log from the device for a callback that takes numbers
         if largest_loss is not None and not largest_loss > 0:
             raise InputError(f"The largest loss must be above 0, or None. Received largest_loss={largest_loss!r}.")
         self._images_of, self._largest = images_of, math.inf if largest_loss is None else largest_loss
-        self._means: list[keras.metrics.Mean] | None = None
-        self._sums: dict[str, tuple[float, float]] = {}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Remembers the epoch for the message, and the weights."""
         self._epoch, self._weights = epoch, self.model.get_weights()
-        self._means, self._sums = None, {}
+        self._losses = BatchLosses(self.model)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Remembers the first batch of those that end together."""
@@ -52,13 +50,13 @@ class FiniteLoss(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Checks the loss of the batch, or the mean loss of the batches that have ended together."""
-        losses = self._own_losses(logs or {})
+        losses = self._losses.next(logs or {})
         loss = losses.get("loss", 0.0)
         if self._is_sound(loss):
             return
         # What has no weight may be NaN because it was not measured, and is not to blame.
         has_attention = number_in(getattr(self.model, "alpha", 1.0)) > 0
-        terms = [name for name in _TERMS if has_attention or name != "attention_loss"]
+        terms = [name for name in TERMS if has_attention or name != "attention_loss"]
         bad = [name for name in terms if not self._is_sound(losses.get(name, 0.0))]
         batches = range(self._first, batch + 1)
         which = f"batch {batch + 1}" if len(batches) == 1 else f"batches {self._first + 1} to {batch + 1}"
@@ -68,23 +66,6 @@ class FiniteLoss(keras.callbacks.Callback):
         found = f"The loss became {loss:.6g} at {where}{f', with the images {listed(images)}' if images else ''}"
         limit = " If such losses are meant, raise largest_loss (training.largest_loss)." if math.isfinite(loss) else ""
         self._stop(found, limit)
-
-    def _own_losses(self, logs: Mapping[str, Any]) -> dict[str, float]:
-        """The loss and its terms of the batches since the last call; as they are logged where no metric averages them.
-
-        A mean that is no number stays none, and so is told.
-        """
-        if self._means is None:  # Keras 2 has them from the first step on
-            named = [metric for metric in self.model.metrics if metric.name in ("loss", *_TERMS)]
-            self._means = [metric for metric in named if isinstance(metric, keras.metrics.Mean)]
-        losses = {name: float(logs[name]) for name in ("loss", *_TERMS) if name in logs}
-        for metric in self._means:
-            total, count = (local_number(self.model, variable) for variable in (metric.total, metric.count))
-            total_before, count_before = self._sums.get(metric.name, (0.0, 0.0))
-            self._sums[metric.name] = total, count
-            if count > count_before and math.isfinite(losses.get(metric.name, math.nan)):
-                losses[metric.name] = (total - total_before) / (count - count_before)
-        return losses
 
     def _is_sound(self, loss: float) -> bool:
         return math.isfinite(loss) and abs(loss) <= self._largest

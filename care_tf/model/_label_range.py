@@ -1,6 +1,7 @@
 """Labels that name no class of the model, told before training where they can be seen, else by what the steps met."""
 
 import contextlib
+import inspect
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -17,20 +18,28 @@ _OUTSIDE = re.compile(r"label value of (-?\d+) which is outside the valid range 
 
 
 def counts_classes(loss: Any) -> bool:
-    """Whether a compiled loss takes 0 to C - 1 and nothing else; a hinge, or a loss of one's own, may take -1."""
-    name = loss if isinstance(loss, str) else type(loss).__name__
-    is_known = "crossentropy" in name.lower().replace("_", "") or type(loss).__module__.startswith("care_tf.losses")
-    return is_known and (isinstance(loss, str) or loss.get_config().get("ignore_class") is None)
+    """Whether a compiled loss is one of Keras or care_tf that takes 0 to C - 1 and nothing else.
+
+    A hinge may take -1, and so may a loss of one's own, whatever its name.
+    """
+    loss = keras.losses.get(loss) if isinstance(loss, str) else loss
+    kind = loss if inspect.isfunction(loss) else type(loss)
+    package, name = kind.__module__, kind.__name__.lower().replace("_", "")
+    is_known = package.startswith("care_tf.losses.") or (package.startswith("keras.") and "crossentropy" in name)
+    return is_known and (kind is loss or loss.get_config().get("ignore_class") is None)
 
 
-def check_label_range(labels: Any, num_outputs: int | None) -> None:
+def check_label_range(labels: Any, sample_weight: Any, num_outputs: int | None, of: str = "") -> None:
     """Refuses numbers that are no class in labels that are in memory.
 
     Args:
       labels: `y` of `fit` or `evaluate`; what is neither an array nor a list of numbers is not looked at, nor are rows
         of class values, which the training step checks.
+      sample_weight: None, or one for each label: one that weighs 0 is not looked at, any number may stand for "no
+        label".
       num_outputs: Units of the classifier; 1 for a binary one with a single unit, which also takes shares of class 1;
         None where the model does not tell.
+      of: The argument whose rows the labels are, for the message, where it is not `y`.
 
     Raises:
       InputError: A label is below 0, above C - 1, a fraction or NaN; names the first row.
@@ -41,9 +50,13 @@ def check_label_range(labels: Any, num_outputs: int | None) -> None:
     if not _are_numbers(values.shape) or values.dtype.kind not in "iuf":
         return
     values = values.ravel()
-    outside = np.flatnonzero(~names_class(values, num_outputs).numpy())
+    is_wrong = ~names_class(values, num_outputs).numpy()
+    if sample_weight is not None and np.size(sample_weight) == len(values):  # Keras refuses those of another number
+        is_wrong &= np.ravel(sample_weight) != 0
+    outside = np.flatnonzero(is_wrong)
     if len(outside):
-        raise _error(values[outside[0]], max(num_outputs, 2), f"row {outside[0]}; {len(outside)} rows are such")
+        where = f"row {outside[0]}{f' of {of}' if of else ''}; {len(outside)} rows are such"
+        raise _error(values[outside[0]], max(num_outputs, 2), where)
 
 
 class LabelWatch(keras.callbacks.Callback):

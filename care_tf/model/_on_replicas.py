@@ -44,6 +44,14 @@ class OnReplicas(keras.Model):
             self.test_function = _steps(self, self.test_step)
         return self.test_function
 
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Keras's own, with its arguments; each of several workers gets all rows, in the order of x."""
+        if isinstance(x, tf.data.Dataset) and keras_generation.lacks_workers(self.distribute_strategy):
+            options = tf.data.Options()  # as Keras 2 sets it: workers that share out files mix up the rows
+            options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+            x = x.with_options(options)
+        return super().predict(x, *args, **kwargs)
+
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Keras 3's, but for one replica's batch: Keras averages the replicas', which must then be equally large."""
         if self._distribute_strategy is None:

@@ -246,7 +246,10 @@ class CAREModel(OnReplicas):
         self._observed.class_names = class_names_of(x) or self._observed.class_names
         self._check_class_list(given.get("validation_data"))
         keras_generation.forget_validation_data(self)
-        with self._named_failures(given.get("y")):
+        self._check_labels(given.get("y"), given.get("sample_weight"))
+        _, labels, sample_weight = keras_generation.unpack_batch(given.get("validation_data"))
+        self._check_labels(labels, sample_weight, of="validation_data")
+        with self._named_failures():
             return super().fit(**{**given, "callbacks": self._watched(given.get("callbacks"))})
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -257,14 +260,17 @@ class CAREModel(OnReplicas):
         """
         self._check_class_list(x)
         given = inspect.signature(super().evaluate).bind(x, *args, **kwargs).arguments
-        with self._named_failures(given.get("y")):
+        self._check_labels(given.get("y"), given.get("sample_weight"))
+        with self._named_failures():
             return super().evaluate(x, *args, **kwargs)
 
-    @contextlib.contextmanager
-    def _named_failures(self, labels: Any) -> Iterator[None]:
-        """Says in a sentence what TensorFlow says of tensors, or not at all: a label of no class, a full memory."""
+    def _check_labels(self, labels: Any, sample_weight: Any, of: str = "") -> None:
         if counts_classes(self.loss):
-            check_label_range(labels, self._observed.num_outputs)
+            check_label_range(labels, sample_weight, self._observed.num_outputs, of)
+
+    @contextlib.contextmanager
+    def _named_failures(self) -> Iterator[None]:
+        """Says in a sentence what TensorFlow says of tensors, or not at all: a label of no class, a full memory."""
         with full_memory_named(), missing_image_named(), label_range_named(self, self._label_watch):
             yield
 

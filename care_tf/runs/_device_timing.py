@@ -88,6 +88,7 @@ class _Clock(keras.callbacks.Callback):
 
     def __init__(self) -> None:
         super().__init__()
+        self._supports_tf_logs = True  # Keras 2 would read the logs for it
         self.ends: list[float] = []
 
     def on_train_batch_end(self, batch, logs=None):

@@ -3,10 +3,12 @@
 import dataclasses
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from care_tf.callbacks.batch_losses import BatchLosses
 from care_tf.runs import _peak_memory
 from care_tf.runs._configured_model import build_network, compile_model, observed_network
 from care_tf.runs._prepared_stage import PreparedStage, prepare_stages
@@ -61,11 +63,25 @@ class Trial:
         return self.fit_on(self._batches, num_steps)
 
     def fit_on(self, batches: tf.data.Dataset, num_steps: int, *callbacks: keras.callbacks.Callback) -> object:
-        """Trains, without a word about a sample that happens to have no box."""
+        """Trains and reads every batch's loss, without a word about a sample that happens to have no box."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="CARE ")
             settings = {"steps_per_epoch": num_steps, "epochs": 1, "verbose": 0, "shuffle": False}
-            return self._model.fit(batches, callbacks=list(callbacks), **settings)
+            return self._model.fit(batches, callbacks=[_LossReads(), *callbacks], **settings)
+
+
+class _LossReads(keras.callbacks.Callback):
+    """Reads every batch's loss, and so waits for the device, as a run does; random weights may make it NaN."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._supports_tf_logs = True  # as `FiniteLoss`
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._losses = BatchLosses(self.model)
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._losses.next(logs or {})
 
 
 def _model(config: RunConfig, rows: TrainingRows, is_plain: bool) -> tuple[PreparedStage, keras.Model]:

@@ -34,6 +34,7 @@ class EpochLines(keras.callbacks.Callback):
 
     def __init__(self, stages: Sequence[Stage], index: int):
         super().__init__()
+        self._supports_tf_logs = True  # Keras 2 would read the logs of every batch for it
         self._stage = stages[index]
         self._epochs_after = sum(stage.epochs for stage in stages[index + 1 :] if stage.reuse is None)
         self._seconds: list[float] = []
@@ -57,7 +58,7 @@ class EpochLines(keras.callbacks.Callback):
         self._seconds.append(time.monotonic() - self._start)
         remaining = self._stage.epochs - epoch - 1 + self._epochs_after
         left = as_duration(seconds_left(self._seconds, remaining))
-        shown = "  ".join(f"{name} {logs[name]:.4f}" for name in SHOWN if name in logs)
+        shown = "  ".join(f"{name} {float(logs[name]):.4f}" for name in SHOWN if name in logs)
         print(
             f"{self._stage.name} {epoch + 1}/{self._stage.epochs}  {shown}  {self._seconds[-1]:.0f} s, "
             f"at most {left} left",

@@ -24,13 +24,15 @@ from care_tf.runs._progress import CHECKPOINTS, Progress
 from care_tf.runs._tf_config import EXAMPLE, WorkerGroup, read_tf_config
 from care_tf.runs.config import TrainingConfig
 
-# What TensorFlow raises on the others when a process is gone, whichever of them notices first.
+# What TensorFlow raises on the others when a process is gone, whichever of them notices first; it raises the same where
+# the network or a storage of files does not answer.
 _LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.DeadlineExceededError)
 SECONDS_TO_JOIN = 600  # machines of a cluster start one after the other, and load images of containers
 
 
 class WorkerLostError(InputError):
-    """Another process of a run on several machines is gone, or never came: nothing is wrong with the input."""
+    """Another process of a run on several machines is gone, or never came, or something else that TensorFlow asked did
+    not answer: nothing is wrong with the input."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
@@ -44,7 +46,7 @@ def distributed(training: TrainingConfig) -> Iterator[None]:
 
     Raises:
       InputError: TF_CONFIG does not name the workers, or a setting needs one device.
-      WorkerLostError: Another worker is gone, or does not come.
+      WorkerLostError: Another worker is gone, or does not come; or a storage of files does not answer.
     """
     meant = _meant(training.distribution)
     if meant == "none":
@@ -64,8 +66,16 @@ def distributed(training: TrainingConfig) -> Iterator[None]:
         raise WorkerLostError(
             "A worker of this run is gone, and the others cannot go on without it. Received "
             f"{type(error).__name__} from TensorFlow. Start all of them again with the same commands: the run "
-            "continues after its last finished epoch."
+            "continues after its last finished epoch. If none is gone, something else did not answer, such as the "
+            f"storage of the data; TensorFlow says: {_words(error)}"
         ) from error
+
+
+def _words(error: tf.errors.OpError) -> str:
+    """The first line of a message that tells no trace of a graph."""
+    trace = ("Graph execution error:", "Detected at node ", "<stack traces unavailable>", " ", "\t")
+    lines = [line for line in error.message.splitlines() if line and not line.startswith(trace)]
+    return lines[0] if lines else error.message
 
 
 def is_chief(training: TrainingConfig) -> bool:

@@ -1,6 +1,7 @@
 """When `FiniteLoss` stops a run, and what it says; the oracle of a batch's loss are batches with known losses."""
 
 import contextlib
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ from care_tf import CAREModel
 from care_tf.callbacks import FiniteLoss
 from care_tf.errors import InputError
 from care_tf.losses import OutsidePerturbation
+from care_tf.runs._epoch_lines import EpochLines
 
 SETTINGS = dict(batch_size=16, verbose=0, shuffle=False)
 
@@ -172,3 +174,31 @@ def test_weights_that_are_not_numbers_are_told_and_stop_the_run(network, images)
         pytest.raises(InputError, match="1 weights became NaN or infinite in epoch 1, first .*kernel.*clip gradients"),
     ):
         model.fit(**batches, callbacks=[spoiling, FiniteLoss()])
+
+
+@pytest.fixture
+def reads(monkeypatch):
+    """Counts what is read from the device, by whomever."""
+    tensor = type(tf.constant(0.0)).__mro__[1]
+    real, counted = tensor._numpy, []
+    monkeypatch.setattr(tensor, "_numpy", lambda self: counted.append(self) or real(self))
+    return counted
+
+
+def test_a_batch_costs_one_read_of_the_device(network, images, reads, capsys):
+    stage = SimpleNamespace(name="all", epochs=1, reuse=None)
+    image, labels, mask = images
+    model = model_for(network)
+
+    def reads_of(num_batches, *callbacks):
+        del reads[:]
+        rows = slice(0, 2 * num_batches)
+        x = {"image": image[rows], "mask": mask[rows]}
+        model.fit(x, labels[rows], **SETTINGS | {"batch_size": 2}, callbacks=list(callbacks))
+        return len(reads)
+
+    reads_of(1)  # what is read while the step is traced
+    kinds = ((), (FiniteLoss(),), (FiniteLoss(), EpochLines([stage], 0)))  # those of Keras alone, and those of a run
+    alone, with_it, of_a_run = (reads_of(8, *callbacks) - reads_of(3, *callbacks) for callbacks in kinds)
+    assert with_it == of_a_run == alone + 5
+    assert "all 1/1  loss" in capsys.readouterr().out

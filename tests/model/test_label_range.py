@@ -9,6 +9,8 @@ from care_tf import CAREModel
 from care_tf.callbacks import FiniteLoss
 from care_tf.device_memory import full_memory_named
 from care_tf.errors import InputError
+from care_tf.keras_generation import number_in
+from care_tf.losses import FocalLoss
 from care_tf.model._label_range import LabelWatch, check_label_range, counts_classes, label_range_named
 
 
@@ -32,16 +34,42 @@ from care_tf.model._label_range import LabelWatch, check_label_range, counts_cla
 )
 def test_labels_in_memory_are_looked_at(labels, num_outputs, message):
     if message is None:
-        check_label_range(labels, num_outputs)
+        check_label_range(labels, None, num_outputs)
     else:
         with pytest.raises(InputError, match=message):
-            check_label_range(labels, num_outputs)
+            check_label_range(labels, None, num_outputs)
 
 
 def test_a_loss_that_may_take_other_labels_is_left_alone():
     crossentropy = keras.losses.SparseCategoricalCrossentropy
     assert counts_classes("sparse_categorical_crossentropy") and counts_classes(crossentropy())
+    assert counts_classes(keras.losses.sparse_categorical_crossentropy) and counts_classes("bce")
+    assert counts_classes(FocalLoss())
     assert not counts_classes("hinge") and not counts_classes(crossentropy(ignore_class=-1))
+
+
+class MaskedSparseCategoricalCrossentropy(keras.losses.Loss):
+    """Leaves images of class -1 out."""
+
+    def call(self, y_true, y_pred):
+        y_true = tf.cast(tf.reshape(y_true, (-1,)), tf.int32)
+        losses = keras.losses.sparse_categorical_crossentropy(tf.maximum(y_true, 0), y_pred)
+        return tf.where(y_true < 0, 0.0, losses)
+
+
+def masked_crossentropy(y_true, y_pred):
+    return MaskedSparseCategoricalCrossentropy(reduction="none")(y_true, y_pred)
+
+
+@pytest.mark.parametrize("loss", [MaskedSparseCategoricalCrossentropy(), masked_crossentropy])
+def test_a_loss_of_ones_own_takes_what_it_likes_whatever_its_name(images, loss):
+    from classifiers import functional
+
+    image, labels, _ = images
+    model = CAREModel(functional(), alpha=0.0)
+    model.compile("sgd", loss, run_eagerly=True)
+    history = model.fit(image, np.where(labels == 0, -1, labels), batch_size=8, verbose=0).history
+    assert np.isfinite(history["loss"][0]) and history["loss"][0] > 0
 
 
 def test_tensorflows_error_becomes_a_sentence(images):
@@ -58,6 +86,21 @@ def test_tensorflows_error_becomes_a_sentence(images):
     batches = tf.data.Dataset.from_tensor_slices((image, wrong)).batch(8)
     with pytest.raises(InputError, match="0 to 2 for a .* of 3 classes. Received 7 .a batch, after 1 training steps"):
         model.fit(batches, verbose=0)
+
+
+@pytest.mark.parametrize("further", [(), (np.ones(16),)])
+def test_validation_labels_in_memory_are_looked_at_before_training(images, further):
+    from classifiers import functional
+
+    image, labels, _ = images
+    model = CAREModel(functional(), alpha=0.0)
+    model.compile("sgd", "sparse_categorical_crossentropy", run_eagerly=True)
+    wrong = np.where(np.arange(len(labels)) == 9, 7, labels)
+    with pytest.raises(InputError, match="Received 7 .row 9 of validation_data; 1 rows are such"):
+        model.fit(image, labels, validation_data=(image, wrong, *further), verbose=0)
+    with pytest.raises(InputError, match="Received 7 .row 9; 1 rows are such"):
+        model.fit(image, wrong, validation_split=0.5, verbose=0)
+    assert number_in(model.optimizer.iterations) == 0
 
 
 def compiled_by_xla():
@@ -141,6 +184,11 @@ def test_labels_of_images_that_weigh_nothing_are_not_counted(images):
     y, weights = np.where(unlabeled, -1.0, labels > 1).astype("float32"), (~unlabeled).astype("float32")
     batches = tf.data.Dataset.from_tensor_slices((image, y, weights)).batch(4)
     assert np.isfinite(model.fit(batches, verbose=0).history["loss"][0])
+    in_memory = {"sample_weight": weights, "batch_size": 4, "verbose": 0}
+    history = model.fit(image, y, validation_data=(image, y, weights), **in_memory).history
+    assert np.isfinite([history["loss"][0], history["val_loss"][0], model.evaluate(image, y, **in_memory)[0]]).all()
+    with pytest.raises(InputError, match="Received -1.0 .row 3; 4 rows are such"):
+        model.fit(image, y, **in_memory | {"sample_weight": weights[:, None] + 1})
     with pytest.raises(InputError, match="labels that are none"):
         model.fit(tf.data.Dataset.from_tensor_slices((image, y, weights + 1)).batch(4), verbose=0)
 

@@ -7,12 +7,16 @@ import keras
 import pytest
 import tensorflow as tf
 
+from care_tf.callbacks.batch_losses import BatchLosses
 from care_tf.errors import InputError
 from care_tf.runs import _device_timing, device_check
 from care_tf.runs import _peak_memory as peak_memory
 from care_tf.runs._device_advice import device_advice
 from care_tf.runs._device_timing import Spread
+from care_tf.runs._device_trial import Trial
 from care_tf.runs._machine import Machine
+from care_tf.runs._shared_images import SharedImages
+from care_tf.runs._training_rows import read_training_rows
 from care_tf.runs.device_check import (
     CARE,
     PLAIN,
@@ -168,6 +172,19 @@ def test_cached_activations_are_the_input_of_a_stage_that_has_them(config_in, ea
     check = check_device(config, num_steps=1)
     assert check.input.kept is None and not check.steps.failures
     assert "Input: the frozen layers' activations" in device_report(check)
+
+
+def test_every_batch_is_read_as_in_a_run(config_in, eager, monkeypatch, tmp_path):
+    read = []
+    real = BatchLosses.next
+    monkeypatch.setattr(BatchLosses, "next", lambda self, logs: read.append(real(self, logs)) or read[-1])
+    settings = {"model__backbone": "tiny_network:build", "training": {"batch_size": 8, "optimizer": "SGD"}}
+    config = device_check._short(config_in(tmp_path / "run", **settings))
+    rows = read_training_rows(config)
+    trial = Trial(config, rows, rows, SharedImages("memory"))
+    del read[:]
+    trial.fit(3)
+    assert [set(losses) for losses in read] == [{"loss", "classification_loss", "attention_loss"}] * 3
 
 
 def test_only_the_last_stage_with_attention_is_trained_and_from_random_weights(config_in, tmp_path):

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
+from tf_workers import free_ports, tf_config
 
 from care_tf.errors import InputError
 from care_tf.runs import distribution
@@ -33,21 +34,6 @@ class Stop(keras.callbacks.Callback):
         if os.environ.get("STOPS") and self.model.optimizer.iterations > 4:  # in the second of epochs of 3 batches
             os.kill(os.getpid(), signal.SIGKILL)
 """
-
-
-def tf_config(ports, index):
-    workers = [f"127.0.0.1:{port}" for port in ports]
-    return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
-
-
-def free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
 
 
 # Forks the workers from a process that has TensorFlow, which takes most of a start, and has computed nothing with it.
@@ -197,7 +183,8 @@ def test_two_processes_are_one_run_even_when_one_is_killed(config, tmp_path, ser
 
     codes, outputs, errors = train_on(2, two, tmp_path, server, stops=1)
     assert codes == [75, -9], errors
-    assert re.fullmatch(r"error: A worker of this run is gone.* its last finished epoch\.", errors[0].splitlines()[-1])
+    said = r"error: A worker of this run is gone.* its last finished epoch\. If none is gone,.*TensorFlow says: \w.+"
+    assert re.fullmatch(said, errors[0].splitlines()[-1])
     assert [row["epoch"] for row in rows(tmp_path / "two")] == ["1"]
 
     codes, outputs, errors = train_on(2, two, tmp_path, server)
@@ -351,6 +338,15 @@ def test_a_worker_that_is_lost_while_they_join_is_told(monkeypatch):
     monkeypatch.setattr(distribution, "_strategy", fails)
     with pytest.raises(WorkerLostError, match=r"A worker of this run is gone.*Received AbortedError.*again"):
         enter(distribution="multiworker")
+
+
+@pytest.mark.parametrize("before", ["", "Graph execution error:\n\nDetected at node Read:\n  File 'a.py'\n\n"])
+def test_what_did_not_answer_is_told_in_tensorflows_words(monkeypatch, before):
+    """A storage of files raises what a lost worker does."""
+    monkeypatch.setattr(distribution, "_strategy", lambda name: tf.distribute.get_strategy())
+    said = "If none is gone, something else did not answer, .*; TensorFlow says: 503 of the bucket$"
+    with pytest.raises(WorkerLostError, match=said), distributed(TrainingConfig(distribution="multiworker")):
+        raise tf.errors.UnavailableError(None, None, f"{before}503 of the bucket\n\t [[{{{{node Read}}}}]]")
 
 
 def test_workers_agree_on_run_and_epoch():
