@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import json
+import mmap
 import os
 import re
 import sys
@@ -131,10 +132,11 @@ def _configs(path: str | os.PathLike, compiled: bool) -> Iterator[Any]:
             if "model.weights.h5" in names:
                 weights = read_member(archive, "model.weights.h5", path)
                 with h5py.File(io.BytesIO(weights), "r") as file:
-                    check_hdf5(file, len(weights), path)
+                    check_hdf5(file, weights, path)
     if h5py.is_hdf5(path):
         with h5py.File(path, "r") as file:
-            check_hdf5(file, os.path.getsize(path), path)
+            with open(path, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                check_hdf5(file, content, path)
             for name in ("model_config", *(["training_config"] if compiled else [])):
                 if name in file.attrs:
                     yield _parsed(file.attrs[name], path)

@@ -2,17 +2,20 @@
 
 import copy
 import math
+import mmap
 import os
 import zipfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from care_tf.errors import InputError
+from care_tf.hdf5_heaps import is_walked_to_its_end
 
 if TYPE_CHECKING:
     import h5py
 
 _MOST_BYTES, _MOST_TIMES = 2**28, 4  # Keras packs nothing; weights that somebody packs lose a tenth, or zeros
+_BYTES_OF_LENGTHS = 8  # in HDF5, unless one asks for others
 
 
 def check_archive(archive: zipfile.ZipFile, path: str | os.PathLike) -> None:
@@ -58,22 +61,25 @@ def read_member(archive: zipfile.ZipFile, name: str, path: str | os.PathLike) ->
     return content
 
 
-def check_hdf5(file: "h5py.File", size: int, path: str | os.PathLike) -> None:
-    """Refuses HDF5 that gives more than it is large, or another file's content.
+def check_hdf5(file: "h5py.File", content: bytes | mmap.mmap, path: str | os.PathLike) -> None:
+    """Refuses HDF5 that gives more than it is large, or another file's content, or that HDF5 reads without end.
 
     Keras compresses nothing, so that the arrays of a network are together smaller than their file.
 
     Args:
       file: A file of weights or of a network, opened.
-      size: Of the file, in bytes.
+      content: The bytes that it was opened from.
       path: The file, or the archive that it is in.
 
     Raises:
-      InputError: A data set is compressed, of no fixed size or in another file, or they are larger than the file.
+      InputError: A data set is compressed, of no fixed size or in another file, or they are larger than the file; or a
+        heap of texts is broken.
     """
     import h5py  # Comes with Keras
 
-    total = 0
+    if file.id.get_create_plist().get_sizes()[1] != _BYTES_OF_LENGTHS or not is_walked_to_its_end(content):
+        raise _refused(path, file, "broken texts")
+    size, total = len(content), 0
     for item in _objects(file, path):
         if isinstance(item, h5py.Dataset):
             created = item.id.get_create_plist()
