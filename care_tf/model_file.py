@@ -1,8 +1,10 @@
-"""Keras models in files, searched for what would run code here before Keras reads them."""
+"""Keras models in files, searched for what would run code here, or fill the memory, before Keras reads them."""
 
 import contextlib
 import importlib
+import io
 import json
+import mmap
 import os
 import re
 import sys
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from care_tf.errors import InputError, clause, reason
 from care_tf.file_in_memory import check_no_pipe
 from care_tf.interrupts import interrupt_held
+from care_tf.unpacked_size import check_archive, check_hdf5, read_member
 
 if TYPE_CHECKING:
     import keras
@@ -40,6 +43,7 @@ _OPERATIONS = (
     *(f"keras.backend.{name}" for name in ("int_shape", "l2_normalize", "log", "max", "mean", "min", "pow", "relu")),
     *(f"keras.backend.{name}" for name in ("repeat_elements", "reshape", "resize_images", "shape", "sigmoid")),
 )
+_LONGEST_DESCRIPTION = 2**24  # bytes; that of ResNet152 has less than 2**20, and JSON takes twenty times as much memory
 
 
 def load_network(path: str | os.PathLike) -> "keras.Model":
@@ -78,8 +82,8 @@ def refuse_code(
       custom_objects: Name -> class or function that is as welcome as a registered one.
 
     Raises:
-      InputError: Such code was found, the file cannot be read, or it is a folder, of whose layers Keras 2 would run the
-        code, a pipe or a device.
+      InputError: Such code was found, or a layer that reads another file; the file cannot be read, or would unpack to
+        far more than it is large; or it is a folder, of whose layers Keras 2 would run the code, a pipe or a device.
     """
     check_no_pipe(path)
     if os.path.isdir(path):
@@ -96,6 +100,11 @@ def refuse_code(
         raise InputError(f"{path} cannot be read: {clause(reason(error))}.") from error
     for config in configs:
         for node in _nodes(config):
+            if named := _file_read_by(node):
+                raise InputError(
+                    f"{path} must hold a network that reads no other file. Received the vocabulary {named!a:.80} of "
+                    f"{node['class_name']!a:.80}. Give the layer its vocabulary as a list, and save the network again."
+                )
             if fault := _fault(node, custom_objects):
                 raise InputError(
                     f"{path} must hold a network of known layers and nothing that runs code. Received {fault}. "
@@ -112,20 +121,38 @@ def _configs(path: str | os.PathLike, compiled: bool) -> Iterator[Any]:
         return
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
+            check_archive(archive, path)
             names = archive.namelist()
             if pickled := [name for name in names if name.endswith((".npz", ".npy", ".pkl", ".pickle"))]:
                 raise InputError(f"{path} must keep its weights as HDF5. Received {pickled[0]!r}, which can hold code.")
             if "config.json" in names:
-                config = _parsed(archive.read("config.json"), path)
+                _check_description(archive.getinfo("config.json").file_size, path)
+                config = _parsed(read_member(archive, "config.json", path), path)
                 yield config if compiled or not isinstance(config, dict) else {**config, "compile_config": None}
+            if "model.weights.h5" in names:
+                weights = read_member(archive, "model.weights.h5", path)
+                with h5py.File(io.BytesIO(weights), "r") as file:
+                    check_hdf5(file, weights, path)
     if h5py.is_hdf5(path):
         with h5py.File(path, "r") as file:
+            with open(path, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                check_hdf5(file, content, path)
             for name in ("model_config", *(["training_config"] if compiled else [])):
                 if name in file.attrs:
                     yield _parsed(file.attrs[name], path)
 
 
+def _check_description(size: int, path: str | os.PathLike) -> None:
+    if size > _LONGEST_DESCRIPTION:
+        raise InputError(
+            f"{path} must describe its network in at most {_LONGEST_DESCRIPTION:,} bytes. Received {size:,}. "
+            "Keep arrays out of the layers' configurations: save them as weights."
+        )
+
+
 def _parsed(text: Any, path: str | os.PathLike) -> Any:
+    if isinstance(text, str | bytes):
+        _check_description(len(text), path)
     try:
         return json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
@@ -145,6 +172,12 @@ def _nodes(config: Any) -> Iterator[Mapping[str, Any]]:
                 yield each
         elif isinstance(each, list):
             left.extend(each)
+
+
+def _file_read_by(node: Mapping[str, Any]) -> str:
+    """The path whose lines a layer takes as its vocabulary; empty where it has none, or a list."""
+    vocabulary = config.get("vocabulary") if isinstance(config := node.get("config"), dict) else None
+    return vocabulary if isinstance(vocabulary, str) else ""
 
 
 def _fault(node: Mapping[str, Any], custom_objects: Mapping[str, Any] | None) -> str:

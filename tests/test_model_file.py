@@ -188,6 +188,25 @@ def test_what_runs_code_is_refused_before_keras_reads_it(plain, tmp_path, node, 
     assert "module_of_a_stranger" not in sys.modules
 
 
+@pytest.mark.parametrize("class_name", ["StringLookup", "IntegerLookup", "TextVectorization"])
+@pytest.mark.parametrize("module", ["keras.layers", None])
+def test_a_vocabulary_is_a_list_and_no_file(plain, tmp_path, class_name, module):
+    secret = tmp_path / "secret.txt"
+    secret.write_text("1\n2\n")
+    words = [1, 2] if class_name == "IntegerLookup" else ["1", "2"]
+    inner = layer_named(module, class_name, name="words", vocabulary=str(secret))
+    wrapped = layer_named("keras.layers", "TimeDistributed", layer=inner)
+    for node in (inner, wrapped):
+        path = edited(plain, with_layer(node))
+        with pytest.raises(InputError, match=f"reads no other file. Received the vocabulary '.*' of '{class_name}'"):
+            load_network(path)
+        with h5py.File(tmp_path / "model.h5", "w") as file:
+            file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": {"layers": [node]}})
+        with pytest.raises(InputError, match="Received the vocabulary"):
+            load_network(tmp_path / "model.h5")
+    refuse_code(edited(plain, with_layer(layer_named(module, class_name, vocabulary=words))))
+
+
 def test_code_is_looked_for_in_the_loss_only_where_it_is_made(plain):
     path = edited(plain, lambda config: {**config, "compile_config": {"loss": function_named("os", "system")}})
     load_network(path)

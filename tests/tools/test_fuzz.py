@@ -44,7 +44,9 @@ def test_faults_are_counted_kept_and_worked_on_behind(tmp_path):
 
 @pytest.mark.slow
 def test_a_few_inputs_of_every_cheap_parser(tmp_path):
-    names = "manifest,overrides,boxes: coco,boxes: voc,boxes: yolo,ISIC tables,RSNA tables,image headers,masks"
+    names = (
+        "manifest,overrides,boxes: coco,boxes: voc,boxes: yolo,ISIC tables,RSNA tables,image headers,masks,model files"
+    )
     command = [sys.executable, str(TOOL), "--parsers", names, "--inputs", "60", "--output", str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]

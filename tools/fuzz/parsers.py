@@ -4,6 +4,7 @@ import copy
 import io
 import json
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -240,6 +241,43 @@ def _shards(folder):
     return [shard.read_bytes()], read
 
 
+def _models(folder):
+    """Archives, HDF5 files, and the descriptions in them, which are put into a whole file: a mutated one is refused.
+
+    Searched, not built: what Keras makes of a description is not ours.
+    """
+    import h5py
+    import keras
+
+    from care_tf.model_file import refuse_code
+
+    layers = [keras.layers.Conv2D(2, 3, activation="relu"), keras.layers.Flatten(), keras.layers.Dense(2)]
+    network = keras.Sequential([keras.Input((4, 4, 1)), *layers])
+    network.compile("sgd", keras.losses.CategoricalCrossentropy())
+    paths = [folder / "model.keras", folder / "model.h5"]
+    for path in paths:
+        network.save(path)
+    with zipfile.ZipFile(paths[0]) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with h5py.File(paths[1]) as file:
+        described = file.attrs["model_config"]
+
+    def packed(members):
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, content in members.items():
+                archive.writestr(name, content)
+        return file.getvalue()
+
+    def read(path):
+        if (data := path.read_bytes()).startswith(b"{"):
+            path.write_bytes(packed({**members, "config.json": data}))
+        return refuse_code(path, compiled=True)
+
+    valid = [path.read_bytes() for path in paths] + [packed(members), members["config.json"], described.encode()]
+    return valid, _of_file("x.keras", read)(folder)
+
+
 def _requests(client, valid, base_url, headers):
     """Posts path, content type and body, which stand on three lines; a status of 500 is a fault."""
 
@@ -324,6 +362,7 @@ PARSERS = {
     "image pixels": Parser(_pixels, 100_000),
     "masks": Parser(_masks, 100_000),
     "shards": Parser(_shards, 100_000),
+    "model files": Parser(_models, 30_000),
     "review requests": Parser(_review, 20_000),
     "serve requests": Parser(_demo, 20_000),
 }

@@ -1,4 +1,4 @@
-"""What is compared of the files of two runs: everything but the time at which they were written."""
+"""What is compared of the files of two runs: everything but times, and what changes from process to process."""
 
 import csv
 import hashlib

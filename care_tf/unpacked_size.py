@@ -1,0 +1,121 @@
+"""How much a model file gives when it is read, looked up before: none may fill the memory, nor read another file."""
+
+import copy
+import math
+import mmap
+import os
+import zipfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from care_tf.errors import InputError
+from care_tf.hdf5_heaps import is_walked_to_its_end
+
+if TYPE_CHECKING:
+    import h5py
+
+_MOST_BYTES, _MOST_TIMES = 2**28, 4  # Keras packs nothing; weights that somebody packs lose a tenth, or zeros
+_BYTES_OF_LENGTHS = 8  # in HDF5, unless one asks for others
+
+
+def check_archive(archive: zipfile.ZipFile, path: str | os.PathLike) -> None:
+    """Refuses an archive whose members unpack to more than max(256 MiB, 4 * its size) in all, by its directory.
+
+    Args:
+      archive: A `.keras` file, opened.
+      path: The file.
+
+    Raises:
+      InputError: It does, or a member is packed by what unpacks without a bound.
+    """
+    most = max(_MOST_BYTES, _MOST_TIMES * os.path.getsize(path))
+    total = sum(member.file_size for member in archive.infolist())
+    if total > most:
+        raise InputError(
+            f"{path} must unpack to at most {most:,} bytes: {_MOST_TIMES} times its size, or 256 MiB. Received "
+            f"{total:,} bytes. Save the network again: Keras packs nothing."
+        )
+    for member in archive.infolist():
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise InputError(
+                f"{path} must hold stored or deflated members. Received {member.filename[:80]!r}, packed by method "
+                f"{member.compress_type}. Save the network again."
+            )
+
+
+def read_member(archive: zipfile.ZipFile, name: str, path: str | os.PathLike) -> bytes:
+    """What a member of a checked archive unpacks to.
+
+    Raises:
+      InputError: It is more than the archive's directory says, by which `check_archive` went.
+    """
+    member = copy.copy(archive.getinfo(name))
+    told = member.file_size
+    member.file_size = told + 2**16  # where its reader would stop of itself, as if all were there
+    with archive.open(member) as file:
+        content = file.read(told + 1)
+    if len(content) > told:
+        raise InputError(
+            f"{path} must say how large its {name} is. Received more than {told:,} bytes. Save the network again."
+        )
+    return content
+
+
+def check_hdf5(file: "h5py.File", content: bytes | mmap.mmap, path: str | os.PathLike) -> None:
+    """Refuses HDF5 that gives more than it is large, or another file's content, or that HDF5 reads without end.
+
+    Keras compresses nothing, so that the arrays of a network are together smaller than their file.
+
+    Args:
+      file: A file of weights or of a network, opened.
+      content: The bytes that it was opened from.
+      path: The file, or the archive that it is in.
+
+    Raises:
+      InputError: A data set is compressed, of no fixed size or in another file, or they are larger than the file; or a
+        heap of texts is broken.
+    """
+    import h5py  # Comes with Keras
+
+    if file.id.get_create_plist().get_sizes()[1] != _BYTES_OF_LENGTHS or not is_walked_to_its_end(content):
+        raise _refused(path, file, "broken texts")
+    size, total = len(content), 0
+    for item in _objects(file, path):
+        if isinstance(item, h5py.Dataset):
+            created = item.id.get_create_plist()
+            if created.get_nfilters():
+                raise _refused(path, item, "a compressed data set")
+            if created.get_external_count() or created.get_layout() == h5py.h5d.VIRTUAL:
+                raise _refused(path, item, "a data set in another file")
+            if item.dtype.hasobject:
+                raise _refused(path, item, "a data set of no numbers")
+            total += math.prod(item.shape) * item.dtype.itemsize if item.shape is not None else 0
+        if total > size:
+            raise _refused(path, item, f"{total:,} bytes of data in {size:,}")
+
+
+def _objects(file: "h5py.File", path: str | os.PathLike) -> Iterator["h5py.Group | h5py.Dataset"]:
+    """Everything within a file, each once; h5py's own `visititems` takes the square of the depth."""
+    import h5py
+
+    left, seen = [file], set()
+    while left:
+        item = left.pop()
+        place = h5py.h5o.get_info(item.id).addr
+        if place in seen:
+            continue
+        seen.add(place)
+        yield item
+        for name in item if isinstance(item, h5py.Group) else ():
+            link = item.get(name, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                raise _refused(path, item, "a link to another file")
+            if isinstance(link, h5py.HardLink):  # where a soft one leads is reached by a hard one, too
+                left.append(item[name])
+
+
+def _refused(path: str | os.PathLike, item: "h5py.Group | h5py.Dataset", found: str) -> InputError:
+    return InputError(
+        f"{path} must hold the numbers of its network as Keras writes them, not compressed. Received {found}: "
+        f"{(item.name or '')[-80:]!r}. Save the network again."
+    )
