@@ -4,10 +4,10 @@ import contextlib
 import importlib
 import io
 import json
-import mmap
 import os
 import re
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from care_tf.errors import InputError, clause, reason
 from care_tf.file_in_memory import check_no_pipe
 from care_tf.interrupts import interrupt_held
-from care_tf.unpacked_size import check_archive, check_hdf5, read_member
+from care_tf.unpacked_size import check_archive, check_hdf5, unpack_member
 
 if TYPE_CHECKING:
     import keras
@@ -43,6 +43,7 @@ _OPERATIONS = (
     *(f"keras.backend.{name}" for name in ("int_shape", "l2_normalize", "log", "max", "mean", "min", "pow", "relu")),
     *(f"keras.backend.{name}" for name in ("repeat_elements", "reshape", "resize_images", "shape", "sigmoid")),
 )
+_WITH_VOCABULARY = ("StringLookup", "IntegerLookup", "TextVectorization")
 _LONGEST_DESCRIPTION = 2**24  # bytes; that of ResNet152 has less than 2**20, and JSON takes twenty times as much memory
 
 
@@ -94,7 +95,7 @@ def refuse_code(
     try:
         with interrupt_held():
             configs = list(_configs(path, compiled))
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # whatever the readers of damaged archives and HDF5 files raise
         raise InputError(f"{path} cannot be read: {clause(reason(error))}.") from error
@@ -127,16 +128,17 @@ def _configs(path: str | os.PathLike, compiled: bool) -> Iterator[Any]:
                 raise InputError(f"{path} must keep its weights as HDF5. Received {pickled[0]!r}, which can hold code.")
             if "config.json" in names:
                 _check_description(archive.getinfo("config.json").file_size, path)
-                config = _parsed(read_member(archive, "config.json", path), path)
+                unpack_member(archive, "config.json", path, description := io.BytesIO())
+                config = _parsed(description.getvalue(), path)
                 yield config if compiled or not isinstance(config, dict) else {**config, "compile_config": None}
             if "model.weights.h5" in names:
-                weights = read_member(archive, "model.weights.h5", path)
-                with h5py.File(io.BytesIO(weights), "r") as file:
-                    check_hdf5(file, weights, path)
+                with tempfile.TemporaryFile() as weights:  # on the disk, where Keras unpacks them too if they are large
+                    unpack_member(archive, "model.weights.h5", path, weights)
+                    check_hdf5(weights, path)
     if h5py.is_hdf5(path):
+        with open(path, "rb") as opened:
+            check_hdf5(opened, path)
         with h5py.File(path, "r") as file:
-            with open(path, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                check_hdf5(file, content, path)
             for name in ("model_config", *(["training_config"] if compiled else [])):
                 if name in file.attrs:
                     yield _parsed(file.attrs[name], path)
@@ -175,7 +177,9 @@ def _nodes(config: Any) -> Iterator[Mapping[str, Any]]:
 
 
 def _file_read_by(node: Mapping[str, Any]) -> str:
-    """The path whose lines a layer takes as its vocabulary; empty where it has none, or a list."""
+    """The path whose lines a layer of Keras takes as its vocabulary; empty where it has none, or a list."""
+    if str(node.get("class_name")).rpartition(">")[2].rpartition(".")[2] not in _WITH_VOCABULARY:
+        return ""
     vocabulary = config.get("vocabulary") if isinstance(config := node.get("config"), dict) else None
     return vocabulary if isinstance(vocabulary, str) else ""
 

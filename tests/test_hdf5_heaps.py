@@ -55,5 +55,5 @@ def test_a_description_that_the_library_would_read_forever_is_refused(tmp_path, 
     start = content.find(b"GCOL\x01") + HEADER
     content[start : start + HEADER] = struct.pack("<HHIQ", number, 1, 0, (-HEADER * bool(number)) % 2**64)
     path.write_bytes(content)
-    with pytest.raises(InputError, match="must hold the numbers of its network.* Received broken texts"):
+    with pytest.raises(InputError, match="must hold the numbers of a network.* Received a heap of texts"):
         refuse_code(path)

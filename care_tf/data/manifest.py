@@ -142,6 +142,8 @@ class Manifest:
           InputError: The bools are not one per image, or an index is no whole number.
         """
         chosen = np.asarray(indices)
+        if chosen.dtype == object and chosen.size and all(isinstance(each, (bool, np.bool_)) for each in chosen.flat):
+            chosen = chosen.astype(bool)
         if chosen.dtype == bool:
             if chosen.shape != (len(self),):
                 raise InputError(
@@ -439,9 +441,16 @@ def _check_input_names(names: Iterable[str]) -> None:
 def _whole_numbers(name: str, values: npt.ArrayLike) -> np.ndarray:
     """int64 of integers, also where they come as floats; a fraction, NaN and infinity are refused."""
     numbers = np.asarray(values)
-    with np.errstate(invalid="ignore"):  # of what is no number: told below
-        whole = numbers.astype(np.int64)
+    try:
+        with np.errstate(invalid="ignore"):  # of what is no number: told below
+            whole = numbers.astype(np.int64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"{name} must be whole numbers. Received values such as {str(values)[:80]}: {error}."
+        ) from error
     others = numbers[whole != numbers] if numbers.dtype.kind in "fO" else ()
+    if numbers.dtype.kind == "O" and any(isinstance(each, (bool, np.bool_)) for each in numbers.flat):
+        raise InputError(f"{name} must be whole numbers. Received bools among them. Give one or the other.")
     if len(others):
         raise InputError(
             f"{name} must be whole numbers. Received {', '.join(map(str, others[:5]))} ({len(others)} such numbers). "

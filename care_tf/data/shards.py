@@ -144,8 +144,8 @@ def _warn_of_lost_classes(manifest: Manifest, written: WrittenShards) -> None:
     if lost:
         warnings.warn(
             f"{written.manifest.source} must have images of every class. All of {', '.join(lost)} are left out: who "
-            f"reads it finds {sum(map(bool, after.values()))} classes, and other numbers for them. Mend the images in "
-            f"{LEFT_OUT} and write the shards again, or name all classes (class_names) where it is read.",
+            f"reads it finds {sum(map(bool, after.values()))} classes, of which those behind have other numbers. Mend "
+            f"the images in {LEFT_OUT} and write the shards again, or name all classes (class_names) where it is read.",
             UserWarning,
             stacklevel=3,
         )

@@ -45,11 +45,16 @@ class OnReplicas(keras.Model):
         return self.test_function
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
-        """Keras's own, with its arguments; each of several workers gets all rows, in the order of x."""
+        """Keras's own, with its arguments; each of several workers gets all rows, in the order of x.
+
+        A data set that is not to be shared out (`AutoShardPolicy.OFF`) gives what Keras makes of it.
+        """
         if isinstance(x, tf.data.Dataset) and keras_generation.lacks_workers(self.distribute_strategy):
-            options = tf.data.Options()  # as Keras 2 sets it: workers that share out files mix up the rows
-            options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-            x = x.with_options(options)
+            policies = tf.data.experimental.AutoShardPolicy
+            if x.options().experimental_distribute.auto_shard_policy in (policies.AUTO, policies.FILE):
+                options = tf.data.Options()  # as Keras 2 sets it: workers that share out files mix up the rows
+                options.experimental_distribute.auto_shard_policy = policies.DATA
+                x = x.with_options(options)
         return super().predict(x, *args, **kwargs)
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:

@@ -257,16 +257,18 @@ def _find_pooled_dense(calls, features, predictions, logit_layer) -> keras.layer
     # A Dropout returns its input in inference mode, where this was traced: it shows up as one more reader, here of the
     # features and below of the pooled vector, and rules the closed form out.
     readers = [call for call in calls if _is_cast_of(call.input, features)]
-    pools = [call for call in readers if isinstance(call.layer, keras.layers.GlobalAveragePooling2D)]
+    pools = [call for call in readers if type(call.layer) is keras.layers.GlobalAveragePooling2D]
     if features.shape.rank != 4 or len(pools) != 1 or len({id(c.output) for c in readers}) != 1:
         return None
     after = [call for call in calls if _is_cast_of(call.input, pools[0].output) and call.layer is not pools[0].layer]
     if len(after) != 1 or type(after[0].layer) is not keras.layers.Dense:
         return None
     dense = after[0]
-    if dense.layer is logit_layer or (logit_layer is None and _is_cast_of(predictions, dense.output)):
+    if dense.layer is logit_layer:
         return dense.layer
     is_linear = dense.layer.activation in (None, keras.activations.linear)
+    if is_linear and logit_layer is None and _is_cast_of(predictions, dense.output):
+        return dense.layer
     followers = [call for call in calls if _is_cast_of(call.input, dense.output)]
     if is_linear and logit_layer is not None and [call.layer for call in followers] == [logit_layer]:
         return dense.layer
@@ -274,7 +276,10 @@ def _find_pooled_dense(calls, features, predictions, logit_layer) -> keras.layer
 
 
 def _is_cast_of(given: Any, tensor: tf.Tensor) -> bool:
-    """Whether this is the tensor, or the tensor in another precision: a layer casts what it is called with."""
-    while given is not tensor and tf.is_tensor(given) and given.op.type == "Cast":
+    """Whether this is the tensor, or the tensor in another precision: a layer casts what it is called with.
+
+    A cast from or to whole numbers is none of these: it has no gradient.
+    """
+    while given is not tensor and tf.is_tensor(given) and given.op.type == "Cast" and given.dtype.is_floating:
         (given,) = given.op.inputs
     return given is tensor

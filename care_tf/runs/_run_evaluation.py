@@ -19,13 +19,16 @@ from care_tf.evaluation.pictures import shortened
 from care_tf.evaluation.scores import Estimate
 from care_tf.files import files_together, sole_work, write_json
 from care_tf.images.decoding import corrupt_files_refused
+from care_tf.runs._cell_record import cell_record
 from care_tf.runs._changed_images import check_changed_alike
 from care_tf.runs._example_maps import selected_rows
 from care_tf.runs._folder import LoadedRun, input_names, load_run
+from care_tf.runs._progress import finished_stages
 from care_tf.runs._run_groups import GroupColumns, GroupFigures, group_figures
 from care_tf.runs._run_predictions import EvaluatedRun, evaluated, write_predictions
 from care_tf.runs._run_report import calls_of, run_report
 from care_tf.runs._source_files import FileStates, files_of_rows, write_states
+from care_tf.text_files import read_text
 
 
 @corrupt_files_refused()
@@ -102,8 +105,10 @@ def evaluate_run(
 
 def _check_cell(target: Path, run: LoadedRun, rows: Manifest) -> None:
     """Refuses to replace the predictions that a comparison's tables are made of by those of another run or rows."""
-    tested = selected_rows(run, "test", None, None, None, list(rows.inputs))
-    if not os.path.samefile(target, run.folder) or rows.fingerprint() != tested.fingerprint():
+    columns = {name: rows.inputs[name] for name in input_names([run.folder])}
+    tested = dataclasses.replace(rows, inputs=columns, outside_boxes=run.config.data.test_reading["outside_boxes"])
+    record = cell_record(finished_stages(run.folder), tested, run.config.care)
+    if not os.path.samefile(target, run.folder) or record != read_text(target / run_files.CELL_RECORD):
         raise InputError(
             f"{target} is a run of a comparison, whose tables are made of its predictions: only this run on the rows "
             f"that it is tested on may be evaluated there. Received {run.folder} on {len(rows)} images of "

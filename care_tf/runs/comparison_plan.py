@@ -1,7 +1,7 @@
 """The runs of a comparison: every method on every fold with every seed, and what they share."""
 
+import collections
 import dataclasses
-import hashlib
 import itertools
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from care_tf.data import Manifest, get_sampling, read_manifest
 from care_tf.errors import InputError
 from care_tf.evaluation import MethodSpec
 from care_tf.images.outside_choice import KEEP
-from care_tf.network.attention_place import attention_layer_names
+from care_tf.runs._cell_record import cell_record
 from care_tf.runs._fingerprint import stage_files, stage_fingerprints
 from care_tf.runs._progress import check_progress, file_states, finished_stages, stage_weights
 from care_tf.runs._source_files import FileStates, changes_since, files_of_rows
@@ -280,10 +280,7 @@ def planned_cell(
     test = dataclasses.replace(
         select_rows(manifest, data.test, "data.test"), outside_boxes=data.test_reading["outside_boxes"]
     )
-    layers = attention_layer_names(config.care.attention_layer)
-    predicted_by = [*fingerprints, test.fingerprint(), config.care.cam, *layers]
-    digest = hashlib.sha256("\n".join(predicted_by).encode()).hexdigest()
-    cell = Cell(method, fold or NO_FOLD, config, fingerprints, digest)
+    cell = Cell(method, fold or NO_FOLD, config, fingerprints, cell_record(fingerprints, test, config.care))
     if not cell.is_finished:
         return cell
     _check_predicted(cell, test)
@@ -298,12 +295,13 @@ def _check_predicted(cell: Cell, test: Manifest) -> None:
     path = cell.folder / run_files.PREDICTIONS
     predicted = parse_columns(read_text(path), str(path), ("image",)).cells["image"]
     wanted = test.image_names
-    others = [*(set(predicted) - set(wanted)), *(set(wanted) - set(predicted))]
-    if others:
+    if sorted(predicted) != sorted(wanted):
+        differ = collections.Counter(predicted) - collections.Counter(wanted)
+        differ += collections.Counter(wanted) - collections.Counter(predicted)
         raise InputError(
             f"{path} must have the {len(wanted)} images that the run is tested on. Received {len(predicted)} images; "
-            f"only one of the two has {min(others)}. Predict them again: `care evaluate {cell.folder}`; give other "
-            "rows an --output of their own."
+            f"one of the two has {min(differ)} more often. Predict them again: `care evaluate {cell.folder}`; give "
+            "other rows an --output of their own."
         )
 
 

@@ -84,6 +84,17 @@ def test_bools_of_another_number_of_images_choose_nothing(image_folder, shape):
         manifest.subset(np.ones(shape, bool))
 
 
+def test_bools_and_texts_are_no_positions(image_folder):
+    manifest = read_manifest(image_folder / "manifest.csv")
+    chosen = np.arange(11) % 2 == 0
+    assert manifest.subset(chosen.astype(object)).image_paths == manifest.subset(chosen).image_paths
+    with pytest.raises(InputError, match="Received bools among them"):
+        manifest.subset(np.array([True, 3, 4], object))
+    for values in (["a", "b"], [0, None]):
+        with pytest.raises(InputError, match="must be whole numbers. Received values such as"):
+            Manifest(("a", "b"), values, ("x", "y"))
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, object])
 def test_labels_and_indices_are_whole_numbers(dtype):
     manifest = Manifest(("a", "b"), np.array([1.0, 0.0], dtype), ("x", "y"))

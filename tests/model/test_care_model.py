@@ -403,6 +403,44 @@ def test_mixed_precision_keeps_the_closed_form(images, head, policy):
         keras.mixed_precision.set_global_policy("float32")
 
 
+class Rounding(keras.Model):
+    """Rounds the features, or the pooled vector, by casts that are no layers."""
+
+    def __init__(self, before_pooling):
+        super().__init__()
+        self.before_pooling = before_pooling
+        self.last = keras.layers.Conv2D(4, 3, name="last")
+        self.pooling, self.dense = keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)
+
+    def call(self, x):
+        x = self.last(x)
+        if self.before_pooling:
+            return self.dense(self.pooling(rounded(x)))
+        return self.dense(rounded(self.pooling(x)))
+
+
+def rounded(x):
+    return tf.cast(tf.cast(x, tf.int32), tf.float32)
+
+
+class SquaredPooling(keras.layers.GlobalAveragePooling2D):
+    def call(self, x):
+        return tf.reduce_mean(x**2, (1, 2))
+
+
+def test_a_head_that_only_looks_like_pooling_and_dense_has_no_closed_form():
+    image = keras.Input((12, 12, 3))
+    x = keras.layers.Conv2D(4, 3, name="last")(image)
+    pooled = keras.layers.GlobalAveragePooling2D()(x)
+    heads = (keras.layers.Dense(3, activation="relu")(pooled), keras.layers.Dense(3)(SquaredPooling()(x)))
+    for output in heads:
+        assert CAREModel(keras.Model(image, output), attention_layer="last").anatomy.pooled_dense is None
+    for before_pooling in (True, False):
+        model = CAREModel(Rounding(before_pooling), attention_layer="last")
+        with pytest.raises(InputError, match="gradient"):
+            model.predictions_and_attention(tf.zeros((2, 12, 12, 3)), tf.zeros(2, tf.int32))
+
+
 def test_the_wrapper_hands_images_on_untouched(network, images):
     classifier = network()
     expected = classifier.predict(1e5 * images[0], verbose=0)

@@ -4,9 +4,13 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from tf_workers import free_ports, tf_config
+
+from care_tf import CAREModel, keras_generation
 
 
 @pytest.mark.slow
@@ -30,6 +34,22 @@ def test_two_workers_predict_all_rows_in_their_order(tmp_path):
     assert [worker.returncode for worker in workers] == [0, 0], said[0][-2000:]
     for index in range(2):
         np.testing.assert_allclose(np.load(tmp_path / f"{index}.npy"), np.arange(11.0), atol=1e-5)
+
+
+@pytest.mark.both_generations
+@pytest.mark.parametrize(("policy", "expected"), [(None, "DATA"), ("FILE", "DATA"), ("OFF", "OFF"), ("HINT", "HINT")])
+def test_a_data_set_that_says_how_it_is_shared_out_keeps_its_way(monkeypatch, policy, expected):
+    policies, given = tf.data.experimental.AutoShardPolicy, []
+    monkeypatch.setattr(keras.Model, "predict", lambda self, x: given.append(x))
+    monkeypatch.setattr(keras_generation, "lacks_workers", lambda strategy: True)
+    parts = [keras.layers.Conv2D(1, 1), keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(1)]
+    images = tf.data.Dataset.from_tensor_slices(np.zeros((3, 4, 4, 1), np.float32)).batch(2)
+    if policy is not None:
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = policies[policy]
+        images = images.with_options(options)
+    CAREModel(keras.Sequential([keras.Input((4, 4, 1)), *parts])).predict(images)
+    assert given[0].options().experimental_distribute.auto_shard_policy == policies[expected]
 
 
 WORKER = """

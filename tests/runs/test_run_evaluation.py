@@ -18,7 +18,7 @@ from care_tf.runs.earlier_runs import earlier_runs
 
 
 @pytest.fixture
-def cell(config, tmp_path):
+def cell(config, tmp_path, monkeypatch):
     """A finished run of a comparison, as far as its predictions go."""
     (cell,) = comparison_plan.plan_cells({"care": config()}, None, None, tmp_path / "out")
     write_config(cell.folder, cell.config)
@@ -27,6 +27,7 @@ def cell(config, tmp_path):
     write_states(cell.folder / run_files.PREDICTED_FILES, FileStates().of(files_of_rows(rows)))
     (cell.folder / run_files.METRICS).write_text("{}")
     (cell.folder / run_files.CELL_RECORD).write_text(cell.prediction_fingerprint)
+    monkeypatch.setattr(_run_evaluation, "finished_stages", lambda folder: cell.fingerprints)
     return cell
 
 
@@ -125,3 +126,7 @@ def test_a_comparison_refuses_predictions_of_other_images_until_its_run_is_evalu
         assert (cell.folder / run_files.PREDICTIONS).exists()
     evaluate_run(cell.folder)
     assert plan()[0].is_finished
+    predictions = cell.folder / run_files.PREDICTIONS
+    predictions.write_text(predictions.read_text() + predictions.read_text().splitlines()[-1] + "\n")
+    with pytest.raises(InputError, match="Received 19 images; one of the two has .* more often"):
+        plan()

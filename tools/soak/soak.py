@@ -134,13 +134,14 @@ def one_trial(output: Path, part: Part, number: int, seed: int) -> dict[str, Any
         part.trial(trial)
         if trial.problems or trial.left:
             break
+        if not trial.kills and again == MOST_TRIES - 1:
+            trial.problems.append(f"ended before it was disturbed, {MOST_TRIES} times")
+            break
         shutil.rmtree(trial.folder)
         for log in trial.folder.parent.glob(f"{trial.folder.name}.*log"):
             log.unlink()
         if trial.kills:
             break
-    else:
-        trial.problems.append(f"ended before it was disturbed, {MOST_TRIES} times")
     return {"kills": trial.kills, "problems": trial.problems, "left": trial.left}
 
 
