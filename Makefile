@@ -20,7 +20,7 @@ TESTS_TF215 := -m "both_generations or not (one_generation or slow)" $(addprefix
 	classification contrastive dice embedding focal n_pair outside_loss triplet) $(patsubst %,metrics/test_%.py,attention_inside \
 	macro_auc mean_class_accuracy metrics_in_fit) model network runs/test_distribution.py runs/test_run_training.py \
 	runs/test_stage_training.py runs/test_start_weights.py serving/test_export.py serving/test_attention_box.py \
-	serving/test_portable_resize.py test_model_file.py test_labels.py test_registration.py)
+	serving/test_portable_resize.py test_model_file.py test_unpacked_size.py test_labels.py test_registration.py)
 
 # The package, what its tests use, and the tools, in the versions and files of locks/. INSTALLER=uv takes a fifth of the time,
 # but knows no pip.conf.

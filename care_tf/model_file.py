@@ -103,8 +103,9 @@ def refuse_code(
         for node in _nodes(config):
             if named := _file_read_by(node):
                 raise InputError(
-                    f"{path} must hold a network that reads no other file. Received the vocabulary {named!a:.80} of "
-                    f"{node['class_name']!a:.80}. Give the layer its vocabulary as a list, and save the network again."
+                    f"{path} must hold a network that reads no other file. Received the vocabulary {named[:80]!a} of "
+                    f"{str(node['class_name'])[:80]!a}. Give the layer its vocabulary as a list, and save the network "
+                    "again."
                 )
             if fault := _fault(node, custom_objects):
                 raise InputError(

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 
 from care_tf.errors import InputError
 from care_tf.hdf5_heaps import is_walked_to_its_end
+from care_tf.interrupts import interrupt_held
 
 if TYPE_CHECKING:
     import h5py
@@ -84,6 +85,7 @@ def check_hdf5(opened: IO[bytes], path: str | os.PathLike) -> None:
 
     opened.flush()
     with (
+        interrupt_held(),
         h5py.File(opened, "r") as file,
         mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
