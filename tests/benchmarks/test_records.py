@@ -186,6 +186,23 @@ def test_points_cover_every_axis_once(list_of):
     assert set(points[0].variants) == {*step_points.STEPS, *step_points.MAPS}
 
 
+def test_the_record_that_later_runs_compare_with_has_all():
+    from records import read_records
+    from run import BENCHMARKS
+    from step_points import quick_points
+
+    machine, records = read_records(FOLDER / "reference.json")
+    assert machine["processor"] and machine["tensorflow"]
+    assert {each["benchmark"] for each in records} == set(BENCHMARKS)
+    for benchmark in ("step_cost", "step_memory"):
+        measured = {(each["case"], each["variant"]) for each in records if each["benchmark"] == benchmark}
+        assert {(str(point), variant) for point in quick_points() for variant in ("plain", "care")} <= measured
+    done = subprocess.run(
+        [sys.executable, FOLDER / "changes.py", *[FOLDER / "reference.json"] * 2], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, "No ratio has changed beyond its spread.\n")
+
+
 def test_pytorch_stands_beside_the_base_and_other_resnets_alone():
     from step_points import Point, full_points, quick_points, torch_points
 
