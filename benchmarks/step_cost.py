@@ -9,16 +9,13 @@ Example: python benchmarks/step_cost.py --network resnet50 --batch 8 --size 224
          python benchmarks/step_cost.py --quick --output steps.json
 """
 
-import argparse
-import json
-import sys
 import warnings
 from collections.abc import Iterator, Sequence
 
-from own_process import has_torch, measure_in_torch, measure_point, part_of
-from records import Record, add_output, print_record, records_of, write_records
+from own_process import measure_in_torch, measure_point, points_in_torch, run_script
+from records import Record, records_of
 from rounds import in_turns, seconds_of
-from step_points import Point, add_points, points_of, torch_points
+from step_points import Point
 
 # Fewer steps a round than this long would be `fit`'s own start and end.
 SECONDS_A_ROUND = 1.0
@@ -46,8 +43,7 @@ def measure(point: Point, num_rounds: int) -> dict[str, list[tuple[float, float]
 
 def all_records(points: Sequence[Point], num_rounds: int, torch_python: str) -> Iterator[Record]:
     """Those of all points, PyTorch's directly after ours."""
-    beside = torch_points(points)
-    beside = beside if beside and has_torch(torch_python) else []
+    beside = points_in_torch(points, torch_python)
     for point in points:
         yield from time_records(str(point), measure_point("step_cost.py", point, num_rounds), point.variants[0])
         if point in beside:
@@ -65,24 +61,5 @@ def time_records(case: str, seconds: dict[str, list[tuple[float, float]]], base:
     return found
 
 
-def main() -> None:
-    """Prints every record, and writes them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_points(parser)
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default 5)")
-    parser.add_argument("--torch-python", default=sys.executable, help="interpreter that has PyTorch")
-    parser.add_argument("--part", help=argparse.SUPPRESS)
-    add_output(parser)
-    arguments = parser.parse_args()
-    if arguments.part:
-        print(json.dumps(measure(*part_of(arguments.part))))
-        return
-    records: list[Record] = []
-    for each in all_records(points_of(arguments), arguments.rounds, arguments.torch_python):
-        print_record(each)
-        records.append(each)
-        write_records(arguments.output, records)  # each time: what was measured outlives an interruption
-
-
 if __name__ == "__main__":
-    main()
+    run_script(__doc__, measure, all_records, num_rounds=5)

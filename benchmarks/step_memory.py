@@ -7,17 +7,14 @@ Example: python benchmarks/step_memory.py --network resnet50 --batch 8 --size 22
          python benchmarks/step_memory.py --quick --output memory.json
 """
 
-import argparse
 import functools
-import json
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from own_process import has_torch, measure_in_torch, measure_point, part_of
-from records import Record, add_output, print_record, records_of, write_records
+from own_process import measure_in_torch, measure_point, points_in_torch, run_script
+from records import Record, records_of
 from rounds import peaks_mib
-from step_points import TORCH_STEPS, Point, add_points, points_of, torch_points
+from step_points import TORCH_STEPS, Point
 
 
 def measure(point: Point, variant: str) -> float | None:
@@ -32,8 +29,7 @@ def measure(point: Point, variant: str) -> float | None:
 
 def all_records(points: Sequence[Point], num_rounds: int, torch_python: str) -> Iterator[Record]:
     """Those of all points, PyTorch's directly after ours."""
-    beside = torch_points(points)
-    beside = beside if beside and has_torch(torch_python) else []
+    beside = points_in_torch(points, torch_python)
     for point in points:
         own = functools.partial(measure_point, "step_memory.py", point)
         yield from memory_records(
@@ -59,24 +55,5 @@ def memory_records(point: Point, processes: Mapping[str, Callable[[], float | No
     return records_of("step_memory", str(point), "MiB at the peak", peaks, there[0])
 
 
-def main() -> None:
-    """Prints every record, and writes them."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_points(parser)
-    parser.add_argument("--rounds", type=int, default=1, help="processes for each variant (default 1)")
-    parser.add_argument("--torch-python", default=sys.executable, help="interpreter that has PyTorch")
-    parser.add_argument("--part", help=argparse.SUPPRESS)
-    add_output(parser)
-    arguments = parser.parse_args()
-    if arguments.part:
-        print(json.dumps(measure(*part_of(arguments.part))))
-        return
-    records: list[Record] = []
-    for each in all_records(points_of(arguments), arguments.rounds, arguments.torch_python):
-        print_record(each)
-        records.append(each)
-        write_records(arguments.output, records)
-
-
 if __name__ == "__main__":
-    main()
+    run_script(__doc__, measure, all_records, num_rounds=1)
