@@ -31,8 +31,7 @@ SECONDS_TO_JOIN = 600  # machines of a cluster start one after the other, and lo
 
 
 class WorkerLostError(InputError):
-    """Another process of a run on several machines is gone, or never came, or something else that TensorFlow asked did
-    not answer: nothing is wrong with the input."""
+    """Another process is gone or never came, or something else did not answer: nothing is wrong with the input."""
 
     exit_code = 75  # EX_TEMPFAIL of sysexits.h
 
